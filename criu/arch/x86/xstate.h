@@ -1,0 +1,34 @@
+/*
+ * The extended state of a thread: between the kernel's NT_X86_XSTATE register set (the XSAVE standard format: legacy
+ * FXSAVE area, 64-byte header, components at the offsets CPUID tells) and the image's arrays per component.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "images/core-x86.pb-c.h"
+
+/* Bytes of the register set on this processor: what to hand to PTRACE_GETREGSET; 512 without XSAVE. */
+size_t xstate_bytes(void);
+
+/* XCR0: the components the kernel has enabled here. */
+uint64_t xstate_enabled_components(void);
+
+/* "AVX-512 ZMM_Hi256" ... for a component number. */
+const char *xstate_component_name(unsigned component);
+
+/*
+ * Makes the message from the bytes PTRACE_GETREGSET returned. Arrays of every component this processor has are filled,
+ * whatever xstate_bv says: the initial state where it says so. Refused by name: state in a component which the image
+ * cannot hold (AMX tile data, ...). The message is malloc()ed in the way protobuf-c frees.
+ */
+int xstate_to_image(const void *area, size_t bytes, UserX86FpregsEntry **ret, struct error *err);
+
+/*
+ * Builds a register set of xstate_bytes() for this processor. Refused: a component with state (its bit in xstate_bv)
+ * which this processor lacks, all of them named; arrays of wrong length; reserved bits of mxcsr.
+ * area has xstate_bytes() bytes and 64-byte alignment.
+ */
+int xstate_from_image(const UserX86FpregsEntry *fpregs, void *area, struct error *err);

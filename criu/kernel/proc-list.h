@@ -1,0 +1,26 @@
+/*
+ * The lists of a process: threads, children, descriptors. Arrays are malloc()ed and belong to the caller; an empty list
+ * is NULL and 0. A list is what was there while it was read: walk again until nothing new appears.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Thread ids ascending in creation order, the leader first. */
+int proc_list_threads(int procfd, pid_t **ret, size_t *ret_count);
+
+/*
+ * Children of the given threads (a child belongs to the thread that forked it). A thread that is gone has none. Needs
+ * CONFIG_PROC_CHILDREN: -ENOENT without it.
+ */
+int proc_list_children(int procfd, const pid_t *tids, size_t tid_count, pid_t **ret, size_t *ret_count);
+
+/* Open descriptors, ascending. */
+int proc_list_fds(int procfd, int **ret, size_t *ret_count);
+
+/* The numeric names of any directory, ascending. */
+int proc_list_numbers(int dirfd, const char *path, int **ret, size_t *ret_count);
+
+/* The names in "map_files" or any other directory are handed out one by one; a negative result of visit ends the walk. */
+int proc_list_names(int dirfd, const char *path, int (*visit)(const char *name, void *arg), void *arg);

@@ -1,0 +1,93 @@
+/* The small files of /proc/PID: one number, one word, one link each; and the mount table. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buffer.h"
+
+/* The auxiliary vector as words, ending with the AT_NULL pair; the array belongs to the caller. */
+int proc_read_auxv(int procfd, uint64_t **ret, size_t *ret_word_count);
+
+/* path is "personality" or "task/TID/personality". */
+int proc_read_personality(int procfd, const char *path, uint32_t *ret);
+int proc_read_loginuid(int procfd, uint32_t *ret); /* (uint32_t)-1: not set; -ENOENT without CONFIG_AUDIT */
+int proc_read_oom_score_adj(int procfd, int *ret);
+int proc_read_coredump_filter(int procfd, uint32_t *ret);
+int proc_read_timerslack(int procfd, uint64_t *ret_ns); /* "timerslack_ns" */
+int proc_read_thread_timerslack(pid_t tid, uint64_t *ret_ns); /* /proc/TID/timerslack_ns: task/ has no such file */
+
+/* path is "comm" or "task/TID/comm"; without the newline. */
+int proc_read_comm(int procfd, const char *path, char ret[64]);
+
+/* "cgroup" or "task/TID/cgroup": the text; lines "HIERARCHY:CONTROLLERS:PATH". */
+int proc_read_cgroup(int procfd, const char *path, struct buffer *ret);
+
+/* Namespaces of a task by the names in /proc/PID/ns. */
+enum proc_ns {
+	PROC_NS_PID,
+	PROC_NS_PID_FOR_CHILDREN,
+	PROC_NS_MNT,
+	PROC_NS_NET,
+	PROC_NS_UTS,
+	PROC_NS_IPC,
+	PROC_NS_USER,
+	PROC_NS_CGROUP,
+	PROC_NS_TIME,
+	PROC_NS_TIME_FOR_CHILDREN,
+	PROC_NS_COUNT
+};
+
+struct proc_ns_ids {
+	uint64_t inode[PROC_NS_COUNT]; /* 0: the kernel has no such kind, or pid_for_children is not created yet */
+};
+
+const char *proc_ns_name(enum proc_ns ns); /* "mnt", "pid_for_children" ... */
+uint64_t proc_ns_clone_flag(enum proc_ns ns); /* CLONE_NEWxx */
+int proc_ns_inode(int procfd, enum proc_ns ns, uint64_t *ret);
+/* task is NULL for the process, "task/TID" for a thread. */
+int proc_ns_read(int procfd, const char *task, struct proc_ns_ids *ret);
+int proc_ns_open(int procfd, enum proc_ns ns);
+
+/*
+ * Target of a link below procfd ("cwd", "root", "exe", "fd/3", "map_files/A-B", "ns/net"), malloc()ed, any length.
+ * -errno on failure.
+ */
+int proc_read_link(int procfd, const char *path, char **ret);
+int proc_read_fd_link(int procfd, int fd, char **ret);
+int proc_read_map_link(int procfd, uint64_t start, uint64_t end, char **ret);
+
+/* Opens what such a link leads to (not the link's text): descriptor or -errno. */
+int proc_open_fd(int procfd, int fd, int open_flags);
+int proc_open_map(int procfd, uint64_t start, uint64_t end, int open_flags);
+
+/* One line of mountinfo; strings live in the table. Octal escapes are undone. */
+struct proc_mount {
+	int mnt_id, parent_mnt_id;
+	uint32_t dev_major, dev_minor;
+	const char *root, *mountpoint, *options; /* options: those of the mount */
+	int shared_id, master_id, propagate_from; /* 0: none */
+	bool unbindable;
+	const char *fstype, *source, *sb_options;
+};
+
+struct proc_mounts {
+	struct proc_mount *mounts; /* in the kernel's order: a parent stands before its children */
+	size_t count;
+	size_t capacity;
+	struct buffer text;
+};
+
+/* A struct proc_mounts is zeroed before its first use and may be filled again. */
+int proc_mounts_read(int procfd, struct proc_mounts *ret);
+int proc_mounts_parse(const char *text, struct proc_mounts *ret);
+const struct proc_mount *proc_mounts_find(const struct proc_mounts *mounts, int mnt_id);
+void proc_mounts_done(struct proc_mounts *mounts);
+
+#define AUTO_PROC_MOUNTS __attribute__((cleanup(proc_mounts_done)))
+
+/* /proc/uptime in microseconds, centisecond precision. */
+int proc_uptime_parse(const char *text, uint64_t *ret_us);
+int proc_read_uptime(uint64_t *ret_us);
