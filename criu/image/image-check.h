@@ -1,0 +1,113 @@
+/*
+ * A whole image set, decoded and verified, before a restore creates anything. What stands in a checked_set holds by
+ * itself: ids lead somewhere, counts are sane, every process has the files it needs, registers are those of a program.
+ * Nothing is decoded twice: the restore takes the messages from here.
+ *
+ * Failures are -EBADMSG (damaged) or -EINVAL (not for us, such as another architecture) and one sentence.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "image/image-read.h"
+#include "image/image-set.h"
+#include "image/pagemap.h"
+#include "images/core.pb-c.h"
+#include "images/fdinfo.pb-c.h"
+#include "images/fs.pb-c.h"
+#include "images/inventory.pb-c.h"
+#include "images/memfd.pb-c.h"
+#include "images/mm.pb-c.h"
+#include "images/pipe-data.pb-c.h"
+#include "images/pstree.pb-c.h"
+#include "images/remap-file-path.pb-c.h"
+#include "images/seccomp.pb-c.h"
+#include "images/timens.pb-c.h"
+
+struct checked_thread {
+	uint32_t tid;
+	CoreEntry *core;
+};
+
+/* A descriptor table; tasks with the same files_id share it. Entries are in ascending order of fd. */
+struct checked_fd_table {
+	uint32_t files_id;
+	FdinfoEntry **entries;
+	size_t count;
+};
+
+struct checked_task {
+	PstreeEntry *entry;
+	struct checked_task *parent; /* NULL for the root */
+	bool is_zombie;
+
+	/* threads[0] is the leader. A zombie has one, whose core has only tc. */
+	struct checked_thread *threads;
+	size_t thread_count;
+
+	/* NULL in a zombie */
+	TaskKobjIdsEntry *ids;
+	MmEntry *mm;
+	FsEntry *fs;
+	const struct checked_fd_table *fds;
+	struct pagemap *pagemap; /* NULL when there is none: no page is stored */
+};
+
+struct checked_file {
+	uint32_t id;
+	FileEntry *entry;
+	RemapFilePathEntry *remap; /* how to open a path that is gone, or NULL */
+};
+
+/* A shared memory object: of a memfd inode, a shared anonymous mapping or a SysV segment. */
+struct checked_shmem {
+	uint64_t shmid;
+	uint64_t bytes;
+	MemfdInodeEntry *inode;  /* NULL for mappings without a memfd */
+	struct pagemap *pagemap; /* NULL: all zero */
+};
+
+struct checked_pipe_data {
+	PipeDataEntry *entry;
+	void *data; /* entry->bytes of them */
+};
+
+struct checked_set {
+	struct image_set *set;     /* borrowed, must outlive this */
+	InventoryEntry *inventory; /* the set's */
+
+	struct checked_task *tasks; /* parents before children, tasks[0] is the root */
+	size_t task_count;
+	struct checked_fd_table *fd_tables;
+	size_t fd_table_count;
+	struct checked_file *files; /* ascending id */
+	size_t file_count;
+	struct checked_shmem *shmems; /* ascending shmid */
+	size_t shmem_count;
+	MemfdInodeEntry **memfd_inodes; /* ascending inode_id */
+	size_t memfd_inode_count;
+	struct checked_pipe_data *pipe_data; /* of pipes and fifos, ascending pipe_id */
+	size_t pipe_data_count;
+
+	SeccompEntry *seccomp; /* NULL when there is no image */
+	TimensEntry *timens;   /* of the root's time namespace or timens-0; NULL when there is no image */
+
+	/* private */
+	struct image_list lists[6];
+};
+
+/* Reads and checks all of a set opened by image_set_open(). On failure *ret_checked is not touched. */
+int image_check(struct image_set *set, struct checked_set **ret_checked, struct error *err);
+
+/* Takes NULL. */
+void checked_set_free(struct checked_set *checked);
+
+/* NULL when there is none. */
+const struct checked_file *checked_set_find_file(const struct checked_set *checked, uint32_t id);
+const struct checked_task *checked_set_find_task(const struct checked_set *checked, uint32_t pid);
+const struct checked_shmem *checked_set_find_shmem(const struct checked_set *checked, uint64_t shmid);
+MemfdInodeEntry *checked_set_find_memfd_inode(const struct checked_set *checked, uint64_t inode_id);
+const struct checked_pipe_data *checked_set_find_pipe_data(const struct checked_set *checked, uint32_t pipe_id);
