@@ -11,6 +11,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "image/image-message.h"
 #include "image/image-set.h"
 #include "image/image-types.h"
 
@@ -28,16 +29,6 @@ int image_read_one(const struct image_set *set, enum image_kind kind, uint64_t i
 /* The same where the set is damaged without the file: "core-12.img is missing". */
 int image_read_required(const struct image_set *set, enum image_kind kind, uint64_t id,
 			const ProtobufCMessageDescriptor *descriptor, void *ret_message, struct error *err);
-
-/* Takes NULL. */
-void image_message_free(void *message);
-
-static inline void cleanup_image_message(void *message)
-{
-	image_message_free(*(void **)message);
-}
-
-#define AUTO_MESSAGE __attribute__((cleanup(cleanup_image_message)))
 
 /* All records of a file without payloads. An absent file is an empty list. */
 struct image_list {
@@ -99,10 +90,3 @@ void image_reader_done(struct image_reader *r);
 /* Opens a raw image: O_RDONLY, or O_RDWR where pages are to be punched out after reading. */
 int image_open_raw(const struct image_set *set, enum image_kind kind, uint64_t id, int flags, int *ret_fd,
 		   uint64_t *ret_bytes, struct error *err);
-
-/*
- * A message out of bytes in memory, checked as one from a file. -EBADMSG with a reason without context, such as
- * "truncated"; what to prefix it with the caller knows.
- */
-int image_message_decode(const ProtobufCMessageDescriptor *descriptor, const void *data, size_t bytes,
-			 void *ret_message, const char **ret_reason);

@@ -1,6 +1,6 @@
 /*
  * An image set: a directory of image files. A set being written is unfinished until image_set_commit() has put its
- * inventory.img in place; a set that is read has one.
+ * inventory.img in place; a set that is read has one. A struct image_set must not be moved once it is open.
  *
  *	AUTO_IMAGE_SET struct image_set set = IMAGE_SET_INIT;
  *
@@ -35,8 +35,8 @@ struct image_set {
 	size_t name_capacity;
 	uint32_t last_pages_id;
 	struct image_set *parent;
+	struct image_set *child; /* the set this one is the parent of */
 	bool parent_known;
-	unsigned int level;
 	pthread_mutex_t lock; /* files may be created by several threads */
 };
 
@@ -55,7 +55,7 @@ int image_set_create(struct image_set *set, int at, const char *path, unsigned i
 /* Writes inventory.img under a temporary name and renames it: the set is finished, or it is not. */
 int image_set_commit(struct image_set *set, const InventoryEntry *inventory, struct error *err);
 
-/* Removes what was created. Errors are ignored: there is nobody to take them. */
+/* Removes what was created since; nothing once the set is finished. Errors are ignored: nobody is left to take them. */
 void image_set_discard(struct image_set *set);
 
 /* Makes the link to the set that PARENT pages are in, target as seen from this directory. A link that exists stays. */

@@ -45,6 +45,7 @@ struct pagemap {
 	size_t extent_count;
 	uint64_t present_pages;
 	struct pagemap *parent; /* the same object in the parent set; loaded only when a run needs it */
+	struct pagemap *child;  /* whose parent this is */
 	int pages_fd;           /* -1 until pagemap_pages_fd() */
 };
 
