@@ -1,0 +1,200 @@
+#include "kernel/proc-list.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "base/cleanup.h"
+#include "base/util.h"
+#include "kernel/proc-parse.h"
+
+struct number_list {
+	int *numbers;
+	size_t count;
+	size_t capacity;
+};
+
+static void number_list_done(struct number_list *list)
+{
+	free(list->numbers);
+}
+
+#define AUTO_NUMBER_LIST __attribute__((cleanup(number_list_done)))
+
+static int number_list_add(struct number_list *list, int number)
+{
+	int r = array_reserve(&list->numbers, &list->capacity, list->count, sizeof(*list->numbers));
+
+	if (r < 0)
+		return r;
+	list->numbers[list->count++] = number;
+	return 0;
+}
+
+static int visit_entries(const char *entries, size_t bytes, int (*visit)(const char *name, void *arg), void *arg)
+{
+	size_t at = 0;
+
+	while (at < bytes) {
+		const struct dirent64 *entry = (const void *)(entries + at);
+
+		if (entry->d_name[0] != '.') {
+			int r = visit(entry->d_name, arg);
+
+			if (r < 0)
+				return r;
+		}
+		at += entry->d_reclen;
+	}
+	return 0;
+}
+
+int proc_list_names(int dirfd, const char *path, int (*visit)(const char *name, void *arg), void *arg)
+{
+	AUTO_CLOSE int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_Alignas(struct dirent64) char entries[32768];
+
+	if (fd < 0)
+		return -errno;
+	for (;;) {
+		long n = syscall(SYS_getdents64, fd, entries, sizeof(entries));
+		int r;
+
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return 0;
+		r = visit_entries(entries, (size_t)n, visit, arg);
+		if (r < 0)
+			return r;
+	}
+}
+
+static int add_number(const char *name, void *arg)
+{
+	uint64_t number;
+
+	if (scan_u64(&name, 10, &number) < 0 || *name)
+		return 0;
+	return number_list_add(arg, (int)number);
+}
+
+static int list_numbers(int dirfd, const char *path, struct number_list *list)
+{
+	return proc_list_names(dirfd, path, add_number, list);
+}
+
+static void number_list_take(struct number_list *list, int **ret, size_t *ret_count)
+{
+	*ret = TAKE_PTR(list->numbers);
+	*ret_count = list->count;
+}
+
+int proc_list_threads(int procfd, pid_t **ret, size_t *ret_count)
+{
+	AUTO_NUMBER_LIST struct number_list list = { 0 };
+	int r = list_numbers(procfd, "task", &list);
+
+	if (r < 0)
+		return r;
+	number_list_take(&list, ret, ret_count);
+	return 0;
+}
+
+static int compare_ints(const void *a, const void *b)
+{
+	int x = *(const int *)a, y = *(const int *)b;
+
+	return (x > y) - (x < y);
+}
+
+static bool is_sorted(const struct number_list *list)
+{
+	size_t i;
+
+	for (i = 1; i < list->count; i++)
+		if (list->numbers[i - 1] > list->numbers[i])
+			return false;
+	return true;
+}
+
+int proc_list_numbers(int dirfd, const char *path, int **ret, size_t *ret_count)
+{
+	AUTO_NUMBER_LIST struct number_list list = { 0 };
+	int r = list_numbers(dirfd, path, &list);
+
+	if (r < 0)
+		return r;
+	/* The kernel lists descriptors and pids in order; a recorded directory does not. */
+	if (!is_sorted(&list))
+		qsort(list.numbers, list.count, sizeof(*list.numbers), compare_ints);
+	number_list_take(&list, ret, ret_count);
+	return 0;
+}
+
+int proc_list_fds(int procfd, int **ret, size_t *ret_count)
+{
+	return proc_list_numbers(procfd, "fd", ret, ret_count);
+}
+
+static int add_children(const char *text, struct number_list *list)
+{
+	for (;;) {
+		int pid, r;
+
+		skip_blanks(&text);
+		if (*text == '\0' || *text == '\n')
+			return 0;
+		r = scan_int(&text, &pid);
+		if (r < 0)
+			return r;
+		r = number_list_add(list, pid);
+		if (r < 0)
+			return r;
+	}
+}
+
+static int read_children(int procfd, pid_t tid, struct buffer *text, struct number_list *list)
+{
+	char path[48];
+	int r;
+
+	(void)snprintf(path, sizeof(path), "task/%d/children", tid);
+	r = buffer_read_at(text, procfd, path);
+	if (r < 0)
+		return r;
+	return add_children(text->data, list);
+}
+
+/* A kernel without children files differs from a thread that has ended: the thread's directory is still there. */
+static bool is_thread_gone(int procfd, pid_t tid)
+{
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "task/%d", tid);
+	return faccessat(procfd, path, F_OK, 0) < 0;
+}
+
+int proc_list_children(int procfd, const pid_t *tids, size_t tid_count, pid_t **ret, size_t *ret_count)
+{
+	AUTO_NUMBER_LIST struct number_list list = { 0 };
+	AUTO_BUFFER struct buffer text = { 0 };
+	size_t i;
+
+	for (i = 0; i < tid_count; i++) {
+		int r = read_children(procfd, tids[i], &text, &list);
+
+		if ((r == -ENOENT || r == -ESRCH) && is_thread_gone(procfd, tids[i]))
+			continue;
+		if (r < 0)
+			return r;
+	}
+	number_list_take(&list, ret, ret_count);
+	return 0;
+}
