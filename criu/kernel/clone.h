@@ -17,6 +17,7 @@ struct clone_request {
  * Returns the pid in the caller's namespace to the parent, 0 to the child, -errno on failure: -EEXIST for a pid in use
  * (also by a zombie), -EINVAL for one above pid_max, -EPERM without CAP_CHECKPOINT_RESTORE where the namespace asks
  * for it. ret_pidfd, unless NULL, gets a close-on-exec process descriptor (in the parent; -1 in the child).
- * The libc of the child knows nothing of the call: only async-signal-safe functions are certain there.
+ * As after fork in a threaded program, only async-signal-safe functions are certain in the child (atfork handlers do
+ * not run).
  */
 pid_t clone_process(const struct clone_request *request, int *ret_pidfd);

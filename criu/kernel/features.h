@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum feature_category {
@@ -33,3 +34,9 @@ const struct feature *feature_find(const char *name);
  * life of the process. Safe to call from several threads.
  */
 int feature_available(const char *name);
+
+/*
+ * Whether a test has masked the feature: for code that tries the kernel's interface itself and falls back when the
+ * attempt fails, so that no probe is needed.
+ */
+bool feature_is_masked(const char *name);

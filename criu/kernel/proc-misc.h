@@ -59,7 +59,8 @@ int proc_read_link(int procfd, const char *path, char **ret);
 int proc_read_fd_link(int procfd, int fd, char **ret);
 int proc_read_map_link(int procfd, uint64_t start, uint64_t end, char **ret);
 
-/* Opens what such a link leads to (not the link's text): descriptor or -errno. */
+/* Opens what such a link leads to (not the link's text), close-on-exec: descriptor or -errno. */
+int proc_open_link(int procfd, const char *path, int open_flags);
 int proc_open_fd(int procfd, int fd, int open_flags);
 int proc_open_map(int procfd, uint64_t start, uint64_t end, int open_flags);
 

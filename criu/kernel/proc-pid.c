@@ -32,7 +32,7 @@ int proc_open(pid_t pid)
 	return proc_open_at("/proc", pid);
 }
 
-ssize_t proc_read_text(int dirfd, const char *path, char *text, size_t capacity)
+int proc_read_text(int dirfd, const char *path, char *text, size_t capacity)
 {
 	AUTO_CLOSE int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
 	size_t bytes = 0;
@@ -53,5 +53,5 @@ ssize_t proc_read_text(int dirfd, const char *path, char *text, size_t capacity)
 			return -E2BIG;
 	}
 	text[bytes] = '\0';
-	return (ssize_t)bytes;
+	return (int)bytes;
 }

@@ -19,4 +19,4 @@ int proc_open_at(const char *proc_mount, pid_t pid);
  * Reads a small file into text, NUL behind it: bytes read or -errno; -E2BIG when it does not fit (capacity includes the
  * NUL). One open, as few reads as the kernel allows, one close.
  */
-ssize_t proc_read_text(int dirfd, const char *path, char *text, size_t capacity);
+int proc_read_text(int dirfd, const char *path, char *text, size_t capacity);

@@ -132,9 +132,9 @@ int proc_stat_parse(const char *text, struct proc_stat *ret)
 int proc_stat_read(int procfd, const char *path, struct proc_stat *ret)
 {
 	char text[2048];
-	ssize_t bytes = proc_read_text(procfd, path, text, sizeof(text));
+	int bytes = proc_read_text(procfd, path, text, sizeof(text));
 
 	if (bytes < 0)
-		return (int)bytes;
+		return bytes;
 	return proc_stat_parse(text, ret);
 }

@@ -281,14 +281,14 @@ int proc_status_parse(const char *text, struct proc_status *ret)
 int proc_status_read(int procfd, const char *path, struct proc_status *ret)
 {
 	char text[4096];
-	ssize_t bytes = proc_read_text(procfd, path, text, sizeof(text));
+	int bytes = proc_read_text(procfd, path, text, sizeof(text));
 	AUTO_BUFFER struct buffer large = { 0 };
 	int r;
 
 	if (bytes >= 0)
 		return proc_status_parse(text, ret);
 	if (bytes != -E2BIG)
-		return (int)bytes;
+		return bytes;
 	/* Thousands of supplementary groups, or of processors in the masks. */
 	r = buffer_read_at(&large, procfd, path);
 	return r < 0 ? r : proc_status_parse(large.data, ret);

@@ -1,0 +1,144 @@
+#include "kernel/sched.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+/* Layout of the kernel's struct sched_attr; the first version ends before the clamps. */
+struct kernel_sched_attr {
+	uint32_t size;
+	uint32_t policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime;
+	uint64_t deadline;
+	uint64_t period;
+	uint32_t util_min;
+	uint32_t util_max;
+};
+
+#define SCHED_ATTR_BYTES_0 48
+#define SCHED_ATTR_BYTES_1 56
+
+#define FLAG_UTIL_CLAMP_MIN 0x20
+#define FLAG_UTIL_CLAMP_MAX 0x40
+
+_Static_assert(sizeof(struct kernel_sched_attr) == SCHED_ATTR_BYTES_1, "layout of the kernel's sched_attr");
+
+int sched_read_attributes(pid_t tid, struct sched_attributes *ret)
+{
+	struct kernel_sched_attr attr = { .util_max = 1024 };
+
+	if (syscall(SYS_sched_getattr, tid, &attr, sizeof(attr), 0) < 0)
+		return -errno;
+	*ret = (struct sched_attributes){
+		.policy = attr.policy,
+		.flags = attr.flags,
+		.nice = attr.nice,
+		.priority = attr.priority,
+		.runtime_ns = attr.runtime,
+		.deadline_ns = attr.deadline,
+		.period_ns = attr.period,
+		.util_min = attr.util_min,
+		.util_max = attr.util_max,
+		/* The kernel answers with the size it knows; a kernel without clamps leaves both at 0. */
+		.has_util_clamp = attr.size >= SCHED_ATTR_BYTES_1 && attr.util_max != 0,
+	};
+	if (!ret->has_util_clamp)
+		ret->util_max = 1024;
+	return 0;
+}
+
+int sched_write_attributes(pid_t tid, const struct sched_attributes *attributes)
+{
+	struct kernel_sched_attr attr = {
+		.size = attributes->has_util_clamp ? SCHED_ATTR_BYTES_1 : SCHED_ATTR_BYTES_0,
+		.policy = attributes->policy,
+		.flags = attributes->flags & ~(uint64_t)(FLAG_UTIL_CLAMP_MIN | FLAG_UTIL_CLAMP_MAX),
+		.nice = attributes->nice,
+		.priority = attributes->priority,
+		.runtime = attributes->runtime_ns,
+		.deadline = attributes->deadline_ns,
+		.period = attributes->period_ns,
+		.util_min = attributes->util_min,
+		.util_max = attributes->util_max,
+	};
+
+	if (attributes->has_util_clamp) {
+		attr.flags |= FLAG_UTIL_CLAMP_MIN | FLAG_UTIL_CLAMP_MAX;
+		if (syscall(SYS_sched_setattr, tid, &attr, 0) == 0)
+			return 0;
+		if (errno != EOPNOTSUPP && errno != E2BIG)
+			return -errno;
+		attr.flags &= ~(uint64_t)(FLAG_UTIL_CLAMP_MIN | FLAG_UTIL_CLAMP_MAX);
+		attr.size = SCHED_ATTR_BYTES_0;
+	}
+	return syscall(SYS_sched_setattr, tid, &attr, 0) < 0 ? -errno : 0;
+}
+
+int sched_read_affinity(pid_t tid, uint64_t **ret_words, size_t *ret_word_count)
+{
+	size_t capacity = 16;
+
+	/* The kernel wants room for all processors it was built for and answers how much it used. */
+	for (; capacity <= 65536; capacity *= 4) {
+		AUTO_FREE uint64_t *words = calloc(capacity, sizeof(*words));
+		long bytes;
+
+		if (!words)
+			return -ENOMEM;
+		bytes = syscall(SYS_sched_getaffinity, tid, capacity * sizeof(*words), words);
+		if (bytes >= 0) {
+			*ret_word_count = ((size_t)bytes + sizeof(*words) - 1) / sizeof(*words);
+			*ret_words = TAKE_PTR(words);
+			return 0;
+		}
+		if (errno != EINVAL)
+			return -errno;
+	}
+	return -EINVAL;
+}
+
+int sched_write_affinity(pid_t tid, const uint64_t *words, size_t word_count)
+{
+	return syscall(SYS_sched_setaffinity, tid, word_count * sizeof(*words), words) < 0 ? -errno : 0;
+}
+
+#define IOPRIO_WHO_ONE_PROCESS 1
+
+int ioprio_read(pid_t tid, int *ret)
+{
+	long ioprio = syscall(SYS_ioprio_get, IOPRIO_WHO_ONE_PROCESS, tid);
+
+	if (ioprio < 0)
+		return -errno;
+	*ret = (int)ioprio;
+	return 0;
+}
+
+int ioprio_write(pid_t tid, int ioprio)
+{
+	return syscall(SYS_ioprio_set, IOPRIO_WHO_ONE_PROCESS, tid, ioprio) < 0 ? -errno : 0;
+}
+
+#define PRIO_WHO_PROCESS 0
+
+int nice_read(pid_t tid, int *ret)
+{
+	/* The system call answers 1 to 40, so that errors stay apart. */
+	long priority = syscall(SYS_getpriority, PRIO_WHO_PROCESS, tid);
+
+	if (priority < 0)
+		return -errno;
+	*ret = 20 - (int)priority;
+	return 0;
+}
+
+int nice_write(pid_t tid, int nice)
+{
+	return syscall(SYS_setpriority, PRIO_WHO_PROCESS, tid, nice) < 0 ? -errno : 0;
+}
