@@ -1,0 +1,91 @@
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/util.h"
+
+static struct {
+	int level;
+	int fd;
+	int task;
+	uint64_t start_us;
+} log_state = { .level = LOG_WARN, .fd = STDERR_FILENO };
+
+void log_set_level(int level)
+{
+	log_state.level = level;
+}
+
+int log_get_level(void)
+{
+	return log_state.level;
+}
+
+void log_set_fd(int fd)
+{
+	log_state.fd = fd;
+	log_state.start_us = now_us();
+}
+
+int log_get_fd(void)
+{
+	return log_state.fd;
+}
+
+void log_set_task(int pid)
+{
+	log_state.task = pid;
+}
+
+/* "(SS.UUUUUU) ": twelve columns, from 100 s on the last digits give way. */
+static int put_timestamp(char *out, size_t size)
+{
+	uint64_t since_us = log_state.start_us ? now_us() - log_state.start_us : 0;
+	char stamp[32];
+
+	(void)snprintf(stamp, sizeof(stamp), "%02llu.%06llu", (unsigned long long)(since_us / 1000000),
+		       (unsigned long long)(since_us % 1000000));
+	return snprintf(out, size, "(%.9s) ", stamp);
+}
+
+static size_t clamp(int written, size_t size)
+{
+	if (written < 0)
+		return 0;
+	return (size_t)written < size ? (size_t)written : size - 1;
+}
+
+void log_line(enum log_level level, const char *file, int line, const char *format, ...)
+{
+	char text[2048];
+	size_t used = 0;
+	const char *base;
+	int saved = errno;
+	va_list args;
+
+	if ((int)level > log_state.level)
+		return;
+	if (level != LOG_MSG && log_state.level >= LOG_INFO)
+		used += clamp(put_timestamp(text, sizeof(text)), sizeof(text));
+	if (level != LOG_MSG && log_state.task)
+		used += clamp(snprintf(text + used, sizeof(text) - used, "%6d: ", log_state.task), sizeof(text) - used);
+	base = strrchr(file, '/');
+	base = base ? base + 1 : file;
+	if (level == LOG_ERROR)
+		used += clamp(snprintf(text + used, sizeof(text) - used, "Error (%s:%d): ", base, line),
+			      sizeof(text) - used);
+	else if (level == LOG_WARN)
+		used += clamp(snprintf(text + used, sizeof(text) - used, "Warn  (%s:%d): ", base, line),
+			      sizeof(text) - used);
+	va_start(args, format);
+	used += clamp(vsnprintf(text + used, sizeof(text) - 1 - used, format, args), sizeof(text) - 1 - used);
+	va_end(args);
+	if (used == 0 || text[used - 1] != '\n')
+		text[used++] = '\n';
+	(void)!write(level == LOG_MSG ? STDOUT_FILENO : log_state.fd, text, used);
+	errno = saved;
+}

@@ -1,0 +1,118 @@
+/*
+ * Sets up what a command runs in. Relative names are those of the directory the user is in; only the log, the pidfile
+ * and the statistics are names in the work directory.
+ */
+#include "cmd/session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "cmd/version.h"
+#include "engine/options.h"
+
+void session_secure_standard_fds(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+static int open_directory(int dirfd, const char *path, const char *what, int *ret_fd, struct error *err)
+{
+	int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return error_set(err, -errno, "%s %s", what, path);
+	*ret_fd = fd;
+	return 0;
+}
+
+static int enter_work_dir(struct options *opts, struct error *err)
+{
+	const char *path = opts->work_dir ? opts->work_dir : opts->images_dir;
+	int r;
+
+	r = open_directory(AT_FDCWD, path ? path : ".", "work directory", &opts->work_dir_fd, err);
+	if (r < 0)
+		return r;
+	if (fchdir(opts->work_dir_fd) < 0)
+		return error_set(err, -errno, "work directory %s", path ? path : ".");
+	return 0;
+}
+
+static int open_log(const struct options *opts, struct error *err)
+{
+	int fd;
+
+	if (!opts->log_file) {
+		log_set_fd(STDERR_FILENO);
+		return 0;
+	}
+	if (strcmp(opts->log_file, "-") == 0) {
+		log_set_fd(STDOUT_FILENO);
+		return 0;
+	}
+	fd = open(opts->log_file, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return error_set(err, -errno, "log file %s", opts->log_file);
+	log_set_fd(fd);
+	return 0;
+}
+
+static void log_what_runs_where(void)
+{
+	struct utsname node;
+
+	log_info("Version: %s (gitid 0)\n", INTERFACE_VERSION);
+	if (uname(&node) == 0)
+		log_info("Running on %s %s %s %s %s\n", node.nodename, node.sysname, node.release, node.version,
+			 node.machine);
+}
+
+int session_open(struct options *opts, bool needs_images, struct error *err)
+{
+	AUTO_CLOSE int start_dir_fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	const char *images_dir = opts->images_dir ? opts->images_dir : ".";
+	int r;
+
+	if (start_dir_fd < 0)
+		return error_set(err, -errno, "current directory");
+	log_set_level(opts->log_level);
+	r = enter_work_dir(opts, err);
+	if (r < 0)
+		return r;
+	r = open_log(opts, err);
+	if (r < 0)
+		return r;
+	log_what_runs_where();
+	if (!needs_images)
+		return 0;
+	return open_directory(start_dir_fd, images_dir, "image directory", &opts->images_dir_fd, err);
+}
+
+void session_report_failure(const char *verb, const struct error *err, const char *marker)
+{
+	bool logs_to_stderr = log_get_fd() == STDERR_FILENO;
+
+	(void)fprintf(stderr, "criu: %s%s%s\n", verb ? verb : "", verb ? ": " : "", err->text);
+	if (err->hint[0])
+		(void)fprintf(stderr, "hint: %s\n", err->hint);
+	if (!logs_to_stderr)
+		log_error("%s\n", err->text);
+	if (!logs_to_stderr && err->hint[0])
+		log_error("hint: %s\n", err->hint);
+	/* On a terminal the sentence is enough, unless the user wanted to read along. */
+	if (marker && (!logs_to_stderr || log_get_level() >= LOG_INFO))
+		log_error("%s\n", marker);
+}
