@@ -1,0 +1,190 @@
+/*
+ * compel: stop a task with all its threads, run system calls and position-independent code inside it, and leave no trace.
+ *
+ * The order of use, for one process or for many at once (each step is batched, so that waiting is shared):
+ *
+ *	compel_task_new()        nothing is touched
+ *	compel_seize()           PTRACE_SEIZE + PTRACE_INTERRUPT of every thread; again until it finds no new one
+ *	compel_wait_stopped()    every thread stands still, its registers and signal mask are known
+ *	compel_inject()          a stub in never-executed padding, a private mapping with the blob and its data
+ *	compel_syscall()         one system call on one thread (needs the stub only)
+ *	compel_start(), compel_finish()   all threads run the blob's entry at the same time
+ *	compel_cure()            mapping and stub are gone, registers and masks are as they were
+ *	compel_detach()          the task runs on, or stays stopped
+ *
+ * Dying in the middle. Every intrusion is written to a journal before it happens. The journal lives in memory that the
+ * caller shares with another process; when the tracer dies, that process calls compel_rescue() and everything is undone.
+ * For this no thread with borrowed registers ever stands where running on would hurt: injected calls are "syscall; jmp ."
+ * in padding that no thread executes, the blob sleeps in a loop once its work is done, and single-stepping and
+ * breakpoints are never used. A thread's signals are blocked only after its registers point at the stub.
+ *
+ * Threads: ptrace binds a tracee to the calling thread, so all functions on one task are called by one thread.
+ * Errors: functions return 0 or -errno and fill *err (sentence without newline). x86-64 tasks only.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/user.h>
+
+struct compel_error {
+	int code;
+	char text[512];
+};
+
+/* An address in the target: cannot be dereferenced here. */
+struct remote_addr {
+	uint64_t value;
+};
+
+/* --- the journal: fixed layout, in MAP_SHARED memory, zero-filled by its owner --------------------------------------- */
+
+#define COMPEL_STUB_BYTES 8
+
+enum compel_thread_state {
+	COMPEL_THREAD_FREE,     /* not ours, or given back */
+	COMPEL_THREAD_SEIZED,   /* attached; registers and mask are the task's own: its tracer's death frees it unharmed */
+	/*
+	 * Registers and mask are on their way to us, ours, or on their way back: both changes are made while the thread
+	 * still has (or has again) its own mask, so that a thread that stands outside of stub and blob is its own.
+	 */
+	COMPEL_THREAD_BORROWED,
+};
+
+enum compel_operation {
+	COMPEL_OP_NONE,
+	COMPEL_OP_MMAP,   /* if the calling thread has executed it, its rax is the address of a mapping of ours */
+	COMPEL_OP_MUNMAP, /* if the calling thread has executed it, the mapping is gone */
+	COMPEL_OP_OTHER,
+};
+
+struct compel_journal_thread {
+	int32_t tid;
+	uint32_t state; /* enum compel_thread_state */
+	uint32_t task;  /* index of the task it belongs to */
+	uint32_t reserved;
+	uint64_t signal_mask;
+	struct user_regs_struct regs;
+};
+
+struct compel_journal_task {
+	int32_t pid;
+	uint32_t first_thread; /* index into the journal's threads; the others may stand anywhere behind it */
+	uint32_t thread_count;
+	int32_t caller_tid;    /* the thread that runs injected system calls */
+	uint64_t stub_addr;    /* 0: none poked */
+	uint8_t stub_saved[COMPEL_STUB_BYTES];
+	uint64_t blob_addr;    /* 0: none mapped */
+	uint64_t blob_bytes;
+	uint32_t operation;    /* enum compel_operation under way on caller_tid */
+	uint32_t keep;         /* set by the owner: nothing is undone for this task (it is about to be killed) */
+	uint64_t cookie;       /* r15 of caller_tid, once its registers have been set for this operation */
+};
+
+struct compel_journal {
+	uint32_t task_count, task_limit;
+	uint32_t thread_count, thread_limit;
+	uint64_t threads_offset; /* bytes from the start of this struct; tasks follow the struct directly */
+	struct compel_journal_task tasks[];
+};
+
+/* Bytes of a journal for so many tasks and threads; pages that are never used are never touched. */
+size_t compel_journal_bytes(uint32_t task_limit, uint32_t thread_limit);
+void compel_journal_init(struct compel_journal *journal, uint32_t task_limit, uint32_t thread_limit);
+
+/*
+ * Called by a surviving process after the tracer's death: seizes what is still borrowed, undoes it, lets it run. A thread
+ * that is inside a signal handler on top of the stub is waited for. Returns the number of tasks that could not be given
+ * back (0 is success); tasks that have died meanwhile are no failure.
+ */
+int compel_rescue(struct compel_journal *journal, struct compel_error *err);
+
+/* --- tasks ----------------------------------------------------------------------------------------------------------- */
+
+struct compel_thread {
+	pid_t tid;
+	bool stopped;
+	int stop_signal;              /* != 0: the thread is in a group stop by this signal */
+	uint64_t signal_mask;         /* its own mask; where a call has swapped it (sigsuspend), the one to come back to */
+	struct user_regs_struct regs; /* as at the stop, orig_rax and a pending restart code (-ERESTART*) included */
+	struct compel_journal_thread *journal;
+};
+
+struct compel_task {
+	pid_t pid;
+	struct compel_thread *threads; /* threads[0] is the leader; in order of /proc/PID/task */
+	size_t thread_count;
+	struct compel_journal_task *journal;
+	void *internal;
+};
+
+/* The journal may be NULL: then there is no protection against our death. Owned by the caller of _free. */
+int compel_task_new(struct compel_journal *journal, pid_t pid, struct compel_task **ret_task, struct compel_error *err);
+void compel_task_free(struct compel_task *task);
+
+#define COMPEL_SEIZE_SUSPEND_SECCOMP 0x1 /* tried; where the kernel refuses, filters stay in force */
+
+/*
+ * Seizes and interrupts all threads that /proc/PID/task shows and that are not seized yet; *ret_new counts them.
+ * Threads that end meanwhile are skipped; a leader that has exited while others live is seen as a zombie leader and
+ * reported with -ENOTSUP; -ESRCH when the process is gone, -EPERM with the tracer's pid in the text when it is traced.
+ */
+int compel_seize(struct compel_task *task, unsigned int flags, size_t *ret_new, struct compel_error *err);
+
+/*
+ * Waits until every seized thread has stopped, at most until deadline_ns (CLOCK_MONOTONIC; -ETIMEDOUT), and reads
+ * registers and masks. Threads that have died are removed from the list. Signals that arrive for a thread between its
+ * interruption and its stop are given back to it (re-injected at detach in order), never lost.
+ */
+int compel_wait_stopped(struct compel_task *task, uint64_t deadline_ns, struct compel_error *err);
+
+/*
+ * Where the stub goes: [start, end) is an executable private mapping whose last bytes are zero padding (the vdso). The
+ * caller may offer one it knows from /proc/PID/maps; otherwise inject and syscall look themselves.
+ */
+void compel_offer_stub(struct compel_task *task, uint64_t start, uint64_t end);
+
+/* Runs one system call on the leader. *ret_value is what the kernel returned (-errno inside). */
+int compel_syscall(struct compel_task *task, long number, const uint64_t args[6], int64_t *ret_value,
+		   struct compel_error *err);
+
+/*
+ * Maps code_bytes + data_bytes (page aligned each) into the task and copies the code there. The data area follows the
+ * code at *ret_data. Entry point is the first byte.
+ */
+int compel_inject(struct compel_task *task, const void *code, size_t code_bytes, size_t data_bytes,
+		  struct remote_addr *ret_code, struct remote_addr *ret_data, struct compel_error *err);
+
+/* process_vm_readv/writev of the task's memory: 0 or -errno. */
+int compel_read(const struct compel_task *task, struct remote_addr from, void *to, size_t bytes);
+int compel_write(const struct compel_task *task, struct remote_addr to, const void *from, size_t bytes);
+
+/*
+ * Starts thread i at the blob's entry with rdi = arg (an address in the data area) and rsp = stack_top. The blob must set
+ * the 32-bit word at done to a value other than 0 when it is finished, and then sleep for ever with compel's own
+ * convention: a loop around the pause system call. All signals are blocked meanwhile.
+ */
+int compel_start(struct compel_task *task, size_t thread, struct remote_addr entry, uint64_t arg, uint64_t stack_top,
+		 struct compel_error *err);
+
+/* Waits until the word at done is not 0, then stops the started threads again. Start all tasks before finishing one. */
+int compel_finish(struct compel_task *task, const struct remote_addr *done, size_t done_count, uint64_t deadline_ns,
+		  struct compel_error *err);
+
+/* Unmaps, takes the stub out, gives every thread its registers and mask back. The task stays seized and stopped. */
+int compel_cure(struct compel_task *task, struct compel_error *err);
+
+/* Lets all threads go: they run on, or stay in the group stop they were in. */
+int compel_detach(struct compel_task *task, struct compel_error *err);
+
+/* --- registers ------------------------------------------------------------------------------------------------------- */
+
+/* The xsave area in the kernel's standard format: bytes used, or -errno. */
+ssize_t compel_get_xstate(pid_t tid, void *area, size_t bytes);
+int compel_set_xstate(pid_t tid, const void *area, size_t bytes);
+int compel_set_regs(pid_t tid, const struct user_regs_struct *regs);
+int compel_get_regs(pid_t tid, struct user_regs_struct *ret_regs);
+int compel_get_signal_mask(pid_t tid, uint64_t *ret_mask);
+int compel_set_signal_mask(pid_t tid, uint64_t mask);

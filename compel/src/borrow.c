@@ -1,0 +1,99 @@
+/*
+ * Borrowing a thread's registers and giving them back. Both directions change the registers while the thread has its own
+ * mask: when the tracer dies in between, a signal handler may run on top of the stub and return to it, but the thread's own
+ * code never runs with a mask of ours.
+ */
+#include "internal.h"
+
+/* Interrupts on, everything else at its reset value: no trap, no direction flag, no alignment check. */
+#define NEUTRAL_EFLAGS 0x202
+
+/* The 64-bit user code segment. */
+#define USER_CS 0x33
+
+void borrowed_regs(struct user_regs_struct *ret_regs, const struct user_regs_struct *own, uint64_t rip)
+{
+	struct user_regs_struct regs = *own;
+
+	regs.rip = rip;
+	regs.rax = (uint64_t)-ENOSYS;
+	/* Not in a system call: the kernel does not move rip back to repeat one. */
+	regs.orig_rax = (uint64_t)-1;
+	regs.eflags = NEUTRAL_EFLAGS;
+	*ret_regs = regs;
+}
+
+bool is_borrowed(const struct compel_thread *thread)
+{
+	return thread->journal->state == COMPEL_THREAD_BORROWED;
+}
+
+int borrow_thread(struct compel_thread *thread, const struct user_regs_struct *regs)
+{
+	struct compel_journal_thread *journal = thread->journal;
+	int r;
+
+	journal->regs = thread->regs;
+	journal->signal_mask = thread->signal_mask;
+	journal_barrier();
+	journal->state = COMPEL_THREAD_BORROWED;
+	journal_barrier();
+	r = compel_set_regs(thread->tid, regs);
+	if (r < 0) {
+		journal->state = COMPEL_THREAD_SEIZED;
+		return r;
+	}
+	return compel_set_signal_mask(thread->tid, ALL_SIGNALS);
+}
+
+int return_thread(struct compel_journal_thread *journal)
+{
+	int r = compel_set_signal_mask(journal->tid, journal->signal_mask);
+
+	if (r == 0)
+		r = compel_set_regs(journal->tid, &journal->regs);
+	if (r < 0)
+		return r;
+	journal_barrier();
+	journal->state = COMPEL_THREAD_SEIZED;
+	return 0;
+}
+
+static int check_filters(struct compel_task *task, pid_t tid, struct compel_error *err)
+{
+	long mode = 0;
+	int r;
+
+	r = proc_status_number(task->pid, tid, "Seccomp", &mode);
+	/* A kernel without seccomp does not show it. */
+	if (r < 0 && r != -ENOENT)
+		return fail(err, r, "pid %d, thread %d: cannot see whether it has a seccomp filter", task->pid, tid);
+	if (mode != 0)
+		return fail_say(err, -EPERM,
+				"pid %d, thread %d: it has a seccomp filter that could kill it for a system call of ours, "
+				"and suspending it is not permitted or was not asked for",
+				task->pid, tid);
+	return 0;
+}
+
+int check_thread(struct compel_task *task, size_t thread, struct compel_error *err)
+{
+	const struct compel_thread *th = &task->threads[thread];
+	bool catches_calls;
+	int r;
+
+	if (is_borrowed(th))
+		return 0;
+	if (th->regs.cs != USER_CS)
+		return fail_say(err, -ENOTSUP, "pid %d, thread %d: it runs 32-bit code", task->pid, th->tid);
+	r = ptrace_get_user_dispatch(th->tid, &catches_calls);
+	if (r < 0)
+		return r == -ESRCH ? fail_gone(err, task->pid) :
+				     fail(err, r, "pid %d, thread %d: cannot see whether it catches its system calls",
+					  task->pid, th->tid);
+	if (catches_calls)
+		return fail_say(err, -ENOTSUP,
+				"pid %d, thread %d: it catches its own system calls (PR_SET_SYSCALL_USER_DISPATCH)",
+				task->pid, th->tid);
+	return task_state(task)->seccomp_suspended ? 0 : check_filters(task, th->tid, err);
+}

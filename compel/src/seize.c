@@ -1,0 +1,385 @@
+/*
+ * Attaching to all threads of a process, bringing them to a stop and letting them go. PTRACE_SEIZE and PTRACE_INTERRUPT
+ * send no signal, so nothing of the task's own signal state is touched; when the tracer dies the kernel detaches all.
+ * Threads are found in /proc/PID/task, which is kept open: it stays empty when the pid is given to another process.
+ */
+#include "internal.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/ptrace.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* A thread that has been interrupted but does not stop holds up a detach for so long. */
+#define DETACH_MS 100
+/* Threads of a journal of our own; pages that are not used are not touched. */
+#define PRIVATE_THREADS 65536
+
+#define DIRENTS_BYTES 32768
+
+struct dirent64_record {
+	uint64_t ino;
+	int64_t off;
+	unsigned short reclen;
+	unsigned char type;
+	char name[];
+};
+
+/* --- making and freeing ----------------------------------------------------------------------------------------------- */
+
+static int make_private_journal(struct task_state *state)
+{
+	size_t bytes = compel_journal_bytes(1, PRIVATE_THREADS);
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	state->journal = p;
+	state->private_journal_bytes = bytes;
+	compel_journal_init(state->journal, 1, PRIVATE_THREADS);
+	return 0;
+}
+
+static int open_task_dir(pid_t pid)
+{
+	char path[32];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	return fd;
+}
+
+int compel_task_new(struct compel_journal *journal, pid_t pid, struct compel_task **ret_task, struct compel_error *err)
+{
+	struct task_state *state = calloc(1, sizeof(*state));
+	struct compel_task *task = calloc(1, sizeof(*task));
+	int r = -ENOMEM;
+
+	if (!state || !task)
+		goto free_memory;
+	task->pid = pid;
+	task->internal = state;
+	state->seccomp_suspended = true;
+	state->task_dirfd = r = open_task_dir(pid);
+	if (r < 0)
+		goto free_memory;
+	state->journal = journal;
+	r = journal ? 0 : make_private_journal(state);
+	if (r < 0)
+		goto close_dir;
+	r = journal_add_task(state->journal, pid, &state->journal_index);
+	if (r < 0)
+		goto free_journal;
+	task->journal = &state->journal->tasks[state->journal_index];
+	*ret_task = task;
+	return 0;
+
+free_journal:
+	if (state->private_journal_bytes)
+		(void)munmap(state->journal, state->private_journal_bytes);
+close_dir:
+	(void)close(state->task_dirfd);
+free_memory:
+	free(state);
+	free(task);
+	return r == -ESRCH ? fail_say(err, r, "pid %d: no such process", pid) :
+			     fail(err, r, "pid %d: cannot prepare for tracing it", pid);
+}
+
+void compel_task_free(struct compel_task *task)
+{
+	struct task_state *state;
+
+	if (!task)
+		return;
+	state = task_state(task);
+	if (!task->journal->keep) {
+		for (size_t i = 0; i < task->thread_count; i++)
+			if (!is_borrowed(&task->threads[i]))
+				task->threads[i].journal->state = COMPEL_THREAD_FREE;
+		if (!task->journal->stub_addr && !task->journal->blob_addr)
+			task->journal->pid = 0;
+	}
+	if (state->private_journal_bytes)
+		(void)munmap(state->journal, state->private_journal_bytes);
+	(void)close(state->task_dirfd);
+	free(state->thread_states);
+	free(state);
+	free(task->threads);
+	free(task);
+}
+
+void compel_offer_stub(struct compel_task *task, uint64_t start, uint64_t end)
+{
+	task_state(task)->offered_start = start;
+	task_state(task)->offered_end = end;
+}
+
+/* --- the list of threads ---------------------------------------------------------------------------------------------- */
+
+static int reserve_thread(struct compel_task *task)
+{
+	struct task_state *state = task_state(task);
+	size_t capacity = state->thread_capacity ? state->thread_capacity * 2 : 4;
+	struct compel_thread *threads;
+	struct thread_state *states;
+
+	if (task->thread_count < state->thread_capacity)
+		return 0;
+	threads = reallocarray(task->threads, capacity, sizeof(*threads));
+	if (!threads)
+		return -ENOMEM;
+	task->threads = threads;
+	states = reallocarray(state->thread_states, capacity, sizeof(*states));
+	if (!states)
+		return -ENOMEM;
+	state->thread_states = states;
+	state->thread_capacity = capacity;
+	return 0;
+}
+
+void forget_thread(struct compel_task *task, size_t thread)
+{
+	struct task_state *state = task_state(task);
+	size_t behind = task->thread_count - thread - 1;
+
+	task->threads[thread].journal->state = COMPEL_THREAD_FREE;
+	memmove(&task->threads[thread], &task->threads[thread + 1], behind * sizeof(task->threads[0]));
+	memmove(&state->thread_states[thread], &state->thread_states[thread + 1],
+		behind * sizeof(state->thread_states[0]));
+	task->thread_count--;
+}
+
+/* The directory lists threads by age, as we do, so that the search mostly ends at *hint. */
+static bool is_listed(const struct compel_task *task, pid_t tid, size_t *hint)
+{
+	size_t i;
+
+	for (i = *hint; i < task->thread_count; i++)
+		if (task->threads[i].tid == tid)
+			goto found;
+	for (i = 0; i < *hint; i++)
+		if (task->threads[i].tid == tid)
+			goto found;
+	return false;
+found:
+	*hint = i + 1;
+	return true;
+}
+
+/* --- seizing ---------------------------------------------------------------------------------------------------------- */
+
+static int explain_refusal(const struct compel_task *task, pid_t tid, struct compel_error *err)
+{
+	long tracer = 0;
+
+	if (proc_thread_state(task->pid, tid) == 'Z')
+		return fail_say(err, -ENOTSUP, "pid %d: its first thread has exited while others live on", task->pid);
+	if (proc_status_number(task->pid, tid, "TracerPid", &tracer) == 0 && tracer)
+		return fail_say(err, -EPERM, "pid %d, thread %d: it is already traced by pid %ld", task->pid, tid, tracer);
+	return fail(err, -EPERM, "pid %d, thread %d: cannot trace it", task->pid, tid);
+}
+
+static int attach(struct task_state *state, pid_t tid, unsigned int flags)
+{
+	int r = -EPERM;
+
+	if ((flags & COMPEL_SEIZE_SUSPEND_SECCOMP) && state->seccomp_suspended)
+		r = ptrace_seize(tid, PTRACE_O_TRACESYSGOOD | PTRACE_O_SUSPEND_SECCOMP);
+	/* Suspending filters needs more rights (and a kernel option) than tracing does. */
+	if (r == -EPERM || r == -EINVAL) {
+		r = ptrace_seize(tid, PTRACE_O_TRACESYSGOOD);
+		if (r == 0)
+			state->seccomp_suspended = false;
+	}
+	return r;
+}
+
+/* 1: one more thread, 0: it has ended meanwhile. */
+static int seize_thread(struct compel_task *task, pid_t tid, unsigned int flags, struct compel_error *err)
+{
+	struct task_state *state = task_state(task);
+	struct compel_journal_thread *journal;
+	char letter;
+	int r;
+
+	r = reserve_thread(task);
+	if (r < 0)
+		return fail(err, r, "pid %d: cannot list its threads", task->pid);
+	r = journal_add_thread(state->journal, state->journal_index, tid, &journal);
+	if (r < 0)
+		return fail(err, r, "pid %d: the journal has no room for its threads", task->pid);
+	r = attach(state, tid, flags);
+	if (r == 0)
+		r = ptrace_interrupt(tid);
+	if (r == 0) {
+		task->threads[task->thread_count] = (struct compel_thread){ .tid = tid, .journal = journal };
+		state->thread_states[task->thread_count] = (struct thread_state){ 0 };
+		task->thread_count++;
+		return 1;
+	}
+	journal->state = COMPEL_THREAD_FREE;
+	letter = r == -EPERM ? proc_thread_state(task->pid, tid) : 0;
+	if (r == -ESRCH || (tid != task->pid && r == -EPERM && (letter == 0 || letter == 'Z' || letter == 'X')))
+		return 0;
+	if (r == -EPERM)
+		return explain_refusal(task, tid, err);
+	return fail(err, r, "pid %d, thread %d: cannot trace it", task->pid, tid);
+}
+
+static int seize_listed(struct compel_task *task, const char *dirents, size_t bytes, unsigned int flags, size_t *hint,
+			size_t *count, struct compel_error *err)
+{
+	for (size_t at = 0; at < bytes;) {
+		const struct dirent64_record *record = (const void *)(dirents + at);
+		pid_t tid = atoi(record->name);
+		int r;
+
+		at += record->reclen;
+		if (tid <= 0 || is_listed(task, tid, hint))
+			continue;
+		r = seize_thread(task, tid, flags, err);
+		if (r < 0)
+			return r;
+		*count += (size_t)r;
+		*hint = task->thread_count;
+	}
+	return 0;
+}
+
+int compel_seize(struct compel_task *task, unsigned int flags, size_t *ret_new, struct compel_error *err)
+{
+	struct task_state *state = task_state(task);
+	char dirents[DIRENTS_BYTES] __attribute__((aligned(8)));
+	size_t count = 0, hint = 0;
+	long n;
+
+	if (lseek(state->task_dirfd, 0, SEEK_SET) < 0)
+		return fail(err, -errno, "pid %d: cannot list its threads", task->pid);
+	while ((n = syscall(SYS_getdents64, state->task_dirfd, dirents, sizeof(dirents))) > 0) {
+		int r = seize_listed(task, dirents, (size_t)n, flags, &hint, &count, err);
+
+		if (r < 0)
+			return r;
+	}
+	if (n < 0 && errno != ENOENT && errno != ESRCH)
+		return fail(err, -errno, "pid %d: cannot list its threads", task->pid);
+	if (task->thread_count == 0 || task->threads[0].tid != task->pid)
+		return fail_gone(err, task->pid);
+	*ret_new = count;
+	return 0;
+}
+
+/* --- stopping --------------------------------------------------------------------------------------------------------- */
+
+static int explain_timeout(const struct compel_task *task, pid_t tid, struct compel_error *err)
+{
+	char letter = proc_thread_state(task->pid, tid);
+
+	if (letter == 'Z' && tid == task->pid)
+		return fail_say(err, -ENOTSUP, "pid %d: its first thread has exited while others live on", task->pid);
+	return fail_say(err, -ETIMEDOUT, "pid %d, thread %d: it does not stop (state %c%s)", task->pid, tid,
+			letter ? letter : '?',
+			letter == 'D' ? ": it waits for a device, a frozen cgroup or the end of a vfork" : "");
+}
+
+/* Its stop, its registers, its mask. */
+static int stop_thread(struct compel_task *task, struct compel_thread *thread, uint64_t deadline_ns)
+{
+	int r;
+
+	r = wait_event_stop(thread->tid, deadline_ns, &thread->stop_signal);
+	if (r == 0)
+		r = compel_get_regs(thread->tid, &thread->regs);
+	if (r == 0)
+		r = compel_get_signal_mask(thread->tid, &thread->signal_mask);
+	if (r == 0)
+		r = keep_call_waiting(thread->tid, &thread->regs);
+	if (r == 0)
+		r = leave_restartable_sequence(task->pid, thread->tid, &thread->regs);
+	if (r == 0)
+		thread->stopped = true;
+	return r;
+}
+
+int compel_wait_stopped(struct compel_task *task, uint64_t deadline_ns, struct compel_error *err)
+{
+	for (size_t i = 0; i < task->thread_count;) {
+		struct compel_thread *thread = &task->threads[i];
+		pid_t tid = thread->tid;
+		int r = thread->stopped ? 0 : stop_thread(task, thread, deadline_ns);
+
+		if (r == 0) {
+			i++;
+			continue;
+		}
+		if (r == -ETIMEDOUT)
+			return explain_timeout(task, tid, err);
+		if (r != -ESRCH)
+			return fail(err, r, "pid %d, thread %d: cannot stop it", task->pid, tid);
+		forget_thread(task, i);
+		if (tid == task->pid)
+			return fail_gone(err, task->pid);
+	}
+	return 0;
+}
+
+/* --- letting go ------------------------------------------------------------------------------------------------------- */
+
+/* A thread can only be detached in a stop; one that does not come to one is freed by the kernel when the tracer ends. */
+static int detach_running(pid_t tid, uint64_t deadline_ns)
+{
+	int stop_signal, r;
+
+	r = ptrace_interrupt(tid);
+	if (r == 0)
+		r = wait_event_stop(tid, deadline_ns, &stop_signal);
+	if (r == 0)
+		r = ptrace_detach(tid);
+	return r;
+}
+
+int compel_detach(struct compel_task *task, struct compel_error *err)
+{
+	uint64_t deadline_ns = 0;
+	int first = 0;
+
+	for (size_t i = 0; i < task->thread_count; i++)
+		if (is_borrowed(&task->threads[i])) {
+			first = compel_cure(task, err);
+			break;
+		}
+	if (first < 0 && first != -ESRCH)
+		return first;
+	first = 0;
+	for (size_t i = 0; i < task->thread_count; i++)
+		if (task->threads[i].stopped)
+			(void)ptrace_detach(task->threads[i].tid);
+	for (size_t i = 0; i < task->thread_count; i++) {
+		struct compel_thread *thread = &task->threads[i];
+		int r = 0;
+
+		if (!thread->stopped) {
+			if (!deadline_ns)
+				deadline_ns = deadline_after_ms(DETACH_MS);
+			r = detach_running(thread->tid, deadline_ns);
+		}
+		thread->stopped = false;
+		thread->journal->state = COMPEL_THREAD_FREE;
+		if (r < 0 && r != -ESRCH && first == 0)
+			first = fail_say(err, -EBUSY,
+					 "pid %d, thread %d: it does not stop, so it stays traced until this process ends",
+					 task->pid, thread->tid);
+	}
+	task->thread_count = 0;
+	return first;
+}

@@ -1,0 +1,162 @@
+/*
+ * One system call on a stopped thread. The registers are pointed at the stub's "syscall" and the thread runs from entry to
+ * exit; whenever the tracer dies, it ends in "jmp ." with the result in rax. r15 holds the operation's cookie, so that
+ * registers that were set for this very operation are told from those left by the one before: with it a survivor knows
+ * whether the call has been, or is still to be, executed.
+ */
+#include "internal.h"
+
+#include <string.h>
+
+/* A call that waits for something is interrupted after so long. */
+#define CALL_MS	   10000
+#define ERROR_MIN  -4095
+#define COOKIE_TAG 0xc0de000000000000ULL
+
+static bool is_restart_code(int64_t value)
+{
+	return value <= -RESTART_SYS && value >= -RESTART_RESTARTBLOCK;
+}
+
+static int exit_result(pid_t tid, bool interrupted, bool *ret_finished, int64_t *ret_value)
+{
+	int r = ptrace_peek_rax(tid, ret_value);
+
+	if (r < 0)
+		return r;
+	/* Something outside has broken the wait; the kernel repeats the call when the thread goes on. */
+	*ret_finished = !is_restart_code(*ret_value);
+	if (!*ret_finished && interrupted)
+		return -ETIMEDOUT;
+	return 0;
+}
+
+static int run_to_exit(pid_t tid, int64_t *ret_value)
+{
+	uint64_t deadline_ns = deadline_after_ms(CALL_MS);
+	bool entered = false, interrupted = false, finished = false;
+	int signal = 0, r;
+
+	do {
+		struct stop stop;
+
+		r = ptrace_cont_to_syscall(tid, signal);
+		signal = 0;
+		if (r == 0)
+			r = wait_stop(tid, deadline_ns, &stop);
+		if (r == -ETIMEDOUT && !interrupted) {
+			interrupted = true;
+			deadline_ns = deadline_after_ms(1000);
+			r = ptrace_interrupt(tid);
+			if (r == 0)
+				r = wait_stop(tid, deadline_ns, &stop);
+		}
+		if (r < 0)
+			return r;
+		switch (stop.kind) {
+		case STOP_GONE:
+			return -ESRCH;
+		case STOP_EVENT:
+			break;
+		case STOP_SIGNAL:
+			signal = stop.signal;
+			break;
+		case STOP_SYSCALL:
+			if (entered)
+				r = exit_result(tid, interrupted, &finished, ret_value);
+			entered = !entered;
+			break;
+		}
+	} while (r == 0 && !finished);
+	return r;
+}
+
+static void finish_operation(struct compel_journal_task *journal, enum compel_operation operation, int64_t value)
+{
+	if (operation == COMPEL_OP_MMAP && (value < ERROR_MIN || value >= 0))
+		journal->blob_addr = (uint64_t)value;
+	if (operation == COMPEL_OP_MUNMAP && value == 0)
+		journal->blob_addr = 0;
+	journal_barrier();
+	journal->operation = COMPEL_OP_NONE;
+}
+
+int inject_call(struct caller *caller, enum compel_operation operation, long number, const uint64_t args[6],
+		int64_t *ret_value)
+{
+	struct compel_journal_task *journal = caller->journal;
+	struct user_regs_struct regs;
+	int64_t value;
+	int r;
+
+	borrowed_regs(&regs, &caller->own_regs, journal->stub_addr + STUB_SYSCALL_OFFSET);
+	journal->cookie = COOKIE_TAG | ((journal->cookie + 1) & ~COOKIE_TAG);
+	journal_barrier();
+	journal->operation = operation;
+	journal_barrier();
+	regs.rax = (uint64_t)number;
+	regs.rdi = args[0];
+	regs.rsi = args[1];
+	regs.rdx = args[2];
+	regs.r10 = args[3];
+	regs.r8 = args[4];
+	regs.r9 = args[5];
+	regs.r15 = journal->cookie;
+
+	if (caller->to_borrow)
+		r = borrow_thread(caller->to_borrow, &regs);
+	else
+		r = compel_set_regs(caller->tid, &regs);
+	if (r < 0)
+		return r;
+	r = run_to_exit(caller->tid, &value);
+	if (r < 0)
+		return r;
+	finish_operation(journal, operation, value);
+	*ret_value = value;
+	return 0;
+}
+
+static int check_leader(const struct compel_task *task, struct compel_error *err)
+{
+	const struct compel_thread *leader = &task->threads[0];
+
+	if (task->thread_count == 0 || !leader->stopped)
+		return fail_say(err, -EINVAL, "pid %d: a system call can only be run while it is stopped", task->pid);
+	if (task_state(task)->thread_states[0].started)
+		return fail_say(err, -EBUSY, "pid %d: it is running injected code", task->pid);
+	return 0;
+}
+
+int call_on_leader(struct compel_task *task, enum compel_operation operation, long number, const uint64_t args[6],
+		   int64_t *ret_value, struct compel_error *err)
+{
+	struct caller caller = { .journal = task->journal };
+	int r;
+
+	r = check_leader(task, err);
+	if (r < 0)
+		return r;
+	r = check_thread(task, 0, err);
+	if (r < 0)
+		return r;
+	r = stub_put(task, err);
+	if (r < 0)
+		return r;
+	caller.tid = task->threads[0].tid;
+	caller.own_regs = task->threads[0].regs;
+	caller.to_borrow = is_borrowed(&task->threads[0]) ? NULL : &task->threads[0];
+	task_state(task)->thread_states[0].at_syscall_stop = true;
+	r = inject_call(&caller, operation, number, args, ret_value);
+	if (r == -ESRCH)
+		return fail_gone(err, task->pid);
+	if (r < 0)
+		return fail(err, r, "pid %d: cannot run system call %ld in it", task->pid, number);
+	return 0;
+}
+
+int compel_syscall(struct compel_task *task, long number, const uint64_t args[6], int64_t *ret_value,
+		   struct compel_error *err)
+{
+	return call_on_leader(task, COMPEL_OP_OTHER, number, args, ret_value, err);
+}

@@ -1,0 +1,87 @@
+/*
+ * Waiting for tracees, one by one, by thread id, with a deadline. waitpid() knows no deadline and a library may not borrow
+ * its caller's signals or timers, so it is asked without blocking: eagerly at first, because a stop is mostly there already.
+ */
+#include "internal.h"
+
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+
+#define SLEEP_MAX_NS 500000
+
+static struct stop decode(int status)
+{
+	int signal;
+
+	if (!WIFSTOPPED(status))
+		return (struct stop){ STOP_GONE, 0 };
+	signal = WSTOPSIG(status);
+	if (status >> 16 == PTRACE_EVENT_STOP)
+		return (struct stop){ STOP_EVENT, signal };
+	if (signal == (SIGTRAP | 0x80))
+		return (struct stop){ STOP_SYSCALL, 0 };
+	return (struct stop){ STOP_SIGNAL, signal };
+}
+
+int poll_stop(pid_t tid, bool *ret_stopped, struct stop *ret_stop)
+{
+	int status = 0;
+	pid_t r;
+
+	do
+		r = waitpid(tid, &status, __WALL | WNOHANG);
+	while (r < 0 && errno == EINTR);
+	if (r < 0 && errno != ECHILD)
+		return -errno;
+	*ret_stopped = r != 0;
+	/* No child of ours: it has ended, or another thread's execve has taken its place. */
+	*ret_stop = r < 0 ? (struct stop){ STOP_GONE, 0 } : decode(status);
+	return 0;
+}
+
+int wait_stop(pid_t tid, uint64_t deadline_ns, struct stop *ret_stop)
+{
+	struct patience patience = { 0 };
+
+	for (;;) {
+		bool stopped;
+		int r = poll_stop(tid, &stopped, ret_stop);
+
+		if (r < 0 || stopped)
+			return r;
+		if (clock_ns() >= deadline_ns)
+			return -ETIMEDOUT;
+		patience_wait(&patience, SLEEP_MAX_NS);
+	}
+}
+
+int wait_event_stop(pid_t tid, uint64_t deadline_ns, int *ret_stop_signal)
+{
+	for (;;) {
+		struct stop stop;
+		int r = wait_stop(tid, deadline_ns, &stop);
+
+		if (r < 0)
+			return r;
+		switch (stop.kind) {
+		case STOP_GONE:
+			return -ESRCH;
+		case STOP_EVENT:
+			*ret_stop_signal = stop.signal == SIGTRAP ? 0 : stop.signal;
+			return 0;
+		case STOP_SYSCALL:
+		case STOP_SIGNAL:
+			/*
+			 * Any stop consumes the interruption, so it is asked for again before the thread goes on. With it
+			 * pending a handler is entered, but none of its instructions is executed.
+			 */
+			r = ptrace_interrupt(tid);
+			if (r == 0)
+				r = ptrace_cont(tid, stop.signal);
+			/* A thread that is being killed shows up at the next wait. */
+			if (r < 0 && r != -ESRCH)
+				return r;
+			break;
+		}
+	}
+}
