@@ -1,7 +1,8 @@
 /*
  * A whole image set, decoded and verified, before a restore creates anything. What stands in a checked_set holds by
  * itself: ids lead somewhere, counts are sane, every process has the files it needs, registers are those of a program.
- * Nothing is decoded twice: the restore takes the messages from here.
+ * Nothing is decoded twice: the restore takes the messages from here. What old versions kept in files of their own is
+ * found where current versions have it, and what they left out is filled in (fdflags of mappings, types of remaps).
  *
  * Failures are -EBADMSG (damaged) or -EINVAL (not for us, such as another architecture) and one sentence.
  */
@@ -44,7 +45,11 @@ struct checked_task {
 	struct checked_task *parent; /* NULL for the root */
 	bool is_zombie;
 
-	/* threads[0] is the leader. A zombie has one, whose core has only tc. */
+	/*
+	 * threads[0] is the leader. A zombie has one, whose core has only tc. Of the leader all of tc, tc->timers,
+	 * tc->rlimits, thread_info, thread_core and its creds are there; other threads may have no creds in old sets:
+	 * then the leader's are theirs.
+	 */
 	struct checked_thread *threads;
 	size_t thread_count;
 
@@ -83,7 +88,7 @@ struct checked_set {
 	size_t task_count;
 	struct checked_fd_table *fd_tables;
 	size_t fd_table_count;
-	struct checked_file *files; /* ascending id */
+	struct checked_file *files; /* ascending id, then type */
 	size_t file_count;
 	struct checked_shmem *shmems; /* ascending shmid */
 	size_t shmem_count;
@@ -96,7 +101,8 @@ struct checked_set {
 	TimensEntry *timens;   /* of the root's time namespace or timens-0; NULL when there is no image */
 
 	/* private */
-	struct image_list lists[6];
+	struct checked_task **tasks_by_pid;
+	struct image_list remaps;
 };
 
 /* Reads and checks all of a set opened by image_set_open(). On failure *ret_checked is not touched. */
@@ -105,8 +111,11 @@ int image_check(struct image_set *set, struct checked_set **ret_checked, struct 
 /* Takes NULL. */
 void checked_set_free(struct checked_set *checked);
 
-/* NULL when there is none. */
-const struct checked_file *checked_set_find_file(const struct checked_set *checked, uint32_t id);
+/*
+ * NULL when there is none. In old sets a file id is unique only among files of one type: who knows the type asks for it
+ * (FD_TYPES__UND: any).
+ */
+const struct checked_file *checked_set_find_file(const struct checked_set *checked, FdTypes type, uint32_t id);
 const struct checked_task *checked_set_find_task(const struct checked_set *checked, uint32_t pid);
 const struct checked_shmem *checked_set_find_shmem(const struct checked_set *checked, uint64_t shmid);
 MemfdInodeEntry *checked_set_find_memfd_inode(const struct checked_set *checked, uint64_t inode_id);

@@ -26,7 +26,7 @@
 int image_read_one(const struct image_set *set, enum image_kind kind, uint64_t id,
 		   const ProtobufCMessageDescriptor *descriptor, void *ret_message, struct error *err);
 
-/* The same where the set is damaged without the file: "core-12.img is missing". */
+/* The same where the set is damaged without the file: -EBADMSG, "core-12.img is missing". */
 int image_read_required(const struct image_set *set, enum image_kind kind, uint64_t id,
 			const ProtobufCMessageDescriptor *descriptor, void *ret_message, struct error *err);
 
