@@ -1,0 +1,66 @@
+#include "base/error.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static void format_sentence(struct error *err, int r, const char *format, va_list args)
+{
+	err->code = r < 0 ? r : -EINVAL;
+	(void)vsnprintf(err->text, sizeof(err->text), format, args);
+}
+
+int error_set(struct error *err, int r, const char *format, ...)
+{
+	size_t used;
+	va_list args;
+
+	if (error_is_set(err))
+		return r;
+	va_start(args, format);
+	format_sentence(err, r, format, args);
+	va_end(args);
+	used = strlen(err->text);
+	(void)snprintf(err->text + used, sizeof(err->text) - used, ": %s", strerror(-err->code));
+	return r;
+}
+
+int error_say(struct error *err, int r, const char *format, ...)
+{
+	va_list args;
+
+	if (error_is_set(err))
+		return r;
+	va_start(args, format);
+	format_sentence(err, r, format, args);
+	va_end(args);
+	return r;
+}
+
+void error_prefix(struct error *err, const char *format, ...)
+{
+	char before[sizeof(err->text)];
+	char context[256];
+	va_list args;
+
+	if (!error_is_set(err))
+		return;
+	va_start(args, format);
+	(void)vsnprintf(context, sizeof(context), format, args);
+	va_end(args);
+	memcpy(before, err->text, sizeof(before));
+	(void)snprintf(err->text, sizeof(err->text), "%s: %.*s", context, (int)(sizeof(err->text) - sizeof(context) - 3),
+		       before);
+}
+
+void error_hint(struct error *err, const char *format, ...)
+{
+	va_list args;
+
+	if (err->hint[0])
+		return;
+	va_start(args, format);
+	(void)vsnprintf(err->hint, sizeof(err->hint), format, args);
+	va_end(args);
+}

@@ -1,0 +1,54 @@
+/* Small arithmetic and array helpers that every layer uses. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+
+#define PAGE_BYTES 4096UL
+
+static inline uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline uint64_t max_u64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static inline uint64_t page_align_up(uint64_t bytes)
+{
+	return (bytes + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
+}
+
+static inline bool is_page_aligned(uint64_t value)
+{
+	return (value & (PAGE_BYTES - 1)) == 0;
+}
+
+/*
+ * Makes room for one more element in a heap array that grows by doubling: *items holds count elements of item_bytes
+ * each, *capacity is what was allocated. Returns 0 or -ENOMEM; *items stays valid on failure.
+ */
+int array_reserve(void *items, size_t *capacity, size_t count, size_t item_bytes);
+
+/* Monotonic clock in nanoseconds and microseconds. */
+uint64_t now_ns(void);
+static inline uint64_t now_us(void)
+{
+	return now_ns() / 1000;
+}
+
+/* write()/pread()/... until all is done or an error: 0 or -errno (-EIO when the file ends early). */
+int write_all(int fd, const void *data, size_t bytes);
+int pwrite_all(int fd, const void *data, size_t bytes, uint64_t offset);
+int read_all(int fd, void *data, size_t bytes);
+int pread_all(int fd, void *data, size_t bytes, uint64_t offset);
+
+/* Parses a whole string as an unsigned number: 0, -EINVAL (no number, something behind it) or -ERANGE. */
+int parse_u64(const char *text, int base, uint64_t *ret_value);
