@@ -1,0 +1,66 @@
+/*
+ * What crosses the border between the dump engine and the parasite: included by both sides, fixed-width
+ * members only, sizes asserted. Addresses are the target's.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define BORDER_VERSION 1
+
+/* --- parasite: asks the task what only the task can tell; changes nothing in it --------------------------------------- */
+
+#define PARASITE_SIGNALS       64
+#define PARASITE_STACK_BYTES   2048
+#define PARASITE_MAX_SPECULATION 4
+
+struct parasite_sigaction {
+	uint64_t handler, flags, restorer, mask; /* the kernel's struct sigaction */
+};
+
+struct parasite_itimer {
+	uint64_t interval_sec, interval_usec, value_sec, value_usec;
+};
+
+struct parasite_posix_timer {
+	int32_t id;       /* in */
+	int32_t overrun;  /* out: timer_getoverrun, or -errno */
+	int64_t interval_sec, interval_nsec, value_sec, value_nsec; /* out: timer_gettime */
+};
+
+/* What a thread tells of itself. Every result may be -errno of its own call. */
+struct parasite_thread {
+	uint32_t done;        /* futex-sized word: set to 1 last, then the thread sleeps */
+	int32_t is_leader;    /* in */
+	uint64_t task;        /* in: address of struct parasite_task */
+	uint64_t clear_tid_address;
+	int64_t clear_tid_result;
+	uint64_t sas_address, sas_bytes;
+	uint32_t sas_flags;
+	int32_t pdeath_signal;
+	int64_t securebits, io_flusher, mce_kill, no_new_privs, timer_slack_ns;
+	int64_t speculation[PARASITE_MAX_SPECULATION]; /* PR_GET_SPECULATION_CTRL of 0, 1, 2, 3 */
+	int64_t mempolicy_result;
+	int32_t mempolicy_mode;
+	uint32_t reserved;
+	uint64_t mempolicy_nodes[16]; /* 1024 nodes */
+};
+
+/* What the leader tells of the process; arrays follow behind the struct in the data area. */
+struct parasite_task {
+	uint32_t version;
+	uint32_t posix_timer_count;   /* in */
+	uint32_t fd_count;            /* in */
+	uint32_t reserved;
+	uint64_t posix_timers;        /* in: address of struct parasite_posix_timer[] */
+	uint64_t fds;                 /* in: address of int32_t[fd_count]: numbers in, F_GETFD results (or -errno) out */
+	struct parasite_sigaction sigactions[PARASITE_SIGNALS]; /* [n - 1] */
+	struct parasite_itimer itimers[3];                      /* ITIMER_REAL, _VIRTUAL, _PROF */
+	int64_t dumpable, thp_disabled, child_subreaper, membarrier, mdwe, ksm;
+	uint64_t brk;
+};
+
+_Static_assert(sizeof(struct parasite_sigaction) == 32, "border");
+_Static_assert(sizeof(struct parasite_posix_timer) == 40, "border");
+_Static_assert(offsetof(struct parasite_task, sigactions) == 32, "border");

@@ -1,0 +1,110 @@
+/*
+ * The parasite: asks the kernel, from inside a task, what only the task itself can ask; it changes nothing there. Every
+ * thread enters at pie_entry with its struct parasite_thread in rdi; the leader answers for the process as well. When
+ * done it sleeps until its tracer, or the rescuer, gives the thread its own registers back.
+ */
+#include "pie/parasite-border.h"
+
+#include <asm/unistd.h>
+#include <linux/mempolicy.h>
+#include <linux/prctl.h>
+
+#include "pie/syscall.h"
+
+#ifndef PR_GET_TID_ADDRESS
+#define PR_GET_TID_ADDRESS 40
+#endif
+#ifndef PR_GET_MDWE
+#define PR_GET_MDWE 66
+#endif
+#ifndef PR_GET_MEMORY_MERGE
+#define PR_GET_MEMORY_MERGE 68
+#endif
+
+#define MEMBARRIER_GET_REGISTRATIONS (1 << 9)
+#define FCNTL_GETFD                  1
+
+struct kernel_stack {
+	uint64_t sp;
+	int32_t flags;
+	uint32_t padding;
+	uint64_t bytes;
+};
+
+static void ask_signal_stack(struct parasite_thread *self)
+{
+	struct kernel_stack stack = { 0 };
+
+	/* While the thread runs on the alternate stack the kernel sees that by the stack pointer, which is ours now. */
+	(void)SYS2(__NR_sigaltstack, 0, &stack);
+	self->sas_address = stack.sp;
+	self->sas_bytes = stack.bytes;
+	self->sas_flags = (uint32_t)stack.flags;
+}
+
+static void ask_thread(struct parasite_thread *self)
+{
+	self->clear_tid_result = SYS2(__NR_prctl, PR_GET_TID_ADDRESS, &self->clear_tid_address);
+	ask_signal_stack(self);
+	(void)SYS2(__NR_prctl, PR_GET_PDEATHSIG, &self->pdeath_signal);
+	self->securebits = SYS1(__NR_prctl, PR_GET_SECUREBITS);
+	self->no_new_privs = SYS5(__NR_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
+	self->io_flusher = SYS5(__NR_prctl, PR_GET_IO_FLUSHER, 0, 0, 0, 0);
+	self->timer_slack_ns = SYS5(__NR_prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0);
+	self->mce_kill = SYS5(__NR_prctl, PR_MCE_KILL_GET, 0, 0, 0, 0);
+	for (int i = 0; i < PARASITE_MAX_SPECULATION; i++)
+		self->speculation[i] = SYS5(__NR_prctl, PR_GET_SPECULATION_CTRL, i, 0, 0, 0);
+	self->mempolicy_result = SYS5(__NR_get_mempolicy, &self->mempolicy_mode, self->mempolicy_nodes,
+				      sizeof(self->mempolicy_nodes) * 8, 0, 0);
+}
+
+static void ask_timers(struct parasite_task *task)
+{
+	struct parasite_posix_timer *timers = (void *)task->posix_timers;
+
+	for (int which = 0; which < 3; which++)
+		(void)SYS2(__NR_getitimer, which, &task->itimers[which]);
+	for (uint32_t i = 0; i < task->posix_timer_count; i++) {
+		(void)SYS2(__NR_timer_gettime, timers[i].id, &timers[i].interval_sec);
+		timers[i].overrun = (int32_t)SYS1(__NR_timer_getoverrun, timers[i].id);
+	}
+}
+
+static void ask_process(struct parasite_task *task)
+{
+	int32_t *fds = (void *)task->fds;
+	int32_t subreaper = 0;
+
+	for (int signal = 1; signal <= PARASITE_SIGNALS; signal++)
+		(void)SYS4(__NR_rt_sigaction, signal, 0, &task->sigactions[signal - 1], sizeof(uint64_t));
+	ask_timers(task);
+	for (uint32_t i = 0; i < task->fd_count; i++)
+		fds[i] = (int32_t)SYS2(__NR_fcntl, fds[i], FCNTL_GETFD);
+	task->dumpable = SYS1(__NR_prctl, PR_GET_DUMPABLE);
+	task->thp_disabled = SYS5(__NR_prctl, PR_GET_THP_DISABLE, 0, 0, 0, 0);
+	if (SYS2(__NR_prctl, PR_GET_CHILD_SUBREAPER, &subreaper) == 0)
+		task->child_subreaper = subreaper;
+	task->brk = (uint64_t)SYS1(__NR_brk, 0);
+	task->membarrier = SYS3(__NR_membarrier, MEMBARRIER_GET_REGISTRATIONS, 0, 0);
+	task->mdwe = SYS5(__NR_prctl, PR_GET_MDWE, 0, 0, 0, 0);
+	task->ksm = SYS5(__NR_prctl, PR_GET_MEMORY_MERGE, 0, 0, 0, 0);
+}
+
+static void __attribute__((used, noreturn)) run(struct parasite_thread *self)
+{
+	ask_thread(self);
+	if (self->is_leader)
+		ask_process((struct parasite_task *)self->task);
+	__atomic_store_n(&self->done, 1, __ATOMIC_RELEASE);
+	for (;;)
+		(void)SYS0(__NR_pause);
+}
+
+__attribute__((naked, used, section(".text.pie_entry"))) void pie_entry(void);
+void pie_entry(void)
+{
+	__asm__ volatile("xor %ebp, %ebp\n"
+			 "and $-16, %rsp\n"
+			 "call run\n"
+			 "1: jmp 1b\n");
+}
