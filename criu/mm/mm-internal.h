@@ -1,0 +1,25 @@
+/* What mm-look.c decides and mm-save.c writes. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "images/vma.pb-c.h"
+#include "kernel/pagemap-scan.h"
+
+struct area {
+	VmaEntry entry;
+	const struct proc_vma *vma; /* NULL for guard ranges */
+	enum page_selection pages;
+	bool has_pages; /* content goes to the task's pages file */
+	bool can_be_lazy;
+};
+
+struct task_memory {
+	struct area *areas; /* in the order of the image: ascending, guards last */
+	size_t area_count, area_capacity;
+	int pagemap_fd;
+	uint64_t vdso_start;
+	uint64_t vdso_bytes;
+	void *vdso; /* its bytes as they were before anything of ours was poked into it; NULL without a vdso */
+};

@@ -1,0 +1,219 @@
+/* mm-PID.img and the private pages of a task. */
+#include "mm/mm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "engine/dump.h"
+#include "files/file-kind.h"
+#include "image/image-write.h"
+#include "image/pagemap.h"
+#include "image/vma-status.h"
+#include "images/mm.pb-c.h"
+#include "kernel/proc-misc.h"
+#include "mm/mm-internal.h"
+#include "mm/page-save.h"
+#include "pie/parasite-border.h"
+
+/* --- pages ----------------------------------------------------------------------------------------------------------- */
+
+struct source_list {
+	struct page_source *items;
+	size_t count, capacity;
+	uint64_t pages;
+	bool uses_mem;
+};
+
+static int add_source(struct source_list *list, struct page_source source)
+{
+	int r = array_reserve(&list->items, &list->capacity, list->count, sizeof(source));
+
+	if (r < 0)
+		return r;
+	list->items[list->count++] = source;
+	list->pages += source.bytes / PAGE_BYTES;
+	list->uses_mem |= source.kind == PAGES_FROM_MEM;
+	return 0;
+}
+
+static int add_vdso(const struct task_memory *memory, struct source_list *list, struct pagemap_writer *w,
+		    struct error *err)
+{
+	struct page_source source = {
+		.kind = PAGES_FROM_BUFFER,
+		.address = memory->vdso_start,
+		.bytes = memory->vdso_bytes,
+		.buffer = memory->vdso,
+	};
+
+	if (add_source(list, source) < 0)
+		return error_set(err, -ENOMEM, "page list");
+	return pagemap_writer_add(w, memory->vdso_start, memory->vdso_bytes / PAGE_BYTES, PAGEMAP_PRESENT, err);
+}
+
+static int add_area_pages(struct dump *d, struct task *task, const struct area *area, struct source_list *list,
+			  struct pagemap_writer *w, struct error *err)
+{
+	AUTO_PAGE_RANGES struct page_ranges ranges = { 0 };
+	uint32_t flags = PAGEMAP_PRESENT | (area->can_be_lazy ? PAGEMAP_LAZY : 0);
+	int r = pagemap_scan(task->memory->pagemap_fd, area->entry.start, area->entry.end, area->pages, &ranges);
+
+	if (r < 0)
+		return error_set(err, r, TASK_FORMAT ": which pages of %llx-%llx are in use", TASK_ARGS(task),
+				 (unsigned long long)area->entry.start, (unsigned long long)area->entry.end);
+	for (size_t i = 0; i < ranges.count; i++) {
+		struct page_source source = {
+			.kind = area->entry.prot & PROT_READ ? PAGES_FROM_TASK : PAGES_FROM_MEM,
+			.address = ranges.ranges[i].start,
+			.bytes = ranges.ranges[i].page_count * PAGE_BYTES,
+		};
+
+		if (add_source(list, source) < 0)
+			return error_set(err, -ENOMEM, TASK_FORMAT ": page list", TASK_ARGS(task));
+		r = pagemap_writer_add(w, ranges.ranges[i].start, ranges.ranges[i].page_count, flags, err);
+		if (r < 0)
+			return r;
+	}
+	(void)__atomic_fetch_add(&d->stats.pages_scanned, (area->entry.end - area->entry.start) / PAGE_BYTES,
+				 __ATOMIC_RELAXED);
+	return 0;
+}
+
+static int collect_pages(struct dump *d, struct task *task, struct source_list *list, struct pagemap_writer *w,
+			 struct error *err)
+{
+	struct task_memory *memory = task->memory;
+
+	for (size_t i = 0; i < memory->area_count; i++) {
+		const struct area *area = &memory->areas[i];
+		int r = 0;
+
+		if (area->entry.status & VMA_VDSO)
+			r = add_vdso(memory, list, w, err);
+		else if (area->has_pages)
+			r = add_area_pages(d, task, area, list, w, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static void report_progress(void *ctx, uint64_t bytes)
+{
+	struct dump *d = ctx;
+
+	dump_progress(d, bytes);
+}
+
+static int write_pages(struct dump *d, struct task *task, const struct source_list *list, uint32_t pages_id,
+		       struct error *err)
+{
+	AUTO_CLOSE int out_fd = -1;
+	AUTO_CLOSE int mem_fd = -1;
+	bool failed_write = false;
+	struct page_job job = {
+		.pid = task->host_pid,
+		.sources = list->items,
+		.source_count = list->count,
+		.progress = report_progress,
+		.progress_ctx = d,
+	};
+	char name[IMAGE_NAME_MAX];
+	int r = image_create_raw(d->set, IMAGE_PAGES, pages_id, &out_fd, err);
+
+	if (r < 0)
+		return r;
+	if (list->uses_mem) {
+		mem_fd = openat(task->procfd, "mem", O_RDONLY | O_CLOEXEC);
+		if (mem_fd < 0)
+			return error_set(err, -errno, TASK_FORMAT ": open its memory", TASK_ARGS(task));
+	}
+	job.fd = mem_fd;
+	job.out_fd = out_fd;
+	r = pages_save(&job, &failed_write);
+	if (r == 0)
+		return 0;
+	if (!failed_write)
+		return error_set(err, r, TASK_FORMAT ": read its memory", TASK_ARGS(task));
+	image_name(IMAGE_PAGES, pages_id, name);
+	return image_write_error(d->set, name, r, err);
+}
+
+static int save_pages(struct dump *d, struct task *task, struct error *err)
+{
+	AUTO_PAGEMAP_WRITER struct pagemap_writer w = PAGEMAP_WRITER_INIT;
+	struct source_list list = { 0 };
+	uint32_t pages_id = image_set_next_pages_id(d->set);
+	int r = pagemap_writer_open(&w, d->set, IMAGE_PAGEMAP, (uint64_t)task_id_own(&task->id), pages_id,
+				    err);
+
+	if (r == 0)
+		r = collect_pages(d, task, &list, &w, err);
+	if (r == 0)
+		r = write_pages(d, task, &list, pages_id, err);
+	if (r == 0)
+		r = pagemap_writer_finish(&w, err);
+	(void)__atomic_fetch_add(&d->stats.pages_written, list.pages, __ATOMIC_RELAXED);
+	free(list.items);
+	return r;
+}
+
+/* --- the address space ------------------------------------------------------------------------------------------------ */
+
+static void fill_bounds(const struct task *task, MmEntry *mm)
+{
+	const struct proc_stat *stat = &task->stat;
+
+	mm->mm_start_code = stat->start_code;
+	mm->mm_end_code = stat->end_code;
+	mm->mm_start_data = stat->start_data;
+	mm->mm_end_data = stat->end_data;
+	mm->mm_start_stack = stat->start_stack;
+	mm->mm_start_brk = stat->start_brk;
+	mm->mm_brk = task->parasite->brk;
+	mm->mm_arg_start = stat->arg_start;
+	mm->mm_arg_end = stat->arg_end;
+	mm->mm_env_start = stat->env_start;
+	mm->mm_env_end = stat->env_end;
+	mm->exe_file_id = task->exe->id;
+	mm->has_dumpable = true;
+	mm->dumpable = (int32_t)task->parasite->dumpable;
+	mm->has_thp_disabled = true;
+	mm->thp_disabled = task->parasite->thp_disabled > 0;
+}
+
+static int save_mm(struct dump *d, struct task *task, struct error *err)
+{
+	struct task_memory *memory = task->memory;
+	AUTO_FREE VmaEntry **vmas = calloc(memory->area_count + 1, sizeof(*vmas));
+	AUTO_FREE uint64_t *auxv = NULL;
+	MmEntry mm = MM_ENTRY__INIT;
+	int r;
+
+	if (!vmas)
+		return error_set(err, -ENOMEM, TASK_FORMAT ": mappings", TASK_ARGS(task));
+	r = proc_read_auxv(task->procfd, &auxv, &mm.n_mm_saved_auxv);
+	if (r < 0)
+		return error_set(err, r, TASK_FORMAT ": read its auxiliary vector", TASK_ARGS(task));
+	mm.mm_saved_auxv = auxv;
+	for (size_t i = 0; i < memory->area_count; i++)
+		vmas[i] = &memory->areas[i].entry;
+	mm.vmas = vmas;
+	mm.n_vmas = memory->area_count;
+	fill_bounds(task, &mm);
+	return image_write_one(d->set, IMAGE_MM, (uint64_t)task_id_own(&task->id), &mm, err);
+}
+
+int mm_save(struct dump *d, struct task *task, struct error *err)
+{
+	int r = save_mm(d, task, err);
+
+	return r < 0 ? r : save_pages(d, task, err);
+}

@@ -1,0 +1,196 @@
+/*
+ * The sources of a job form one row of bytes, the content of the pages file. It is cut into chunks; each thread takes the
+ * next chunk, fills a buffer from the sources it covers and writes it at its place. Reading another task's memory and
+ * writing a file overlap between two threads, which is worth more than any way to avoid the copy (writes to one file
+ * serialise on its inode, splice needs a pipe-sized keyhole).
+ */
+#include "mm/page-save.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/sysinfo.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/util.h"
+
+#define CHUNK_BYTES    (512ul << 10)
+#define THREADED_BYTES (4ul << 20) /* below this a second thread costs more than it brings */
+#define MAX_THREADS    8
+#define MAX_IOVECS     512
+
+struct transfer {
+	const struct page_job *job;
+	uint64_t *offsets; /* where each source begins in the row; one more for the end */
+	uint64_t total_bytes;
+	uint64_t next_chunk;
+	int error;
+	bool failed_write;
+};
+
+static size_t find_source(const struct transfer *t, uint64_t offset)
+{
+	size_t low = 0, high = t->job->source_count - 1;
+
+	while (low < high) {
+		size_t middle = (low + high + 1) / 2;
+
+		if (t->offsets[middle] <= offset)
+			low = middle;
+		else
+			high = middle - 1;
+	}
+	return low;
+}
+
+/* All of it or an error: a short count means the memory went away under us. */
+static int read_remote(pid_t pid, void *to, const struct iovec *remote, size_t count, uint64_t bytes)
+{
+	struct iovec local = { .iov_base = to, .iov_len = bytes };
+	ssize_t n = process_vm_readv(pid, &local, 1, remote, count, 0);
+
+	if (n < 0)
+		return -errno;
+	return (uint64_t)n == bytes ? 0 : -EFAULT;
+}
+
+/* Reads as many neighbouring sources of the task's own memory as one call takes; returns bytes or -errno. */
+static int64_t fill_from_task(const struct transfer *t, size_t *at, uint64_t skip, char *to, uint64_t want)
+{
+	const struct page_source *sources = t->job->sources;
+	struct iovec remote[MAX_IOVECS];
+	size_t count = 0;
+	uint64_t bytes = 0;
+	int r;
+
+	while (bytes < want && count < MAX_IOVECS && *at < t->job->source_count &&
+	       sources[*at].kind == PAGES_FROM_TASK) {
+		uint64_t part = min_u64(sources[*at].bytes - skip, want - bytes);
+
+		remote[count].iov_base = (void *)(sources[*at].address + skip);
+		remote[count++].iov_len = part;
+		bytes += part;
+		if (skip + part < sources[*at].bytes)
+			break;
+		skip = 0;
+		(*at)++;
+	}
+	r = read_remote(t->job->pid, to, remote, count, bytes);
+	return r < 0 ? r : (int64_t)bytes;
+}
+
+static int64_t fill_from_one(const struct transfer *t, size_t *at, uint64_t skip, char *to, uint64_t want)
+{
+	const struct page_source *source = &t->job->sources[*at];
+	uint64_t part = min_u64(source->bytes - skip, want);
+	int r = 0;
+
+	if (source->kind == PAGES_FROM_BUFFER)
+		__builtin_memcpy(to, (const char *)source->buffer + skip, part);
+	else
+		r = pread_all(t->job->fd, to, part, source->address + skip);
+	if (skip + part == source->bytes)
+		(*at)++;
+	return r < 0 ? r : (int64_t)part;
+}
+
+static int fill_chunk(const struct transfer *t, uint64_t offset, char *to, uint64_t bytes)
+{
+	size_t at = find_source(t, offset);
+	uint64_t skip = offset - t->offsets[at];
+	uint64_t done = 0;
+
+	while (done < bytes) {
+		int64_t n;
+
+		if (t->job->sources[at].kind == PAGES_FROM_TASK)
+			n = fill_from_task(t, &at, skip, to + done, bytes - done);
+		else
+			n = fill_from_one(t, &at, skip, to + done, bytes - done);
+		if (n < 0)
+			return (int)n;
+		done += (uint64_t)n;
+		skip = done < bytes ? offset + done - t->offsets[at] : 0;
+	}
+	return 0;
+}
+
+static void note_failure(struct transfer *t, int r, bool is_write)
+{
+	int none = 0;
+
+	if (__atomic_compare_exchange_n(&t->error, &none, r, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		t->failed_write = is_write;
+}
+
+static void *transfer_chunks(void *arg)
+{
+	struct transfer *t = arg;
+	uint64_t chunk_bytes = min_u64(CHUNK_BYTES, t->total_bytes);
+	char *buffer = mmap(NULL, chunk_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (buffer == MAP_FAILED) {
+		note_failure(t, -ENOMEM, false);
+		return NULL;
+	}
+	while (!__atomic_load_n(&t->error, __ATOMIC_RELAXED)) {
+		uint64_t offset = __atomic_fetch_add(&t->next_chunk, 1, __ATOMIC_RELAXED) * chunk_bytes;
+		uint64_t bytes;
+		int r;
+
+		if (offset >= t->total_bytes)
+			break;
+		bytes = min_u64(chunk_bytes, t->total_bytes - offset);
+		r = fill_chunk(t, offset, buffer, bytes);
+		if (r < 0) {
+			note_failure(t, r, false);
+			break;
+		}
+		r = pwrite_all(t->job->out_fd, buffer, bytes, offset);
+		if (r < 0) {
+			note_failure(t, r, true);
+			break;
+		}
+		if (t->job->progress)
+			t->job->progress(t->job->progress_ctx, bytes);
+	}
+	(void)munmap(buffer, chunk_bytes);
+	return NULL;
+}
+
+static void run_threads(struct transfer *t)
+{
+	pthread_t threads[MAX_THREADS];
+	long processors = get_nprocs();
+	int wanted = processors > MAX_THREADS ? MAX_THREADS : (int)processors;
+	int started = 0;
+
+	if (t->total_bytes >= THREADED_BYTES)
+		while (started < wanted - 1 && pthread_create(&threads[started], NULL, transfer_chunks, t) == 0)
+			started++;
+	transfer_chunks(t);
+	while (started > 0)
+		(void)pthread_join(threads[--started], NULL);
+}
+
+int pages_save(const struct page_job *job, bool *ret_failed_write)
+{
+	struct transfer t = { .job = job };
+
+	if (job->source_count == 0)
+		return 0;
+	t.offsets = calloc(job->source_count + 1, sizeof(*t.offsets));
+	if (!t.offsets)
+		return -ENOMEM;
+	for (size_t i = 0; i < job->source_count; i++)
+		t.offsets[i + 1] = t.offsets[i] + job->sources[i].bytes;
+	t.total_bytes = t.offsets[job->source_count];
+	if (t.total_bytes)
+		run_threads(&t);
+	free(t.offsets);
+	if (t.error && ret_failed_write)
+		*ret_failed_write = t.failed_write;
+	return t.error;
+}

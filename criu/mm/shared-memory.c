@@ -1,0 +1,329 @@
+/*
+ * Objects are collected while files and mappings are looked at, each with a descriptor of ours, and saved once: data found
+ * by SEEK_DATA goes to pagemap-shmem-INODE and a pages file, holes stay holes.
+ */
+#include "mm/shared-memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/util.h"
+#include "engine/dump.h"
+#include "files/file-kind.h"
+#include "image/image-write.h"
+#include "image/pagemap.h"
+#include "images/memfd.pb-c.h"
+#include "kernel/proc-maps.h"
+#include "kernel/proc-misc.h"
+#include "mm/page-save.h"
+
+struct shared_object {
+	uint64_t inode;
+	int fd;
+	char *name;
+	struct stat st;
+	int seals;
+	uint32_t inode_id;
+	uint32_t mapping_file_id; /* 0: only open files refer to it */
+};
+
+struct shared_memory {
+	struct shared_object *objects;
+	size_t count, capacity;
+};
+
+static dev_t shared_memory_device;
+
+static void find_device(void)
+{
+	AUTO_CLOSE int fd = memfd_create("criu-probe", MFD_CLOEXEC);
+	struct stat st;
+
+	if (fd >= 0 && fstat(fd, &st) == 0)
+		shared_memory_device = st.st_dev;
+}
+
+bool is_shared_memory_vma(const struct proc_vma *vma)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	(void)pthread_once(&once, find_device);
+	return vma->inode && shared_memory_device == makedev(vma->dev_major, vma->dev_minor);
+}
+
+static struct shared_object *find_object(struct shared_memory *shared, uint64_t inode)
+{
+	for (size_t i = 0; i < shared->count; i++)
+		if (shared->objects[i].inode == inode)
+			return &shared->objects[i];
+	return NULL;
+}
+
+/* "/memfd:name (deleted)" is called name, "/dev/zero (deleted)" keeps its path. */
+static char *object_name(const char *link)
+{
+	static const char deleted[] = " (deleted)", memfd[] = "/memfd:";
+	size_t length = strlen(link);
+
+	if (length >= strlen(deleted) && !strcmp(link + length - strlen(deleted), deleted))
+		length -= strlen(deleted);
+	if (!strncmp(link, memfd, strlen(memfd))) {
+		link += strlen(memfd);
+		length -= strlen(memfd);
+	}
+	return strndup(link, length);
+}
+
+/* Takes over the descriptor. */
+static int add_object(struct dump *d, int *fd, const char *link, struct shared_object **ret_object, struct error *err)
+{
+	struct shared_object object = { .fd = *fd };
+	struct shared_memory *shared;
+
+	if (!d->shared_memory)
+		d->shared_memory = calloc(1, sizeof(*d->shared_memory));
+	shared = d->shared_memory;
+	if (!shared || array_reserve(&shared->objects, &shared->capacity, shared->count, sizeof(object)) < 0)
+		return error_set(err, -ENOMEM, "shared memory %s", link);
+	if (fstat(*fd, &object.st) < 0)
+		return error_set(err, -errno, "shared memory %s", link);
+	if (object.st.st_ino > UINT32_MAX)
+		return error_say(err, -EOVERFLOW, "shared memory %s: inode number %llu does not fit the image format", link,
+				 (unsigned long long)object.st.st_ino);
+	object.seals = fcntl(*fd, F_GET_SEALS);
+	if (object.seals < 0)
+		object.seals = F_SEAL_SEAL;
+	object.inode = object.st.st_ino;
+	object.inode_id = (uint32_t)shared->count + 1;
+	object.name = object_name(link);
+	if (!object.name)
+		return error_set(err, -ENOMEM, "shared memory %s", link);
+	(void)take_fd(fd);
+	shared->objects[shared->count] = object;
+	*ret_object = &shared->objects[shared->count++];
+	return 0;
+}
+
+int shared_memory_add_file(struct dump *d, const struct open_file *file, uint32_t *ret_inode_id, struct error *err)
+{
+	struct shared_object *object = d->shared_memory ? find_object(d->shared_memory, file->st.st_ino) : NULL;
+	AUTO_CLOSE int fd = -1;
+	int r;
+
+	if (!object) {
+		fd = fcntl(file->local_fd, F_DUPFD_CLOEXEC, 0);
+		if (fd < 0)
+			return error_set(err, -errno, "shared memory %s", file->link);
+		r = add_object(d, &fd, file->link, &object, err);
+		if (r < 0)
+			return r;
+	}
+	*ret_inode_id = object->inode_id;
+	return 0;
+}
+
+int shared_memory_add_mapping(struct dump *d, struct task *task, const struct proc_vma *vma, const char *path,
+			      uint32_t *ret_file_id, struct error *err)
+{
+	struct shared_object *object = d->shared_memory ? find_object(d->shared_memory, vma->inode) : NULL;
+	AUTO_CLOSE int fd = -1;
+	int r;
+
+	if (!strncmp(path, "/SYSV", strlen("/SYSV")))
+		return error_say(err, -ENOTSUP, TASK_FORMAT ", mapping %llx-%llx: System V shared memory is not supported yet",
+				 TASK_ARGS(task), (unsigned long long)vma->start, (unsigned long long)vma->end);
+	if (!object) {
+		fd = proc_open_map(task->procfd, vma->start, vma->end, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			return error_set(err, fd, TASK_FORMAT ", mapping %llx-%llx %s: open it by map_files",
+					 TASK_ARGS(task), (unsigned long long)vma->start, (unsigned long long)vma->end,
+					 path);
+		r = add_object(d, &fd, path, &object, err);
+		if (r < 0)
+			return r;
+	}
+	if (!object->mapping_file_id)
+		object->mapping_file_id = ++d->next_file_id;
+	*ret_file_id = object->mapping_file_id;
+	return 0;
+}
+
+/* --- saving ---------------------------------------------------------------------------------------------------------- */
+
+/* The next stretch of data from offset on; -ENXIO behind the last. */
+static int find_data(int fd, uint64_t offset, uint64_t size, uint64_t *ret_start, uint64_t *ret_end)
+{
+	off_t start = lseek(fd, (off_t)offset, SEEK_DATA);
+	off_t end;
+
+	if (start < 0)
+		return -errno;
+	if ((uint64_t)start >= size)
+		return -ENXIO;
+	end = lseek(fd, start, SEEK_HOLE);
+	if (end < 0)
+		return -errno;
+	*ret_start = (uint64_t)start & ~(PAGE_BYTES - 1);
+	*ret_end = page_align_up((uint64_t)end);
+	return 0;
+}
+
+static int collect_data(const struct shared_object *object, struct page_source **ret_sources, size_t *ret_count,
+			struct pagemap_writer *w, struct error *err)
+{
+	uint64_t size = page_align_up((uint64_t)object->st.st_size);
+	uint64_t offset = 0, start = 0, end = 0;
+	size_t capacity = 0;
+
+	while (offset < size) {
+		int r = find_data(object->fd, offset, size, &start, &end);
+
+		if (r == -ENXIO)
+			return 0;
+		if (r < 0)
+			return error_set(err, r, "shared memory %s: find its data", object->name);
+		end = min_u64(end, size);
+		if (array_reserve(ret_sources, &capacity, *ret_count, sizeof(**ret_sources)) < 0)
+			return error_set(err, -ENOMEM, "shared memory %s", object->name);
+		(*ret_sources)[(*ret_count)++] =
+			(struct page_source){ .kind = PAGES_FROM_FD, .address = start, .bytes = end - start };
+		r = pagemap_writer_add(w, start, (end - start) / PAGE_BYTES, PAGEMAP_PRESENT, err);
+		if (r < 0)
+			return r;
+		offset = end;
+	}
+	return 0;
+}
+
+static void report_progress(void *ctx, uint64_t bytes)
+{
+	dump_progress(ctx, bytes);
+}
+
+static int write_data(struct dump *d, const struct shared_object *object, const struct page_source *sources,
+		      size_t count, uint32_t pages_id, struct error *err)
+{
+	AUTO_CLOSE int out_fd = -1;
+	bool failed_write = false;
+	char name[IMAGE_NAME_MAX];
+	struct page_job job = {
+		.fd = object->fd,
+		.sources = sources,
+		.source_count = count,
+		.progress = report_progress,
+		.progress_ctx = d,
+	};
+	int r = image_create_raw(d->set, IMAGE_PAGES, pages_id, &out_fd, err);
+
+	if (r < 0)
+		return r;
+	job.out_fd = out_fd;
+	r = pages_save(&job, &failed_write);
+	if (r == 0)
+		return 0;
+	if (!failed_write)
+		return error_set(err, r, "shared memory %s: read its data", object->name);
+	image_name(IMAGE_PAGES, pages_id, name);
+	return image_write_error(d->set, name, r, err);
+}
+
+static int save_contents(struct dump *d, const struct shared_object *object, struct error *err)
+{
+	AUTO_PAGEMAP_WRITER struct pagemap_writer w = PAGEMAP_WRITER_INIT;
+	struct page_source *sources = NULL;
+	size_t count = 0;
+	uint32_t pages_id = image_set_next_pages_id(d->set);
+	int r = pagemap_writer_open(&w, d->set, IMAGE_PAGEMAP_SHMEM, object->inode, pages_id, err);
+
+	if (r == 0)
+		r = collect_data(object, &sources, &count, &w, err);
+	if (r == 0)
+		r = write_data(d, object, sources, count, pages_id, err);
+	d->stats.shared_pages_scanned += page_align_up((uint64_t)object->st.st_size) / PAGE_BYTES;
+	d->stats.shared_pages_written += w.present_pages;
+	if (r == 0)
+		r = pagemap_writer_finish(&w, err);
+	free(sources);
+	return r;
+}
+
+static int save_inode(struct image_writer *w, const struct shared_object *object, struct error *err)
+{
+	MemfdInodeEntry entry = MEMFD_INODE_ENTRY__INIT;
+
+	entry.name = object->name;
+	entry.uid = object->st.st_uid;
+	entry.gid = object->st.st_gid;
+	entry.size = (uint64_t)object->st.st_size;
+	entry.shmid = (uint32_t)object->inode;
+	entry.seals = (uint32_t)object->seals;
+	entry.inode_id = object->inode_id;
+	entry.has_mode = true;
+	entry.mode = object->st.st_mode;
+	return image_writer_add(w, &entry, err);
+}
+
+int shared_memory_save(struct dump *d, struct error *err)
+{
+	AUTO_IMAGE_WRITER struct image_writer w = IMAGE_WRITER_INIT;
+	int r = 0;
+
+	if (!d->shared_memory)
+		return 0;
+	image_writer_open(&w, d->set, IMAGE_MEMFD, 0);
+	for (size_t i = 0; i < d->shared_memory->count && r == 0; i++) {
+		r = save_inode(&w, &d->shared_memory->objects[i], err);
+		if (r == 0)
+			r = save_contents(d, &d->shared_memory->objects[i], err);
+	}
+	return r < 0 ? r : image_writer_finish(&w, err);
+}
+
+int shared_memory_save_files(struct dump *d, struct image_writer *files, struct error *err)
+{
+	size_t count = d->shared_memory ? d->shared_memory->count : 0;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct shared_object *object = &d->shared_memory->objects[i];
+		FownEntry fown = FOWN_ENTRY__INIT;
+		MemfdFileEntry memfd = MEMFD_FILE_ENTRY__INIT;
+		FileEntry entry = FILE_ENTRY__INIT;
+		int r;
+
+		if (!object->mapping_file_id)
+			continue;
+		memfd.id = object->mapping_file_id;
+		memfd.fown = &fown;
+		memfd.inode_id = object->inode_id;
+		entry.type = FD_TYPES__MEMFD;
+		entry.id = object->mapping_file_id;
+		entry.memfd = &memfd;
+		r = image_writer_add(files, &entry, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+void shared_memory_free(struct dump *d)
+{
+	struct shared_memory *shared = d->shared_memory;
+
+	if (!shared)
+		return;
+	for (size_t i = 0; i < shared->count; i++) {
+		(void)close(shared->objects[i].fd);
+		free(shared->objects[i].name);
+	}
+	free(shared->objects);
+	free(shared);
+	d->shared_memory = NULL;
+}

@@ -1,0 +1,18 @@
+/* Namespaces of a tree: so far every task must live in ours; what does not is refused by name. */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "images/core.pb-c.h"
+#include "kernel/proc-misc.h"
+#include "task/task.h"
+
+/* Our own namespaces, read once per run. */
+int ns_read_own(struct proc_ns_ids *ret_own, struct error *err);
+
+/* Look stage: may run for several tasks at once. */
+int ns_look(const struct proc_ns_ids *own, struct task *task, struct error *err);
+
+/* The ids of our namespaces, the same in the inventory and in every task that lives in them. */
+void ns_save_ids(const struct proc_ns_ids *own, TaskKobjIdsEntry *ids);
