@@ -1,0 +1,91 @@
+/* Puts the parts together and writes one core image per thread; a zombie has one that says how it ended. */
+#include "task/core-save.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "engine/dump.h"
+#include "image/image-write.h"
+#include "task/task-look.h"
+
+enum { TASK_ALIVE = 1, TASK_DEAD = 2, TASK_STOPPED = 3 };
+
+#define OWN_CGROUP_SET 1 /* the set of the dumping process, which needs no entry in cgroup.img */
+
+static int save_zombie(struct dump *d, struct task *task, struct error *err)
+{
+	CoreEntry core = CORE_ENTRY__INIT;
+	TaskCoreEntry tc = TASK_CORE_ENTRY__INIT;
+
+	core.mtype = CORE_ENTRY__MARCH__X86_64;
+	core.tc = &tc;
+	tc.task_state = TASK_DEAD;
+	tc.exit_code = (uint32_t)task->stat.exit_code;
+	tc.comm = task->comm;
+	tc.flags = task->stat.flags;
+	return image_write_one(d->set, IMAGE_CORE, (uint64_t)task_id_own(&task->id), &core, err);
+}
+
+static int fill_process(const struct task *task, TaskCoreEntry *tc, struct arena *arena)
+{
+	int r = signals_save_process(task, tc, arena);
+
+	tc->task_state = task->stop_signal ? TASK_STOPPED : TASK_ALIVE;
+	tc->comm = (char *)task->comm;
+	if (r == 0)
+		r = timers_save(task, tc, arena);
+	if (r == 0)
+		r = limits_save(task, tc, arena);
+	return r < 0 ? r : switches_save_process(task, tc, arena);
+}
+
+static int fill_thread(const struct task_thread *thread, ThreadCoreEntry *tc, struct arena *arena)
+{
+	int r = signals_save_thread(thread, tc, arena);
+
+	if (r == 0)
+		r = creds_save(thread, tc, arena);
+	if (r == 0)
+		r = sched_save(thread, tc, arena);
+	tc->has_cg_set = true;
+	tc->cg_set = OWN_CGROUP_SET;
+	return r < 0 ? r : switches_save_thread(thread, tc, arena);
+}
+
+static int save_thread(struct dump *d, struct task *task, size_t index, struct error *err)
+{
+	AUTO_ARENA struct arena arena = { 0 };
+	struct task_thread *thread = &task->threads[index];
+	CoreEntry core = CORE_ENTRY__INIT;
+	TaskCoreEntry tc = TASK_CORE_ENTRY__INIT;
+	ThreadCoreEntry thread_core = THREAD_CORE_ENTRY__INIT;
+	int r = registers_save(thread, &core, &arena, err);
+
+	core.mtype = CORE_ENTRY__MARCH__X86_64;
+	core.thread_core = &thread_core;
+	if (r == 0)
+		r = fill_thread(thread, &thread_core, &arena);
+	if (r == 0 && index == 0) {
+		core.tc = &tc;
+		r = fill_process(task, &tc, &arena);
+	}
+	if (r < 0)
+		(void)error_set(err, r, TASK_FORMAT ", thread %d", TASK_ARGS(task), thread->tid);
+	else
+		r = image_write_one(d->set, IMAGE_CORE, (uint64_t)task_id_own(&thread->id), &core, err);
+	registers_save_done(&core);
+	return r;
+}
+
+int core_save(struct dump *d, struct task *task, struct error *err)
+{
+	if (task->is_zombie)
+		return save_zombie(d, task, err);
+	for (size_t i = 0; i < task->thread_count; i++) {
+		int r = save_thread(d, task, i, err);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}

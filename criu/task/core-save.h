@@ -1,0 +1,24 @@
+/* core-TID.img of every thread: registers and all that the kernel keeps for threads and processes. */
+#pragma once
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "images/core.pb-c.h"
+#include "task/task.h"
+
+struct dump;
+
+/* Save stage; may run for several tasks at once. */
+int core_save(struct dump *d, struct task *task, struct error *err);
+
+/* Each kind of state fills its part; memory comes from the arena. 0, -ENOMEM or a refusal with its sentence. */
+int registers_save(const struct task_thread *thread, CoreEntry *core, struct arena *arena, struct error *err);
+void registers_save_done(CoreEntry *core);
+int signals_save_process(const struct task *task, TaskCoreEntry *tc, struct arena *arena);
+int signals_save_thread(const struct task_thread *thread, ThreadCoreEntry *tc, struct arena *arena);
+int timers_save(const struct task *task, TaskCoreEntry *tc, struct arena *arena);
+int creds_save(const struct task_thread *thread, ThreadCoreEntry *tc, struct arena *arena);
+int limits_save(const struct task *task, TaskCoreEntry *tc, struct arena *arena);
+int sched_save(const struct task_thread *thread, ThreadCoreEntry *tc, struct arena *arena);
+int switches_save_process(const struct task *task, TaskCoreEntry *tc, struct arena *arena);
+int switches_save_thread(const struct task_thread *thread, ThreadCoreEntry *tc, struct arena *arena);

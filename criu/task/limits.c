@@ -1,0 +1,29 @@
+/* Resource limits, in the order of the RLIMIT_ numbers. */
+#include <errno.h>
+
+#include "task/core-save.h"
+#include "task/task-look.h"
+
+int limits_save(const struct task *task, TaskCoreEntry *tc, struct arena *arena)
+{
+	TaskRlimitsEntry *limits = arena_alloc(arena, sizeof(*limits));
+
+	if (!limits)
+		return -ENOMEM;
+	task_rlimits_entry__init(limits);
+	limits->rlimits = arena_alloc(arena, TASK_LIMIT_COUNT * sizeof(*limits->rlimits));
+	if (!limits->rlimits)
+		return -ENOMEM;
+	for (int i = 0; i < TASK_LIMIT_COUNT; i++) {
+		RlimitEntry *entry = arena_alloc(arena, sizeof(*entry));
+
+		if (!entry)
+			return -ENOMEM;
+		rlimit_entry__init(entry);
+		entry->cur = task->state->limits[i].rlim_cur;
+		entry->max = task->state->limits[i].rlim_max;
+		limits->rlimits[limits->n_rlimits++] = entry;
+	}
+	tc->rlimits = limits;
+	return 0;
+}

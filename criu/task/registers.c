@@ -1,0 +1,47 @@
+/*
+ * Registers of a thread. General registers go into the image as a return from a signal handler would need them: a system
+ * call that the kernel was about to restart is rewound to its instruction (arch/x86/syscall-restart.h).
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "arch/x86/regs.h"
+#include "arch/x86/syscall-restart.h"
+#include "task/core-save.h"
+#include "pie/parasite-border.h"
+#include "task/task-look.h"
+
+int registers_save(const struct task_thread *thread, CoreEntry *core, struct arena *arena, struct error *err)
+{
+	ThreadInfoX86 *info = arena_alloc(arena, sizeof(*info));
+	struct user_regs_struct regs;
+	int r;
+
+	if (!info)
+		return -ENOMEM;
+	thread_info_x86__init(info);
+	regs_for_image(&thread->regs, &regs);
+	r = regs_to_image(&regs, &info->gpregs, err);
+	if (r < 0)
+		return r;
+	info->fpregs = thread->state->fpregs;
+	info->clear_tid_addr = thread->parasite->clear_tid_address;
+	r = tls_to_image(thread->state->tls, &info->tls, &info->n_tls);
+	if (r < 0)
+		return r;
+	core->thread_info = info;
+	return 0;
+}
+
+void registers_save_done(CoreEntry *core)
+{
+	ThreadInfoX86 *info = core->thread_info;
+
+	if (!info)
+		return;
+	user_x86_regs_entry__free_unpacked(info->gpregs, NULL);
+	for (size_t i = 0; i < info->n_tls; i++)
+		user_desc_t__free_unpacked(info->tls[i], NULL);
+	free(info->tls);
+	core->thread_info = NULL;
+}

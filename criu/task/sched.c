@@ -1,0 +1,86 @@
+/*
+ * Scheduling of a thread: policy, nice value and priority; in fields of our own the processors it may use, its I/O
+ * priority, deadline parameters and utilisation clamps, timer slack and NUMA policy.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+
+#include "task/core-save.h"
+#include "task/task-look.h"
+#include "pie/parasite-border.h"
+
+#ifndef SCHED_DEADLINE
+#define SCHED_DEADLINE 6
+#endif
+
+static void save_policy(const struct sched_attributes *sched, ThreadCoreEntry *tc)
+{
+	tc->has_sched_nice = true;
+	tc->sched_nice = sched->nice;
+	tc->has_sched_policy = true;
+	tc->sched_policy = sched->policy;
+	if (sched->policy == SCHED_FIFO || sched->policy == SCHED_RR) {
+		tc->has_sched_prio = true;
+		tc->sched_prio = sched->priority;
+	}
+	if (sched->flags) {
+		tc->has_sched_flags = true;
+		tc->sched_flags = sched->flags;
+	}
+	if (sched->policy == SCHED_DEADLINE) {
+		tc->has_sched_runtime = tc->has_sched_deadline = tc->has_sched_period = true;
+		tc->sched_runtime = sched->runtime_ns;
+		tc->sched_deadline = sched->deadline_ns;
+		tc->sched_period = sched->period_ns;
+	}
+	if (sched->has_util_clamp && (sched->util_min != 0 || sched->util_max != 1024)) {
+		tc->has_sched_util_min = tc->has_sched_util_max = true;
+		tc->sched_util_min = sched->util_min;
+		tc->sched_util_max = sched->util_max;
+	}
+}
+
+static int save_mempolicy(const struct parasite_thread *told, ThreadCoreEntry *tc, struct arena *arena)
+{
+	MempolicyEntry *entry;
+	size_t words = sizeof(told->mempolicy_nodes) / sizeof(told->mempolicy_nodes[0]);
+
+	if (told->mempolicy_result < 0 || told->mempolicy_mode == 0)
+		return 0;
+	entry = arena_alloc(arena, sizeof(*entry));
+	if (!entry)
+		return -ENOMEM;
+	mempolicy_entry__init(entry);
+	entry->mode = (uint32_t)told->mempolicy_mode;
+	while (words && !told->mempolicy_nodes[words - 1])
+		words--;
+	if (words) {
+		entry->has_nodemask = true;
+		entry->nodemask.len = words * sizeof(uint64_t);
+		entry->nodemask.data = arena_memdup(arena, told->mempolicy_nodes, entry->nodemask.len);
+		if (!entry->nodemask.data)
+			return -ENOMEM;
+	}
+	tc->mempolicy = entry;
+	return 0;
+}
+
+int sched_save(const struct task_thread *thread, ThreadCoreEntry *tc, struct arena *arena)
+{
+	const struct thread_state *state = thread->state;
+
+	save_policy(&state->sched, tc);
+	tc->has_cpu_affinity = true;
+	tc->cpu_affinity.data = (uint8_t *)state->affinity;
+	tc->cpu_affinity.len = state->affinity_words * sizeof(*state->affinity);
+	if (state->io_priority) {
+		tc->has_io_prio = true;
+		tc->io_prio = (uint32_t)state->io_priority;
+	}
+	if (thread->parasite->timer_slack_ns > 0) {
+		tc->has_timer_slack_ns = true;
+		tc->timer_slack_ns = (uint64_t)thread->parasite->timer_slack_ns;
+	}
+	return save_mempolicy(thread->parasite, tc, arena);
+}

@@ -1,0 +1,88 @@
+/*
+ * Signal state: handlers of the process, and per thread the mask, pending signals with their whole siginfo in order, and
+ * the alternate stack. Handlers and the alternate stack are known to the task alone and come from the parasite.
+ */
+#include <errno.h>
+#include <signal.h>
+
+#include "task/core-save.h"
+#include "task/task-look.h"
+#include "pie/parasite-border.h"
+
+static int save_queue(const struct siginfo_queue *queue, SignalQueueEntry **ret_entry, struct arena *arena)
+{
+	SignalQueueEntry *entry = arena_alloc(arena, sizeof(*entry));
+
+	if (!entry)
+		return -ENOMEM;
+	signal_queue_entry__init(entry);
+	entry->signals = arena_alloc(arena, (queue->count + 1) * sizeof(*entry->signals));
+	if (!entry->signals)
+		return -ENOMEM;
+	for (size_t i = 0; i < queue->count; i++) {
+		SiginfoEntry *info = arena_alloc(arena, sizeof(*info));
+
+		if (!info)
+			return -ENOMEM;
+		siginfo_entry__init(info);
+		info->siginfo.data = queue->infos[i];
+		info->siginfo.len = SIGINFO_BYTES;
+		entry->signals[entry->n_signals++] = info;
+	}
+	*ret_entry = entry;
+	return 0;
+}
+
+/* One entry per signal from 1 to 64, but for the two that cannot have a handler. */
+static int save_actions(const struct task *task, TaskCoreEntry *tc, struct arena *arena)
+{
+	tc->sigactions = arena_alloc(arena, PARASITE_SIGNALS * sizeof(*tc->sigactions));
+	if (!tc->sigactions)
+		return -ENOMEM;
+	for (int signal = 1; signal <= PARASITE_SIGNALS; signal++) {
+		const struct parasite_sigaction *action = &task->parasite->sigactions[signal - 1];
+		SaEntry *entry;
+
+		if (signal == SIGKILL || signal == SIGSTOP)
+			continue;
+		entry = arena_alloc(arena, sizeof(*entry));
+		if (!entry)
+			return -ENOMEM;
+		sa_entry__init(entry);
+		entry->sigaction = action->handler;
+		entry->flags = action->flags;
+		entry->restorer = action->restorer;
+		entry->mask = action->mask;
+		entry->has_compat_sigaction = true;
+		tc->sigactions[tc->n_sigactions++] = entry;
+	}
+	return 0;
+}
+
+int signals_save_process(const struct task *task, TaskCoreEntry *tc, struct arena *arena)
+{
+	int r = save_actions(task, tc, arena);
+
+	tc->blk_sigset = task->threads[0].signal_mask;
+	if (task->stop_signal) {
+		tc->has_stop_signo = true;
+		tc->stop_signo = (uint32_t)task->stop_signal;
+	}
+	return r < 0 ? r : save_queue(&task->state->signals, &tc->signals_s, arena);
+}
+
+int signals_save_thread(const struct task_thread *thread, ThreadCoreEntry *tc, struct arena *arena)
+{
+	ThreadSasEntry *sas = arena_alloc(arena, sizeof(*sas));
+
+	if (!sas)
+		return -ENOMEM;
+	thread_sas_entry__init(sas);
+	sas->ss_sp = thread->parasite->sas_address;
+	sas->ss_size = thread->parasite->sas_bytes;
+	sas->ss_flags = thread->parasite->sas_flags;
+	tc->sas = sas;
+	tc->has_blk_sigset = true;
+	tc->blk_sigset = thread->signal_mask;
+	return save_queue(&thread->state->signals, &tc->signals_p, arena);
+}

@@ -1,0 +1,191 @@
+/*
+ * Reading a stopped process from outside: status, limits, scheduling, timers from /proc and friends; registers, pending
+ * signals and rseq by ptrace. What cannot be saved yet is refused here, before anything runs inside the task.
+ */
+#include "task/task-look.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arch/x86/regs.h"
+#include "arch/x86/xstate.h"
+#include "base/cleanup.h"
+#include "base/util.h"
+#include "compel/compel.h"
+#include "engine/dump.h"
+#include "kernel/proc-misc.h"
+
+/* --- from /proc ------------------------------------------------------------------------------------------------------ */
+
+static int look_thread(struct task *task, struct task_thread *thread, struct error *err)
+{
+	struct thread_state *state = calloc(1, sizeof(*state));
+	char path[48];
+	int r;
+
+	if (!state)
+		return error_set(err, -ENOMEM, TASK_FORMAT, TASK_ARGS(task));
+	thread->state = state;
+	(void)snprintf(path, sizeof(path), "task/%d/status", thread->tid);
+	r = proc_status_read(task->procfd, path, &thread->status);
+	if (r < 0)
+		return error_set(err, r, TASK_FORMAT ", thread %d: read its status", TASK_ARGS(task), thread->tid);
+	if (thread->status.seccomp_mode > 0)
+		return error_say(err, -ENOTSUP, TASK_FORMAT ", thread %d: seccomp is in force, which is not supported yet",
+				 TASK_ARGS(task), thread->tid);
+	r = sched_read_attributes(thread->tid, &state->sched);
+	if (r == 0)
+		r = sched_read_affinity(thread->tid, &state->affinity, &state->affinity_words);
+	if (r == 0)
+		r = ioprio_read(thread->tid, &state->io_priority);
+	if (r < 0)
+		return error_set(err, r, TASK_FORMAT ", thread %d: read its scheduling", TASK_ARGS(task), thread->tid);
+	r = robust_list_read(thread->tid, &state->robust_list, &state->robust_bytes);
+	if (r < 0)
+		return error_set(err, r, TASK_FORMAT ", thread %d: read its robust list", TASK_ARGS(task), thread->tid);
+	return 0;
+}
+
+static int look_limits(struct task *task, struct error *err)
+{
+	for (int resource = 0; resource < TASK_LIMIT_COUNT; resource++)
+		if (prlimit(task->host_pid, (enum __rlimit_resource)resource, NULL, &task->state->limits[resource]) < 0)
+			return error_set(err, -errno, TASK_FORMAT ": read resource limit %d", TASK_ARGS(task), resource);
+	return 0;
+}
+
+static int look_process(struct task *task, struct error *err)
+{
+	struct task_state *state = task->state;
+	int r = proc_timers_read(task->procfd, &state->timers, &state->timer_count);
+
+	if (r < 0 && r != -ENOENT)
+		return error_set(err, r, TASK_FORMAT ": read its timers", TASK_ARGS(task));
+	r = proc_read_personality(task->procfd, "personality", &state->personality);
+	if (r == 0)
+		r = proc_read_oom_score_adj(task->procfd, &state->oom_score_adj);
+	if (r < 0)
+		return error_set(err, r, TASK_FORMAT ": read its attributes", TASK_ARGS(task));
+	state->has_loginuid = proc_read_loginuid(task->procfd, &state->loginuid) == 0;
+	state->has_coredump_filter = proc_read_coredump_filter(task->procfd, &state->coredump_filter) == 0;
+	return look_limits(task, err);
+}
+
+int task_look(struct dump *d, struct task *task, struct error *err)
+{
+	int r;
+
+	(void)d;
+	task->state = calloc(1, sizeof(*task->state));
+	if (!task->state)
+		return error_set(err, -ENOMEM, TASK_FORMAT, TASK_ARGS(task));
+	r = look_process(task, err);
+	for (size_t i = 0; i < task->thread_count && r == 0; i++)
+		r = look_thread(task, &task->threads[i], err);
+	if (r == 0)
+		r = proc_maps_read(task->procfd, true, &task->maps);
+	if (r < 0)
+		return error_set(err, r, TASK_FORMAT ": read its mappings", TASK_ARGS(task));
+	return 0;
+}
+
+/* --- by ptrace ------------------------------------------------------------------------------------------------------- */
+
+static int look_registers(const struct task *task, struct task_thread *thread, void *area, struct error *err)
+{
+	ssize_t bytes = compel_get_xstate(thread->tid, area, xstate_bytes());
+	int r;
+
+	if (bytes < 0)
+		return error_set(err, (int)bytes, "read the extended registers");
+	r = xstate_to_image(area, (size_t)bytes, &thread->state->fpregs, err);
+	if (r < 0)
+		return r;
+	if (!regs_is_native(&thread->regs)) {
+		error_hint(err, "dump it with a program that handles 32-bit tasks, or run its 64-bit build");
+		return error_say(err, -ENOTSUP, "it runs 32-bit code, which is not supported yet");
+	}
+	r = tls_read(thread->tid, thread->state->tls);
+	if (r < 0)
+		return error_set(err, r, "read its TLS descriptors");
+	(void)task;
+	return 0;
+}
+
+static int look_signals(struct task *task, struct task_thread *thread, bool is_leader, struct error *err)
+{
+	int r = 0;
+
+	if (thread->status.sig_pending)
+		r = ptrace_read_siginfo_queue(thread->tid, false, &thread->state->signals);
+	if (r == 0 && is_leader && thread->status.sig_shared_pending)
+		r = ptrace_read_siginfo_queue(thread->tid, true, &task->state->signals);
+	return r < 0 ? error_set(err, r, "read its pending signals") : 0;
+}
+
+static int look_traced_thread(struct task *task, struct task_thread *thread, void *area, struct error *err)
+{
+	struct syscall_user_dispatch dispatch;
+	int r = look_registers(task, thread, area, err);
+
+	if (r == 0)
+		r = look_signals(task, thread, thread == task->threads, err);
+	if (r < 0)
+		return r;
+	r = ptrace_read_rseq_config(thread->tid, &thread->state->rseq);
+	if (r < 0 && r != -EOPNOTSUPP)
+		return error_set(err, r, "read its rseq area");
+	thread->state->has_rseq = r == 0;
+	r = ptrace_read_user_dispatch(thread->tid, &dispatch);
+	if (r == 0 && dispatch.mode != 0)
+		return error_say(err, -ENOTSUP, "it uses system call user dispatch, which is not supported yet");
+	return 0;
+}
+
+int task_look_traced(struct dump *d, struct task *task, struct error *err)
+{
+	AUTO_FREE void *area = aligned_alloc(64, (xstate_bytes() + 63) & ~(size_t)63);
+
+	(void)d;
+	if (!area)
+		return error_set(err, -ENOMEM, TASK_FORMAT, TASK_ARGS(task));
+	for (size_t i = 0; i < task->thread_count; i++) {
+		int r = look_traced_thread(task, &task->threads[i], area, err);
+
+		if (r < 0) {
+			error_prefix(err, TASK_FORMAT ", thread %d", TASK_ARGS(task), task->threads[i].tid);
+			return r;
+		}
+	}
+	return 0;
+}
+
+/* --- release --------------------------------------------------------------------------------------------------------- */
+
+static void free_thread(struct task_thread *thread)
+{
+	proc_status_done(&thread->status);
+	if (!thread->state)
+		return;
+	if (thread->state->fpregs)
+		user_x86_fpregs_entry__free_unpacked(thread->state->fpregs, NULL);
+	siginfo_queue_done(&thread->state->signals);
+	free(thread->state->affinity);
+	free(thread->state);
+	thread->state = NULL;
+}
+
+void task_look_free(struct task *task)
+{
+	for (size_t i = 0; i < task->thread_count; i++)
+		free_thread(&task->threads[i]);
+	proc_maps_done(&task->maps);
+	if (!task->state)
+		return;
+	siginfo_queue_done(&task->state->signals);
+	free(task->state->timers);
+	free(task->state);
+	task->state = NULL;
+}

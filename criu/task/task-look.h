@@ -1,0 +1,53 @@
+/* What can be read of a stopped process without anything running in it. */
+#pragma once
+
+#include <linux/types.h>
+#include <asm/ldt.h>
+#include <stdbool.h>
+#include <sys/resource.h>
+
+#include "base/error.h"
+#include "images/core-x86.pb-c.h"
+#include "kernel/proc-timers.h"
+#include "kernel/ptrace-info.h"
+#include "kernel/sched.h"
+#include "task/task.h"
+
+struct dump;
+
+#define TASK_LIMIT_COUNT 16
+#define TLS_SLOTS        3
+
+struct task_state {
+	struct proc_timer *timers;
+	size_t timer_count;
+	struct rlimit limits[TASK_LIMIT_COUNT];
+	bool has_loginuid;
+	uint32_t loginuid;
+	int oom_score_adj;
+	bool has_coredump_filter;
+	uint32_t coredump_filter;
+	uint32_t personality;
+	struct siginfo_queue signals; /* of the whole process */
+};
+
+struct thread_state {
+	UserX86FpregsEntry *fpregs;
+	struct user_desc tls[TLS_SLOTS];
+	struct rseq_config rseq;
+	bool has_rseq;
+	uint64_t robust_list, robust_bytes;
+	struct siginfo_queue signals;
+	struct sched_attributes sched;
+	uint64_t *affinity;
+	size_t affinity_words;
+	int io_priority;
+};
+
+/* From /proc and by system calls that name a pid; may run for several tasks at once. */
+int task_look(struct dump *d, struct task *task, struct error *err);
+
+/* By ptrace: in the tracer's thread only. */
+int task_look_traced(struct dump *d, struct task *task, struct error *err);
+
+void task_look_free(struct task *task);

@@ -1,0 +1,88 @@
+/*
+ * A process of the tree that is being dumped, as it was read while it stood still. Filled stage by stage by the dump
+ * engine; state folders read it and write their images from it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/user.h>
+
+#include "kernel/proc-maps.h"
+#include "kernel/proc-stat.h"
+#include "kernel/proc-status.h"
+
+struct compel_task;
+struct open_file;
+struct parasite_task;
+struct parasite_thread;
+struct task_memory;
+struct task_state;
+struct thread_state;
+
+/* A pid as seen from each pid namespace it is in, innermost last. On the host: one number. */
+struct task_id {
+	pid_t ns_pids[32];
+	int levels;
+};
+
+/* The pid that names images and means the task to itself: the innermost one. */
+static inline pid_t task_id_own(const struct task_id *id)
+{
+	return id->ns_pids[id->levels - 1];
+}
+
+struct task_thread {
+	pid_t tid;
+	struct task_id id;
+	struct user_regs_struct regs; /* as at the stop */
+	uint64_t signal_mask;
+	struct proc_status status;    /* credentials are per thread */
+	struct proc_stat stat;
+	struct thread_state *state;   /* task/: what ptrace told of it */
+	const struct parasite_thread *parasite; /* what the thread itself told; valid from the infect stage on */
+};
+
+/* A descriptor: a number in a table that stands for an open file description. */
+struct task_fd {
+	int fd;
+	bool close_on_exec; /* known from the infect stage on */
+	struct open_file *file;
+};
+
+struct task {
+	pid_t host_pid;
+	struct task_id id;
+	struct task *parent; /* NULL for the root */
+	char comm[64];
+	int pidfd;
+	int procfd;          /* /proc/PID */
+	bool is_zombie;
+	int stop_signal;     /* != 0: stopped by this signal */
+
+	struct proc_stat stat;
+	struct proc_status status;
+	struct proc_maps maps; /* with VmFlags */
+
+	struct task_thread *threads; /* [0] is the leader; empty for a zombie */
+	size_t thread_count;
+	struct compel_task *compel;
+	struct parasite_task *parasite; /* local copy of the parasite's answers */
+
+	struct task_fd *fds; /* ascending; NULL when the table is another task's (files_owner) */
+	size_t fd_count;
+	struct task *files_owner; /* who holds the descriptor table: itself, or the task it shares with */
+	uint32_t files_id, fs_id, vm_id, sighand_id;
+
+	struct open_file *exe, *cwd, *root; /* registered like any other file */
+	struct open_file **vma_files;       /* one per mapping of maps, NULL where it maps no file */
+	struct task_memory *memory;         /* mm/: what becomes of each mapping */
+	struct task_state *state;           /* task/: what was read of the process itself */
+};
+
+
+/* Both for sentences: error_set(err, r, TASK_FORMAT ": cannot ...", TASK_ARGS(task)) begins with "pid 4242 (nginx)". */
+#define TASK_FORMAT     "pid %d (%s)"
+#define TASK_ARGS(task) (task)->host_pid, (task)->comm

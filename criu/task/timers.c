@@ -1,0 +1,74 @@
+/*
+ * Interval timers and POSIX timers. /proc/PID/timers lists the POSIX timers with their notification; the time left and
+ * the overrun count only the task itself can ask for.
+ */
+#include <errno.h>
+#include <signal.h>
+
+#include "task/core-save.h"
+#include "task/task-look.h"
+#include "pie/parasite-border.h"
+
+static ItimerEntry *save_itimer(const struct parasite_itimer *timer, struct arena *arena)
+{
+	ItimerEntry *entry = arena_alloc(arena, sizeof(*entry));
+
+	if (!entry)
+		return NULL;
+	itimer_entry__init(entry);
+	entry->isec = timer->interval_sec;
+	entry->iusec = timer->interval_usec;
+	entry->vsec = timer->value_sec;
+	entry->vusec = timer->value_usec;
+	return entry;
+}
+
+static PosixTimerEntry *save_posix_timer(const struct task *task, size_t index, const struct parasite_posix_timer *times,
+					 struct arena *arena)
+{
+	const struct proc_timer *timer = &task->state->timers[index];
+	PosixTimerEntry *entry = arena_alloc(arena, sizeof(*entry));
+
+	if (!entry)
+		return NULL;
+	posix_timer_entry__init(entry);
+	entry->it_id = (uint32_t)timer->id;
+	entry->clock_id = (uint32_t)timer->clock_id;
+	entry->si_signo = (uint32_t)timer->signal;
+	entry->it_sigev_notify = (uint32_t)timer->notify;
+	entry->sival_ptr = timer->sigev_value;
+	entry->overrun = times->overrun > 0 ? (uint32_t)times->overrun : 0;
+	entry->isec = (uint64_t)times->interval_sec;
+	entry->insec = (uint64_t)times->interval_nsec;
+	entry->vsec = (uint64_t)times->value_sec;
+	entry->vnsec = (uint64_t)times->value_nsec;
+	if (timer->notify & SIGEV_THREAD_ID) {
+		entry->has_notify_thread_id = true;
+		entry->notify_thread_id = timer->notify_pid;
+	}
+	return entry;
+}
+
+int timers_save(const struct task *task, TaskCoreEntry *tc, struct arena *arena)
+{
+	const struct parasite_posix_timer *times = (const void *)(task->parasite + 1);
+	TaskTimersEntry *timers = arena_alloc(arena, sizeof(*timers));
+
+	if (!timers)
+		return -ENOMEM;
+	task_timers_entry__init(timers);
+	timers->real = save_itimer(&task->parasite->itimers[0], arena);
+	timers->virt = save_itimer(&task->parasite->itimers[1], arena);
+	timers->prof = save_itimer(&task->parasite->itimers[2], arena);
+	timers->posix = arena_alloc(arena, (task->state->timer_count + 1) * sizeof(*timers->posix));
+	if (!timers->real || !timers->virt || !timers->prof || !timers->posix)
+		return -ENOMEM;
+	for (size_t i = 0; i < task->state->timer_count; i++) {
+		timers->posix[i] = save_posix_timer(task, i, &times[i], arena);
+		if (!timers->posix[i])
+			return -ENOMEM;
+		timers->n_posix++;
+	}
+	tc->timers = timers;
+	return 0;
+}
