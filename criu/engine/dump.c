@@ -1,0 +1,499 @@
+/*
+ * The dump engine: the stages of engine/dump.h in their order, and what happens when one of them fails. Until the
+ * inventory is in place any failure gives the tree back as it was and removes what was written.
+ */
+#include "engine/dump.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/sysinfo.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "engine/actions.h"
+#include "engine/engine.h"
+#include "engine/parasite-run.h"
+#include "engine/stats.h"
+#include "engine/tree.h"
+#include "engine/undo.h"
+#include "files/files.h"
+#include "image/image-set.h"
+#include "image/image-write.h"
+#include "images/pstree.pb-c.h"
+#include "images/seccomp.pb-c.h"
+#include "images/timens.pb-c.h"
+#include "kernel/kcmp.h"
+#include "mm/mm.h"
+#include "mm/shared-memory.h"
+#include "ns/ns-look.h"
+#include "task/core-save.h"
+#include "task/task-look.h"
+
+#define TASK_LIMIT    (1u << 17)
+#define THREAD_LIMIT  (1u << 19)
+#define MAX_WORKERS   8
+#define IMAGE_VERSION 2
+
+/* --- work on all tasks by several threads ---------------------------------------------------------------------------- */
+
+struct dump_run;
+
+typedef int (*task_work)(struct dump_run *run, struct task *task, struct error *err);
+
+struct dump_run {
+	struct dump d;
+	struct image_set set;
+	struct proc_ns_ids own_ns;
+	uint64_t frozen_at_us, stopped_at_us;
+	uint64_t bytes_done, bytes_total;
+
+	/* for_all_tasks() */
+	task_work work;
+	size_t next_task;
+	struct error *first_error;
+	pthread_mutex_t error_lock;
+	int result;
+};
+
+static void *work_on_tasks(void *arg)
+{
+	struct dump_run *run = arg;
+
+	while (!__atomic_load_n(&run->result, __ATOMIC_RELAXED)) {
+		size_t at = __atomic_fetch_add(&run->next_task, 1, __ATOMIC_RELAXED);
+		struct error err = { 0 };
+		int r;
+
+		if (at >= run->d.task_count)
+			break;
+		r = run->work(run, run->d.tasks[at], &err);
+		if (r == 0)
+			continue;
+		(void)pthread_mutex_lock(&run->error_lock);
+		if (!run->result) {
+			*run->first_error = err;
+			__atomic_store_n(&run->result, r, __ATOMIC_RELAXED);
+		}
+		(void)pthread_mutex_unlock(&run->error_lock);
+	}
+	return NULL;
+}
+
+static int for_all_tasks(struct dump_run *run, task_work work, struct error *err)
+{
+	pthread_t threads[MAX_WORKERS];
+	size_t processors = (size_t)get_nprocs();
+	size_t wanted = processors < MAX_WORKERS ? processors : MAX_WORKERS;
+	size_t started = 0;
+
+	run->work = work;
+	run->next_task = 0;
+	run->result = 0;
+	run->first_error = err;
+	if (wanted > run->d.task_count)
+		wanted = run->d.task_count;
+	while (started + 1 < wanted && pthread_create(&threads[started], NULL, work_on_tasks, run) == 0)
+		started++;
+	(void)work_on_tasks(run);
+	while (started > 0)
+		(void)pthread_join(threads[--started], NULL);
+	return run->result;
+}
+
+/* --- look ------------------------------------------------------------------------------------------------------------ */
+
+static int look_task(struct dump_run *run, struct task *task, struct error *err)
+{
+	int r;
+
+	if (task->is_zombie)
+		return 0;
+	r = ns_look(&run->own_ns, task, err);
+	return r < 0 ? r : task_look(&run->d, task, err);
+}
+
+/* Sharing that clone(2) makes and the image format cannot express. */
+static int check_sharing(const struct task *task, struct error *err)
+{
+	const struct task *parent = task->parent;
+	int order;
+
+	if (!parent || parent->is_zombie || task->is_zombie)
+		return 0;
+	if (kcmp_object(KCMP_KIND_VM, parent->host_pid, task->host_pid, &order) == 0 && order == 0)
+		return error_say(err, -ENOTSUP, TASK_FORMAT ": shares its memory with its parent, pid %d (vfork or CLONE_VM)",
+				 TASK_ARGS(task), parent->host_pid);
+	if (kcmp_object(KCMP_KIND_FS, parent->host_pid, task->host_pid, &order) == 0 && order == 0)
+		return error_say(err, -ENOTSUP, TASK_FORMAT ": shares its working directory with its parent, pid %d (CLONE_FS)",
+				 TASK_ARGS(task), parent->host_pid);
+	return 0;
+}
+
+static int look(struct dump_run *run, struct error *err)
+{
+	struct dump *d = &run->d;
+	uint32_t next_id = 2;
+	int r = tree_check_sessions(d, err);
+
+	if (r == 0)
+		r = for_all_tasks(run, look_task, err);
+	if (r == 0)
+		r = files_look(d, err);
+	for (size_t i = 0; i < d->task_count && r == 0; i++) {
+		struct task *task = d->tasks[i];
+
+		if (task->is_zombie)
+			continue;
+		r = check_sharing(task, err);
+		if (r == 0)
+			r = task_look_traced(d, task, err);
+		if (r == 0)
+			r = mm_look(d, task, err);
+		task->vm_id = task->fs_id = task->sighand_id = next_id++;
+	}
+	return r;
+}
+
+/* --- save ------------------------------------------------------------------------------------------------------------ */
+
+static int save_ids(struct dump_run *run, const struct task *task, struct error *err)
+{
+	TaskKobjIdsEntry ids = TASK_KOBJ_IDS_ENTRY__INIT;
+
+	ids.vm_id = task->vm_id;
+	ids.fs_id = task->fs_id;
+	ids.sighand_id = task->sighand_id;
+	ids.files_id = task->files_id;
+	ns_save_ids(&run->own_ns, &ids);
+	return image_write_one(&run->set, IMAGE_IDS, (uint64_t)task_id_own(&task->id), &ids, err);
+}
+
+static int save_task(struct dump_run *run, struct task *task, struct error *err)
+{
+	int r = core_save(&run->d, task, err);
+
+	if (task->is_zombie || r < 0)
+		return r;
+	r = save_ids(run, task, err);
+	return r < 0 ? r : mm_save(&run->d, task, err);
+}
+
+static int save_pstree(struct dump_run *run, struct error *err)
+{
+	AUTO_IMAGE_WRITER struct image_writer w = IMAGE_WRITER_INIT;
+
+	image_writer_open(&w, &run->set, IMAGE_PSTREE, 0);
+	for_each_task (&run->d, task) {
+		PstreeEntry entry = PSTREE_ENTRY__INIT;
+		uint32_t *threads = calloc(task->thread_count + 1, sizeof(*threads));
+		int r;
+
+		if (!threads)
+			return error_set(err, -ENOMEM, TASK_FORMAT, TASK_ARGS(task));
+		threads[0] = (uint32_t)task_id_own(&task->id);
+		for (size_t i = 0; i < task->thread_count; i++)
+			threads[i] = (uint32_t)task_id_own(&task->threads[i].id);
+		entry.pid = (uint32_t)task_id_own(&task->id);
+		entry.ppid = task->parent ? (uint32_t)task_id_own(&task->parent->id) : 0;
+		entry.pgid = (uint32_t)task->stat.pgid;
+		entry.sid = (uint32_t)task->stat.sid;
+		entry.threads = threads;
+		entry.n_threads = task->thread_count ? task->thread_count : 1;
+		r = image_writer_add(&w, &entry, err);
+		free(threads);
+		if (r < 0)
+			return r;
+	}
+	return image_writer_finish(&w, err);
+}
+
+static int save_clocks(struct dump_run *run, struct error *err)
+{
+	TimensEntry timens = TIMENS_ENTRY__INIT;
+	Timespec monotonic = TIMESPEC__INIT, boottime = TIMESPEC__INIT;
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	monotonic.tv_sec = (uint64_t)now.tv_sec;
+	monotonic.tv_nsec = (uint64_t)now.tv_nsec;
+	(void)clock_gettime(CLOCK_BOOTTIME, &now);
+	boottime.tv_sec = (uint64_t)now.tv_sec;
+	boottime.tv_nsec = (uint64_t)now.tv_nsec;
+	timens.monotonic = &monotonic;
+	timens.boottime = &boottime;
+	return image_write_one(&run->set, IMAGE_TIMENS, 0, &timens, err);
+}
+
+static int save(struct dump_run *run, struct error *err)
+{
+	SeccompEntry seccomp = SECCOMP_ENTRY__INIT;
+	int r = for_all_tasks(run, save_task, err);
+
+	if (r == 0)
+		r = shared_memory_save(&run->d, err);
+	if (r == 0)
+		r = files_save(&run->d, err);
+	if (r == 0)
+		r = save_pstree(run, err);
+	if (r == 0)
+		r = save_clocks(run, err);
+	if (r == 0)
+		r = image_write_one(&run->set, IMAGE_SECCOMP, 0, &seccomp, err);
+	return r;
+}
+
+/* --- the commit point ------------------------------------------------------------------------------------------------- */
+
+static void make_run_id(char text[37])
+{
+	uint8_t b[16] = { 0 };
+
+	(void)!getrandom(b, sizeof(b), 0);
+	b[6] = (uint8_t)((b[6] & 0x0f) | 0x40);
+	b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
+	(void)snprintf(text, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2],
+		       b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+}
+
+static int commit(struct dump_run *run, struct error *err)
+{
+	struct dump *d = &run->d;
+	InventoryEntry inventory = INVENTORY_ENTRY__INIT;
+	TaskKobjIdsEntry ids = TASK_KOBJ_IDS_ENTRY__INIT;
+	PluginsEntry plugins = PLUGINS_ENTRY__INIT;
+	char run_id[37];
+	int r;
+
+	make_run_id(run_id);
+	ids.vm_id = ids.files_id = ids.fs_id = ids.sighand_id = 1;
+	ns_save_ids(&run->own_ns, &ids);
+	inventory.img_version = IMAGE_VERSION;
+	inventory.has_fdinfo_per_id = inventory.fdinfo_per_id = true;
+	inventory.has_ns_per_id = inventory.ns_per_id = true;
+	inventory.root_ids = &ids;
+	inventory.has_root_cg_set = true;
+	inventory.root_cg_set = 1;
+	inventory.has_lsmtype = true;
+	inventory.lsmtype = LSMTYPE__NO_LSM;
+	inventory.has_network_lock_method = true;
+	inventory.network_lock_method = (uint32_t)d->opts->network_lock;
+	inventory.plugins_entry = &plugins;
+	inventory.dump_criu_run_id = run_id;
+	if (leaves_tasks_dead(d->opts))
+		for_each_task (d, task)
+			if (!task->is_zombie)
+				undo_note_kill(d->undo, task->host_pid, task->stat.start_time_ticks);
+	undo_set_phase(d->undo, UNDO_COMMITTING);
+	r = image_set_commit(&run->set, &inventory, err);
+	undo_set_phase(d->undo, r < 0 ? UNDO_OPEN : UNDO_COMMITTED);
+	return r;
+}
+
+/* --- settle ---------------------------------------------------------------------------------------------------------- */
+
+static int settle(struct dump_run *run, struct error *err)
+{
+	struct dump *d = &run->d;
+	int r;
+
+	if (d->opts->leave == LEAVE_RUNNING)
+		r = tree_release(d, err);
+	else if (d->opts->leave == LEAVE_STOPPED)
+		r = tree_stop(d, err);
+	else
+		r = tree_kill(d, err);
+	d->stats.frozen_us = now_us() - run->frozen_at_us;
+	return r;
+}
+
+static int write_stats(struct dump_run *run, struct error *err)
+{
+	const struct dump_stats *stats = &run->d.stats;
+	DumpStatsEntry entry = DUMP_STATS_ENTRY__INIT;
+
+	entry.freezing_time = (uint32_t)stats->freezing_us;
+	entry.frozen_time = (uint32_t)stats->frozen_us;
+	entry.memdump_time = (uint32_t)stats->memdump_us;
+	entry.memwrite_time = (uint32_t)stats->memwrite_us;
+	entry.pages_scanned = stats->pages_scanned;
+	entry.pages_skipped_parent = stats->pages_skipped_parent;
+	entry.pages_written = stats->pages_written;
+	entry.pages_lazy = stats->pages_lazy;
+	entry.has_shpages_scanned = entry.has_shpages_skipped_parent = entry.has_shpages_written = true;
+	entry.shpages_scanned = stats->shared_pages_scanned;
+	entry.shpages_skipped_parent = stats->shared_pages_skipped_parent;
+	entry.shpages_written = stats->shared_pages_written;
+	return stats_write_dump(run->d.opts, &entry, err);
+}
+
+void dump_progress(struct dump *d, uint64_t bytes)
+{
+	struct dump_run *run = container_of(d, struct dump_run, d);
+	uint64_t done = __atomic_add_fetch(&run->bytes_done, bytes, __ATOMIC_RELAXED);
+
+	if (d->opts->progress)
+		d->opts->progress->report(d->opts->progress->ctx, "write pages", done, run->bytes_total);
+}
+
+/* What is resident is an upper bound of what will be written. */
+static void estimate_bytes(struct dump_run *run)
+{
+	for_each_task (&run->d, task)
+		run->bytes_total += task->stat.rss_pages * PAGE_BYTES;
+}
+
+/* --- the stages ------------------------------------------------------------------------------------------------------ */
+
+static int check_interrupted(const struct dump *d, struct error *err)
+{
+	return undo_interrupted(d->undo) ? error_say(err, -EINTR, "interrupted") : 0;
+}
+
+static int freeze(struct dump_run *run, struct error *err)
+{
+	int r;
+
+	run->frozen_at_us = now_us();
+	r = tree_freeze(&run->d, err);
+	run->stopped_at_us = now_us();
+	run->d.stats.freezing_us = run->stopped_at_us - run->frozen_at_us;
+	estimate_bytes(run);
+	return r;
+}
+
+static int infect(struct dump_run *run, struct error *err)
+{
+	return parasites_run(&run->d, err);
+}
+
+static int save_timed(struct dump_run *run, struct error *err)
+{
+	uint64_t started_us = now_us();
+	int r = save(run, err);
+
+	run->d.stats.memdump_us = now_us() - started_us;
+	return r;
+}
+
+/* A post-dump script decides whether the tree may go on to its end: its failure resumes the tasks. */
+static int post_dump(struct dump_run *run, struct error *err)
+{
+	int status = action_scripts_run(run->d.opts, "post-dump", run->d.opts->pid);
+
+	if (status != 0)
+		(void)error_say(err, -ECANCELED, "a post-dump script failed with status %d: the tasks were resumed", status);
+	return status;
+}
+
+static const struct {
+	const char *name;
+	int (*run)(struct dump_run *run, struct error *err);
+} stages[] = {
+	{ "freeze", freeze }, { "look", look }, { "infect", infect }, { "save", save_timed }, { "commit", commit },
+};
+
+static int run_stage(struct dump_run *run, size_t i, struct error *err)
+{
+	int r = check_interrupted(&run->d, err);
+	uint64_t started_us = now_us();
+
+	if (r < 0)
+		return r;
+	r = stages[i].run(run, err);
+	log_info("stage %s: %s after %llu us", stages[i].name, r < 0 ? "failed" : "done",
+		 (unsigned long long)(now_us() - started_us));
+	return r;
+}
+
+static int run_stages(struct dump_run *run, struct error *err)
+{
+	struct error ignored = { 0 };
+	int r = 0, status;
+
+	for (size_t i = 0; i < ARRAY_SIZE(stages) && r == 0; i++)
+		r = run_stage(run, i, err);
+	if (r < 0) {
+		if (tree_release(&run->d, &ignored) < 0)
+			log_error("roll back: %s", ignored.text);
+		(void)undo_rollback(run->d.undo);
+		return r;
+	}
+	status = post_dump(run, err);
+	if (status != 0) {
+		(void)tree_release(&run->d, &ignored);
+		return status;
+	}
+	r = settle(run, err);
+	return r < 0 ? r : write_stats(run, err);
+}
+
+/* Every open file of the tree costs a descriptor of ours for a while. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static int open_set(struct dump_run *run, struct error *err)
+{
+	int r = image_set_create(&run->set, run->d.opts->images_dir_fd, NULL, 0, err);
+
+	if (r < 0)
+		return r;
+	r = undo_new(run->set.dirfd, TASK_LIMIT, THREAD_LIMIT, &run->d.undo, err);
+	if (r < 0)
+		return r;
+	run->set.created = undo_note_file;
+	run->set.created_ctx = run->d.undo;
+	return undo_start(run->d.undo, err);
+}
+
+static void release(struct dump_run *run)
+{
+	struct dump *d = &run->d;
+
+	for_each_task (d, task) {
+		task_look_free(task);
+		mm_free(task);
+	}
+	files_free(d);
+	shared_memory_free(d);
+	tree_free(d);
+	undo_finish(d->undo);
+	image_set_done(&run->set);
+}
+
+int dump_run(const struct options *opts, struct error *err)
+{
+	struct dump_run run = {
+		.d = { .opts = opts },
+		.set = IMAGE_SET_INIT,
+		.error_lock = PTHREAD_MUTEX_INITIALIZER,
+	};
+	int r;
+
+	run.d.set = &run.set;
+	raise_descriptor_limit();
+	r = ns_read_own(&run.own_ns, err);
+	if (r == 0)
+		r = tree_collect(&run.d, err);
+	if (r == 0 && action_scripts_run(opts, "pre-dump", opts->pid) != 0)
+		r = error_say(err, -ECANCELED, "a pre-dump script failed");
+	if (r == 0)
+		r = open_set(&run, err);
+	if (r == 0)
+		r = run_stages(&run, err);
+	release(&run);
+	return r;
+}

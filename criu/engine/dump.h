@@ -1,0 +1,51 @@
+/*
+ * A dump: everything one run knows. Stages, in order (engine/dump.c):
+ *
+ *	collect   the tree is found, pidfds are open; nothing is stopped yet
+ *	freeze    all threads stand still
+ *	look      what can be read from outside is read; what must be refused is refused
+ *	infect    the parasite tells what only the task knows, one exchange per task
+ *	save      page contents and images; inventory.img last
+ *	settle    the tree runs on, stays stopped or is killed
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "engine/options.h"
+#include "task/task.h"
+
+struct image_set;
+struct undo;
+struct file_registry;
+struct shared_memory;
+
+struct dump_stats {
+	uint64_t freezing_us;  /* first stop to all stopped */
+	uint64_t frozen_us;    /* first stop to last resume: the freeze time */
+	uint64_t memdump_us, memwrite_us;
+	uint64_t pages_scanned, pages_written, pages_skipped_parent, pages_lazy;
+	uint64_t shared_pages_scanned, shared_pages_written, shared_pages_skipped_parent;
+};
+
+struct dump {
+	const struct options *opts;
+	struct image_set *set;
+	struct undo *undo;
+	struct task **tasks; /* parents before children; tasks[0] is the root */
+	size_t task_count;
+	struct file_registry *files;
+	struct shared_memory *shared_memory;
+	uint32_t next_file_id; /* from 1: ids of files.img are given by whoever makes an entry, before the save stage */
+	struct dump_stats stats;
+};
+
+#define for_each_task(d, t) \
+	for (size_t t##_i = 0; t##_i < (d)->task_count; t##_i++) \
+		for (struct task *t = (d)->tasks[t##_i]; t; t = NULL)
+
+/* So many more bytes of page contents are saved; called by any thread. */
+void dump_progress(struct dump *d, uint64_t bytes);

@@ -1,0 +1,420 @@
+/*
+ * Finding and freezing a tree. Every task is seized and interrupted as soon as it is seen, its children are read from
+ * /proc and seized in turn; when all stand still the walk is repeated until it finds no new thread and no new child,
+ * for only a task that still ran could have made one.
+ */
+#include "engine/tree.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "compel/compel.h"
+#include "engine/undo.h"
+#include "kernel/pidfd.h"
+#include "kernel/proc-list.h"
+#include "kernel/proc-misc.h"
+#include "kernel/proc-pid.h"
+
+#define SETTLE_NS 10000000000ull /* without --timeout: how long all tasks may take to stop */
+
+static int from_compel(struct error *err, const struct task *task, const struct compel_error *compel_err, int r)
+{
+	return error_say(err, r, TASK_FORMAT ": %s", TASK_ARGS(task), compel_err->text);
+}
+
+/* --- tasks ----------------------------------------------------------------------------------------------------------- */
+
+static void task_free(struct task *task)
+{
+	if (!task)
+		return;
+	close_fd(&task->pidfd);
+	close_fd(&task->procfd);
+	proc_status_done(&task->status);
+	compel_task_free(task->compel);
+	free(task->threads);
+	free(task->parasite);
+	free(task);
+}
+
+static int task_read(struct task *task, struct error *err)
+{
+	int r;
+
+	task->procfd = proc_open(task->host_pid);
+	if (task->procfd < 0)
+		return error_set(err, task->procfd, "pid %d", task->host_pid);
+	task->pidfd = pidfd_open_pid(task->host_pid);
+	if (task->pidfd < 0)
+		return error_set(err, task->pidfd, "pid %d", task->host_pid);
+	r = proc_stat_read(task->procfd, "stat", &task->stat);
+	if (r < 0)
+		return error_set(err, r, "pid %d: read its stat", task->host_pid);
+	(void)strcpy(task->comm, task->stat.comm);
+	task->is_zombie = task->stat.state == 'Z';
+	task->id.levels = 1;
+	task->id.ns_pids[0] = task->host_pid;
+	return 0;
+}
+
+/* -ESRCH without a sentence when the process is gone. */
+static int tree_add(struct dump *d, pid_t pid, struct task *parent, struct task **ret_task, struct error *err)
+{
+	struct task **grown = reallocarray(d->tasks, d->task_count + 1, sizeof(*grown));
+	struct task *task = calloc(1, sizeof(*task));
+	struct error own = { 0 };
+	int r;
+
+	if (grown)
+		d->tasks = grown;
+	if (!grown || !task) {
+		free(task);
+		return error_set(err, -ENOMEM, "pid %d", pid);
+	}
+	task->host_pid = pid;
+	task->parent = parent;
+	task->pidfd = task->procfd = -1;
+	r = task_read(task, &own);
+	if (r < 0) {
+		task_free(task);
+		return r == -ESRCH || r == -ENOENT ? -ESRCH : error_say(err, r, "%s", own.text);
+	}
+	d->tasks[d->task_count++] = task;
+	*ret_task = task;
+	return 0;
+}
+
+static struct task *tree_find(const struct dump *d, pid_t pid)
+{
+	for (size_t i = 0; i < d->task_count; i++)
+		if (d->tasks[i]->host_pid == pid)
+			return d->tasks[i];
+	return NULL;
+}
+
+/* --- collect --------------------------------------------------------------------------------------------------------- */
+
+static int check_not_ancestor(const struct task *root, struct error *err)
+{
+	pid_t pid = getpid();
+	struct proc_stat stat;
+
+	while (pid > 0) {
+		AUTO_CLOSE int procfd = -1;
+
+		if (pid == root->host_pid) {
+			error_hint(err, "start the dump from outside the tree, by setsid or from another terminal");
+			return error_say(err, -EINVAL, TASK_FORMAT ": is %s", TASK_ARGS(root),
+					 pid == getpid() ? "this process itself" : "an ancestor of this process");
+		}
+		procfd = proc_open(pid);
+		if (procfd < 0 || proc_stat_read(procfd, "stat", &stat) < 0)
+			return 0;
+		pid = stat.ppid;
+	}
+	return 0;
+}
+
+static int check_root(struct task *root, struct error *err)
+{
+	int r = proc_status_read(root->procfd, "status", &root->status);
+
+	if (r < 0)
+		return error_set(err, r, TASK_FORMAT ": read its status", TASK_ARGS(root));
+	if (root->status.kernel_thread || root->stat.flags & 0x00200000 /* PF_KTHREAD */)
+		return error_say(err, -EINVAL, TASK_FORMAT ": is a kernel thread", TASK_ARGS(root));
+	if (root->is_zombie) {
+		error_hint(err, "its parent, pid %d, has to wait for it", root->stat.ppid);
+		return error_say(err, -EINVAL, TASK_FORMAT ": has ended already (a zombie)", TASK_ARGS(root));
+	}
+	if (root->status.tgid != root->host_pid) {
+		error_hint(err, "its process is pid %d", root->status.tgid);
+		return error_say(err, -EINVAL, TASK_FORMAT ": is a thread, not a process", TASK_ARGS(root));
+	}
+	return check_not_ancestor(root, err);
+}
+
+int tree_collect(struct dump *d, struct error *err)
+{
+	struct task *root;
+	int r = tree_add(d, d->opts->pid, NULL, &root, err);
+
+	if (r == -ESRCH)
+		return error_say(err, r, "pid %d: no such process", d->opts->pid);
+	return r < 0 ? r : check_root(root, err);
+}
+
+/* --- freeze ---------------------------------------------------------------------------------------------------------- */
+
+/* Who traces it, what we lack: EPERM alone helps nobody. */
+static int explain_eperm(const struct task *task, const struct compel_error *compel_err, struct error *err)
+{
+	AUTO_PROC_STATUS struct proc_status status = { 0 };
+	AUTO_CLOSE int tracer = -1;
+	char comm[64] = "?";
+
+	if (proc_status_read(task->procfd, "status", &status) == 0 && status.tracer_pid) {
+		tracer = proc_open(status.tracer_pid);
+		if (tracer >= 0)
+			(void)proc_read_comm(tracer, "comm", comm);
+		error_hint(err, "detach the tracer first");
+		return error_say(err, -EPERM, TASK_FORMAT ": is traced by pid %d (%s) already", TASK_ARGS(task),
+				 status.tracer_pid, comm);
+	}
+	error_hint(err, "run it as root, or with CAP_SYS_PTRACE and CAP_CHECKPOINT_RESTORE");
+	return error_say(err, -EPERM, TASK_FORMAT ": may not be traced (CAP_SYS_PTRACE is missing?): %s", TASK_ARGS(task),
+			 compel_err->text);
+}
+
+/* Seizes what is new in a task: *ret_new counts threads. */
+static int seize_task(struct dump *d, struct task *task, size_t *ret_new, struct error *err)
+{
+	struct compel_error compel_err = { 0 };
+	size_t fresh = 0;
+	int r = 0;
+
+	if (!task->compel)
+		r = compel_task_new(undo_journal(d->undo), task->host_pid, &task->compel, &compel_err);
+	if (r == 0)
+		r = compel_seize(task->compel, COMPEL_SEIZE_SUSPEND_SECCOMP, &fresh, &compel_err);
+	*ret_new += fresh;
+	if (r == 0)
+		return 0;
+	if (r == -EPERM || r == -EACCES)
+		return explain_eperm(task, &compel_err, err);
+	return from_compel(err, task, &compel_err, r);
+}
+
+/* True when a process that could not be seized has only ended in the meantime. */
+static bool has_ended(struct task *task)
+{
+	int r = proc_stat_read(task->procfd, "stat", &task->stat);
+
+	if (r == 0 && task->stat.state == 'Z' && task->stat.thread_count <= 1) {
+		task->is_zombie = true;
+		return true;
+	}
+	return false;
+}
+
+static int add_children(struct dump *d, struct task *task, size_t *ret_new, struct error *err)
+{
+	AUTO_FREE pid_t *tids = NULL;
+	AUTO_FREE pid_t *children = NULL;
+	size_t tid_count = task->compel->thread_count, child_count = 0;
+	int r;
+
+	tids = calloc(tid_count + 1, sizeof(*tids));
+	if (!tids)
+		return error_set(err, -ENOMEM, TASK_FORMAT, TASK_ARGS(task));
+	for (size_t i = 0; i < tid_count; i++)
+		tids[i] = task->compel->threads[i].tid;
+	r = proc_list_children(task->procfd, tids, tid_count, &children, &child_count);
+	if (r < 0)
+		return error_set(err, r, TASK_FORMAT ": list its children", TASK_ARGS(task));
+	for (size_t i = 0; i < child_count; i++) {
+		struct task *child = tree_find(d, children[i]);
+
+		if (child)
+			continue;
+		r = tree_add(d, children[i], task, &child, err);
+		if (r == -ESRCH)
+			continue;
+		if (r < 0)
+			return r;
+		(*ret_new)++;
+	}
+	return 0;
+}
+
+/* One walk over all tasks, those found on the way included. */
+static int seize_round(struct dump *d, size_t *ret_new, struct error *err)
+{
+	*ret_new = 0;
+	for (size_t i = 0; i < d->task_count; i++) {
+		struct task *task = d->tasks[i];
+		int r;
+
+		if (undo_interrupted(d->undo))
+			return error_say(err, -EINTR, "interrupted");
+		if (task->is_zombie)
+			continue;
+		r = seize_task(d, task, ret_new, err);
+		if (r < 0 && task->parent && has_ended(task)) {
+			*err = (struct error){ 0 };
+			continue;
+		}
+		if (r == 0)
+			r = add_children(d, task, ret_new, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int wait_all(struct dump *d, uint64_t deadline_ns, struct error *err)
+{
+	for_each_task (d, task) {
+		struct compel_error compel_err = { 0 };
+		int r;
+
+		if (task->is_zombie)
+			continue;
+		r = compel_wait_stopped(task->compel, deadline_ns, &compel_err);
+		if (r == -ETIMEDOUT)
+			error_hint(err, "--timeout SECONDS allows more time; a task in uninterruptible sleep cannot be stopped");
+		if (r < 0 && !(task->parent && has_ended(task)))
+			return from_compel(err, task, &compel_err, r);
+	}
+	return 0;
+}
+
+/* Parents before children, siblings in the order of their making, as one walk from the root meets them. */
+static void sort_below(struct dump *d, struct task *parent, struct task **sorted, size_t *count)
+{
+	sorted[(*count)++] = parent;
+	for (size_t i = 0; i < d->task_count; i++)
+		if (d->tasks[i]->parent == parent)
+			sort_below(d, d->tasks[i], sorted, count);
+}
+
+static int read_frozen(struct task *task, struct error *err)
+{
+	int r;
+
+	task->thread_count = task->compel->thread_count;
+	task->threads = calloc(task->thread_count, sizeof(*task->threads));
+	if (!task->threads)
+		return error_set(err, -ENOMEM, TASK_FORMAT, TASK_ARGS(task));
+	for (size_t i = 0; i < task->thread_count; i++) {
+		const struct compel_thread *from = &task->compel->threads[i];
+		struct task_thread *to = &task->threads[i];
+
+		to->tid = from->tid;
+		to->id.levels = 1;
+		to->id.ns_pids[0] = from->tid;
+		to->regs = from->regs;
+		to->signal_mask = from->signal_mask;
+		if (from->stop_signal)
+			task->stop_signal = from->stop_signal;
+	}
+	r = proc_stat_read(task->procfd, "stat", &task->stat);
+	if (r < 0)
+		return error_set(err, r, TASK_FORMAT ": read its stat", TASK_ARGS(task));
+	(void)strcpy(task->comm, task->stat.comm);
+	return 0;
+}
+
+int tree_freeze(struct dump *d, struct error *err)
+{
+	uint64_t limit_ns = d->opts->timeout_sec ? d->opts->timeout_sec * 1000000000ull : SETTLE_NS;
+	uint64_t deadline_ns = now_ns() + limit_ns;
+	struct task **sorted;
+	size_t fresh = 0, count = 0;
+	int r;
+
+	do {
+		r = seize_round(d, &fresh, err);
+		if (r == 0)
+			r = wait_all(d, deadline_ns, err);
+		if (r == 0 && now_ns() > deadline_ns)
+			r = error_say(err, -ETIMEDOUT, "the tree makes new tasks faster than they can be stopped");
+	} while (r == 0 && fresh);
+	if (r < 0)
+		return r;
+	sorted = calloc(d->task_count, sizeof(*sorted));
+	if (!sorted)
+		return error_set(err, -ENOMEM, "process tree");
+	sort_below(d, d->tasks[0], sorted, &count);
+	free(d->tasks);
+	d->tasks = sorted;
+	for_each_task (d, task) {
+		r = task->is_zombie ? 0 : read_frozen(task, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* --- sessions -------------------------------------------------------------------------------------------------------- */
+
+int tree_check_sessions(struct dump *d, struct error *err)
+{
+	const struct task *root = d->tasks[0];
+
+	if (d->opts->shell_job)
+		return 0;
+	if (root->stat.sid != root->host_pid) {
+		error_hint(err, "--shell-job takes session and terminal from the caller at restore; setsid starts a program in "
+				"a session of its own");
+		return error_say(err, -EINVAL, TASK_FORMAT ": its session leader, pid %d, is outside of the tree",
+				 TASK_ARGS(root), root->stat.sid);
+	}
+	return 0;
+}
+
+/* --- settle ---------------------------------------------------------------------------------------------------------- */
+
+int tree_release(struct dump *d, struct error *err)
+{
+	int first = 0;
+
+	for_each_task (d, task) {
+		struct compel_error compel_err = { 0 };
+		int r;
+
+		if (!task->compel)
+			continue;
+		r = compel_cure(task->compel, &compel_err);
+		if (r == 0)
+			r = compel_detach(task->compel, &compel_err);
+		if (r < 0 && r != -ESRCH && first == 0)
+			first = from_compel(err, task, &compel_err, r);
+	}
+	return first;
+}
+
+int tree_kill(struct dump *d, struct error *err)
+{
+	for_each_task (d, task)
+		if (!task->is_zombie && task->pidfd >= 0)
+			(void)pidfd_send_signal_to(task->pidfd, SIGKILL);
+	for_each_task (d, task) {
+		if (!task->compel)
+			continue;
+		/* The leader is reported to its tracer last, when all its threads are gone. */
+		for (size_t i = task->compel->thread_count; i-- > 0;) {
+			int status;
+
+			while (waitpid(task->compel->threads[i].tid, &status, __WALL) >= 0 && !WIFEXITED(status) &&
+			       !WIFSIGNALED(status))
+				;
+		}
+	}
+	(void)err;
+	return 0;
+}
+
+int tree_stop(struct dump *d, struct error *err)
+{
+	for_each_task (d, task)
+		if (!task->is_zombie && !task->stop_signal)
+			(void)pidfd_send_signal_to(task->pidfd, SIGSTOP);
+	return tree_release(d, err);
+}
+
+void tree_free(struct dump *d)
+{
+	for (size_t i = 0; i < d->task_count; i++)
+		task_free(d->tasks[i]);
+	free(d->tasks);
+	d->tasks = NULL;
+	d->task_count = 0;
+}

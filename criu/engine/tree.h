@@ -1,0 +1,28 @@
+/* The tree of a dump: found, frozen, let go. */
+#pragma once
+
+#include "base/error.h"
+#include "engine/dump.h"
+
+/*
+ * Collect stage: the root is looked at and refused if it cannot be dumped (gone, ourselves or an ancestor, a kernel thread,
+ * a zombie). Nothing is stopped.
+ */
+int tree_collect(struct dump *d, struct error *err);
+
+/* Freeze stage: all processes below the root and all their threads stand still; registers and masks are known. */
+int tree_freeze(struct dump *d, struct error *err);
+
+/* Look stage: sessions and groups must lead to tasks of the tree, or be allowed to lead out of it (--shell-job). */
+int tree_check_sessions(struct dump *d, struct error *err);
+
+/* Gives every task back as it was: cured if need be, detached. The first failure is reported, all are tried. */
+int tree_release(struct dump *d, struct error *err);
+
+/* Kills every task and waits until each is dead. */
+int tree_kill(struct dump *d, struct error *err);
+
+/* Leaves them stopped, as by SIGSTOP. */
+int tree_stop(struct dump *d, struct error *err);
+
+void tree_free(struct dump *d);

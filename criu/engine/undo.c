@@ -1,0 +1,282 @@
+/*
+ * The log is one shared anonymous mapping: a head, the names of created files, the processes to kill, compel's journal.
+ * The rescuer is a forked child in a session of its own, so that no signal meant for the worker's group reaches it; it
+ * sleeps on the worker's pidfd.
+ */
+#include "engine/undo.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "kernel/pidfd.h"
+#include "kernel/proc-pid.h"
+#include "kernel/proc-stat.h"
+
+#define FILE_NAME_BYTES 64
+#define FILE_LIMIT      (1u << 20)
+#define KILL_LIMIT      (1u << 17)
+
+struct kill_note {
+	int32_t pid;
+	uint32_t reserved;
+	uint64_t start_time_ticks;
+};
+
+struct undo_log {
+	uint32_t phase; /* enum undo_phase */
+	uint32_t file_count;
+	uint32_t kill_count;
+	uint32_t files_lost; /* names beyond the limit: rollback cannot remove them */
+};
+
+struct undo {
+	struct undo_log *log;
+	char (*files)[FILE_NAME_BYTES];
+	struct kill_note *kills;
+	struct compel_journal *journal;
+	size_t log_bytes, files_bytes, kills_bytes, journal_bytes;
+	int images_dirfd;
+	pid_t rescuer;
+	undo_callback rollback, carry_on;
+	void *ctx;
+	struct sigaction saved_actions[3];
+	bool signals_taken;
+};
+
+static const int stop_signals[3] = { SIGINT, SIGTERM, SIGHUP };
+
+/* A signal handler has no other way to say something. */
+static volatile sig_atomic_t interrupted;
+
+static void on_stop_signal(int signal)
+{
+	(void)signal;
+	interrupted = 1;
+}
+
+static void take_signals(struct undo *undo)
+{
+	const struct sigaction noted = { .sa_handler = on_stop_signal, .sa_flags = SA_RESTART };
+
+	interrupted = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(stop_signals); i++) {
+		(void)sigaction(stop_signals[i], NULL, &undo->saved_actions[i]);
+		if (undo->saved_actions[i].sa_handler != SIG_IGN)
+			(void)sigaction(stop_signals[i], &noted, NULL);
+	}
+	undo->signals_taken = true;
+}
+
+static void give_signals_back(struct undo *undo)
+{
+	if (!undo->signals_taken)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(stop_signals); i++)
+		(void)sigaction(stop_signals[i], &undo->saved_actions[i], NULL);
+	undo->signals_taken = false;
+}
+
+static void *map_shared(size_t bytes)
+{
+	void *area = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return area == MAP_FAILED ? NULL : area;
+}
+
+static void unmap(void *area, size_t bytes)
+{
+	if (area)
+		(void)munmap(area, bytes);
+}
+
+static void undo_free(struct undo *undo)
+{
+	unmap(undo->log, undo->log_bytes);
+	unmap(undo->files, undo->files_bytes);
+	unmap(undo->kills, undo->kills_bytes);
+	unmap(undo->journal, undo->journal_bytes);
+	free(undo);
+}
+
+int undo_new(int images_dirfd, uint32_t task_limit, uint32_t thread_limit, struct undo **ret_undo, struct error *err)
+{
+	struct undo *undo = calloc(1, sizeof(*undo));
+
+	if (!undo)
+		return error_set(err, -ENOMEM, "undo log");
+	undo->images_dirfd = images_dirfd;
+	undo->log_bytes = PAGE_BYTES;
+	undo->files_bytes = (size_t)FILE_LIMIT * FILE_NAME_BYTES;
+	undo->kills_bytes = KILL_LIMIT * sizeof(struct kill_note);
+	undo->journal_bytes = compel_journal_bytes(task_limit, thread_limit);
+	undo->log = map_shared(undo->log_bytes);
+	undo->files = map_shared(undo->files_bytes);
+	undo->kills = map_shared(undo->kills_bytes);
+	undo->journal = map_shared(undo->journal_bytes);
+	if (!undo->log || !undo->files || !undo->kills || !undo->journal) {
+		undo_free(undo);
+		return error_set(err, -ENOMEM, "undo log");
+	}
+	compel_journal_init(undo->journal, task_limit, thread_limit);
+	*ret_undo = undo;
+	return 0;
+}
+
+struct compel_journal *undo_journal(struct undo *undo)
+{
+	return undo->journal;
+}
+
+void undo_note_file(void *ctx, const char *name)
+{
+	struct undo *undo = ctx;
+	uint32_t at = undo->log->file_count;
+
+	if (at >= FILE_LIMIT || strlen(name) >= FILE_NAME_BYTES) {
+		undo->log->files_lost++;
+		return;
+	}
+	(void)strcpy(undo->files[at], name);
+	__atomic_store_n(&undo->log->file_count, at + 1, __ATOMIC_RELEASE);
+}
+
+void undo_note_kill(struct undo *undo, pid_t pid, uint64_t start_time_ticks)
+{
+	uint32_t at = undo->log->kill_count;
+
+	if (at >= KILL_LIMIT)
+		return;
+	undo->kills[at] = (struct kill_note){ .pid = pid, .start_time_ticks = start_time_ticks };
+	__atomic_store_n(&undo->log->kill_count, at + 1, __ATOMIC_RELEASE);
+}
+
+void undo_set_callbacks(struct undo *undo, undo_callback rollback, undo_callback carry_on, void *ctx)
+{
+	undo->rollback = rollback;
+	undo->carry_on = carry_on;
+	undo->ctx = ctx;
+}
+
+void undo_set_phase(struct undo *undo, enum undo_phase phase)
+{
+	__atomic_store_n(&undo->log->phase, phase, __ATOMIC_SEQ_CST);
+}
+
+bool undo_interrupted(const struct undo *undo)
+{
+	(void)undo;
+	return interrupted != 0;
+}
+
+int undo_rollback(struct undo *undo)
+{
+	int r = 0;
+
+	for (uint32_t i = undo->log->file_count; i-- > 0;)
+		(void)unlinkat(undo->images_dirfd, undo->files[i], 0);
+	undo->log->file_count = 0;
+	if (undo->log->files_lost)
+		log_warn("%u image files could not be noted and are left in the image directory", undo->log->files_lost);
+	if (undo->rollback)
+		r = undo->rollback(undo->ctx);
+	return r;
+}
+
+static void kill_noted(const struct kill_note *note)
+{
+	AUTO_CLOSE int pidfd = pidfd_open_pid(note->pid);
+	AUTO_CLOSE int procfd = proc_open(note->pid);
+	struct proc_stat stat;
+
+	if (pidfd < 0 || procfd < 0 || proc_stat_read(procfd, "stat", &stat) < 0)
+		return;
+	if (stat.start_time_ticks == note->start_time_ticks)
+		(void)pidfd_send_signal_to(pidfd, SIGKILL);
+}
+
+static bool is_inventory_in_place(const struct undo *undo)
+{
+	return faccessat(undo->images_dirfd, "inventory.img", F_OK, 0) == 0;
+}
+
+/* The worker is gone. */
+static void rescue(struct undo *undo)
+{
+	struct compel_error compel_err = { 0 };
+	uint32_t phase = undo->log->phase;
+	bool committed = phase == UNDO_COMMITTED || (phase == UNDO_COMMITTING && is_inventory_in_place(undo));
+
+	log_warn("the worker has died, its rescuer %s", committed ? "carries the run to its end" : "takes everything back");
+	if (committed) {
+		for (uint32_t i = 0; i < undo->log->kill_count; i++)
+			kill_noted(&undo->kills[i]);
+		if (undo->carry_on && undo->carry_on(undo->ctx) < 0)
+			log_error("rescue: the run could not be carried to its end");
+	}
+	if (compel_rescue(undo->journal, &compel_err) != 0)
+		log_error("rescue: %s", compel_err.text);
+	if (!committed && undo_rollback(undo) < 0)
+		log_error("rescue: not everything could be taken back");
+}
+
+static void __attribute__((noreturn)) run_rescuer(struct undo *undo, int worker_pidfd)
+{
+	struct pollfd wait_end = { .fd = worker_pidfd, .events = POLLIN };
+	sigset_t all;
+
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, NULL);
+	(void)setsid();
+	(void)prctl(PR_SET_NAME, "criu-rescuer");
+	while (poll(&wait_end, 1, -1) < 0 && errno == EINTR)
+		;
+	if (undo->log->phase != UNDO_DONE)
+		rescue(undo);
+	_exit(0);
+}
+
+int undo_start(struct undo *undo, struct error *err)
+{
+	AUTO_CLOSE int own_pidfd = pidfd_open_pid(getpid());
+	pid_t pid;
+
+	if (own_pidfd < 0)
+		return error_set(err, own_pidfd, "pidfd_open of ourselves");
+	take_signals(undo);
+	pid = fork();
+	if (pid < 0) {
+		int r = -errno;
+
+		give_signals_back(undo);
+		return error_set(err, r, "cannot start the rescuer");
+	}
+	if (pid == 0)
+		run_rescuer(undo, own_pidfd);
+	undo->rescuer = pid;
+	return 0;
+}
+
+void undo_finish(struct undo *undo)
+{
+	if (!undo)
+		return;
+	undo_set_phase(undo, UNDO_DONE);
+	if (undo->rescuer > 0) {
+		(void)kill(undo->rescuer, SIGKILL);
+		while (waitpid(undo->rescuer, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	give_signals_back(undo);
+	undo_free(undo);
+}

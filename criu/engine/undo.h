@@ -1,0 +1,61 @@
+/*
+ * The undo log and the rescuer. Each intrusion is written to shared memory before it happens; two processes work on a run:
+ * the worker does everything, the rescuer only waits for the worker's end. If the worker dies before the commit point, the
+ * rescuer takes everything back; after it, the rescuer carries the run to its end. If the rescuer dies, the worker goes on.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "compel/compel.h"
+
+enum undo_phase {
+	UNDO_OPEN,       /* before the commit point: the log is rolled back */
+	UNDO_COMMITTING, /* the rename of inventory.img is under way: whether it is in place decides */
+	UNDO_COMMITTED,  /* what is left is carried to its end */
+	UNDO_DONE,       /* nothing is left to do */
+};
+
+struct undo;
+
+/*
+ * Makes the shared log. images_dirfd is where created files are unlinked on rollback (and where inventory.img is looked
+ * for); task_limit and thread_limit bound the journal. Callbacks are set between this and undo_start().
+ */
+int undo_new(int images_dirfd, uint32_t task_limit, uint32_t thread_limit, struct undo **ret_undo, struct error *err);
+
+/* Starts the rescuer; from here on SIGINT, SIGTERM and SIGHUP are only noted (undo_interrupted). */
+int undo_start(struct undo *undo, struct error *err);
+
+/* compel's part of the log. */
+struct compel_journal *undo_journal(struct undo *undo);
+
+/* A file that is about to be created in the image directory. Fits image_set's callback. */
+void undo_note_file(void *undo, const char *name);
+
+/* A process that dies with the run once it is committed (a killing dump). start_time_ticks tells it from a later one. */
+void undo_note_kill(struct undo *undo, pid_t pid, uint64_t start_time_ticks);
+
+/*
+ * What a restore adds: rollback is called before the commit point, by the rescuer or by the worker's own
+ * undo_rollback(); carry_on by the rescuer after it. ctx must live in memory that both processes have.
+ */
+typedef int (*undo_callback)(void *ctx);
+void undo_set_callbacks(struct undo *undo, undo_callback rollback, undo_callback carry_on, void *ctx);
+
+void undo_set_phase(struct undo *undo, enum undo_phase phase);
+
+/* True once a signal (INT, TERM, HUP) asked the worker to stop; engines look at it between steps. */
+bool undo_interrupted(const struct undo *undo);
+
+/*
+ * The worker's own rollback: created files are unlinked and the rollback callback runs. Tracees are the tracer's to give
+ * back (compel_cure, compel_detach) before this.
+ */
+int undo_rollback(struct undo *undo);
+
+/* Ends the rescuer, brings the signals back and frees the log. NULL is allowed. */
+void undo_finish(struct undo *undo);
