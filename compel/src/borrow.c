@@ -1,7 +1,7 @@
 /*
- * Borrowing a thread's registers and giving them back. Both directions change the registers while the thread has its own
- * mask: when the tracer dies in between, a signal handler may run on top of the stub and return to it, but the thread's own
- * code never runs with a mask of ours.
+ * Borrowing a thread's registers and giving them back. Both directions change the registers while the thread has its
+ * own mask: when the tracer dies in between, a signal handler may run on top of the stub and return to it, but the
+ * thread's own code never runs with a mask of ours.
  */
 #include "internal.h"
 
@@ -69,10 +69,11 @@ static int check_filters(struct compel_task *task, pid_t tid, struct compel_erro
 	if (r < 0 && r != -ENOENT)
 		return fail(err, r, "pid %d, thread %d: cannot see whether it has a seccomp filter", task->pid, tid);
 	if (mode != 0)
-		return fail_say(err, -EPERM,
-				"pid %d, thread %d: it has a seccomp filter that could kill it for a system call of ours, "
-				"and suspending it is not permitted or was not asked for",
-				task->pid, tid);
+		return fail_say(
+		    err, -EPERM,
+		    "pid %d, thread %d: it has a seccomp filter that could kill it for a system call of ours, "
+		    "and suspending it is not permitted or was not asked for",
+		    task->pid, tid);
 	return 0;
 }
 
@@ -88,8 +89,8 @@ int check_thread(struct compel_task *task, size_t thread, struct compel_error *e
 		return fail_say(err, -ENOTSUP, "pid %d, thread %d: it runs 32-bit code", task->pid, th->tid);
 	r = ptrace_get_user_dispatch(th->tid, &catches_calls);
 	if (r < 0)
-		return r == -ESRCH ? fail_gone(err, task->pid) :
-				     fail(err, r, "pid %d, thread %d: cannot see whether it catches its system calls",
+		return r == -ESRCH ? fail_gone(err, task->pid)
+				   : fail(err, r, "pid %d, thread %d: cannot see whether it catches its system calls",
 					  task->pid, th->tid);
 	if (catches_calls)
 		return fail_say(err, -ENOTSUP,

@@ -1,7 +1,8 @@
 /*
- * Code of ours inside the task: one private anonymous mapping, code first and data behind it, written from outside; threads
- * run it freely, all at once, and sleep in it until they are taken away. Giving back goes in an order in which a thread
- * never stands on something that is already gone: first all other threads, then the mapping, then the leader, then the stub.
+ * Code of ours inside the task: one private anonymous mapping, code first and data behind it, written from outside;
+ * threads run it freely, all at once, and sleep in it until they are taken away. Giving back goes in an order in which
+ * a thread never stands on something that is already gone: first all other threads, then the mapping, then the leader,
+ * then the stub.
  */
 #include "internal.h"
 
@@ -19,7 +20,8 @@ static uint64_t page_align(size_t bytes)
 	return (bytes + COMPEL_PAGE_BYTES - 1) & ~(COMPEL_PAGE_BYTES - 1);
 }
 
-/* --- mapping ---------------------------------------------------------------------------------------------------------- */
+/* --- mapping
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static int map(struct compel_task *task, enum compel_operation operation, uint64_t addr, size_t bytes, int protection,
 	       int flags, int64_t *ret_addr, struct compel_error *err)
@@ -37,8 +39,8 @@ static bool is_error(int64_t value)
 }
 
 /*
- * Some tasks may not have memory that is both writable and executable (PR_SET_MDWE, SELinux). Then the code is read-only,
- * written through ptrace, and the data a mapping of its own inside the same range.
+ * Some tasks may not have memory that is both writable and executable (PR_SET_MDWE, SELinux). Then the code is
+ * read-only, written through ptrace, and the data a mapping of its own inside the same range.
  */
 static int map_split(struct compel_task *task, size_t code_bytes, size_t data_bytes, int64_t *ret_addr,
 		     struct compel_error *err)
@@ -100,7 +102,8 @@ int compel_inject(struct compel_task *task, const void *code, size_t code_bytes,
 	return 0;
 }
 
-/* --- running ---------------------------------------------------------------------------------------------------------- */
+/* --- running
+ * ---------------------------------------------------------------------------------------------------------- */
 
 int compel_start(struct compel_task *task, size_t thread, struct remote_addr entry, uint64_t arg, uint64_t stack_top,
 		 struct compel_error *err)
@@ -239,7 +242,8 @@ int compel_finish(struct compel_task *task, const struct remote_addr *done, size
 	return 0;
 }
 
-/* --- taking away ------------------------------------------------------------------------------------------------------ */
+/* --- taking away
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* A call that the kernel must repeat is repeated only from a stop inside get_signal(). */
 static int bring_to_event_stop(struct compel_thread *thread, struct thread_state *state)

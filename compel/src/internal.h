@@ -171,6 +171,8 @@ struct caller {
 };
 int inject_call(struct caller *caller, enum compel_operation operation, long number, const uint64_t args[6],
 		int64_t *ret_value);
+/* Writes into the journal what an executed call has done. */
+void conclude_call(struct compel_journal_task *journal, enum compel_operation operation, int64_t value);
 int call_on_leader(struct compel_task *task, enum compel_operation operation, long number, const uint64_t args[6],
 		   int64_t *ret_value, struct compel_error *err);
 

@@ -19,7 +19,7 @@ void compel_journal_init(struct compel_journal *journal, uint32_t task_limit, ui
 	journal->task_limit = task_limit;
 	journal->thread_limit = thread_limit;
 	journal->threads_offset =
-		sizeof(struct compel_journal) + (uint64_t)task_limit * sizeof(struct compel_journal_task);
+	    sizeof(struct compel_journal) + (uint64_t)task_limit * sizeof(struct compel_journal_task);
 }
 
 struct compel_journal_thread *journal_threads(struct compel_journal *journal)

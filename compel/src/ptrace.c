@@ -1,6 +1,6 @@
 /*
- * The ptrace requests the library lives on, one function each: 0 or -errno, no state. None of them can be interrupted, so
- * there is no EINTR to care for.
+ * The ptrace requests the library lives on, one function each: 0 or -errno, no state. None of them can be interrupted,
+ * so there is no EINTR to care for.
  */
 #include "internal.h"
 

@@ -1,5 +1,342 @@
+/*
+ * Walking a dead tracer's journal back. Its tracees were detached by the kernel and run: those that were only seized
+ *are free and unharmed; those that were borrowed spin in the stub or sleep in the blob, or run a signal handler of
+ *their own on top of it, or have never been touched because the tracer died just before. Which of these is read off the
+ *registers:
+ *
+ *	inside stub or blob             its registers and mask are put back
+ *	outside, a signal frame that    it is let go on until the handler has returned
+ *	leads back inside is on its stack
+ *	outside, no such frame          it is its own already: registers are taken last before the mask and given back
+ *	                                first after it
+ *
+ * The order is compel_cure()'s, and so are the journal's entries: a rescuer that dies as well can be rescued.
+ */
 #include "internal.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#define STOP_MS       5000
+#define HANDLER_MS    5000
+#define ATTACH_MS     1000
+#define TURN_NS       1000000
+#define FRAME_BYTES   65536UL /* how far a signal frame may lie from the stack pointer */
+#define REDZONE_BYTES 128
+
+struct patient {
+	struct compel_journal_thread *journal;
+	bool attached;
+	bool inside; /* stands in stub or blob, stopped */
+	bool was_in_handler;
+	struct user_regs_struct regs;
+};
+
+struct rescue {
+	struct compel_journal_task *journal;
+	struct patient *patients; /* patients[0] is the thread that ran the injected calls */
+	size_t count;
+};
+
+static void sleep_turn(void)
+{
+	struct timespec ts = { 0, TURN_NS };
+
+	(void)nanosleep(&ts, NULL);
+}
+
+/* --- attaching
+ * -------------------------------------------------------------------------------------------------------- */
+
+static bool has_ended(pid_t pid, pid_t tid)
+{
+	char letter = proc_thread_state(pid, tid);
+
+	return letter == 0 || letter == 'Z' || letter == 'X';
+}
+
+static int attach_thread(pid_t pid, pid_t tid)
+{
+	uint64_t deadline_ns = deadline_after_ms(ATTACH_MS);
+
+	for (;;) {
+		int r = ptrace_seize(tid, PTRACE_O_TRACESYSGOOD | PTRACE_O_SUSPEND_SECCOMP);
+
+		if (r == -EPERM || r == -EINVAL)
+			r = ptrace_seize(tid, PTRACE_O_TRACESYSGOOD);
+		if (r != -EPERM)
+			return r;
+		if (has_ended(pid, tid))
+			return -ESRCH;
+		/* The dead tracer may not have let go yet. */
+		if (clock_ns() >= deadline_ns)
+			return r;
+		sleep_turn();
+	}
+}
+
+static int attach_patient(const struct rescue *rescue, struct patient *patient)
+{
+	int r = attach_thread(rescue->journal->pid, patient->journal->tid);
+
+	if (r == 0)
+		r = ptrace_interrupt(patient->journal->tid);
+	patient->attached = r == 0;
+	return r;
+}
+
+/* --- where does it stand?
+ * --------------------------------------------------------------------------------------------- */
+
+static bool leads_back(const struct rescue *rescue, uint64_t from, uint64_t bytes)
+{
+	uint64_t words[COMPEL_PAGE_BYTES / 8], end = from + bytes;
+
+	for (from &= ~7UL; from < end;) {
+		size_t n = COMPEL_PAGE_BYTES - (from & (COMPEL_PAGE_BYTES - 1));
+
+		/* Towards higher addresses a stack simply ends. */
+		if (read_memory(rescue->journal->pid, from, words, n) == 0)
+			for (size_t i = 0; i < n / 8; i++)
+				if (from + i * 8 < end && is_borrowed_address(rescue->journal, words[i]))
+					return true;
+		from += n;
+	}
+	return false;
+}
+
+/* The frame lies above the stack pointer, or, if the handler has gone to another stack, below the borrowed one. */
+static bool is_in_handler(const struct rescue *rescue, const struct patient *patient)
+{
+	uint64_t own = patient->journal->regs.rsp - REDZONE_BYTES;
+
+	return leads_back(rescue, patient->regs.rsp, FRAME_BYTES) || leads_back(rescue, own - FRAME_BYTES, FRAME_BYTES);
+}
+
+/* Whether the last injected call was executed decides what is mapped; see syscall.c. */
+static void conclude_operation(struct compel_journal_task *journal, const struct user_regs_struct *regs)
+{
+	int64_t value = (int64_t)regs->rax;
+
+	if (journal->operation != COMPEL_OP_NONE && regs->r15 == journal->cookie &&
+	    regs->rip == journal->stub_addr + STUB_PARKED_OFFSET)
+		conclude_call(journal, journal->operation, value);
+	journal_barrier();
+	journal->operation = COMPEL_OP_NONE;
+}
+
+static int stop_and_look(struct patient *patient)
+{
+	int stop_signal;
+	int r = wait_event_stop(patient->journal->tid, deadline_after_ms(STOP_MS), &stop_signal);
+
+	return r < 0 ? r : compel_get_regs(patient->journal->tid, &patient->regs);
+}
+
+static int let_go_on(const struct patient *patient)
+{
+	int r = ptrace_cont(patient->journal->tid, 0);
+
+	if (r < 0)
+		return r;
+	sleep_turn();
+	return ptrace_interrupt(patient->journal->tid);
+}
+
+static int settle(const struct rescue *rescue, struct patient *patient)
+{
+	uint64_t deadline_ns = deadline_after_ms(HANDLER_MS);
+
+	for (;;) {
+		int r = stop_and_look(patient);
+
+		if (r < 0 || patient->journal->state != COMPEL_THREAD_BORROWED)
+			return r;
+		if (is_borrowed_address(rescue->journal, patient->regs.rip)) {
+			patient->inside = true;
+			return 0;
+		}
+		if (!is_in_handler(rescue, patient)) {
+			patient->journal->state = COMPEL_THREAD_SEIZED;
+			return 0;
+		}
+		patient->was_in_handler = true;
+		if (clock_ns() >= deadline_ns)
+			return -ETIMEDOUT;
+		r = let_go_on(patient);
+		if (r < 0)
+			return r;
+	}
+}
+
+/* --- giving back
+ * ------------------------------------------------------------------------------------------------------ */
+
+/* A handler has run on top: calls that a handler ends are not repeated. */
+static void end_interrupted_call(struct compel_journal_thread *journal)
+{
+	int64_t result = (int64_t)journal->regs.rax;
+
+	if (needs_kernel_restart(&journal->regs) && (result == -RESTART_NOHAND || result == -RESTART_RESTARTBLOCK))
+		journal->regs.rax = (uint64_t)-EINTR;
+}
+
+static int give_back(struct patient *patient)
+{
+	int r;
+
+	if (!patient->inside)
+		return 0;
+	if (patient->was_in_handler)
+		end_interrupted_call(patient->journal);
+	r = return_thread(patient->journal);
+	if (r == 0)
+		patient->inside = false;
+	return r;
+}
+
+static int unmap_blob(struct rescue *rescue)
+{
+	struct compel_journal_task *journal = rescue->journal;
+	struct patient *leader = &rescue->patients[0];
+	const uint64_t args[6] = { journal->blob_addr, journal->blob_bytes };
+	struct caller caller = { .tid = journal->caller_tid, .journal = journal, .own_regs = leader->journal->regs };
+	int64_t value;
+	int stop_signal, r;
+
+	if (!journal->blob_addr)
+		return 0;
+	if (!leader->inside)
+		return -EINVAL;
+	r = inject_call(&caller, COMPEL_OP_MUNMAP, SYS_munmap, args, &value);
+	if (r == 0 && value < 0)
+		r = (int)value;
+	if (r == 0)
+		r = ptrace_interrupt(caller.tid);
+	if (r == 0)
+		r = ptrace_cont(caller.tid, 0);
+	if (r == 0)
+		r = wait_event_stop(caller.tid, deadline_after_ms(STOP_MS), &stop_signal);
+	return r;
+}
+
+static int undo_task(struct rescue *rescue)
+{
+	int first = 0, r = 0;
+
+	for (size_t i = 0; i < rescue->count && r != -ESRCH; i++) {
+		r = attach_patient(rescue, &rescue->patients[i]);
+		if (r < 0 && first == 0)
+			first = r;
+	}
+	for (size_t i = 0; i < rescue->count && r != -ESRCH; i++) {
+		if (!rescue->patients[i].attached)
+			continue;
+		r = settle(rescue, &rescue->patients[i]);
+		if (r < 0 && first == 0)
+			first = r;
+		if (r == 0 && i == 0)
+			conclude_operation(rescue->journal, &rescue->patients[0].regs);
+	}
+	if (r == -ESRCH)
+		return r;
+	for (size_t i = 1; i < rescue->count; i++) {
+		r = give_back(&rescue->patients[i]);
+		if (r < 0 && first == 0)
+			first = r;
+	}
+	/* What someone still stands on stays. */
+	r = first;
+	if (r == 0)
+		r = unmap_blob(rescue);
+	if (r == 0)
+		r = give_back(&rescue->patients[0]);
+	if (r == 0)
+		r = stub_remove(rescue->journal, rescue->journal->caller_tid);
+	return r;
+}
+
+static void let_go(struct rescue *rescue)
+{
+	for (size_t i = 0; i < rescue->count; i++) {
+		struct patient *patient = &rescue->patients[i];
+
+		if (patient->attached)
+			(void)ptrace_detach(patient->journal->tid);
+	}
+}
+
+/* --- one task
+ * --------------------------------------------------------------------------------------------------------- */
+
+/* Frees the entries of threads that are their own; lists the others, the calling thread first. */
+static int list_patients(struct compel_journal *journal, uint32_t index, struct rescue *rescue)
+{
+	struct compel_journal_thread *threads = journal_threads(journal);
+	size_t capacity = 1;
+
+	for (uint32_t i = 0; i < journal->thread_count; i++)
+		capacity += threads[i].task == index && threads[i].state != COMPEL_THREAD_FREE;
+	rescue->journal = &journal->tasks[index];
+	rescue->patients = calloc(capacity, sizeof(rescue->patients[0]));
+	if (!rescue->patients)
+		return -ENOMEM;
+	rescue->count = 1;
+	for (uint32_t i = 0; i < journal->thread_count; i++) {
+		if (threads[i].task != index || threads[i].state == COMPEL_THREAD_FREE)
+			continue;
+		if (threads[i].tid == rescue->journal->caller_tid)
+			rescue->patients[0].journal = &threads[i];
+		else if (threads[i].state == COMPEL_THREAD_BORROWED)
+			rescue->patients[rescue->count++].journal = &threads[i];
+	}
+	return 0;
+}
+
+static void close_task(struct compel_journal *journal, uint32_t index)
+{
+	struct compel_journal_thread *threads = journal_threads(journal);
+
+	for (uint32_t i = 0; i < journal->thread_count; i++)
+		if (threads[i].task == index)
+			threads[i].state = COMPEL_THREAD_FREE;
+	journal_barrier();
+	journal->tasks[index].pid = 0;
+}
+
+static int rescue_task(struct compel_journal *journal, uint32_t index, struct compel_error *err)
+{
+	struct rescue rescue = { 0 };
+	pid_t pid = journal->tasks[index].pid;
+	int r;
+
+	/* Without our stub in it nothing was borrowed, or the process has ended or become another program. */
+	if (stub_is_ours(&journal->tasks[index])) {
+		r = list_patients(journal, index, &rescue);
+		if (r == 0 && rescue.patients[0].journal) {
+			r = undo_task(&rescue);
+			let_go(&rescue);
+		}
+		free(rescue.patients);
+		if (r < 0 && r != -ESRCH && !has_ended(pid, pid))
+			return fail(err, r, "pid %d: cannot give it back after its tracer's death", pid);
+	}
+	close_task(journal, index);
+	return 0;
+}
+
 int compel_rescue(struct compel_journal *journal, struct compel_error *err)
 {
-	return fail(err, -ENOSYS, "rescue");
+	int failures = 0;
+
+	for (uint32_t i = 0; i < journal->task_count; i++) {
+		struct compel_journal_task *task = &journal->tasks[i];
+
+		if (task->pid && !task->keep && rescue_task(journal, i, failures ? NULL : err) < 0)
+			failures++;
+	}
+	return failures;
 }

@@ -1,9 +1,9 @@
 /*
- * System calls that were waiting when the thread was stopped. The kernel leaves a restart code in rax and repeats the call
- * when the thread goes on from a stop inside get_signal() with these registers. A few calls return EINTR instead after any
- * wake-up, even one that brought no signal (signal(7) lists them): a task that is only being looked at would see them fail.
- * Where such a call can be repeated from its arguments alone, that is, where it has no timeout that would start anew, its
- * result is turned into "repeat unless a handler runs".
+ * System calls that were waiting when the thread was stopped. The kernel leaves a restart code in rax and repeats the
+ * call when the thread goes on from a stop inside get_signal() with these registers. A few calls return EINTR instead
+ * after any wake-up, even one that brought no signal (signal(7) lists them): a task that is only being looked at would
+ * see them fail. Where such a call can be repeated from its arguments alone, that is, where it has no timeout that
+ * would start anew, its result is turned into "repeat unless a handler runs".
  */
 #include "internal.h"
 

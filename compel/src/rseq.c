@@ -1,8 +1,8 @@
 /*
- * Restartable sequences. The kernel moves a preempted thread out of its sequence, to the abort handler, when it returns to
- * user space; but it looks at the instruction pointer of that moment, and a thread that runs borrowed code then is outside
- * any sequence. Given back into the middle of it, the thread would finish a sequence that was interrupted. So the registers
- * to come back to are those the kernel would have chosen.
+ * Restartable sequences. The kernel moves a preempted thread out of its sequence, to the abort handler, when it returns
+ * to user space; but it looks at the instruction pointer of that moment, and a thread that runs borrowed code then is
+ * outside any sequence. Given back into the middle of it, the thread would finish a sequence that was interrupted. So
+ * the registers to come back to are those the kernel would have chosen.
  */
 #include "internal.h"
 

@@ -31,7 +31,8 @@ struct dirent64_record {
 	char name[];
 };
 
-/* --- making and freeing ----------------------------------------------------------------------------------------------- */
+/* --- making and freeing
+ * ----------------------------------------------------------------------------------------------- */
 
 static int make_private_journal(struct task_state *state)
 {
@@ -91,8 +92,8 @@ close_dir:
 free_memory:
 	free(state);
 	free(task);
-	return r == -ESRCH ? fail_say(err, r, "pid %d: no such process", pid) :
-			     fail(err, r, "pid %d: cannot prepare for tracing it", pid);
+	return r == -ESRCH ? fail_say(err, r, "pid %d: no such process", pid)
+			   : fail(err, r, "pid %d: cannot prepare for tracing it", pid);
 }
 
 void compel_task_free(struct compel_task *task)
@@ -124,7 +125,8 @@ void compel_offer_stub(struct compel_task *task, uint64_t start, uint64_t end)
 	task_state(task)->offered_end = end;
 }
 
-/* --- the list of threads ---------------------------------------------------------------------------------------------- */
+/* --- the list of threads
+ * ---------------------------------------------------------------------------------------------- */
 
 static int reserve_thread(struct compel_task *task)
 {
@@ -176,7 +178,8 @@ found:
 	return true;
 }
 
-/* --- seizing ---------------------------------------------------------------------------------------------------------- */
+/* --- seizing
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static int explain_refusal(const struct compel_task *task, pid_t tid, struct compel_error *err)
 {
@@ -185,7 +188,8 @@ static int explain_refusal(const struct compel_task *task, pid_t tid, struct com
 	if (proc_thread_state(task->pid, tid) == 'Z')
 		return fail_say(err, -ENOTSUP, "pid %d: its first thread has exited while others live on", task->pid);
 	if (proc_status_number(task->pid, tid, "TracerPid", &tracer) == 0 && tracer)
-		return fail_say(err, -EPERM, "pid %d, thread %d: it is already traced by pid %ld", task->pid, tid, tracer);
+		return fail_say(err, -EPERM, "pid %d, thread %d: it is already traced by pid %ld", task->pid, tid,
+				tracer);
 	return fail(err, -EPERM, "pid %d, thread %d: cannot trace it", task->pid, tid);
 }
 
@@ -279,7 +283,8 @@ int compel_seize(struct compel_task *task, unsigned int flags, size_t *ret_new, 
 	return 0;
 }
 
-/* --- stopping --------------------------------------------------------------------------------------------------------- */
+/* --- stopping
+ * --------------------------------------------------------------------------------------------------------- */
 
 static int explain_timeout(const struct compel_task *task, pid_t tid, struct compel_error *err)
 {
@@ -333,9 +338,11 @@ int compel_wait_stopped(struct compel_task *task, uint64_t deadline_ns, struct c
 	return 0;
 }
 
-/* --- letting go ------------------------------------------------------------------------------------------------------- */
+/* --- letting go
+ * ------------------------------------------------------------------------------------------------------- */
 
-/* A thread can only be detached in a stop; one that does not come to one is freed by the kernel when the tracer ends. */
+/* A thread can only be detached in a stop; one that does not come to one is freed by the kernel when the tracer ends.
+ */
 static int detach_running(pid_t tid, uint64_t deadline_ns)
 {
 	int stop_signal, r;
@@ -376,9 +383,10 @@ int compel_detach(struct compel_task *task, struct compel_error *err)
 		thread->stopped = false;
 		thread->journal->state = COMPEL_THREAD_FREE;
 		if (r < 0 && r != -ESRCH && first == 0)
-			first = fail_say(err, -EBUSY,
-					 "pid %d, thread %d: it does not stop, so it stays traced until this process ends",
-					 task->pid, thread->tid);
+			first =
+			    fail_say(err, -EBUSY,
+				     "pid %d, thread %d: it does not stop, so it stays traced until this process ends",
+				     task->pid, thread->tid);
 	}
 	task->thread_count = 0;
 	return first;

@@ -1,6 +1,6 @@
 /*
- * The stub: "syscall; jmp ." in eight bytes of zero padding behind the image of the vdso (or, without one, at the end of
- * another executable private file mapping), which no thread ever executes. Its upper half is the pid, so that it is
+ * The stub: "syscall; jmp ." in eight bytes of zero padding behind the image of the vdso (or, without one, at the end
+ * of another executable private file mapping), which no thread ever executes. Its upper half is the pid, so that it is
  * recognised as ours, also by a survivor, and so that two tasks that share their memory have one each.
  */
 #include "internal.h"
@@ -109,10 +109,11 @@ int stub_put(struct compel_task *task, struct compel_error *err)
 	if (!find_padding(task->pid, state->offered_start, state->offered_end, &addr))
 		r = search_maps(task->pid, &addr);
 	if (r == -ENOTSUP)
-		return fail_say(err, r,
-				"pid %d: no zero padding at the end of the vdso or of an executable private file mapping "
-				"to run a system call from",
-				task->pid);
+		return fail_say(
+		    err, r,
+		    "pid %d: no zero padding at the end of the vdso or of an executable private file mapping "
+		    "to run a system call from",
+		    task->pid);
 	if (r < 0)
 		return fail(err, r, "pid %d: cannot look for a place to run a system call from", task->pid);
 

@@ -1,15 +1,15 @@
 /*
- * One system call on a stopped thread. The registers are pointed at the stub's "syscall" and the thread runs from entry to
- * exit; whenever the tracer dies, it ends in "jmp ." with the result in rax. r15 holds the operation's cookie, so that
- * registers that were set for this very operation are told from those left by the one before: with it a survivor knows
- * whether the call has been, or is still to be, executed.
+ * One system call on a stopped thread. The registers are pointed at the stub's "syscall" and the thread runs from entry
+ * to exit; whenever the tracer dies, it ends in "jmp ." with the result in rax. r15 holds the operation's cookie, so
+ * that registers that were set for this very operation are told from those left by the one before: with it a survivor
+ * knows whether the call has been, or is still to be, executed.
  */
 #include "internal.h"
 
 #include <string.h>
 
 /* A call that waits for something is interrupted after so long. */
-#define CALL_MS	   10000
+#define CALL_MS    10000
 #define ERROR_MIN  -4095
 #define COOKIE_TAG 0xc0de000000000000ULL
 
@@ -71,7 +71,7 @@ static int run_to_exit(pid_t tid, int64_t *ret_value)
 	return r;
 }
 
-static void finish_operation(struct compel_journal_task *journal, enum compel_operation operation, int64_t value)
+void conclude_call(struct compel_journal_task *journal, enum compel_operation operation, int64_t value)
 {
 	if (operation == COMPEL_OP_MMAP && (value < ERROR_MIN || value >= 0))
 		journal->blob_addr = (uint64_t)value;
@@ -112,7 +112,7 @@ int inject_call(struct caller *caller, enum compel_operation operation, long num
 	r = run_to_exit(caller->tid, &value);
 	if (r < 0)
 		return r;
-	finish_operation(journal, operation, value);
+	conclude_call(journal, operation, value);
 	*ret_value = value;
 	return 0;
 }

@@ -1,6 +1,7 @@
 /*
- * Waiting for tracees, one by one, by thread id, with a deadline. waitpid() knows no deadline and a library may not borrow
- * its caller's signals or timers, so it is asked without blocking: eagerly at first, because a stop is mostly there already.
+ * Waiting for tracees, one by one, by thread id, with a deadline. waitpid() knows no deadline and a library may not
+ * borrow its caller's signals or timers, so it is asked without blocking: eagerly at first, because a stop is mostly
+ * there already.
  */
 #include "internal.h"
 
@@ -72,8 +73,8 @@ int wait_event_stop(pid_t tid, uint64_t deadline_ns, int *ret_stop_signal)
 		case STOP_SYSCALL:
 		case STOP_SIGNAL:
 			/*
-			 * Any stop consumes the interruption, so it is asked for again before the thread goes on. With it
-			 * pending a handler is entered, but none of its instructions is executed.
+			 * Any stop consumes the interruption, so it is asked for again before the thread goes on. With
+			 * it pending a handler is entered, but none of its instructions is executed.
 			 */
 			r = ptrace_interrupt(tid);
 			if (r == 0)

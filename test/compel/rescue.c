@@ -1,0 +1,2 @@
+#include "harness.h"
+const struct test rescue_tests[] = { { 0 } };

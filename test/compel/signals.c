@@ -1,0 +1,2 @@
+#include "harness.h"
+const struct test signal_tests[] = { { 0 } };
