@@ -1,15 +1,37 @@
 /*
  * A thread that was stopped inside a system call. The kernel leaves one of its internal restart codes in the result
  * register and sorts the restart out on the way back to user mode, which the restored thread never takes: the registers
- * that go into the image must already say how to go on.
+ * that go into the image must already say how to go on. They follow one convention: a call to be made again has its
+ * number in rax (and still in orig_rax) and rip on its instruction.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <sys/user.h>
 
+/*
+ * What the signal does that the thread will take first when it runs again: a handler that is going to run decides
+ * between a restart and EINTR, exactly as it would in the kernel.
+ */
+enum restart_signal {
+	RESTART_NO_HANDLER,      /* none pending and unblocked, or ignored, or its default action */
+	RESTART_HANDLER,         /* a handler without SA_RESTART */
+	RESTART_HANDLER_RESTART, /* a handler with SA_RESTART */
+};
+
 /* True when the registers are those of a system call that waits to be restarted; *ret_code gets the positive code. */
 bool syscall_restart_pending(const struct user_regs_struct *live, int *ret_code);
 
-/* The registers to store for a thread stopped with these. */
+/*
+ * True for the calls which end with EINTR when a thread is merely stopped, signal or not (epoll_wait, semop,
+ * sigtimedwait ...; see signal(7)), and now stand there with that result: it is an effect of the stop, and the call can
+ * be made again without losing anything.
+ */
+bool syscall_interrupted_by_stop(const struct user_regs_struct *live);
+
+/* The registers to store for a thread stopped with these; no handler is about to run. */
 void regs_for_image(const struct user_regs_struct *live, struct user_regs_struct *image);
+
+/* The same where a pending signal is going to be taken. */
+void regs_for_image_with_signal(const struct user_regs_struct *live, enum restart_signal signal,
+				struct user_regs_struct *image);

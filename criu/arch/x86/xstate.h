@@ -32,3 +32,10 @@ int xstate_to_image(const void *area, size_t bytes, UserX86FpregsEntry **ret, st
  * area has xstate_bytes() bytes and 64-byte alignment.
  */
 int xstate_from_image(const UserX86FpregsEntry *fpregs, void *area, struct error *err);
+
+/*
+ * The same area as the floating point part of a signal frame, for rt_sigreturn(2): the kernel wants marks in it and one
+ * word behind it. area has xstate_frame_bytes() bytes.
+ */
+size_t xstate_frame_bytes(void);
+void xstate_mark_frame(void *area);

@@ -1,0 +1,473 @@
+#include "arch/x86/xstate.h"
+
+#include <cpuid.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/util.h"
+
+/* The legacy area, as FXSAVE64 writes it. */
+struct legacy_area {
+	uint16_t cwd, swd, twd, fop;
+	uint64_t rip, rdp;
+	uint32_t mxcsr, mxcsr_mask;
+	uint32_t st_space[32];
+	uint32_t xmm_space[64];
+	uint32_t reserved[12];
+	uint32_t software[12]; /* free for software: the kernel's marks in a signal frame */
+};
+
+struct xstate_header {
+	uint64_t xstate_bv, xcomp_bv, reserved[6];
+};
+
+#define LEGACY_BYTES 512
+#define HEADER_BYTES 64
+
+_Static_assert(sizeof(struct legacy_area) == LEGACY_BYTES, "layout of the FXSAVE area");
+_Static_assert(sizeof(struct xstate_header) == HEADER_BYTES, "layout of the XSAVE header");
+
+#define COMPONENT_X87 0
+#define COMPONENT_SSE 1
+#define COMPONENT_BIT(n) (UINT64_C(1) << (n))
+#define LEGACY_COMPONENTS (COMPONENT_BIT(COMPONENT_X87) | COMPONENT_BIT(COMPONENT_SSE))
+
+static const char *const component_names[] = {
+	[0] = "x87",
+	[1] = "SSE",
+	[2] = "AVX",
+	[3] = "MPX bounds registers",
+	[4] = "MPX configuration",
+	[5] = "AVX-512 opmask",
+	[6] = "AVX-512 ZMM_Hi256",
+	[7] = "AVX-512 Hi16_ZMM",
+	[8] = "processor trace",
+	[9] = "protection keys",
+	[10] = "PASID",
+	[11] = "user shadow stack",
+	[12] = "supervisor shadow stack",
+	[17] = "AMX tile configuration",
+	[18] = "AMX tile data",
+	[19] = "APX extended registers",
+};
+
+const char *xstate_component_name(unsigned component)
+{
+	if (component < ARRAY_SIZE(component_names) && component_names[component])
+		return component_names[component];
+	return "unknown extended state";
+}
+
+/* Arrays of the image, one per component. Sizes are architectural. */
+struct image_component {
+	unsigned number;
+	unsigned bytes;
+	unsigned element_bytes;
+	size_t count_offset, array_offset; /* in UserX86XsaveEntry */
+};
+
+#define IMAGE_COMPONENT(component, size, type, member)                                       \
+	{                                                                                    \
+		component, size, sizeof(type), offsetof(UserX86XsaveEntry, n_##member),      \
+			offsetof(UserX86XsaveEntry, member)                                  \
+	}
+
+static const struct image_component image_components[] = {
+	IMAGE_COMPONENT(2, 256, uint32_t, ymmh_space),  IMAGE_COMPONENT(3, 64, uint64_t, bndreg_state),
+	IMAGE_COMPONENT(4, 64, uint64_t, bndcsr_state), IMAGE_COMPONENT(5, 64, uint64_t, opmask_reg),
+	IMAGE_COMPONENT(6, 512, uint64_t, zmm_upper),   IMAGE_COMPONENT(7, 1024, uint64_t, hi16_zmm),
+	IMAGE_COMPONENT(9, 8, uint32_t, pkru),
+};
+
+static size_t *array_count(const struct image_component *component, const UserX86XsaveEntry *xsave)
+{
+	return (size_t *)((char *)xsave + component->count_offset);
+}
+
+static void **array_data(const struct image_component *component, const UserX86XsaveEntry *xsave)
+{
+	return (void **)((char *)xsave + component->array_offset);
+}
+
+static size_t array_length(const struct image_component *component)
+{
+	return component->bytes / component->element_bytes;
+}
+
+/* --- this processor ------------------------------------------------------------------------------------------------ */
+
+static bool has_xsave(void)
+{
+	unsigned a, b, c, d;
+
+	return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_OSXSAVE);
+}
+
+static bool has_shadow_stack(void)
+{
+	unsigned a, b, c, d;
+
+	return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & (1U << 7));
+}
+
+uint64_t xstate_enabled_components(void)
+{
+	uint32_t low, high;
+
+	if (!has_xsave())
+		return LEGACY_COMPONENTS;
+	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+	return ((uint64_t)high << 32) | low;
+}
+
+size_t xstate_bytes(void)
+{
+	unsigned a, b, c, d;
+
+	if (!has_xsave())
+		return LEGACY_BYTES;
+	__cpuid_count(0xd, 0, a, b, c, d);
+	return b;
+}
+
+/* Offset of a component in the standard format; 0 when this processor and kernel do not have it in this size. */
+static size_t component_offset(const struct image_component *component)
+{
+	unsigned a, b, c, d;
+
+	if (!(xstate_enabled_components() & COMPONENT_BIT(component->number)))
+		return 0;
+	__cpuid_count(0xd, component->number, a, b, c, d);
+	if (a != component->bytes || b < LEGACY_BYTES + HEADER_BYTES || b + a > xstate_bytes())
+		return 0;
+	return b;
+}
+
+/* Bits of mxcsr that this processor knows. */
+static uint32_t known_mxcsr_bits(void)
+{
+	_Alignas(64) struct legacy_area area = { 0 };
+
+	__asm__ volatile("fxsave64 %0" : "+m"(area));
+	return area.mxcsr_mask ? area.mxcsr_mask : 0xffbf;
+}
+
+/* --- names in a sentence ------------------------------------------------------------------------------------------- */
+
+static void list_components(uint64_t components, char *text, size_t capacity)
+{
+	unsigned number;
+	size_t at = 0;
+
+	text[0] = '\0';
+	for (number = 0; number < 64; number++) {
+		int n;
+
+		if (!(components & COMPONENT_BIT(number)))
+			continue;
+		n = snprintf(text + at, capacity - at, "%s%s", at ? ", " : "", xstate_component_name(number));
+		if (n < 0 || (size_t)n >= capacity - at)
+			return;
+		at += (size_t)n;
+	}
+}
+
+static uint64_t representable_components(void)
+{
+	uint64_t components = LEGACY_COMPONENTS;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(image_components); i++)
+		components |= COMPONENT_BIT(image_components[i].number);
+	return components;
+}
+
+/* --- to the image -------------------------------------------------------------------------------------------------- */
+
+static int copy_u32s(const uint32_t *from, size_t count, uint32_t **ret, size_t *ret_count)
+{
+	*ret = malloc(count * sizeof(*from));
+	if (!*ret)
+		return -ENOMEM;
+	memcpy(*ret, from, count * sizeof(*from));
+	*ret_count = count;
+	return 0;
+}
+
+static int legacy_to_image(const struct legacy_area *legacy, UserX86FpregsEntry *fpregs)
+{
+	int r;
+
+	fpregs->cwd = legacy->cwd;
+	fpregs->swd = legacy->swd;
+	fpregs->twd = legacy->twd;
+	fpregs->fop = legacy->fop;
+	fpregs->rip = legacy->rip;
+	fpregs->rdp = legacy->rdp;
+	fpregs->mxcsr = legacy->mxcsr;
+	fpregs->mxcsr_mask = legacy->mxcsr_mask;
+	r = copy_u32s(legacy->st_space, ARRAY_SIZE(legacy->st_space), &fpregs->st_space, &fpregs->n_st_space);
+	if (r < 0)
+		return r;
+	return copy_u32s(legacy->xmm_space, ARRAY_SIZE(legacy->xmm_space), &fpregs->xmm_space, &fpregs->n_xmm_space);
+}
+
+static int component_to_image(const struct image_component *component, const char *area, size_t bytes,
+			      UserX86XsaveEntry *xsave)
+{
+	size_t offset = component_offset(component);
+	void *array;
+
+	if (!offset || offset + component->bytes > bytes)
+		return 0;
+	array = malloc(component->bytes);
+	if (!array)
+		return -ENOMEM;
+	memcpy(array, area + offset, component->bytes);
+	*array_data(component, xsave) = array;
+	*array_count(component, xsave) = array_length(component);
+	return 0;
+}
+
+/* Values are those of a task without a shadow stack; who reads NT_X86_SHSTK puts the real ones there. */
+static int add_cet(UserX86XsaveEntry *xsave)
+{
+	if (!has_shadow_stack())
+		return 0;
+	xsave->cet = malloc(sizeof(*xsave->cet));
+	if (!xsave->cet)
+		return -ENOMEM;
+	user_x86_cet_entry__init(xsave->cet);
+	return 0;
+}
+
+static int extended_to_image(const char *area, size_t bytes, UserX86FpregsEntry *fpregs, struct error *err)
+{
+	const struct xstate_header *header = (const void *)(area + LEGACY_BYTES);
+	uint64_t foreign = header->xstate_bv & ~representable_components();
+	char names[256];
+	size_t i;
+	int r;
+
+	if (foreign) {
+		list_components(foreign, names, sizeof(names));
+		return error_say(err, -EOPNOTSUPP, "registers with state that the image format does not hold: %s", names);
+	}
+	fpregs->xsave = malloc(sizeof(*fpregs->xsave));
+	if (!fpregs->xsave)
+		return error_set(err, -ENOMEM, "extended registers");
+	user_x86_xsave_entry__init(fpregs->xsave);
+	fpregs->xsave->xstate_bv = header->xstate_bv;
+	for (i = 0; i < ARRAY_SIZE(image_components); i++) {
+		r = component_to_image(&image_components[i], area, bytes, fpregs->xsave);
+		if (r < 0)
+			return error_set(err, r, "extended registers");
+	}
+	r = add_cet(fpregs->xsave);
+	return r < 0 ? error_set(err, r, "extended registers") : 0;
+}
+
+static int fill_message(const void *area, size_t bytes, UserX86FpregsEntry *fpregs, struct error *err)
+{
+	int r;
+
+	if (bytes < LEGACY_BYTES)
+		return error_say(err, -EINVAL, "extended registers: %zu bytes are too few", bytes);
+	r = legacy_to_image(area, fpregs);
+	if (r < 0)
+		return error_set(err, r, "floating point registers");
+	if (bytes < LEGACY_BYTES + HEADER_BYTES)
+		return 0;
+	return extended_to_image(area, bytes, fpregs, err);
+}
+
+int xstate_to_image(const void *area, size_t bytes, UserX86FpregsEntry **ret, struct error *err)
+{
+	UserX86FpregsEntry *fpregs = malloc(sizeof(*fpregs));
+	int r;
+
+	if (!fpregs)
+		return error_set(err, -ENOMEM, "extended registers");
+	user_x86_fpregs_entry__init(fpregs);
+	r = fill_message(area, bytes, fpregs, err);
+	if (r < 0) {
+		user_x86_fpregs_entry__free_unpacked(fpregs, NULL);
+		return r;
+	}
+	*ret = fpregs;
+	return 0;
+}
+
+/* --- from the image ------------------------------------------------------------------------------------------------ */
+
+static int legacy_from_image(const UserX86FpregsEntry *fpregs, struct legacy_area *legacy, struct error *err)
+{
+	uint32_t known = known_mxcsr_bits();
+
+	if (fpregs->n_st_space != ARRAY_SIZE(legacy->st_space) || fpregs->n_xmm_space != ARRAY_SIZE(legacy->xmm_space))
+		return error_say(err, -EINVAL, "image: %zu words of x87 and %zu of SSE registers, not 32 and 64",
+				 fpregs->n_st_space, fpregs->n_xmm_space);
+	if (fpregs->mxcsr & ~known)
+		return error_say(err, -EINVAL, "image: mxcsr 0x%x has bits that this processor does not know (0x%x)",
+				 fpregs->mxcsr, fpregs->mxcsr & ~known);
+	legacy->cwd = (uint16_t)fpregs->cwd;
+	legacy->swd = (uint16_t)fpregs->swd;
+	legacy->twd = (uint16_t)fpregs->twd;
+	legacy->fop = (uint16_t)fpregs->fop;
+	legacy->rip = fpregs->rip;
+	legacy->rdp = fpregs->rdp;
+	legacy->mxcsr = fpregs->mxcsr;
+	legacy->mxcsr_mask = known;
+	memcpy(legacy->st_space, fpregs->st_space, sizeof(legacy->st_space));
+	memcpy(legacy->xmm_space, fpregs->xmm_space, sizeof(legacy->xmm_space));
+	return 0;
+}
+
+static bool is_all_zero(const void *data, size_t bytes)
+{
+	const unsigned char *at = data;
+
+	return bytes == 0 || (at[0] == 0 && memcmp(at, at + 1, bytes - 1) == 0);
+}
+
+/*
+ * Copies one component; its bit goes to *lacking when this processor cannot hold it. All zeroes are the initial state
+ * of each of them, which a processor without the component is in as well.
+ */
+static int component_from_image(const struct image_component *component, const UserX86XsaveEntry *xsave, char *area,
+				uint64_t *lacking, struct error *err)
+{
+	struct xstate_header *header = (void *)(area + LEGACY_BYTES);
+	uint64_t bit = COMPONENT_BIT(component->number);
+	size_t count = *array_count(component, xsave), offset = component_offset(component);
+	const void *data = *array_data(component, xsave);
+
+	if (count && count != array_length(component))
+		return error_say(err, -EINVAL, "image: %s has %zu words, not %zu",
+				 xstate_component_name(component->number), count, array_length(component));
+	if (!(xsave->xstate_bv & bit))
+		return 0;
+	if (!count)
+		return error_say(err, -EINVAL, "image: %s is in use but has no data",
+				 xstate_component_name(component->number));
+	if (!offset) {
+		if (!is_all_zero(data, component->bytes))
+			*lacking |= bit;
+		return 0;
+	}
+	memcpy(area + offset, data, component->bytes);
+	header->xstate_bv |= bit;
+	return 0;
+}
+
+static int refuse_foreign(const UserX86XsaveEntry *xsave, struct error *err)
+{
+	uint64_t foreign = xsave->xstate_bv & ~representable_components();
+	char names[256];
+
+	if (foreign) {
+		list_components(foreign, names, sizeof(names));
+		return error_say(err, -EINVAL, "image: state in components that the format does not hold: %s", names);
+	}
+	if (xsave->cet && xsave->cet->cet)
+		return error_say(err, -EOPNOTSUPP, "a user shadow stack cannot be restored");
+	return 0;
+}
+
+static int extended_from_image(const UserX86XsaveEntry *xsave, char *area, struct error *err)
+{
+	struct xstate_header *header = (void *)(area + LEGACY_BYTES);
+	uint64_t lacking = 0;
+	char names[256];
+	size_t i;
+	int r = refuse_foreign(xsave, err);
+
+	if (r < 0)
+		return r;
+	header->xstate_bv = xsave->xstate_bv & LEGACY_COMPONENTS;
+	for (i = 0; i < ARRAY_SIZE(image_components); i++) {
+		r = component_from_image(&image_components[i], xsave, area, &lacking, err);
+		if (r < 0)
+			return r;
+	}
+	if (!lacking)
+		return 0;
+	list_components(lacking, names, sizeof(names));
+	error_say(err, -EOPNOTSUPP, "the task uses registers which this processor lacks: %s", names);
+	error_hint(err, "restore on a processor that has them, or keep programs from using them before the dump "
+			"(glibc: GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX512F,...)");
+	return -EOPNOTSUPP;
+}
+
+/* A processor without XSAVE can only take an image with no more than the legacy state in use. */
+static int check_legacy_only(const UserX86XsaveEntry *xsave, struct error *err)
+{
+	uint64_t lacking = xsave->xstate_bv & ~LEGACY_COMPONENTS;
+	char names[256];
+
+	if (!lacking)
+		return refuse_foreign(xsave, err);
+	list_components(lacking, names, sizeof(names));
+	return error_say(err, -EOPNOTSUPP, "the task uses registers which this processor lacks: %s", names);
+}
+
+int xstate_from_image(const UserX86FpregsEntry *fpregs, void *area, struct error *err)
+{
+	size_t bytes = xstate_bytes();
+	int r;
+
+	memset(area, 0, bytes);
+	r = legacy_from_image(fpregs, area, err);
+	if (r < 0)
+		return r;
+	if (bytes == LEGACY_BYTES)
+		return fpregs->xsave ? check_legacy_only(fpregs->xsave, err) : 0;
+	if (fpregs->xsave)
+		return extended_from_image(fpregs->xsave, area, err);
+	((struct xstate_header *)((char *)area + LEGACY_BYTES))->xstate_bv = LEGACY_COMPONENTS;
+	return 0;
+}
+
+/* --- signal frames ------------------------------------------------------------------------------------------------- */
+
+#define FRAME_MAGIC1 0x46505853U
+#define FRAME_MAGIC2 0x46505845U
+
+/* What the kernel expects in the words for software: struct _fpx_sw_bytes. */
+struct frame_marks {
+	uint32_t magic1;
+	uint32_t extended_size;
+	uint64_t components;
+	uint32_t xstate_size;
+	uint32_t padding[7];
+};
+
+_Static_assert(sizeof(struct frame_marks) == 48, "layout of _fpx_sw_bytes");
+
+size_t xstate_frame_bytes(void)
+{
+	size_t bytes = xstate_bytes();
+
+	return bytes == LEGACY_BYTES ? bytes : bytes + sizeof(uint32_t);
+}
+
+void xstate_mark_frame(void *area)
+{
+	size_t bytes = xstate_bytes();
+	struct legacy_area *legacy = area;
+	const uint32_t magic2 = FRAME_MAGIC2;
+	struct frame_marks marks = {
+		.magic1 = FRAME_MAGIC1,
+		.extended_size = (uint32_t)xstate_frame_bytes(),
+		.components = xstate_enabled_components(),
+		.xstate_size = (uint32_t)bytes,
+	};
+
+	if (bytes == LEGACY_BYTES)
+		return;
+	memcpy(legacy->software, &marks, sizeof(marks));
+	memcpy((char *)area + bytes, &magic2, sizeof(magic2));
+}
