@@ -71,7 +71,6 @@ static void show_progress(void *ctx, const char *phase, uint64_t done_bytes, uin
 	format_progress(text, sizeof(text), line->verb, phase, done_bytes, total_bytes, now - line->phase_start_us);
 	bytes = snprintf(framed, sizeof(framed), "\r%s\033[K", text);
 	(void)!write(STDERR_FILENO, framed, (size_t)bytes);
-	line->shown = true;
 }
 
 const struct progress *progress_line_start(struct progress_line *line, const char *verb)
@@ -83,16 +82,16 @@ const struct progress *progress_line_start(struct progress_line *line, const cha
 		.verb = verb,
 		.start_us = now,
 	};
-	if (!isatty(STDERR_FILENO) || (log_get_fd() == STDERR_FILENO && log_get_level() >= LOG_INFO))
-		return NULL;
-	return &line->progress;
+	line->on_terminal = isatty(STDERR_FILENO) && !(log_get_fd() == STDERR_FILENO && log_get_level() >= LOG_INFO);
+	return line->on_terminal ? &line->progress : NULL;
 }
 
 void progress_line_end(struct progress_line *line)
 {
 	static const char wipe[] = "\r\033[K";
 
-	if (line->shown)
+	/* A child of this process may have written it, so this one cannot know whether there is anything to wipe. */
+	if (line->on_terminal && now_us() - line->start_us >= quiet_us)
 		(void)!write(STDERR_FILENO, wipe, sizeof(wipe) - 1);
-	line->shown = false;
+	line->on_terminal = false;
 }

@@ -17,7 +17,7 @@ struct progress_line {
 	_Atomic uint64_t next_us; /* not before; also keeps all threads but one out */
 	const char *phase;
 	uint64_t phase_start_us;
-	bool shown;
+	bool on_terminal;
 };
 
 /* Returns what to put into options.progress: NULL when stderr is no terminal or the log is written there line by line.
