@@ -164,7 +164,7 @@ int image_reader_next(struct image_reader *r, const ProtobufCMessageDescriptor *
 	const struct image_type *type = image_type(r->kind);
 	const char *reason;
 	const void *data;
-	uint32_t bytes;
+	uint32_t bytes = 0;
 	int result;
 
 	if (descriptor != type->message && descriptor != type->head && descriptor != type->sub_message)
@@ -251,7 +251,7 @@ int image_read_required(const struct image_set *set, enum image_kind kind, uint6
 	if (r != -ENOENT || error_is_set(err))
 		return r;
 	image_name(kind, id, name);
-	return error_say(err, r, "%s is missing", name);
+	return error_say(err, -EBADMSG, "%s is missing", name);
 }
 
 int image_read_list(const struct image_set *set, enum image_kind kind, uint64_t id,

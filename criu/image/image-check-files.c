@@ -1,0 +1,672 @@
+/*
+ * Open files: every id leads to a record of the type that is expected there, and what the records refer to exists:
+ * remaps, memory inodes, pipes, epoll targets. Then the descriptor tables and directories of the processes.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/util.h"
+#include "image/image-check-private.h"
+#include "images/ghost-file.pb-c.h"
+
+#define FD_LIMIT (1u << 30)
+#define UNIX_NAME_MAX 108
+#define HANDLE_BYTES_MAX 128
+#define FILTER_INSNS_MAX 4096
+#define NS_PER_SECOND 1000000000u
+
+static const struct check_place *files_place(struct check_place *at, struct error *err)
+{
+	*at = (struct check_place){ IMAGE_FILES, 0, err };
+	return at;
+}
+
+/* Exactly the member that belongs to the type, with the same id. */
+static int check_union(const FileEntry *entry, const struct check_place *at)
+{
+	const struct file_row *row = file_row_of(entry->type), *all;
+	size_t count;
+	void *member;
+	uint32_t id;
+
+	if (!row)
+		return check_bad(at, "file %u: type %d is not known", entry->id, entry->type);
+	all = file_rows(&count);
+	for (size_t i = 0; i < count; i++) {
+		memcpy(&member, (const char *)entry + all[i].member_offset, sizeof(member));
+		if ((member != NULL) != (&all[i] == row))
+			return check_bad(at, "file %u: its content does not belong to its type", entry->id);
+	}
+	memcpy(&member, (const char *)entry + row->member_offset, sizeof(member));
+	memcpy(&id, (char *)member + row->id_offset, sizeof(id));
+	return id == entry->id ? 0 : check_bad(at, "file %u: its content has id %u", entry->id, id);
+}
+
+/* Many types have an owner; its field is found by name. */
+static int check_owner(const FileEntry *entry, const struct check_place *at)
+{
+	const struct file_row *row = file_row_of(entry->type);
+	const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field_by_name(row->descriptor, "fown");
+	const FownEntry *fown;
+	void *member;
+
+	if (!field)
+		return 0;
+	memcpy(&member, (const char *)entry + row->member_offset, sizeof(member));
+	memcpy(&fown, (char *)member + field->offset, sizeof(fown));
+	if (fown->signum > CHECK_SIGNAL_MAX || fown->pid_type > 2)
+		return check_bad(at, "file %u: its owner is out of range", entry->id);
+	return 0;
+}
+
+static int check_reg(const struct checked_set *cs, const FileEntry *entry, const struct check_place *at)
+{
+	const RegFileEntry *reg = entry->reg;
+	size_t length = strlen(reg->name);
+
+	if (length == 0 || length >= PATH_MAX)
+		return check_bad(at, "file %u: a path of %zu bytes", entry->id, length);
+	if (reg->name[0] != '/' && !(reg->has_ext && reg->ext))
+		return check_bad(at, "file %u: its path is not absolute", entry->id);
+	if (reg->n_build_id > 64)
+		return check_bad(at, "file %u: a build id of %zu words", entry->id, reg->n_build_id);
+	return 0;
+}
+
+/* Old sets use one id for both. */
+static int check_fifo(const struct checked_set *cs, const FileEntry *entry, const struct check_place *at)
+{
+	FifoEntry *fifo = entry->fifo;
+
+	if (!fifo->has_regf_id) {
+		fifo->has_regf_id = true;
+		fifo->regf_id = fifo->id;
+	}
+	if (!checked_set_find_file(cs, FD_TYPES__REG, fifo->regf_id))
+		return check_bad(at, "file %u: its path, file %u, is not there", entry->id, fifo->regf_id);
+	return 0;
+}
+
+static int check_tty(const struct checked_set *cs, const FileEntry *entry, const struct check_place *at)
+{
+	if (entry->tty->has_regf_id && !checked_set_find_file(cs, FD_TYPES__REG, entry->tty->regf_id))
+		return check_bad(at, "file %u: its path, file %u, is not there", entry->id, entry->tty->regf_id);
+	return 0;
+}
+
+static int check_memfd(const struct checked_set *cs, const FileEntry *entry, const struct check_place *at)
+{
+	if (!checked_set_find_memfd_inode(cs, entry->memfd->inode_id))
+		return check_bad(at, "file %u: its memory, inode %u, is not there", entry->id, entry->memfd->inode_id);
+	return 0;
+}
+
+static int check_socket_options(const SkOptsEntry *opts, uint32_t id, const struct check_place *at)
+{
+	if (opts->n_so_filter > FILTER_INSNS_MAX)
+		return check_bad(at, "file %u: a socket filter of %zu instructions", id, opts->n_so_filter);
+	return 0;
+}
+
+static int check_inet(const struct checked_set *cs, const FileEntry *entry, const struct check_place *at)
+{
+	const InetSkEntry *sk = entry->isk;
+	size_t words = sk->family == AF_INET6 ? 4 : 1;
+
+	if (sk->family != AF_INET && sk->family != AF_INET6)
+		return check_bad(at, "file %u: address family %u is not known", entry->id, sk->family);
+	if (sk->n_src_addr != words || sk->n_dst_addr != words)
+		return check_bad(at, "file %u: an address of the wrong length", entry->id);
+	if (sk->src_port > UINT16_MAX || sk->dst_port > UINT16_MAX)
+		return check_bad(at, "file %u: a port is out of range", entry->id);
+	return check_socket_options(sk->opts, entry->id, at);
+}
+
+static int check_unix(const struct checked_set *cs, const FileEntry *entry, const struct check_place *at)
+{
+	if (entry->usk->name.len > UNIX_NAME_MAX)
+		return check_bad(at, "file %u: a socket name of %zu bytes", entry->id, entry->usk->name.len);
+	return check_socket_options(entry->usk->opts, entry->id, at);
+}
+
+static int check_netlink(const struct checked_set *cs, const FileEntry *entry, const struct check_place *at)
+{
+	return check_socket_options(entry->nlsk->opts, entry->id, at);
+}
+
+static int check_packet(const struct checked_set *cs, const FileEntry *entry, const struct check_place *at)
+{
+	return check_socket_options(entry->psk->opts, entry->id, at);
+}
+
+static int check_timerfd(const struct checked_set *cs, const FileEntry *entry, const struct check_place *at)
+{
+	const TimerfdEntry *t = entry->tfd;
+
+	if (t->vnsec >= NS_PER_SECOND || t->insec >= NS_PER_SECOND || t->vsec > INT64_MAX || t->isec > INT64_MAX)
+		return check_bad(at, "file %u: a time is out of range", entry->id);
+	return 0;
+}
+
+static int check_handle(const FhEntry *handle, uint32_t id, const struct check_place *at)
+{
+	if (handle->bytes > HANDLE_BYTES_MAX || handle->n_handle > HANDLE_BYTES_MAX / sizeof(uint64_t) ||
+	    handle->n_handle * sizeof(uint64_t) < handle->bytes)
+		return check_bad(at, "file %u: a file handle of %u bytes in %zu words", id, handle->bytes,
+				 handle->n_handle);
+	return 0;
+}
+
+static int check_inotify(const struct checked_set *cs, const FileEntry *entry, const struct check_place *at)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < entry->ify->n_wd && r == 0; i++)
+		r = check_handle(entry->ify->wd[i]->f_handle, entry->id, at);
+	return r;
+}
+
+static int check_fanotify(const struct checked_set *cs, const FileEntry *entry, const struct check_place *at)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < entry->ffy->n_mark && r == 0; i++) {
+		const FanotifyMarkEntry *mark = entry->ffy->mark[i];
+
+		if ((mark->type == MARK_TYPE__INODE && !mark->ie) || (mark->type == MARK_TYPE__MOUNT && !mark->me) ||
+		    (mark->type != MARK_TYPE__INODE && mark->type != MARK_TYPE__MOUNT))
+			return check_bad(at, "file %u: mark %zu does not say what it is on", entry->id, i);
+		if (mark->ie)
+			r = check_handle(mark->ie->f_handle, entry->id, at);
+	}
+	return r;
+}
+
+/* Targets are descriptors of the owner: they are looked for once the tables are known. */
+static int check_epoll(const struct checked_set *cs, const FileEntry *entry, const struct check_place *at)
+{
+	for (size_t i = 0; i < entry->epfd->n_tfd; i++) {
+		if (entry->epfd->tfd[i]->tfd >= FD_LIMIT)
+			return check_bad(at, "file %u: target %u is no descriptor", entry->id, entry->epfd->tfd[i]->tfd);
+	}
+	return 0;
+}
+
+static const struct {
+	FdTypes type;
+	int (*check)(const struct checked_set *cs, const FileEntry *entry, const struct check_place *at);
+} content_checks[] = {
+	{ FD_TYPES__REG, check_reg },	      { FD_TYPES__FIFO, check_fifo },	      { FD_TYPES__TTY, check_tty },
+	{ FD_TYPES__MEMFD, check_memfd },     { FD_TYPES__INETSK, check_inet },	      { FD_TYPES__UNIXSK, check_unix },
+	{ FD_TYPES__NETLINKSK, check_netlink }, { FD_TYPES__PACKETSK, check_packet },   { FD_TYPES__TIMERFD, check_timerfd },
+	{ FD_TYPES__INOTIFY, check_inotify }, { FD_TYPES__FANOTIFY, check_fanotify }, { FD_TYPES__EVENTPOLL, check_epoll },
+};
+
+static int check_content(const struct checked_set *cs, const FileEntry *entry, const struct check_place *at)
+{
+	int r = check_owner(entry, at);
+
+	for (size_t i = 0; i < ARRAY_SIZE(content_checks) && r == 0; i++) {
+		if (content_checks[i].type == entry->type)
+			r = content_checks[i].check(cs, entry, at);
+	}
+	return r;
+}
+
+static int compare_files(const void *a, const void *b)
+{
+	const struct checked_file *left = a, *right = b;
+
+	if (left->id != right->id)
+		return left->id < right->id ? -1 : 1;
+	return (left->entry->type > right->entry->type) - (left->entry->type < right->entry->type);
+}
+
+static int take_files(struct checked_set *cs, struct image_list *list, struct error *err)
+{
+	cs->files = calloc(list->count + 1, sizeof(*cs->files));
+	if (!cs->files)
+		return error_set(err, -ENOMEM, "check files.img");
+	for (size_t i = 0; i < list->count; i++) {
+		cs->files[i].entry = TAKE_PTR(list->items[i]);
+		cs->files[i].id = cs->files[i].entry->id;
+	}
+	cs->file_count = list->count;
+	qsort(cs->files, cs->file_count, sizeof(*cs->files), compare_files);
+	return 0;
+}
+
+static int load_files(struct checked_set *cs, const struct check_place *at)
+{
+	struct image_list list;
+	bool is_old = false;
+	int r = image_read_list(cs->set, IMAGE_FILES, 0, &file_entry__descriptor, &list, at->err);
+
+	if (r < 0)
+		return r;
+	if (list.count == 0) {
+		is_old = true;
+		image_list_done(&list);
+		r = load_old_files(cs, &list, at->err);
+	}
+	if (r == 0)
+		r = take_files(cs, &list, at->err);
+	image_list_done(&list);
+	for (size_t i = 0; i < cs->file_count && r == 0; i++)
+		r = check_union(cs->files[i].entry, at);
+	for (size_t i = 1; i < cs->file_count && r == 0; i++) {
+		if (cs->files[i].id == cs->files[i - 1].id &&
+		    (!is_old || cs->files[i].entry->type == cs->files[i - 1].entry->type))
+			return check_bad(at, "file %u is there twice", cs->files[i].id);
+	}
+	return r;
+}
+
+static int compare_inodes(const void *a, const void *b)
+{
+	const MemfdInodeEntry *left = *(MemfdInodeEntry *const *)a, *right = *(MemfdInodeEntry *const *)b;
+
+	return (left->inode_id > right->inode_id) - (left->inode_id < right->inode_id);
+}
+
+static int load_memfd_inodes(struct checked_set *cs, struct error *err)
+{
+	const struct check_place at = { IMAGE_MEMFD, 0, err };
+	struct image_list list;
+	int r = image_read_list(cs->set, IMAGE_MEMFD, 0, &memfd_inode_entry__descriptor, &list, err);
+
+	if (r < 0 || list.count == 0)
+		return r;
+	cs->memfd_inodes = (MemfdInodeEntry **)list.items;
+	cs->memfd_inode_count = list.count;
+	qsort(cs->memfd_inodes, cs->memfd_inode_count, sizeof(*cs->memfd_inodes), compare_inodes);
+	for (size_t i = 0; i < list.count; i++) {
+		const MemfdInodeEntry *inode = cs->memfd_inodes[i];
+
+		if (inode->inode_id > UINT32_MAX || inode->size > INT64_MAX || strlen(inode->name) > NAME_MAX)
+			return check_bad(&at, "inode %" PRIu64 " is out of range", inode->inode_id);
+		if (i > 0 && cs->memfd_inodes[i - 1]->inode_id == inode->inode_id)
+			return check_bad(&at, "inode %" PRIu64 " is there twice", inode->inode_id);
+	}
+	return 0;
+}
+
+static int check_ghost_chunks(struct image_reader *reader, const GhostFileEntry *ghost, struct error *err)
+{
+	for (;;) {
+		AUTO_MESSAGE GhostChunkEntry *chunk = NULL;
+		uint64_t offset;
+		int r = image_reader_next(reader, &ghost_chunk_entry__descriptor, &chunk, err);
+
+		if (r <= 0)
+			return r;
+		if (chunk->off > ghost->size || chunk->len > ghost->size - chunk->off)
+			return image_reader_bad(reader, err, "content beyond the end of the file");
+		r = image_reader_skip(reader, chunk->len, &offset, err);
+		if (r < 0)
+			return r;
+	}
+}
+
+static bool is_file_type(uint32_t mode)
+{
+	return S_ISREG(mode) || S_ISDIR(mode) || S_ISLNK(mode) || S_ISFIFO(mode) || S_ISSOCK(mode) || S_ISCHR(mode) ||
+	       S_ISBLK(mode);
+}
+
+static int check_ghost(struct checked_set *cs, uint32_t id, struct error *err)
+{
+	AUTO_IMAGE_READER struct image_reader reader = IMAGE_READER_INIT;
+	AUTO_MESSAGE GhostFileEntry *ghost = NULL;
+	int r = image_reader_open(&reader, cs->set, IMAGE_GHOST_FILE, id, err);
+
+	if (r == -ENOENT && !error_is_set(err))
+		return error_say(err, -EBADMSG, "ghost-file-%x.img is missing", id);
+	if (r == 0)
+		r = image_reader_next(&reader, &ghost_file_entry__descriptor, &ghost, err);
+	if (r < 0)
+		return r;
+	if (r == 0)
+		return error_say(err, -EBADMSG, "%s: truncated: holds no record", reader.name);
+	if (!is_file_type(ghost->mode))
+		return image_reader_bad(&reader, err, "mode 0%o is no kind of file", ghost->mode);
+	if (S_ISLNK(ghost->mode) && (!ghost->symlnk_target || strlen(ghost->symlnk_target) >= PATH_MAX))
+		return image_reader_bad(&reader, err, "a symbolic link without a target");
+	if (!ghost->has_chunks || !ghost->chunks)
+		return 0;
+	if (!ghost->has_size || ghost->size > INT64_MAX)
+		return image_reader_bad(&reader, err, "content in pieces without the size of the whole");
+	return check_ghost_chunks(&reader, ghost, err);
+}
+
+/* Old sets have no type: the top bit of the id says that it is a ghost. */
+static void fill_remap_type(RemapFilePathEntry *remap)
+{
+	if (remap->has_remap_type)
+		return;
+	remap->has_remap_type = true;
+	remap->remap_type = remap->remap_id & 1u << 31 ? REMAP_TYPE__GHOST : REMAP_TYPE__LINKED;
+	remap->remap_id &= ~(1u << 31);
+}
+
+static int check_remap(struct checked_set *cs, const RemapFilePathEntry *remap, const struct check_place *at)
+{
+	switch (remap->remap_type) {
+	case REMAP_TYPE__LINKED:
+		if (!checked_set_find_file(cs, FD_TYPES__REG, remap->remap_id))
+			return check_bad(at, "file %u: its other name, file %u, is not there", remap->orig_id,
+					 remap->remap_id);
+		return 0;
+	case REMAP_TYPE__GHOST:
+		return check_ghost(cs, remap->remap_id, at->err);
+	case REMAP_TYPE__PROCFS:
+		if (remap->remap_id == 0 || remap->remap_id >= CHECK_PID_LIMIT)
+			return check_bad(at, "file %u: pid %u is out of range", remap->orig_id, remap->remap_id);
+		return 0;
+	default:
+		return check_bad(at, "file %u: remap type %d is not known", remap->orig_id, remap->remap_type);
+	}
+}
+
+static int load_remaps(struct checked_set *cs, struct error *err)
+{
+	const struct check_place at = { IMAGE_REMAP_FPATH, 0, err };
+	int r = image_read_list(cs->set, IMAGE_REMAP_FPATH, 0, &remap_file_path_entry__descriptor, &cs->remaps, err);
+
+	for (size_t i = 0; i < cs->remaps.count && r == 0; i++) {
+		RemapFilePathEntry *remap = cs->remaps.items[i];
+		const struct checked_file *file = checked_set_find_file(cs, FD_TYPES__REG, remap->orig_id);
+
+		if (!file)
+			return check_bad(&at, "file %u is not there", remap->orig_id);
+		if (file->remap)
+			return check_bad(&at, "file %u is remapped twice", remap->orig_id);
+		fill_remap_type(remap);
+		r = check_remap(cs, remap, &at);
+		cs->files[file - cs->files].remap = remap;
+	}
+	return r;
+}
+
+static int check_pipe_entry(const struct image_reader *r, const PipeDataEntry *entry, struct error *err)
+{
+	uint64_t packets = 0;
+
+	if (entry->has_size && (entry->size > 1u << 31 || entry->bytes > entry->size))
+		return image_reader_bad(r, err, "%u bytes in a pipe for %u", entry->bytes, entry->size);
+	for (size_t i = 0; i < entry->n_packets; i++)
+		packets += entry->packets[i];
+	if (entry->n_packets && packets != entry->bytes)
+		return image_reader_bad(r, err, "packets of %" PRIu64 " bytes, not of %u", packets, entry->bytes);
+	return 0;
+}
+
+static int add_pipe_data(struct checked_set *cs, size_t *capacity, struct image_reader *reader, PipeDataEntry *entry,
+			 struct error *err)
+{
+	const void *data;
+	void *copy;
+	int r = check_pipe_entry(reader, entry, err);
+
+	if (r == 0)
+		r = image_reader_payload(reader, entry->bytes, &data, err);
+	if (r < 0)
+		return r;
+	copy = malloc((size_t)entry->bytes + 1);
+	if (!copy || array_reserve(&cs->pipe_data, capacity, cs->pipe_data_count, sizeof(*cs->pipe_data)) < 0) {
+		free(copy);
+		return error_set(err, -ENOMEM, "read %s", reader->name);
+	}
+	memcpy(copy, data, entry->bytes);
+	cs->pipe_data[cs->pipe_data_count++] = (struct checked_pipe_data){ .entry = entry, .data = copy };
+	return 0;
+}
+
+static int load_pipe_data(struct checked_set *cs, size_t *capacity, enum image_kind kind, struct error *err)
+{
+	AUTO_IMAGE_READER struct image_reader reader = IMAGE_READER_INIT;
+	int r = image_reader_open(&reader, cs->set, kind, 0, err);
+
+	if (r == -ENOENT && !error_is_set(err))
+		return 0;
+	while (r >= 0) {
+		PipeDataEntry *entry;
+
+		r = image_reader_next(&reader, &pipe_data_entry__descriptor, &entry, err);
+		if (r <= 0)
+			break;
+		r = add_pipe_data(cs, capacity, &reader, entry, err);
+		if (r < 0)
+			image_message_free(entry);
+	}
+	return r;
+}
+
+static int compare_pipe_data(const void *a, const void *b)
+{
+	uint32_t left = ((const struct checked_pipe_data *)a)->entry->pipe_id;
+	uint32_t right = ((const struct checked_pipe_data *)b)->entry->pipe_id;
+
+	return (left > right) - (left < right);
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+	uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
+
+	return (left > right) - (left < right);
+}
+
+/* Content of a pipe that no file is an end of would be lost. */
+static int check_pipe_ids(const struct checked_set *cs, struct error *err)
+{
+	AUTO_FREE uint32_t *ids = calloc(cs->file_count + 1, sizeof(*ids));
+	size_t count = 0;
+
+	if (!ids)
+		return error_set(err, -ENOMEM, "check pipes");
+	for (size_t i = 0; i < cs->file_count; i++) {
+		const FileEntry *entry = cs->files[i].entry;
+
+		if (entry->type == FD_TYPES__PIPE)
+			ids[count++] = entry->pipe->pipe_id;
+		else if (entry->type == FD_TYPES__FIFO)
+			ids[count++] = entry->fifo->pipe_id;
+	}
+	qsort(ids, count, sizeof(*ids), compare_numbers);
+	for (size_t i = 0; i < cs->pipe_data_count; i++) {
+		uint32_t id = cs->pipe_data[i].entry->pipe_id;
+
+		if (!bsearch(&id, ids, count, sizeof(*ids), compare_numbers))
+			return error_say(err, -EBADMSG, "pipes-data.img: no file is an end of pipe %u", id);
+	}
+	return 0;
+}
+
+static int load_pipes(struct checked_set *cs, struct error *err)
+{
+	size_t capacity = 0;
+	int r = load_pipe_data(cs, &capacity, IMAGE_PIPES_DATA, err);
+
+	if (r == 0)
+		r = load_pipe_data(cs, &capacity, IMAGE_FIFO_DATA, err);
+	if (r < 0 || cs->pipe_data_count == 0)
+		return r;
+	qsort(cs->pipe_data, cs->pipe_data_count, sizeof(*cs->pipe_data), compare_pipe_data);
+	for (size_t i = 1; i < cs->pipe_data_count; i++) {
+		if (cs->pipe_data[i].entry->pipe_id == cs->pipe_data[i - 1].entry->pipe_id)
+			return error_say(err, -EBADMSG, "pipes-data.img: pipe %u is there twice",
+					 cs->pipe_data[i].entry->pipe_id);
+	}
+	return check_pipe_ids(cs, err);
+}
+
+int check_files(struct checked_set *cs, struct error *err)
+{
+	struct check_place at;
+	int r = load_files(cs, files_place(&at, err));
+
+	if (r == 0)
+		r = load_memfd_inodes(cs, err);
+	if (r == 0)
+		r = load_pipes(cs, err);
+	for (size_t i = 0; i < cs->file_count && r == 0; i++)
+		r = check_content(cs, cs->files[i].entry, &at);
+	return r < 0 ? r : load_remaps(cs, err);
+}
+
+static int compare_descriptors(const void *a, const void *b)
+{
+	const FdinfoEntry *left = *(FdinfoEntry *const *)a, *right = *(FdinfoEntry *const *)b;
+
+	return (left->fd > right->fd) - (left->fd < right->fd);
+}
+
+static int check_fd_table(const struct checked_set *cs, const struct checked_fd_table *table,
+			  const struct check_place *at)
+{
+	for (size_t i = 0; i < table->count; i++) {
+		const FdinfoEntry *entry = table->entries[i];
+
+		if (entry->fd >= FD_LIMIT)
+			return check_bad(at, "descriptor %u is out of range", entry->fd);
+		if (i > 0 && table->entries[i - 1]->fd == entry->fd)
+			return check_bad(at, "descriptor %u is there twice", entry->fd);
+		if (entry->flags & ~1u)
+			return check_bad(at, "descriptor %u: unknown flags 0x%x", entry->fd, entry->flags);
+		if (!file_row_of(entry->type))
+			return check_bad(at, "descriptor %u: type %d is not known", entry->fd, entry->type);
+		if (checked_set_find_file(cs, entry->type, entry->id))
+			continue;
+		if (checked_set_find_file(cs, FD_TYPES__UND, entry->id))
+			return check_bad(at, "descriptor %u: file %u is of another type", entry->fd, entry->id);
+		return check_bad(at, "descriptor %u: file %u is not there", entry->fd, entry->id);
+	}
+	return 0;
+}
+
+static int load_fd_table(struct checked_set *cs, struct checked_fd_table *table, struct error *err)
+{
+	const struct check_place at = { IMAGE_FDINFO, table->files_id, err };
+	struct image_list list;
+	int r = image_read_list(cs->set, IMAGE_FDINFO, table->files_id, &fdinfo_entry__descriptor, &list, err);
+
+	if (r < 0)
+		return r;
+	table->entries = (FdinfoEntry **)list.items;
+	table->count = list.count;
+	if (table->count)
+		qsort(table->entries, table->count, sizeof(*table->entries), compare_descriptors);
+	return check_fd_table(cs, table, &at);
+}
+
+static int compare_tables(const void *a, const void *b)
+{
+	const struct checked_fd_table *left = a, *right = b;
+
+	return (left->files_id > right->files_id) - (left->files_id < right->files_id);
+}
+
+/* One table for each files_id, in ascending order. */
+static int make_fd_tables(struct checked_set *cs, struct error *err)
+{
+	size_t count = 0, unique = 0;
+
+	cs->fd_tables = calloc(cs->task_count + 1, sizeof(*cs->fd_tables));
+	if (!cs->fd_tables)
+		return error_set(err, -ENOMEM, "check descriptor tables");
+	for (size_t i = 0; i < cs->task_count; i++) {
+		if (!cs->tasks[i].is_zombie)
+			cs->fd_tables[count++].files_id = cs->tasks[i].ids->files_id;
+	}
+	qsort(cs->fd_tables, count, sizeof(*cs->fd_tables), compare_tables);
+	for (size_t i = 0; i < count; i++) {
+		if (unique == 0 || cs->fd_tables[unique - 1].files_id != cs->fd_tables[i].files_id)
+			cs->fd_tables[unique++].files_id = cs->fd_tables[i].files_id;
+	}
+	cs->fd_table_count = unique;
+	return 0;
+}
+
+static const FdinfoEntry *find_descriptor(const struct checked_fd_table *table, uint32_t fd)
+{
+	FdinfoEntry key = { .fd = fd }, *wanted = &key, **found = NULL;
+
+	if (table->count)
+		found = bsearch(&wanted, table->entries, table->count, sizeof(*table->entries), compare_descriptors);
+	return found ? *found : NULL;
+}
+
+/* A descriptor that was closed after it was added, while a duplicate lives on, is found by device and inode. */
+static int check_epoll_targets(const struct checked_fd_table *table, const EventpollFileEntry *epoll,
+			       const struct check_place *at)
+{
+	for (size_t i = 0; i < epoll->n_tfd; i++) {
+		if (!epoll->tfd[i]->has_inode && !find_descriptor(table, epoll->tfd[i]->tfd))
+			return check_bad(at, "the target %u of epoll file %u is not there", epoll->tfd[i]->tfd,
+					 epoll->id);
+	}
+	return 0;
+}
+
+static int check_table_epolls(const struct checked_set *cs, const struct checked_fd_table *table, struct error *err)
+{
+	const struct check_place at = { IMAGE_FDINFO, table->files_id, err };
+	int r = 0;
+
+	for (size_t i = 0; i < table->count && r == 0; i++) {
+		const FdinfoEntry *entry = table->entries[i];
+
+		if (entry->type == FD_TYPES__EVENTPOLL)
+			r = check_epoll_targets(table, checked_set_find_file(cs, entry->type, entry->id)->entry->epfd,
+						&at);
+	}
+	return r;
+}
+
+int check_fd_tables(struct checked_set *cs, struct error *err)
+{
+	int r = make_fd_tables(cs, err);
+
+	for (size_t i = 0; i < cs->fd_table_count && r == 0; i++)
+		r = load_fd_table(cs, &cs->fd_tables[i], err);
+	for (size_t i = 0; i < cs->fd_table_count && r == 0; i++)
+		r = check_table_epolls(cs, &cs->fd_tables[i], err);
+	for (size_t i = 0; i < cs->task_count && r == 0; i++) {
+		struct checked_fd_table key = { 0 };
+
+		if (cs->tasks[i].is_zombie)
+			continue;
+		key.files_id = cs->tasks[i].ids->files_id;
+		cs->tasks[i].fds = bsearch(&key, cs->fd_tables, cs->fd_table_count, sizeof(key), compare_tables);
+	}
+	return r;
+}
+
+int check_fs(struct checked_set *cs, struct error *err)
+{
+	for (size_t i = 0; i < cs->task_count; i++) {
+		struct checked_task *task = &cs->tasks[i];
+		const struct check_place at = { IMAGE_FS, task->entry->pid, err };
+		int r;
+
+		if (task->is_zombie)
+			continue;
+		r = image_read_required(cs->set, IMAGE_FS, task->entry->pid, &fs_entry__descriptor, &task->fs, err);
+		if (r < 0)
+			return r;
+		if (!checked_set_find_file(cs, FD_TYPES__REG, task->fs->cwd_id))
+			return check_bad(&at, "the working directory, file %u, is not there", task->fs->cwd_id);
+		if (!checked_set_find_file(cs, FD_TYPES__REG, task->fs->root_id))
+			return check_bad(&at, "the root directory, file %u, is not there", task->fs->root_id);
+		if (task->fs->has_umask && task->fs->umask > 0777)
+			return check_bad(&at, "umask 0%o is out of range", task->fs->umask);
+	}
+	return 0;
+}
