@@ -10,8 +10,8 @@ install: all
 	install -m 644 $(B)/compel/libcompel.a $(DESTDIR)$(LIBDIR)/libcompel.a
 	install -m 644 compel/include/compel/*.h $(DESTDIR)$(INCDIR)/compel/
 	install -d $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(MANDIR)/man1
-	install -m 644 doc/criu.8 $(DESTDIR)$(MANDIR)/man8/criu.8
-	install -m 644 doc/compel.1 $(DESTDIR)$(MANDIR)/man1/compel.1
+	install -m 644 $(wildcard doc/*.8) $(DESTDIR)$(MANDIR)/man8/
+	install -m 644 $(wildcard doc/*.1) $(DESTDIR)$(MANDIR)/man1/
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	install -m 644 scripts/completion.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/criu
 

@@ -112,7 +112,6 @@ int command_main(const struct command *commands, size_t count, int argc, char **
 	struct command_line line;
 	int status;
 
-	session_secure_standard_fds();
 	command_line_init(&line);
 	status = parse_and_run(&set, &line, argc, argv);
 	command_line_done(&line);

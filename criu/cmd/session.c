@@ -17,7 +17,8 @@
 #include "cmd/version.h"
 #include "engine/options.h"
 
-void session_secure_standard_fds(void)
+/* Descriptors 0 to 2 may be closed: nothing of ours may be opened in their place, where others write to. */
+static void fill_standard_fds(void)
 {
 	int fd;
 
@@ -82,10 +83,12 @@ static void log_what_runs_where(void)
 
 int session_open(struct options *opts, bool needs_images, struct error *err)
 {
-	AUTO_CLOSE int start_dir_fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	const char *images_dir = opts->images_dir ? opts->images_dir : ".";
+	AUTO_CLOSE int start_dir_fd = -1;
 	int r;
 
+	fill_standard_fds();
+	start_dir_fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (start_dir_fd < 0)
 		return error_set(err, -errno, "current directory");
 	log_set_level(opts->log_level);

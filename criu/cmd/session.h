@@ -8,9 +8,6 @@
 struct error;
 struct options;
 
-/* Descriptors 0 to 2 are open afterwards, so that no image is ever opened in their place. */
-void session_secure_standard_fds(void);
-
 /*
  * Opens the image directory (if it is needed), changes to the work directory and opens the log in it, with the two
  * lines that say what runs where. The log exists from here on, however early the run fails.
