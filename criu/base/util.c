@@ -1,6 +1,7 @@
 #include "base/util.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -103,6 +104,15 @@ int pread_all(int fd, void *data, size_t bytes, uint64_t offset)
 		bytes -= (size_t)n;
 	}
 	return 0;
+}
+
+unsigned int usable_processors(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) < 0)
+		return 1;
+	return (unsigned int)CPU_COUNT(&set);
 }
 
 int parse_u64(const char *text, int base, uint64_t *ret_value)

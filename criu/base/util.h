@@ -50,5 +50,8 @@ int pwrite_all(int fd, const void *data, size_t bytes, uint64_t offset);
 int read_all(int fd, void *data, size_t bytes);
 int pread_all(int fd, void *data, size_t bytes, uint64_t offset);
 
+/* How many processors this process may run on, at least 1. */
+unsigned int usable_processors(void);
+
 /* Parses a whole string as an unsigned number: 0, -EINVAL (no number, something behind it) or -ERANGE. */
 int parse_u64(const char *text, int base, uint64_t *ret_value);

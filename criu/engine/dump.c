@@ -6,12 +6,12 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
-#include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,12 +27,12 @@
 #include "image/image-set.h"
 #include "image/image-write.h"
 #include "images/pstree.pb-c.h"
-#include "images/seccomp.pb-c.h"
 #include "images/timens.pb-c.h"
 #include "kernel/kcmp.h"
 #include "mm/mm.h"
 #include "mm/shared-memory.h"
 #include "ns/ns-look.h"
+#include "security/seccomp.h"
 #include "task/core-save.h"
 #include "task/task-look.h"
 
@@ -89,7 +89,7 @@ static void *work_on_tasks(void *arg)
 static int for_all_tasks(struct dump_run *run, task_work work, struct error *err)
 {
 	pthread_t threads[MAX_WORKERS];
-	size_t processors = (size_t)get_nprocs();
+	size_t processors = usable_processors();
 	size_t wanted = processors < MAX_WORKERS ? processors : MAX_WORKERS;
 	size_t started = 0;
 
@@ -233,9 +233,10 @@ static int save_clocks(struct dump_run *run, struct error *err)
 
 static int save(struct dump_run *run, struct error *err)
 {
-	SeccompEntry seccomp = SECCOMP_ENTRY__INIT;
-	int r = for_all_tasks(run, save_task, err);
+	int r = seccomp_save(&run->d, err);
 
+	if (r == 0)
+		r = for_all_tasks(run, save_task, err);
 	if (r == 0)
 		r = shared_memory_save(&run->d, err);
 	if (r == 0)
@@ -244,8 +245,6 @@ static int save(struct dump_run *run, struct error *err)
 		r = save_pstree(run, err);
 	if (r == 0)
 		r = save_clocks(run, err);
-	if (r == 0)
-		r = image_write_one(&run->set, IMAGE_SECCOMP, 0, &seccomp, err);
 	return r;
 }
 
@@ -260,6 +259,17 @@ static void make_run_id(char text[37])
 	b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
 	(void)snprintf(text, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2],
 		       b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+}
+
+/* What the rescuer has to do should we die between the commit point and the end. */
+static void note_ends(const struct dump *d)
+{
+	if (d->opts->leave == LEAVE_RUNNING)
+		return;
+	for_each_task (d, task)
+		if (!task->is_zombie && !(d->opts->leave == LEAVE_STOPPED && task->stop_signal))
+			undo_note_end(d->undo, task->host_pid, task->stat.start_time_ticks,
+				      d->opts->leave == LEAVE_STOPPED ? SIGSTOP : SIGKILL);
 }
 
 static int commit(struct dump_run *run, struct error *err)
@@ -286,10 +296,7 @@ static int commit(struct dump_run *run, struct error *err)
 	inventory.network_lock_method = (uint32_t)d->opts->network_lock;
 	inventory.plugins_entry = &plugins;
 	inventory.dump_criu_run_id = run_id;
-	if (leaves_tasks_dead(d->opts))
-		for_each_task (d, task)
-			if (!task->is_zombie)
-				undo_note_kill(d->undo, task->host_pid, task->stat.start_time_ticks);
+	note_ends(d);
 	undo_set_phase(d->undo, UNDO_COMMITTING);
 	r = image_set_commit(&run->set, &inventory, err);
 	undo_set_phase(d->undo, r < 0 ? UNDO_OPEN : UNDO_COMMITTED);
@@ -427,6 +434,7 @@ static int run_stages(struct dump_run *run, struct error *err)
 	}
 	status = post_dump(run, err);
 	if (status != 0) {
+		undo_forget_ends(run->d.undo);
 		(void)tree_release(&run->d, &ignored);
 		return status;
 	}

@@ -36,7 +36,8 @@ struct dump {
 	struct image_set *set;
 	struct undo *undo;
 	struct task **tasks; /* parents before children; tasks[0] is the root */
-	size_t task_count;
+	size_t task_count, task_capacity;
+	uint32_t *task_by_pid; /* index into tasks + 1 for each pid, while the tree is being found; mapped sparsely */
 	struct file_registry *files;
 	struct shared_memory *shared_memory;
 	uint32_t next_file_id; /* from 1: ids of files.img are given by whoever makes an entry, before the save stage */

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +23,8 @@
 #include "kernel/proc-misc.h"
 #include "kernel/proc-pid.h"
 
+#define PID_LIMIT       (1 << 22) /* the kernel's PID_MAX_LIMIT on 64-bit */
+#define PID_INDEX_BYTES ((size_t)PID_LIMIT * sizeof(uint32_t))
 #define SETTLE_NS 10000000000ull /* without --timeout: how long all tasks may take to stop */
 
 static int from_compel(struct error *err, const struct task *task, const struct compel_error *compel_err, int r)
@@ -64,39 +67,58 @@ static int task_read(struct task *task, struct error *err)
 	return 0;
 }
 
-/* -ESRCH without a sentence when the process is gone. */
-static int tree_add(struct dump *d, pid_t pid, struct task *parent, struct task **ret_task, struct error *err)
+static int tree_insert(struct dump *d, struct task *task)
 {
-	struct task **grown = reallocarray(d->tasks, d->task_count + 1, sizeof(*grown));
+	int r = array_reserve(&d->tasks, &d->task_capacity, d->task_count, sizeof(struct task *));
+
+	if (r < 0)
+		return r;
+	if (!d->task_by_pid) {
+		void *index = mmap(NULL, PID_INDEX_BYTES, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+		if (index == MAP_FAILED)
+			return -ENOMEM;
+		d->task_by_pid = index;
+	}
+	d->tasks[d->task_count++] = task;
+	d->task_by_pid[task->host_pid] = (uint32_t)d->task_count;
+	if (!task->parent)
+		return 0;
+	if (task->parent->last_child)
+		task->parent->last_child->next_sibling = task;
+	else
+		task->parent->first_child = task;
+	task->parent->last_child = task;
+	return 0;
+}
+
+/* -ESRCH without a sentence when the process is gone. */
+static int tree_add(struct dump *d, pid_t pid, struct task *parent, struct error *err)
+{
 	struct task *task = calloc(1, sizeof(*task));
 	struct error own = { 0 };
 	int r;
 
-	if (grown)
-		d->tasks = grown;
-	if (!grown || !task) {
-		free(task);
+	if (!task)
 		return error_set(err, -ENOMEM, "pid %d", pid);
-	}
 	task->host_pid = pid;
 	task->parent = parent;
 	task->pidfd = task->procfd = -1;
 	r = task_read(task, &own);
-	if (r < 0) {
-		task_free(task);
-		return r == -ESRCH || r == -ENOENT ? -ESRCH : error_say(err, r, "%s", own.text);
-	}
-	d->tasks[d->task_count++] = task;
-	*ret_task = task;
-	return 0;
+	if (r == 0)
+		r = tree_insert(d, task);
+	if (r == 0)
+		return 0;
+	task_free(task);
+	if (r == -ESRCH || r == -ENOENT)
+		return -ESRCH;
+	return own.code ? error_say(err, r, "%s", own.text) : error_set(err, r, "pid %d", pid);
 }
 
-static struct task *tree_find(const struct dump *d, pid_t pid)
+static bool tree_has(const struct dump *d, pid_t pid)
 {
-	for (size_t i = 0; i < d->task_count; i++)
-		if (d->tasks[i]->host_pid == pid)
-			return d->tasks[i];
-	return NULL;
+	return d->task_by_pid[pid] != 0;
 }
 
 /* --- collect --------------------------------------------------------------------------------------------------------- */
@@ -143,12 +165,11 @@ static int check_root(struct task *root, struct error *err)
 
 int tree_collect(struct dump *d, struct error *err)
 {
-	struct task *root;
-	int r = tree_add(d, d->opts->pid, NULL, &root, err);
+	int r = d->opts->pid < PID_LIMIT ? tree_add(d, d->opts->pid, NULL, err) : -ESRCH;
 
 	if (r == -ESRCH)
 		return error_say(err, r, "pid %d: no such process", d->opts->pid);
-	return r < 0 ? r : check_root(root, err);
+	return r < 0 ? r : check_root(d->tasks[0], err);
 }
 
 /* --- freeze ---------------------------------------------------------------------------------------------------------- */
@@ -220,11 +241,9 @@ static int add_children(struct dump *d, struct task *task, size_t *ret_new, stru
 	if (r < 0)
 		return error_set(err, r, TASK_FORMAT ": list its children", TASK_ARGS(task));
 	for (size_t i = 0; i < child_count; i++) {
-		struct task *child = tree_find(d, children[i]);
-
-		if (child)
+		if (tree_has(d, children[i]))
 			continue;
-		r = tree_add(d, children[i], task, &child, err);
+		r = tree_add(d, children[i], task, err);
 		if (r == -ESRCH)
 			continue;
 		if (r < 0)
@@ -277,12 +296,21 @@ static int wait_all(struct dump *d, uint64_t deadline_ns, struct error *err)
 }
 
 /* Parents before children, siblings in the order of their making, as one walk from the root meets them. */
-static void sort_below(struct dump *d, struct task *parent, struct task **sorted, size_t *count)
+static void sort_tree(struct dump *d, struct task **sorted)
 {
-	sorted[(*count)++] = parent;
-	for (size_t i = 0; i < d->task_count; i++)
-		if (d->tasks[i]->parent == parent)
-			sort_below(d, d->tasks[i], sorted, count);
+	struct task *task = d->tasks[0];
+	size_t count = 0;
+
+	while (task) {
+		sorted[count++] = task;
+		if (task->first_child) {
+			task = task->first_child;
+			continue;
+		}
+		while (task && !task->next_sibling)
+			task = task->parent;
+		task = task ? task->next_sibling : NULL;
+	}
 }
 
 static int read_frozen(struct task *task, struct error *err)
@@ -317,7 +345,7 @@ int tree_freeze(struct dump *d, struct error *err)
 	uint64_t limit_ns = d->opts->timeout_sec ? d->opts->timeout_sec * 1000000000ull : SETTLE_NS;
 	uint64_t deadline_ns = now_ns() + limit_ns;
 	struct task **sorted;
-	size_t fresh = 0, count = 0;
+	size_t fresh = 0;
 	int r;
 
 	do {
@@ -332,7 +360,7 @@ int tree_freeze(struct dump *d, struct error *err)
 	sorted = calloc(d->task_count, sizeof(*sorted));
 	if (!sorted)
 		return error_set(err, -ENOMEM, "process tree");
-	sort_below(d, d->tasks[0], sorted, &count);
+	sort_tree(d, sorted);
 	free(d->tasks);
 	d->tasks = sorted;
 	for_each_task (d, task) {
@@ -415,6 +443,8 @@ void tree_free(struct dump *d)
 	for (size_t i = 0; i < d->task_count; i++)
 		task_free(d->tasks[i]);
 	free(d->tasks);
+	if (d->task_by_pid)
+		(void)munmap(d->task_by_pid, PID_INDEX_BYTES);
 	d->tasks = NULL;
 	d->task_count = 0;
 }

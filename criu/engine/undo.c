@@ -1,5 +1,5 @@
 /*
- * The log is one shared anonymous mapping: a head, the names of created files, the processes to kill, compel's journal.
+ * The log is one shared anonymous mapping: a head, the names of created files, the processes to end, compel's journal.
  * The rescuer is a forked child in a session of its own, so that no signal meant for the worker's group reaches it; it
  * sleeps on the worker's pidfd.
  */
@@ -25,27 +25,27 @@
 
 #define FILE_NAME_BYTES 64
 #define FILE_LIMIT      (1u << 20)
-#define KILL_LIMIT      (1u << 17)
+#define END_LIMIT      (1u << 17)
 
-struct kill_note {
+struct end_note {
 	int32_t pid;
-	uint32_t reserved;
+	int32_t signal;
 	uint64_t start_time_ticks;
 };
 
 struct undo_log {
 	uint32_t phase; /* enum undo_phase */
 	uint32_t file_count;
-	uint32_t kill_count;
+	uint32_t end_count;
 	uint32_t files_lost; /* names beyond the limit: rollback cannot remove them */
 };
 
 struct undo {
 	struct undo_log *log;
 	char (*files)[FILE_NAME_BYTES];
-	struct kill_note *kills;
+	struct end_note *ends;
 	struct compel_journal *journal;
-	size_t log_bytes, files_bytes, kills_bytes, journal_bytes;
+	size_t log_bytes, files_bytes, ends_bytes, journal_bytes;
 	int images_dirfd;
 	pid_t rescuer;
 	undo_callback rollback, carry_on;
@@ -104,7 +104,7 @@ static void undo_free(struct undo *undo)
 {
 	unmap(undo->log, undo->log_bytes);
 	unmap(undo->files, undo->files_bytes);
-	unmap(undo->kills, undo->kills_bytes);
+	unmap(undo->ends, undo->ends_bytes);
 	unmap(undo->journal, undo->journal_bytes);
 	free(undo);
 }
@@ -118,13 +118,13 @@ int undo_new(int images_dirfd, uint32_t task_limit, uint32_t thread_limit, struc
 	undo->images_dirfd = images_dirfd;
 	undo->log_bytes = PAGE_BYTES;
 	undo->files_bytes = (size_t)FILE_LIMIT * FILE_NAME_BYTES;
-	undo->kills_bytes = KILL_LIMIT * sizeof(struct kill_note);
+	undo->ends_bytes = END_LIMIT * sizeof(struct end_note);
 	undo->journal_bytes = compel_journal_bytes(task_limit, thread_limit);
 	undo->log = map_shared(undo->log_bytes);
 	undo->files = map_shared(undo->files_bytes);
-	undo->kills = map_shared(undo->kills_bytes);
+	undo->ends = map_shared(undo->ends_bytes);
 	undo->journal = map_shared(undo->journal_bytes);
-	if (!undo->log || !undo->files || !undo->kills || !undo->journal) {
+	if (!undo->log || !undo->files || !undo->ends || !undo->journal) {
 		undo_free(undo);
 		return error_set(err, -ENOMEM, "undo log");
 	}
@@ -151,14 +151,19 @@ void undo_note_file(void *ctx, const char *name)
 	__atomic_store_n(&undo->log->file_count, at + 1, __ATOMIC_RELEASE);
 }
 
-void undo_note_kill(struct undo *undo, pid_t pid, uint64_t start_time_ticks)
+void undo_note_end(struct undo *undo, pid_t pid, uint64_t start_time_ticks, int signal)
 {
-	uint32_t at = undo->log->kill_count;
+	uint32_t at = undo->log->end_count;
 
-	if (at >= KILL_LIMIT)
+	if (at >= END_LIMIT)
 		return;
-	undo->kills[at] = (struct kill_note){ .pid = pid, .start_time_ticks = start_time_ticks };
-	__atomic_store_n(&undo->log->kill_count, at + 1, __ATOMIC_RELEASE);
+	undo->ends[at] = (struct end_note){ .pid = pid, .signal = signal, .start_time_ticks = start_time_ticks };
+	__atomic_store_n(&undo->log->end_count, at + 1, __ATOMIC_RELEASE);
+}
+
+void undo_forget_ends(struct undo *undo)
+{
+	__atomic_store_n(&undo->log->end_count, 0, __ATOMIC_RELEASE);
 }
 
 void undo_set_callbacks(struct undo *undo, undo_callback rollback, undo_callback carry_on, void *ctx)
@@ -193,7 +198,7 @@ int undo_rollback(struct undo *undo)
 	return r;
 }
 
-static void kill_noted(const struct kill_note *note)
+static void end_noted(const struct end_note *note)
 {
 	AUTO_CLOSE int pidfd = pidfd_open_pid(note->pid);
 	AUTO_CLOSE int procfd = proc_open(note->pid);
@@ -202,7 +207,7 @@ static void kill_noted(const struct kill_note *note)
 	if (pidfd < 0 || procfd < 0 || proc_stat_read(procfd, "stat", &stat) < 0)
 		return;
 	if (stat.start_time_ticks == note->start_time_ticks)
-		(void)pidfd_send_signal_to(pidfd, SIGKILL);
+		(void)pidfd_send_signal_to(pidfd, note->signal);
 }
 
 static bool is_inventory_in_place(const struct undo *undo)
@@ -219,8 +224,8 @@ static void rescue(struct undo *undo)
 
 	log_warn("the worker has died, its rescuer %s", committed ? "carries the run to its end" : "takes everything back");
 	if (committed) {
-		for (uint32_t i = 0; i < undo->log->kill_count; i++)
-			kill_noted(&undo->kills[i]);
+		for (uint32_t i = 0; i < undo->log->end_count; i++)
+			end_noted(&undo->ends[i]);
 		if (undo->carry_on && undo->carry_on(undo->ctx) < 0)
 			log_error("rescue: the run could not be carried to its end");
 	}

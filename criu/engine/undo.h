@@ -36,8 +36,14 @@ struct compel_journal *undo_journal(struct undo *undo);
 /* A file that is about to be created in the image directory. Fits image_set's callback. */
 void undo_note_file(void *undo, const char *name);
 
-/* A process that dies with the run once it is committed (a killing dump). start_time_ticks tells it from a later one. */
-void undo_note_kill(struct undo *undo, pid_t pid, uint64_t start_time_ticks);
+/*
+ * A process that gets this signal once the run is committed: SIGKILL or SIGSTOP, as the user wants the tree to end.
+ * start_time_ticks tells it from a later process of the same pid.
+ */
+void undo_note_end(struct undo *undo, pid_t pid, uint64_t start_time_ticks, int signal);
+
+/* The tree is to live on after all. */
+void undo_forget_ends(struct undo *undo);
 
 /*
  * What a restore adds: rollback is called before the commit point, by the rescuer or by the worker's own

@@ -63,8 +63,13 @@ static int add_area_pages(struct dump *d, struct task *task, const struct area *
 {
 	AUTO_PAGE_RANGES struct page_ranges ranges = { 0 };
 	uint32_t flags = PAGEMAP_PRESENT | (area->can_be_lazy ? PAGEMAP_LAZY : 0);
-	int r = pagemap_scan(task->memory->pagemap_fd, area->entry.start, area->entry.end, area->pages, &ranges);
+	int r;
 
+	(void)__atomic_fetch_add(&d->stats.pages_scanned, (area->entry.end - area->entry.start) / PAGE_BYTES,
+				 __ATOMIC_RELAXED);
+	if (area->vma->anonymous_bytes == 0 && area->vma->swap_bytes == 0)
+		return 0; /* smaps counted the pages already */
+	r = pagemap_scan(task->memory->pagemap_fd, area->entry.start, area->entry.end, area->pages, &ranges);
 	if (r < 0)
 		return error_set(err, r, TASK_FORMAT ": which pages of %llx-%llx are in use", TASK_ARGS(task),
 				 (unsigned long long)area->entry.start, (unsigned long long)area->entry.end);
@@ -81,8 +86,6 @@ static int add_area_pages(struct dump *d, struct task *task, const struct area *
 		if (r < 0)
 			return r;
 	}
-	(void)__atomic_fetch_add(&d->stats.pages_scanned, (area->entry.end - area->entry.start) / PAGE_BYTES,
-				 __ATOMIC_RELAXED);
 	return 0;
 }
 

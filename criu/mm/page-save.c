@@ -10,7 +10,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/sysinfo.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -163,12 +162,12 @@ static void *transfer_chunks(void *arg)
 static void run_threads(struct transfer *t)
 {
 	pthread_t threads[MAX_THREADS];
-	long processors = get_nprocs();
-	int wanted = processors > MAX_THREADS ? MAX_THREADS : (int)processors;
-	int started = 0;
+	unsigned int processors = usable_processors();
+	unsigned int wanted = processors > MAX_THREADS ? MAX_THREADS : processors;
+	unsigned int started = 0;
 
 	if (t->total_bytes >= THREADED_BYTES)
-		while (started < wanted - 1 && pthread_create(&threads[started], NULL, transfer_chunks, t) == 0)
+		while (started + 1 < wanted && pthread_create(&threads[started], NULL, transfer_chunks, t) == 0)
 			started++;
 	transfer_chunks(t);
 	while (started > 0)

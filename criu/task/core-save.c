@@ -6,6 +6,7 @@
 
 #include "engine/dump.h"
 #include "image/image-write.h"
+#include "security/seccomp.h"
 #include "task/task-look.h"
 
 enum { TASK_ALIVE = 1, TASK_DEAD = 2, TASK_STOPPED = 3 };
@@ -47,6 +48,7 @@ static int fill_thread(const struct task_thread *thread, ThreadCoreEntry *tc, st
 		r = creds_save(thread, tc, arena);
 	if (r == 0)
 		r = sched_save(thread, tc, arena);
+	seccomp_save_thread(thread, tc);
 	tc->has_cg_set = true;
 	tc->cg_set = OWN_CGROUP_SET;
 	return r < 0 ? r : switches_save_thread(thread, tc, arena);

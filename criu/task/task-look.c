@@ -16,6 +16,7 @@
 #include "compel/compel.h"
 #include "engine/dump.h"
 #include "kernel/proc-misc.h"
+#include "security/seccomp.h"
 
 /* --- from /proc ------------------------------------------------------------------------------------------------------ */
 
@@ -32,9 +33,6 @@ static int look_thread(struct task *task, struct task_thread *thread, struct err
 	r = proc_status_read(task->procfd, path, &thread->status);
 	if (r < 0)
 		return error_set(err, r, TASK_FORMAT ", thread %d: read its status", TASK_ARGS(task), thread->tid);
-	if (thread->status.seccomp_mode > 0)
-		return error_say(err, -ENOTSUP, TASK_FORMAT ", thread %d: seccomp is in force, which is not supported yet",
-				 TASK_ARGS(task), thread->tid);
 	r = sched_read_attributes(thread->tid, &state->sched);
 	if (r == 0)
 		r = sched_read_affinity(thread->tid, &state->affinity, &state->affinity_words);
@@ -132,6 +130,8 @@ static int look_traced_thread(struct task *task, struct task_thread *thread, voi
 
 	if (r == 0)
 		r = look_signals(task, thread, thread == task->threads, err);
+	if (r == 0)
+		r = seccomp_look(task, thread, err);
 	if (r < 0)
 		return r;
 	r = ptrace_read_rseq_config(thread->tid, &thread->state->rseq);
@@ -167,6 +167,7 @@ int task_look_traced(struct dump *d, struct task *task, struct error *err)
 static void free_thread(struct task_thread *thread)
 {
 	proc_status_done(&thread->status);
+	seccomp_free(thread);
 	if (!thread->state)
 		return;
 	if (thread->state->fpregs)

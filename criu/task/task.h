@@ -20,6 +20,7 @@ struct parasite_task;
 struct parasite_thread;
 struct task_memory;
 struct task_state;
+struct thread_seccomp;
 struct thread_state;
 
 /* A pid as seen from each pid namespace it is in, innermost last. On the host: one number. */
@@ -42,6 +43,7 @@ struct task_thread {
 	struct proc_status status;    /* credentials are per thread */
 	struct proc_stat stat;
 	struct thread_state *state;   /* task/: what ptrace told of it */
+	struct thread_seccomp *seccomp; /* security/: NULL when it is under none */
 	const struct parasite_thread *parasite; /* what the thread itself told; valid from the infect stage on */
 };
 
@@ -56,6 +58,7 @@ struct task {
 	pid_t host_pid;
 	struct task_id id;
 	struct task *parent; /* NULL for the root */
+	struct task *first_child, *last_child, *next_sibling; /* in the order in which they were found */
 	char comm[64];
 	int pidfd;
 	int procfd;          /* /proc/PID */

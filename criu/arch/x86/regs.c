@@ -83,13 +83,18 @@ int regs_to_image(const struct user_regs_struct *regs, UserX86RegsEntry **ret, s
 	(1UL << 0 | 1UL << 1 | 1UL << 2 | 1UL << 4 | 1UL << 6 | 1UL << 7 | 1UL << 8 | 1UL << 9 | 1UL << 10 |          \
 	 1UL << 11 | 1UL << 14 | 1UL << 16 | 1UL << 18 | 1UL << 21)
 
-/* First address behind user space. */
+/* First address behind user space; with five page table levels the kernel hands out more only to those who ask. */
 static uint64_t user_space_end(void)
 {
+	static uint64_t end;
+	uint64_t known = __atomic_load_n(&end, __ATOMIC_RELAXED);
 	unsigned a, b, c, d;
-	bool five_levels = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & (1U << 16));
 
-	return (UINT64_C(1) << (five_levels ? 56 : 47)) - PAGE_BYTES;
+	if (known)
+		return known;
+	known = (UINT64_C(1) << (__get_cpuid_count(7, 0, &a, &b, &c, &d) && c & (1U << 16) ? 56 : 47)) - PAGE_BYTES;
+	__atomic_store_n(&end, known, __ATOMIC_RELAXED);
+	return known;
 }
 
 /* Data selectors: none, those of user mode, or one of the three TLS slots. */

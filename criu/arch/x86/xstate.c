@@ -2,6 +2,7 @@
 
 #include <cpuid.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,51 +100,81 @@ static size_t array_length(const struct image_component *component)
 
 /* --- this processor ------------------------------------------------------------------------------------------------ */
 
-static bool has_xsave(void)
+/* CPUID leaves a virtual machine each time it is asked, for microseconds: everything is asked once. */
+static struct {
+	bool has_xsave, has_shadow_stack;
+	uint64_t components;
+	size_t bytes;
+	size_t offsets[ARRAY_SIZE(image_components)]; /* 0: this processor and kernel lack it, or have it in another size */
+} processor;
+
+static void read_components(void)
 {
+	uint32_t low, high;
 	unsigned a, b, c, d;
 
-	return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_OSXSAVE);
+	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+	processor.components = ((uint64_t)high << 32) | low;
+	__cpuid_count(0xd, 0, a, b, c, d);
+	processor.bytes = b;
+	for (size_t i = 0; i < ARRAY_SIZE(image_components); i++) {
+		const struct image_component *component = &image_components[i];
+
+		if (!(processor.components & COMPONENT_BIT(component->number)))
+			continue;
+		__cpuid_count(0xd, component->number, a, b, c, d);
+		if (a == component->bytes && b >= LEGACY_BYTES + HEADER_BYTES && b + a <= processor.bytes)
+			processor.offsets[i] = b;
+	}
+}
+
+static void read_processor(void)
+{
+	unsigned a, b, c, d, leaves;
+
+	__cpuid(0, leaves, b, c, d);
+	__cpuid(1, a, b, c, d);
+	processor.has_xsave = c & bit_OSXSAVE;
+	if (leaves >= 7) {
+		__cpuid_count(7, 0, a, b, c, d);
+		processor.has_shadow_stack = c & (1U << 7);
+	}
+	processor.components = LEGACY_COMPONENTS;
+	processor.bytes = LEGACY_BYTES;
+	if (processor.has_xsave)
+		read_components();
+}
+
+static void know_processor(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	(void)pthread_once(&once, read_processor);
 }
 
 static bool has_shadow_stack(void)
 {
-	unsigned a, b, c, d;
-
-	return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & (1U << 7));
+	know_processor();
+	return processor.has_shadow_stack;
 }
 
 uint64_t xstate_enabled_components(void)
 {
-	uint32_t low, high;
-
-	if (!has_xsave())
-		return LEGACY_COMPONENTS;
-	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-	return ((uint64_t)high << 32) | low;
+	know_processor();
+	return processor.components;
 }
 
 size_t xstate_bytes(void)
 {
-	unsigned a, b, c, d;
-
-	if (!has_xsave())
-		return LEGACY_BYTES;
-	__cpuid_count(0xd, 0, a, b, c, d);
-	return b;
+	know_processor();
+	return processor.bytes;
 }
 
-/* Offset of a component in the standard format; 0 when this processor and kernel do not have it in this size. */
+/* Offset of a component in the standard format; 0 when it is not there. */
 static size_t component_offset(const struct image_component *component)
 {
-	unsigned a, b, c, d;
-
-	if (!(xstate_enabled_components() & COMPONENT_BIT(component->number)))
-		return 0;
-	__cpuid_count(0xd, component->number, a, b, c, d);
-	if (a != component->bytes || b < LEGACY_BYTES + HEADER_BYTES || b + a > xstate_bytes())
-		return 0;
-	return b;
+	know_processor();
+	return processor.offsets[component - image_components];
 }
 
 /* Bits of mxcsr that this processor knows. */
