@@ -1,0 +1,307 @@
+/*
+ * The two ways to kill: see the header. The traced run attaches to whatever criu forks, except to the tasks it restores;
+ * those have the target's process id.
+ */
+#include "driver.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <sys/ptrace.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+
+enum { MOST_TRACEES = 256, PATIENCE_MS = 10000 };
+
+struct tracee {
+	pid_t tid;
+	bool in_call;
+};
+
+struct traced_run {
+	struct tracee tracees[MOST_TRACEES];
+	size_t count;
+	pid_t first, spared;
+	bool first_ended;
+	const struct blow *blow;
+	struct outcome *out;
+};
+
+static long now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000L + ts.tv_nsec / 1000;
+}
+
+void process_name(pid_t pid, char *ret_name, size_t bytes)
+{
+	char path[64];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	file = fopen(path, "re");
+	ret_name[0] = 0;
+	if (file && fgets(ret_name, (int)bytes, file))
+		ret_name[strcspn(ret_name, "\n")] = 0;
+	if (file)
+		fclose(file);
+}
+
+void each_process(pid_t spared, void (*act)(void *arg, pid_t pid), void *arg)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+
+	while (proc && (entry = readdir(proc))) {
+		pid_t pid = atoi(entry->d_name);
+
+		if (pid > 1 && pid != spared)
+			act(arg, pid);
+	}
+	if (proc)
+		closedir(proc);
+}
+
+static pid_t process_of(pid_t tid)
+{
+	char path[64], line[128];
+	pid_t pid = tid;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file) && sscanf(line, "Tgid: %d", &pid) != 1)
+		;
+	if (file)
+		fclose(file);
+	return pid;
+}
+
+static void exec_quietly(const char *const *argv, bool traced)
+{
+	int null = open("/dev/null", O_RDWR);
+
+	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0)
+		_exit(126);
+	close_range(3, ~0U, 0);
+	if (traced && (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0 || raise(SIGSTOP) != 0))
+		_exit(126);
+	execv(argv[0], (char *const *)argv);
+	_exit(127);
+}
+
+static struct tracee *find_tracee(struct traced_run *run, pid_t tid)
+{
+	for (size_t i = 0; i < run->count; i++) {
+		if (run->tracees[i].tid == tid)
+			return &run->tracees[i];
+	}
+	return NULL;
+}
+
+static void forget_tracee(struct traced_run *run, pid_t tid)
+{
+	struct tracee *tracee = find_tracee(run, tid);
+
+	if (tracee)
+		*tracee = run->tracees[--run->count];
+}
+
+static void resume(const struct traced_run *run, pid_t tid, int signo)
+{
+	int how = run->out->struck || !run->blow ? PTRACE_CONT : PTRACE_SYSCALL;
+
+	(void)ptrace(how, tid, NULL, (void *)(intptr_t)signo);
+}
+
+static void strike(struct traced_run *run, pid_t tid)
+{
+	struct user_regs_struct regs = { 0 };
+	struct outcome *out = run->out;
+
+	(void)ptrace(PTRACE_GETREGS, tid, NULL, &regs);
+	out->struck = true;
+	out->struck_call = (long)regs.orig_rax;
+	out->struck_pid = process_of(tid);
+	process_name(out->struck_pid, out->struck_name, sizeof(out->struck_name));
+	(void)kill(out->struck_pid, SIGKILL);
+}
+
+static void on_call(struct traced_run *run, struct tracee *tracee)
+{
+	tracee->in_call = !tracee->in_call;
+	if (tracee->in_call && !run->out->struck && ++run->out->calls == run->blow->at_call)
+		strike(run, tracee->tid);
+	resume(run, tracee->tid, 0);
+}
+
+/* A thread or process that criu just made stops for the first time. */
+static void on_new(struct traced_run *run, pid_t tid)
+{
+	if (tid == run->spared || process_of(tid) == run->spared || run->count == MOST_TRACEES) {
+		(void)ptrace(PTRACE_DETACH, tid, NULL, NULL);
+		return;
+	}
+	run->tracees[run->count++] = (struct tracee){ .tid = tid };
+	resume(run, tid, 0);
+}
+
+static void on_stop(struct traced_run *run, pid_t tid, int status)
+{
+	struct tracee *tracee = find_tracee(run, tid);
+	int signo = WSTOPSIG(status);
+
+	if (!tracee)
+		on_new(run, tid);
+	else if (signo == (SIGTRAP | 0x80))
+		on_call(run, tracee);
+	else if (status >> 16)
+		resume(run, tid, 0);
+	else
+		resume(run, tid, signo);
+}
+
+static void note_left(void *arg, pid_t pid)
+{
+	struct outcome *out = arg;
+
+	out->left = pid;
+	process_name(pid, out->left_name, sizeof(out->left_name));
+}
+
+static void kill_process(void *arg, pid_t pid)
+{
+	(void)arg;
+	(void)kill(pid, SIGKILL);
+}
+
+static void give_up(struct outcome *out, pid_t spared)
+{
+	each_process(spared, note_left, out);
+	each_process(spared, kill_process, NULL);
+}
+
+static void drive_traced(const char *const *argv, const struct blow *blow, pid_t spared, struct outcome *ret)
+{
+	struct traced_run run = { .spared = spared, .blow = blow, .out = ret };
+	long end = now_us() + PATIENCE_MS * 1000L * 2;
+	bool gave_up = false;
+	int status;
+	pid_t tid;
+
+	run.first = fork();
+	if (run.first == 0)
+		exec_quietly(argv, true);
+	if (run.first < 0 || waitpid(run.first, &status, 0) != run.first)
+		return;
+	(void)ptrace(PTRACE_SETOPTIONS, run.first, NULL,
+		     (void *)(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE |
+			      PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL));
+	run.tracees[run.count++] = (struct tracee){ .tid = run.first };
+	resume(&run, run.first, 0);
+	while (!run.first_ended || run.count) {
+		tid = waitpid(-1, &status, __WALL | WNOHANG);
+		if (tid == 0) {
+			if (now_us() > end) {
+				if (gave_up)
+					return;
+				gave_up = true;
+				end += 2000000;
+				give_up(ret, spared);
+			}
+			usleep(20);
+			continue;
+		}
+		if (tid < 0 && errno == ECHILD)
+			return;
+		if (WIFSTOPPED(status)) {
+			on_stop(&run, tid, status);
+			continue;
+		}
+		forget_tracee(&run, tid);
+		if (tid == run.first) {
+			run.first_ended = true;
+			ret->status = status;
+		}
+	}
+}
+
+struct choice {
+	pid_t pids[MOST_TRACEES];
+	size_t count;
+};
+
+static void add_choice(void *arg, pid_t pid)
+{
+	struct choice *choice = arg;
+
+	if (choice->count < MOST_TRACEES)
+		choice->pids[choice->count++] = pid;
+}
+
+static void strike_one(const struct blow *blow, pid_t spared, struct outcome *ret)
+{
+	struct choice choice = { .count = 0 };
+
+	each_process(spared, add_choice, &choice);
+	if (!choice.count)
+		return;
+	ret->struck_pid = choice.pids[blow->choice % choice.count];
+	ret->struck_call = -1;
+	process_name(ret->struck_pid, ret->struck_name, sizeof(ret->struck_name));
+	ret->struck = kill(ret->struck_pid, SIGKILL) == 0;
+}
+
+static void drive_timed(const char *const *argv, const struct blow *blow, pid_t spared, struct outcome *ret)
+{
+	long start = now_us(), end = start + PATIENCE_MS * 1000L, struck_at = start + blow->after_us;
+	bool is_done = blow->after_us < 0, first_ended = false;
+	pid_t first = fork();
+
+	if (first == 0)
+		exec_quietly(argv, false);
+	while (first > 0) {
+		struct choice left = { .count = 0 };
+		int status;
+		pid_t pid;
+
+		while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+			if (pid == first) {
+				first_ended = true;
+				ret->status = status;
+				ret->took_us = now_us() - start;
+			}
+		}
+		if (!is_done && now_us() >= struck_at) {
+			is_done = true;
+			strike_one(blow, spared, ret);
+		}
+		if (first_ended)
+			each_process(spared, add_choice, &left);
+		if (first_ended && !left.count)
+			return;
+		if (now_us() > end) {
+			give_up(ret, spared);
+			return;
+		}
+		usleep(100);
+	}
+}
+
+void drive(const char *const *argv, const struct blow *blow, pid_t spared, struct outcome *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	if (blow->after_us >= 0 || blow->at_call < 0)
+		drive_timed(argv, blow, spared, ret);
+	else
+		drive_traced(argv, blow, spared, ret);
+}

@@ -1,0 +1,33 @@
+/*
+ * Runs criu and kills one of its processes, either at the N-th system call that any of them enters (a tracer around
+ * criu, which itself traces the target), or at a moment.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct blow {
+	long at_call;  /* the N-th system call; 0: none */
+	long after_us; /* untraced: kill one of ours, chosen by `choice`, so long after the start; -1: none */
+	unsigned int choice;
+};
+
+struct outcome {
+	long calls;  /* system calls entered, when traced */
+	long took_us;
+	int status;  /* wait status of criu's first process */
+	bool struck; /* the blow fell */
+	pid_t struck_pid;
+	long struck_call;
+	char struck_name[32];
+	pid_t left; /* a process of ours that was still there at the end of the wait; 0: none */
+	char left_name[32];
+};
+
+/* `spared` is the target: never traced, never killed. Waits until all of ours have ended, at most 10 s. */
+void drive(const char *const *argv, const struct blow *blow, pid_t spared, struct outcome *ret);
+
+/* Calls act with each process of this pid namespace but the first and `spared`. */
+void each_process(pid_t spared, void (*act)(void *arg, pid_t pid), void *arg);
+void process_name(pid_t pid, char *ret_name, size_t bytes);

@@ -1,0 +1,479 @@
+/*
+ * kill [-c CRIU] [-r COUNT] [-s POINTS] [-o OPERATION] [-S SEED]
+ *
+ * Kills criu's processes in the middle of a dump that leaves the target running, of a dump that kills it, and of a
+ * restore: COUNT times at a random moment, and at each system call in turn (POINTS of them; 0 for all). After each the
+ * target has to be as if nothing had happened, or the operation carried to its end; and nothing of ours may be left.
+ * Each operation works in a pid and mount namespace of its own.
+ */
+#include "driver.h"
+#include "state.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <linux/sched.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+enum operation { DUMP_LEAVE_RUNNING, DUMP_KILL, RESTORE, OPERATIONS };
+
+static const char *const operation_names[] = { "dump-leave-running", "dump-kill", "restore" };
+
+struct tally {
+	int passed, failed;
+};
+
+/* One namespace's work. */
+struct arena {
+	enum operation operation;
+	const char *criu, *target_program;
+	int random_count, points;
+	unsigned int seed;
+	char dir[128], images[160], set[160], log[160], watch_path[160];
+	struct watch *watch;
+	struct state noted;
+	pid_t target;
+	struct tally *tally;
+};
+
+static void fail(struct arena *arena, const struct outcome *out, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void fail(struct arena *arena, const struct outcome *out, const char *format, ...)
+{
+	char text[1024];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	arena->tally->failed++;
+	if (out && out->struck && out->struck_call >= 0)
+		printf("FAIL %s: killed at its system call %ld (number %ld, process %d %s): %s\n",
+		       operation_names[arena->operation], out->calls, out->struck_call, out->struck_pid, out->struck_name, text);
+	else if (out && out->struck)
+		printf("FAIL %s: process %d %s killed at a random moment: %s\n", operation_names[arena->operation],
+		       out->struck_pid, out->struck_name, text);
+	else
+		printf("FAIL %s: %s\n", operation_names[arena->operation], text);
+	fflush(stdout);
+}
+
+static void kill_one(void *arg, pid_t pid)
+{
+	(void)arg;
+	(void)kill(pid, SIGKILL);
+}
+
+static void count_one(void *arg, pid_t pid)
+{
+	(void)pid;
+	++*(int *)arg;
+}
+
+/* True when no process but this one is left after at most wait_ms. */
+static bool wait_nobody(int wait_ms)
+{
+	int left;
+
+	for (int i = 0;; i++) {
+		while (waitpid(-1, NULL, WNOHANG | __WALL) > 0)
+			;
+		left = 0;
+		each_process(0, count_one, &left);
+		if (!left || i >= wait_ms)
+			return !left;
+		usleep(1000);
+	}
+}
+
+static void clear_namespace(struct arena *arena)
+{
+	each_process(0, kill_one, NULL);
+	(void)wait_nobody(3000);
+	arena->target = 0;
+}
+
+static bool is_target_there(const struct arena *arena)
+{
+	return arena->target > 0 && kill(arena->target, 0) == 0;
+}
+
+static void exec_target(const struct arena *arena)
+{
+	int null = open("/dev/null", O_RDWR);
+
+	if (setsid() < 0 || chdir(arena->dir) < 0 || nice(10) < 0)
+		_exit(126);
+	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0 || close_range(3, ~0U, 0) < 0)
+		_exit(126);
+	execl(arena->target_program, "target", arena->watch_path, (char *)NULL);
+	_exit(127);
+}
+
+static bool is_ticking(const struct watch *watch)
+{
+	for (int i = 0; i < WATCH_THREADS; i++) {
+		if (watch->ticks[i] < 3)
+			return false;
+	}
+	return true;
+}
+
+static bool start_target(struct arena *arena)
+{
+	memset(arena->watch, 0, sizeof(*arena->watch));
+	arena->target = fork();
+	if (arena->target == 0)
+		exec_target(arena);
+	for (int i = 0; i < 10000 && !is_ticking(arena->watch); i++)
+		usleep(1000);
+	return is_ticking(arena->watch) && state_note(arena->target, &arena->noted) == 0;
+}
+
+static void empty_directory(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
+			(void)unlinkat(dirfd(dir), entry->d_name, 0);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+/* The name of some file in it; empty when there is none. */
+static void some_file(const char *path, char *ret_name, size_t bytes)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+
+	ret_name[0] = 0;
+	while (dir && (entry = readdir(dir))) {
+		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
+			snprintf(ret_name, bytes, "%.60s", entry->d_name);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static bool is_finished_set(const char *path)
+{
+	char file[256];
+
+	snprintf(file, sizeof(file), "%s/inventory.img", path);
+	return access(file, F_OK) == 0;
+}
+
+static void run_criu(struct arena *arena, const struct blow *blow, struct outcome *ret)
+{
+	char pid[16];
+	const char *dump[] = { arena->criu, "dump", "-t", pid, "-D", arena->images, "-v4", "-o", arena->log, NULL, NULL };
+	const char *restore[] = { arena->criu, "restore", "-d", "-D", arena->set, "-v4", "-o", arena->log, NULL };
+
+	snprintf(pid, sizeof(pid), "%d", arena->target);
+	if (arena->operation == DUMP_LEAVE_RUNNING)
+		dump[9] = "-R";
+	if (arena->operation == RESTORE) {
+		drive(restore, blow, arena->target, ret);
+		return;
+	}
+	empty_directory(arena->images);
+	drive(dump, blow, arena->target, ret);
+}
+
+static bool is_gone_soon(const struct arena *arena, int wait_ms)
+{
+	for (int i = 0; i < wait_ms; i++) {
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
+		if (!is_target_there(arena))
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
+static bool judge_dump(struct arena *arena, const struct outcome *out)
+{
+	bool is_finished = is_finished_set(arena->images);
+	char text[512];
+
+	some_file(arena->images, text, sizeof(text));
+	if (!is_finished && text[0]) {
+		fail(arena, out, "%s is left in an unfinished image directory", text);
+		return false;
+	}
+	if (WIFEXITED(out->status) && WEXITSTATUS(out->status) == 0 && !is_finished) {
+		fail(arena, out, "success without inventory.img");
+		return false;
+	}
+	if (arena->operation == DUMP_KILL && is_finished) {
+		if (is_gone_soon(arena, 2000))
+			return true;
+		fail(arena, out, "the set is finished and the target still there");
+		return false;
+	}
+	if (state_is_well(arena->target, &arena->noted, arena->watch, 2000, text, sizeof(text)))
+		return true;
+	fail(arena, out, "%s", text);
+	return false;
+}
+
+static bool judge_restore(struct arena *arena, const struct outcome *out)
+{
+	bool has_succeeded = WIFEXITED(out->status) && WEXITSTATUS(out->status) == 0;
+	char text[512];
+
+	if (!has_succeeded && is_gone_soon(arena, 200))
+		return true;
+	if (state_is_well(arena->target, &arena->noted, arena->watch, 2000, text, sizeof(text)))
+		return true;
+	if (!has_succeeded && is_gone_soon(arena, 1000))
+		return true;
+	fail(arena, out, "%s, the tree is neither whole nor gone: %s", has_succeeded ? "success" : "failure", text);
+	return false;
+}
+
+static bool judge(struct arena *arena, const struct outcome *out)
+{
+	if (out->left) {
+		fail(arena, out, "process %d (%s) is still there after 10 s", out->left, out->left_name);
+		return false;
+	}
+	return arena->operation == RESTORE ? judge_restore(arena, out) : judge_dump(arena, out);
+}
+
+/* The state in which a blow may fall: the target running, or (restore) its process id free. */
+static bool get_ready(struct arena *arena)
+{
+	if (arena->operation != RESTORE)
+		return is_target_there(arena) || (wait_nobody(2000) && start_target(arena));
+	if (is_target_there(arena))
+		(void)kill(arena->target, SIGKILL);
+	return wait_nobody(3000);
+}
+
+static bool try_blow(struct arena *arena, const struct blow *blow, struct outcome *ret)
+{
+	if (!get_ready(arena)) {
+		fail(arena, NULL, "cannot get the target ready");
+		clear_namespace(arena);
+		return false;
+	}
+	run_criu(arena, blow, ret);
+	if (judge(arena, ret))
+		return true;
+	if (arena->operation == RESTORE) {
+		pid_t target = arena->target;
+
+		clear_namespace(arena);
+		arena->target = target;
+	} else {
+		clear_namespace(arena);
+	}
+	return false;
+}
+
+/* A finished set for the restores. */
+static bool make_set(struct arena *arena)
+{
+	struct blow none = { .at_call = -1, .after_us = -1 };
+	struct outcome out;
+
+	if (!start_target(arena)) {
+		fail(arena, NULL, "the target does not start");
+		return false;
+	}
+	arena->operation = DUMP_KILL;
+	memcpy(arena->images, arena->set, sizeof(arena->images));
+	run_criu(arena, &none, &out);
+	arena->operation = RESTORE;
+	if (out.status == 0 && is_gone_soon(arena, 2000))
+		return true;
+	fail(arena, NULL, "the dump before the restore: status %#x", out.status);
+	return false;
+}
+
+/* Undisturbed first: it has to work, and says how long it takes and how many system calls it makes. */
+static bool measure(struct arena *arena, bool traced, struct outcome *ret)
+{
+	struct blow none = { .at_call = traced ? 0 : -1, .after_us = -1 };
+
+	if (!try_blow(arena, &none, ret))
+		return false;
+	if (ret->status != 0) {
+		fail(arena, NULL, "undisturbed: wait status %#x, see %s", ret->status, arena->log);
+		return false;
+	}
+	arena->tally->passed++;
+	return true;
+}
+
+static void kill_at_random(struct arena *arena)
+{
+	struct outcome out;
+	long took_us;
+
+	if (!arena->random_count || !measure(arena, false, &out))
+		return;
+	took_us = out.took_us;
+	for (int i = 0; i < arena->random_count; i++) {
+		struct blow blow = { .after_us = random() % (took_us * 5 / 4 + 1), .choice = (unsigned int)random() };
+
+		if (try_blow(arena, &blow, &out))
+			arena->tally->passed++;
+	}
+}
+
+static void kill_at_each_call(struct arena *arena)
+{
+	struct outcome out;
+	long calls, step;
+
+	if (arena->points < 0 || !measure(arena, true, &out))
+		return;
+	calls = out.calls;
+	step = arena->points ? (calls + arena->points - 1) / arena->points : 1;
+	for (long at = 1; at <= calls; at += step > 0 ? step : 1) {
+		struct blow blow = { .at_call = at, .after_us = -1 };
+
+		if (try_blow(arena, &blow, &out))
+			arena->tally->passed++;
+	}
+	printf("%s: %ld system calls, every %ld\n", operation_names[arena->operation], calls, step);
+}
+
+static void prepare_paths(struct arena *arena)
+{
+	int fd;
+
+	snprintf(arena->images, sizeof(arena->images), "%s/images", arena->dir);
+	snprintf(arena->set, sizeof(arena->set), "%s/set", arena->dir);
+	snprintf(arena->log, sizeof(arena->log), "%s/criu.log", arena->dir);
+	snprintf(arena->watch_path, sizeof(arena->watch_path), "%s/watch", arena->dir);
+	fd = open(arena->watch_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0 || ftruncate(fd, 4096) < 0 || mkdir(arena->images, 0700) < 0 || mkdir(arena->set, 0700) < 0) {
+		fail(arena, NULL, "%s: %s", arena->dir, strerror(errno));
+		_exit(0);
+	}
+	arena->watch = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+}
+
+static void work_in_arena(struct arena *arena)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || mount("proc", "/proc", "proc", 0, NULL) < 0) {
+		fail(arena, NULL, "mount /proc: %s", strerror(errno));
+		_exit(0);
+	}
+	srandom(arena->seed);
+	prepare_paths(arena);
+	if (arena->operation != RESTORE || make_set(arena)) {
+		kill_at_random(arena);
+		kill_at_each_call(arena);
+	}
+	fflush(stdout);
+	_exit(0);
+}
+
+static void remove_arena(const struct arena *arena)
+{
+	empty_directory(arena->images);
+	empty_directory(arena->set);
+	(void)rmdir(arena->images);
+	(void)rmdir(arena->set);
+	empty_directory(arena->dir);
+	(void)rmdir(arena->dir);
+}
+
+static void run_arena(struct arena *arena)
+{
+	struct clone_args args = { .flags = CLONE_NEWPID | CLONE_NEWNS, .exit_signal = SIGCHLD };
+	int failed_before = arena->tally->failed, status = 0;
+	pid_t pid;
+
+	snprintf(arena->dir, sizeof(arena->dir), "/tmp/kill.%s.XXXXXX", operation_names[arena->operation]);
+	if (!mkdtemp(arena->dir)) {
+		perror(arena->dir);
+		exit(2);
+	}
+	fflush(stdout);
+	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (pid == 0)
+		work_in_arena(arena);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
+		fail(arena, NULL, "the namespace ended with wait status %#x", status);
+	snprintf(arena->images, sizeof(arena->images), "%s/images", arena->dir);
+	snprintf(arena->set, sizeof(arena->set), "%s/set", arena->dir);
+	if (arena->tally->failed == failed_before)
+		remove_arena(arena);
+}
+
+int main(int argc, char **argv)
+{
+	static struct arena arena;
+	char criu[PATH_MAX] = "", self[PATH_MAX] = "", target[PATH_MAX];
+	const char *only = NULL;
+	int option, random_count = 40, points = 60;
+	unsigned int seed = 1;
+
+	while ((option = getopt(argc, argv, "c:r:s:o:S:")) != -1) {
+		switch (option) {
+		case 'c':
+			if (!realpath(optarg, criu))
+				perror(optarg);
+			break;
+		case 'r':
+			random_count = atoi(optarg);
+			break;
+		case 's':
+			points = atoi(optarg);
+			break;
+		case 'o':
+			only = optarg;
+			break;
+		case 'S':
+			seed = (unsigned int)atoi(optarg);
+			break;
+		default:
+			return 2;
+		}
+	}
+	if (!realpath("/proc/self/exe", self))
+		return 2;
+	snprintf(target, sizeof(target), "%.4000s/target", dirname(self));
+	arena.criu = criu;
+	arena.target_program = target;
+	arena.random_count = random_count;
+	arena.points = points;
+	arena.seed = seed;
+	arena.tally = mmap(NULL, sizeof(*arena.tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (arena.tally == MAP_FAILED)
+		return 2;
+	for (int i = 0; i < OPERATIONS; i++) {
+		if (only && strcmp(only, operation_names[i]) != 0)
+			continue;
+		arena.operation = (enum operation)i;
+		run_arena(&arena);
+	}
+	printf("%d passed, %d failed, 0 skipped\n", arena.tally->passed, arena.tally->failed);
+	return arena.tally->failed ? 1 : 0;
+}

@@ -1,0 +1,170 @@
+/*
+ * What the kills are aimed at: eight threads that check 64 MiB, their registers and their system calls all the time,
+ * and count in a shared file, so that a watcher sees each thread live without disturbing it.
+ *
+ * target FILE: FILE holds a struct watch and is mapped shared.
+ */
+#include "watch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+enum { SLICE_BYTES = 8 << 20, STEP_BYTES = 256 << 10 };
+
+static struct watch *watch;
+static uint64_t *memory;
+static uint32_t nobody_wakes;
+
+static void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static void complain(const char *format, ...)
+{
+	va_list args;
+
+	if (__atomic_fetch_add(&watch->errors, 1, __ATOMIC_SEQ_CST))
+		return;
+	va_start(args, format);
+	vsnprintf(watch->message, sizeof(watch->message), format, args);
+	va_end(args);
+}
+
+static uint64_t word_at(size_t index)
+{
+	return (index + 1) * 0x9e3779b97f4a7c15ULL;
+}
+
+static void check_memory(int number, size_t step)
+{
+	size_t first = ((size_t)number * SLICE_BYTES + step * STEP_BYTES % SLICE_BYTES) / 8;
+
+	for (size_t i = first; i < first + STEP_BYTES / 8; i++) {
+		if (memory[i] != word_at(i)) {
+			complain("thread %d: word %zu is %#lx, not %#lx", number, i, memory[i], word_at(i));
+			return;
+		}
+	}
+}
+
+/* Spins with a pattern in many registers and returns how many do not hold it afterwards. */
+static uint64_t spin_registers(uint64_t pattern, uint64_t turns)
+{
+	uint64_t wrong = 0;
+
+	__asm__ volatile("movq %[pattern], %%r8\n\t"
+			 "leaq 1(%[pattern]), %%r9\n\t"
+			 "leaq 2(%[pattern]), %%r10\n\t"
+			 "leaq 3(%[pattern]), %%r11\n\t"
+			 "leaq 4(%[pattern]), %%r12\n\t"
+			 "leaq 5(%[pattern]), %%r13\n\t"
+			 "movq %%r8, %%xmm0\n\t"
+			 "movq %%r9, %%xmm15\n"
+			 "1: decq %[turns]\n\t"
+			 "jnz 1b\n\t"
+			 "subq %[pattern], %%r8\n\t"
+			 "subq %[pattern], %%r9\n\t"
+			 "subq %[pattern], %%r10\n\t"
+			 "subq %[pattern], %%r11\n\t"
+			 "subq %[pattern], %%r12\n\t"
+			 "subq %[pattern], %%r13\n\t"
+			 "movq %%r8, %[wrong]\n\t"
+			 "subq $1, %%r9\n\t"
+			 "orq %%r9, %[wrong]\n\t"
+			 "subq $2, %%r10\n\t"
+			 "orq %%r10, %[wrong]\n\t"
+			 "subq $3, %%r11\n\t"
+			 "orq %%r11, %[wrong]\n\t"
+			 "subq $4, %%r12\n\t"
+			 "orq %%r12, %[wrong]\n\t"
+			 "subq $5, %%r13\n\t"
+			 "orq %%r13, %[wrong]\n\t"
+			 "movq %%xmm0, %%r8\n\t"
+			 "subq %[pattern], %%r8\n\t"
+			 "orq %%r8, %[wrong]\n\t"
+			 "movq %%xmm15, %%r8\n\t"
+			 "subq %[pattern], %%r8\n\t"
+			 "subq $1, %%r8\n\t"
+			 "orq %%r8, %[wrong]\n\t"
+			 : [wrong] "+&r"(wrong), [turns] "+&r"(turns)
+			 : [pattern] "r"(pattern)
+			 : "r8", "r9", "r10", "r11", "r12", "r13", "xmm0", "xmm15", "cc");
+	return wrong;
+}
+
+/* Threads that sleep in different system calls: none may come back with what the caller cannot explain. */
+static void check_sleep(int number)
+{
+	struct timespec nap = { .tv_nsec = 2000000 };
+	static int ends[2] = { -1, -1 };
+	char byte = 0;
+
+	if (number == 5 && nanosleep(&nap, NULL) != 0)
+		complain("nanosleep: errno %d", errno);
+	if (number == 6 && (syscall(SYS_futex, &nobody_wakes, FUTEX_WAIT, 0, &nap) != -1 || errno != ETIMEDOUT))
+		complain("futex: errno %d, not ETIMEDOUT", errno);
+	if (number == 7) {
+		if (ends[0] < 0 && pipe(ends) < 0)
+			complain("pipe: errno %d", errno);
+		if (write(ends[1], "k", 1) != 1 || read(ends[0], &byte, 1) != 1 || byte != 'k')
+			complain("pipe: errno %d, byte %d", errno, byte);
+		if (nanosleep(&nap, NULL) != 0)
+			complain("nanosleep: errno %d", errno);
+	}
+}
+
+static void *act(void *arg)
+{
+	int number = (int)(long)arg;
+	sigset_t mask, now;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGRTMIN + number);
+	pthread_sigmask(SIG_SETMASK, &mask, NULL);
+	watch->tid[number] = gettid();
+	for (size_t step = 0;; step++) {
+		uint64_t wrong = spin_registers(0x1234567800000000ULL + step, 20000);
+
+		if (wrong)
+			complain("thread %d: registers changed: %#lx", number, wrong);
+		check_memory(number, step);
+		check_sleep(number);
+		pthread_sigmask(SIG_SETMASK, NULL, &now);
+		if (memcmp(&now, &mask, 8) != 0)
+			complain("thread %d: its signal mask changed", number);
+		__atomic_add_fetch(&watch->ticks[number], 1, __ATOMIC_SEQ_CST);
+		sched_yield();
+	}
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	pthread_t thread;
+	int fd = argc == 2 ? open(argv[1], O_RDWR) : -1;
+
+	if (fd < 0)
+		return 2;
+	watch = mmap(NULL, sizeof(*watch), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	memory = mmap(NULL, (size_t)WATCH_THREADS * SLICE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (watch == MAP_FAILED || memory == MAP_FAILED)
+		return 2;
+	for (size_t i = 0; i < (size_t)WATCH_THREADS * SLICE_BYTES / 8; i++)
+		memory[i] = word_at(i);
+	for (long i = 1; i < WATCH_THREADS; i++) {
+		if (pthread_create(&thread, NULL, act, (void *)i) != 0)
+			return 2;
+	}
+	act((void *)0L);
+	return 0;
+}

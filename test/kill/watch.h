@@ -1,0 +1,13 @@
+/* What the target and its watcher share: a file both map. */
+#pragma once
+
+#include <stdint.h>
+
+enum { WATCH_THREADS = 8 };
+
+struct watch {
+	uint64_t ticks[WATCH_THREADS];
+	int32_t tid[WATCH_THREADS];
+	uint32_t errors; /* what the target itself found wrong; the first is in words */
+	char message[256];
+};

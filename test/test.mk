@@ -1,0 +1,126 @@
+# Tests. Each program or script ends with a line "N passed, N failed, N skipped"; test/collect adds them up.
+#
+#   make test             everything that takes minutes (behaviours need root)
+#   make test-unit        units alone, without root
+#   make test-zdtm        behaviours in all modes; M=plain,compare K='file_*' narrow them down
+#   make test-long        full sweeps: kills at every system call, each optional kernel feature masked, 300 mutations
+#   make test-fuzz-build  fuzz targets, in a build directory of their own
+
+TEST_B      := $(B)/test
+TEST_CFLAGS  = $(STD) -O1 -g $(WARN) -pthread -MMD -MP
+CRIU        := $(B)/criu/criu
+GOLDEN_DIR  ?= ../shared/golden
+export GOLDEN_DIR
+
+# --- units: each test/unit/test_*.c is a cmocka program of its own ---------------------------------------------------
+
+UNIT_BIN    := $(patsubst test/unit/%.c,$(TEST_B)/unit/%,$(wildcard test/unit/test_*.c))
+
+$(TEST_B)/unit/%: test/unit/%.c $(CRIU_LIB) $(B)/compel/libcompel.a
+	@mkdir -p $(@D)
+	$(CC) $(ALLCFLAGS) $(LDFLAGS) $< $(CRIU_LIB) $(B)/compel/libcompel.a -lcmocka $(LDLIBS) -o $@
+
+.PHONY: test-unit
+test-unit: $(UNIT_BIN)
+	test/collect --unit $(UNIT_BIN)
+
+# --- behaviours -------------------------------------------------------------------------------------------------------
+
+ZDTM_SHARED := zdtmlib runner inside snapshot
+ZDTM_SRC    := $(filter-out $(ZDTM_SHARED:%=test/zdtm/%.c),$(wildcard test/zdtm/*.c))
+ZDTM_BIN    := $(ZDTM_SRC:test/zdtm/%.c=$(TEST_B)/zdtm/%)
+ZDTM_RUNNER := $(TEST_B)/zdtm/runner
+
+$(TEST_B)/zdtm/%.o: test/zdtm/%.c
+	@mkdir -p $(@D)
+	$(CC) $(TEST_CFLAGS) -c $< -o $@
+
+$(ZDTM_RUNNER): $(TEST_B)/zdtm/runner.o $(TEST_B)/zdtm/inside.o $(TEST_B)/zdtm/snapshot.o
+	$(CC) $^ -o $@
+
+$(ZDTM_BIN): $(TEST_B)/zdtm/%: $(TEST_B)/zdtm/%.o $(TEST_B)/zdtm/zdtmlib.o
+	$(CC) -pthread $^ -o $@
+
+# The optional kernel features that are there, so that each can be masked.
+$(TEST_B)/features: $(CRIU)
+	@mkdir -p $(@D)
+	$(CRIU) check --all | awk '$$2 == "yes" { print $$1 }' > $@
+
+M           ?= plain,compare,iterations,leave-running,stopped
+K           ?= *
+ZDTM        := $(ZDTM_RUNNER) -c $(CRIU) -s test/zdtm
+
+.PHONY: test-zdtm
+test-zdtm: $(CRIU) $(ZDTM_RUNNER) $(ZDTM_BIN) $(TEST_B)/features
+	$(ZDTM) -F $(TEST_B)/features -m $(M) -k '$(K)'
+
+# --- kills, bad input, golden images, real programs -------------------------------------------------------------------
+
+KILL        := $(TEST_B)/kill/kill
+KILL_BIN    := $(KILL) $(TEST_B)/kill/target
+BADINPUT_BIN := $(TEST_B)/badinput/damage $(TEST_B)/badinput/victim
+REAL_BIN    := $(TEST_B)/real/load
+
+$(TEST_B)/kill/%.o: test/kill/%.c
+	@mkdir -p $(@D)
+	$(CC) $(TEST_CFLAGS) -c $< -o $@
+
+$(KILL): $(TEST_B)/kill/kill.o $(TEST_B)/kill/driver.o $(TEST_B)/kill/state.o
+	$(CC) $^ -o $@
+
+$(TEST_B)/kill/target: $(TEST_B)/kill/target.o
+	$(CC) -pthread $^ -o $@
+
+$(TEST_B)/badinput/victim: test/badinput/victim.c
+	@mkdir -p $(@D)
+	$(CC) $(TEST_CFLAGS) $< -o $@
+
+$(TEST_B)/badinput/damage: test/badinput/damage.c $(CRIU_LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALLCFLAGS) -I$(B)/images $< $(CRIU_LIB) $(B)/compel/libcompel.a $(LDLIBS) -o $@
+
+$(REAL_BIN): test/real/load.cc
+	@mkdir -p $(@D)
+	$(if $(findstring clang,$(CC)),clang++,g++) -std=c++17 -O2 -g -Wall -Wextra -Werror -pthread $< -o $@
+
+TEST_BIN    := $(ZDTM_RUNNER) $(ZDTM_BIN) $(KILL_BIN) $(BADINPUT_BIN) $(REAL_BIN)
+
+.PHONY: test-build test test-long
+test-build: $(CRIU) $(UNIT_BIN) $(TEST_BIN)
+
+-include $(wildcard test/*/test.mk)
+-include $(wildcard $(TEST_B)/*/*.d)
+
+COMPEL_TEST := $(if $(wildcard test/compel/test.mk),'compel=$(MAKE) -s test-compel')
+TEST_ENV    := CRIU=$(abspath $(CRIU)) TEST_B=$(abspath $(TEST_B))
+
+test: test-build $(TEST_B)/features
+	@test/collect 'unit=test/collect --unit $(UNIT_BIN)' $(COMPEL_TEST) \
+		'zdtm=$(ZDTM) -m $(M)' \
+		'golden=$(TEST_ENV) test/golden/golden.sh' \
+		'badinput=$(TEST_ENV) test/badinput/badinput.sh' \
+		'kill=$(KILL) -c $(CRIU) -r 40 -s 60' \
+		'real=$(TEST_ENV) test/real/real.sh'
+
+test-long: test-build $(TEST_B)/features
+	@test/collect 'zdtm=$(ZDTM) -L -m plain,compare,iterations,leave-running,stopped' \
+		'mask=$(ZDTM) -F $(TEST_B)/features -m mask' \
+		'badinput=$(TEST_ENV) MUTATIONS=300 test/badinput/badinput.sh' \
+		'kill=$(KILL) -c $(CRIU) -r 500 -s 0' \
+		'real=$(TEST_ENV) LONG=1 test/real/real.sh'
+
+# --- fuzzing: needs everything instrumented ---------------------------------------------------------------------------
+
+FUZZ_B      := $(B)-fuzz
+
+.PHONY: test-fuzz-build
+test-fuzz-build:
+	$(MAKE) B=$(FUZZ_B) CC=clang SAN=1 CFLAGS=-fsanitize=fuzzer-no-link fuzz-programs
+
+# Inside that second run of make, $(B) is already the directory of its own.
+.PHONY: fuzz-programs
+fuzz-programs: $(patsubst test/fuzz/%.c,$(TEST_B)/fuzz/%,$(wildcard test/fuzz/fuzz_*.c))
+
+$(TEST_B)/fuzz/%: test/fuzz/%.c $(CRIU_LIB) $(B)/compel/libcompel.a
+	@mkdir -p $(@D)
+	$(CC) $(ALLCFLAGS) -fsanitize=fuzzer,address,undefined $< $(CRIU_LIB) $(B)/compel/libcompel.a $(LDLIBS) -o $@

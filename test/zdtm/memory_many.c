@@ -1,0 +1,25 @@
+/* Five thousand small mappings, every second with other rights, so that none merge. */
+#include "zdtmlib.h"
+
+#include <sys/mman.h>
+
+#define PAGE 4096UL
+
+int main(void)
+{
+	enum { COUNT = 5000 };
+	char *base;
+
+	test_start();
+	base = MUST(mmap(NULL, COUNT * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	for (int i = 0; i < COUNT; i += 7)
+		test_pattern(base + i * PAGE, PAGE, i);
+	for (int i = 0; i < COUNT; i += 2)
+		MUST(mprotect(base + i * PAGE, PAGE, PROT_READ));
+	test_wait();
+	for (int i = 0; i < COUNT; i += 7)
+		EXPECT_PATTERN(base + i * PAGE, PAGE, i);
+	for (int i = 1; i < COUNT; i += 2)
+		*(volatile char *)(base + i * PAGE) = 1;
+	return test_pass();
+}

@@ -1,0 +1,86 @@
+/*
+ * Pipes: both ends here, one end in a child, one end closed, data waiting, a full one, sizes, flags, packets, and an
+ * end opened again through /proc.
+ */
+#include "zdtmlib.h"
+
+static int both[2], across[2], half[2], full[2], sized[2], packet[2], writer_only[2];
+
+static void child(void *arg)
+{
+	char text[16];
+
+	(void)arg;
+	close(across[1]);
+	child_wait();
+	EXPECT_EQ(read(across[0], text, 16), 8);
+	EXPECT_MEM(text, "to child", 8);
+	EXPECT_EQ(read(across[0], text, 16), 5);
+	EXPECT_EQ(read(across[0], text, 16), 0); /* both writers are gone */
+}
+
+int main(void)
+{
+	static char data[65536], found[65536];
+	int reopened;
+	char text[64];
+	pid_t pid;
+
+	test_start();
+	MUST(pipe(both));
+	MUST(pipe2(across, O_CLOEXEC));
+	MUST(pipe(half));
+	MUST(pipe2(full, O_NONBLOCK));
+	MUST(pipe(sized));
+	MUST(pipe2(packet, O_DIRECT));
+	MUST(pipe(writer_only));
+	test_pattern(data, sizeof(data), 1);
+	EXPECT_EQ(write(both[1], "hello", 5), 5);
+	EXPECT_EQ(write(half[1], "the end", 7), 7);
+	close(half[1]);
+	close(writer_only[0]);
+	EXPECT_EQ(write(full[1], data, sizeof(data)), sizeof(data));
+	EXPECT_EQ(fcntl(sized[1], F_SETPIPE_SZ, 262144), 262144);
+	EXPECT_EQ(write(sized[1], data, 65536), 65536);
+	EXPECT_EQ(write(sized[1], data, 65536), 65536);
+	EXPECT_EQ(write(packet[1], "one", 3), 3);
+	EXPECT_EQ(write(packet[1], "second", 6), 6);
+	snprintf(text, sizeof(text), "/proc/self/fd/%d", both[0]);
+	reopened = MUST(open(text, O_RDONLY | O_NONBLOCK));
+	pid = test_fork(child, NULL);
+	close(across[0]);
+	EXPECT_EQ(write(across[1], "to child", 8), 8);
+	test_wait();
+	EXPECT_EQ(fcntl(across[1], F_GETFD), FD_CLOEXEC);
+	test_until_asleep(pid, pid);
+	EXPECT_EQ(read(both[0], text, 2), 2);
+	EXPECT_EQ(read(reopened, text + 2, 60), 3);
+	EXPECT_MEM(text, "hello", 5);
+	EXPECT_EQ(read(reopened, text, 1), -1);
+	EXPECT_EQ(errno, EAGAIN);
+	EXPECT_EQ(fcntl(both[0], F_GETFL) & O_NONBLOCK, 0);
+	EXPECT_EQ(read(half[0], text, 64), 7);
+	EXPECT_EQ(read(half[0], text, 64), 0);
+	EXPECT_EQ(write(full[1], "x", 1), -1);
+	EXPECT_EQ(errno, EAGAIN);
+	EXPECT_EQ(read(full[0], found, sizeof(found)), sizeof(found));
+	EXPECT_MEM(found, data, sizeof(data));
+	EXPECT_EQ(fcntl(sized[0], F_GETPIPE_SZ), 262144);
+	for (int i = 0; i < 2; i++) {
+		EXPECT_EQ(read(sized[0], found, sizeof(found)), sizeof(found));
+		EXPECT_MEM(found, data, sizeof(data));
+	}
+	EXPECT_EQ(read(packet[0], text, 64), 3);
+	EXPECT_EQ(read(packet[0], text, 64), 6);
+	EXPECT_EQ(fcntl(packet[1], F_GETFL), O_WRONLY | O_DIRECT);
+	signal(SIGPIPE, SIG_IGN);
+	EXPECT_EQ(write(writer_only[1], "x", 1), -1);
+	EXPECT_EQ(errno, EPIPE);
+	MUST(kill(pid, SIGTERM));
+	usleep(10000);
+	EXPECT_EQ(write(across[1], "more!", 5), 5);
+	usleep(10000);
+	close(across[1]);
+	EXPECT_EQ(test_reap(pid), 0);
+	return test_pass();
+}

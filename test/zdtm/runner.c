@@ -1,0 +1,397 @@
+/*
+ * runner [-m MODE[,MODE]] [-j N] [-k PATTERN] [-c CRIU] [-l LIST] [-F FEATURES] [-L] [-a] [-K] [TEST ...]
+ *
+ * Runs behaviour programs, each in a pid and mount namespace of its own, several at a time. Modes: none plain
+ * iterations leave-running stopped compare record mask=FEATURE, and mask for all features of the list in turn. -L takes the
+ * long ones in, -a those marked as not to be run by themselves, -K keeps the directories. The last line is the sum.
+ */
+#include "runner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <ftw.h>
+#include <libgen.h>
+#include <limits.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <linux/sched.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+enum { MOST_TESTS = 512, MOST_FEATURES = 128, MOST_JOBS = 64 };
+
+struct job {
+	struct run run;
+	pid_t pid;
+	double started;
+};
+
+static struct {
+	struct test tests[MOST_TESTS];
+	size_t test_count;
+	char features[MOST_FEATURES][64];
+	size_t feature_count;
+	char programs[PATH_MAX], criu[PATH_MAX], may_differ[PATH_MAX], base[128];
+	bool with_long, with_all, keep;
+	struct job jobs[MOST_JOBS];
+	size_t job_limit, running;
+	int passed, failed, skipped;
+} my = { .job_limit = 2 };
+
+static const char *const mode_names[] = {
+	[MODE_NONE] = "none",	    [MODE_PLAIN] = "plain",	[MODE_ITERATIONS] = "iterations",
+	[MODE_LEAVE_RUNNING] = "leave-running", [MODE_STOPPED] = "stopped", [MODE_COMPARE] = "compare",
+	[MODE_RECORD] = "record",   [MODE_MASK] = "mask",
+};
+
+static void die(const char *what)
+{
+	fprintf(stderr, "runner: %s: %s\n", what, strerror(errno));
+	exit(2);
+}
+
+static double now_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+static bool cpu_has(const char *flag)
+{
+	FILE *file = fopen("/proc/cpuinfo", "re");
+	static char line[16384];
+	char word[64];
+	bool found = false;
+
+	snprintf(word, sizeof(word), " %.60s ", flag);
+	while (file && !found && fgets(line, sizeof(line), file))
+		found = strncmp(line, "flags", 5) == 0 && strstr(line, word);
+	if (file)
+		fclose(file);
+	return found;
+}
+
+/* One word behind a test's name; a value may use '+' for a blank. */
+static void parse_flag(struct test *test, const char *word)
+{
+	const char *value = strchr(word, '=');
+	char text[256] = "";
+
+	if (value) {
+		snprintf(text, sizeof(text), "%s", value + 1);
+		for (char *c = text; *c; c++) {
+			if (*c == '+')
+				*c = ' ';
+		}
+	}
+	if (strcmp(word, "long") == 0)
+		test->is_long = true;
+	else if (strcmp(word, "busy") == 0)
+		test->is_busy = true;
+	else if (strcmp(word, "noauto") == 0)
+		snprintf(test->skip, sizeof(test->skip), "runs only when named");
+	else if (strncmp(word, "later=", 6) == 0)
+		snprintf(test->skip, sizeof(test->skip), "not supported yet: %.90s", text);
+	else if (strncmp(word, "cpu=", 4) == 0 && !cpu_has(text))
+		snprintf(test->skip, sizeof(test->skip), "this processor has no %.60s", text);
+	else if (strncmp(word, "args=", 5) == 0)
+		snprintf(test->args, sizeof(test->args), "%.120s", text);
+	else if (strncmp(word, "dump=", 5) == 0)
+		snprintf(test->dump_options, sizeof(test->dump_options), "%s", text);
+	else if (strncmp(word, "restore=", 8) == 0)
+		snprintf(test->restore_options, sizeof(test->restore_options), "%s", text);
+	else if (strncmp(word, "timeout=", 8) == 0)
+		test->timeout_s = atoi(text);
+}
+
+static void read_list(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	char line[1024];
+
+	if (!file)
+		die(path);
+	while (fgets(line, sizeof(line), file) && my.test_count < MOST_TESTS) {
+		struct test *test = &my.tests[my.test_count];
+		char *word = strtok(line, " \t\n");
+
+		if (!word || word[0] == '#')
+			continue;
+		test->timeout_s = 30;
+		snprintf(test->name, sizeof(test->name), "%.60s", word);
+		while ((word = strtok(NULL, " \t\n")))
+			parse_flag(test, word);
+		my.test_count++;
+	}
+	fclose(file);
+}
+
+static void read_features(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	char line[256];
+
+	if (!file)
+		die(path);
+	while (fgets(line, sizeof(line), file) && my.feature_count < MOST_FEATURES) {
+		char *word = strtok(line, " \t\n");
+
+		if (word && word[0] != '#')
+			snprintf(my.features[my.feature_count++], 64, "%.63s", word);
+	}
+	fclose(file);
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	(void)remove(path);
+	return 0;
+}
+
+static void report(const struct run *run, const char *verdict, double seconds)
+{
+	char label[128];
+
+	snprintf(label, sizeof(label), "%s%s%s", mode_names[run->mode], run->feature[0] ? "=" : "", run->feature);
+	if (strncmp(verdict, "PASS", 4) == 0) {
+		my.passed++;
+		printf("PASS %s %s (%.2f s)\n", run->test->name, label, seconds);
+	} else if (strncmp(verdict, "SKIP", 4) == 0) {
+		my.skipped++;
+		printf("SKIP %s %s: %.*s\n", run->test->name, label, (int)strcspn(verdict + 5, "\n"), verdict + 5);
+	} else {
+		my.failed++;
+		printf("FAIL %s %s: %s\n", run->test->name, label,
+		       verdict + (strncmp(verdict, "FAIL ", 5) == 0 ? 5 : 0));
+	}
+	fflush(stdout);
+}
+
+static void finish(struct job *job, const char *why)
+{
+	static char verdict[32768];
+	char path[300];
+	ssize_t n = 0;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/verdict", job->run.dir);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		n = read(fd, verdict, sizeof(verdict) - 1);
+		close(fd);
+	}
+	verdict[n > 0 ? n : 0] = 0;
+	if (n <= 0)
+		snprintf(verdict, sizeof(verdict), "FAIL %s (directory %s)", why, job->run.dir);
+	report(&job->run, verdict, now_s() - job->started);
+	if (!my.keep && (n > 0 || strncmp(verdict, "FAIL", 4) != 0))
+		nftw(job->run.dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	job->pid = 0;
+	my.running--;
+}
+
+/* Waits for one job to end, or for its time to be over. */
+static void wait_one(void)
+{
+	for (;;) {
+		for (size_t i = 0; i < my.job_limit; i++) {
+			struct job *job = &my.jobs[i];
+			unsigned int limit = job->pid ? job->run.test->timeout_s : 0;
+
+			if (!job->pid)
+				continue;
+			if (job->run.mode == MODE_ITERATIONS)
+				limit *= 3;
+			if (waitpid(job->pid, NULL, WNOHANG) == job->pid) {
+				finish(job, "the namespace ended without a verdict");
+				return;
+			}
+			if (now_s() - job->started > limit) {
+				char why[64];
+
+				snprintf(why, sizeof(why), "no end after %u s", limit);
+				(void)kill(job->pid, SIGKILL);
+				(void)waitpid(job->pid, NULL, 0);
+				finish(job, why);
+				return;
+			}
+		}
+		usleep(2000);
+	}
+}
+
+static void start(const struct run *run)
+{
+	struct clone_args args = { .flags = CLONE_NEWPID | CLONE_NEWNS, .exit_signal = SIGCHLD };
+	struct job *job = my.jobs;
+	static int number;
+
+	while (my.running >= my.job_limit)
+		wait_one();
+	while (job->pid)
+		job++;
+	job->run = *run;
+	job->started = now_s();
+	snprintf(job->run.dir, sizeof(job->run.dir), "%.100s/%s.%s.%d", my.base, run->test->name, mode_names[run->mode],
+		 number++);
+	if (mkdir(job->run.dir, 0755) < 0)
+		die(job->run.dir);
+	fflush(stdout);
+	job->pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (job->pid < 0)
+		die("clone3");
+	if (job->pid == 0)
+		run_inside(&job->run);
+	my.running++;
+}
+
+static void run_test(const struct test *test, enum mode mode, const char *feature, bool is_named)
+{
+	struct run run = { .test = test, .mode = mode, .criu = my.criu, .programs = my.programs, .may_differ = my.may_differ };
+
+	if (feature)
+		snprintf(run.feature, sizeof(run.feature), "%.63s", feature);
+	if (test->skip[0] && !is_named && !my.with_all) {
+		char verdict[160];
+
+		snprintf(verdict, sizeof(verdict), "SKIP %s", test->skip);
+		report(&run, verdict, 0);
+		return;
+	}
+	if (test->is_busy && (mode == MODE_COMPARE || mode == MODE_RECORD))
+		return;
+	start(&run);
+}
+
+static bool is_wanted(const struct test *test, char **names, const char *pattern, bool *ret_is_named)
+{
+	*ret_is_named = false;
+	for (char **name = names; *name; name++) {
+		if (strcmp(*name, test->name) == 0)
+			*ret_is_named = true;
+	}
+	if (names[0])
+		return *ret_is_named;
+	if (test->is_long && !my.with_long)
+		return false;
+	return !pattern || fnmatch(pattern, test->name, 0) == 0;
+}
+
+static void run_mode(enum mode mode, const char *feature, char **names, const char *pattern)
+{
+	for (size_t i = 0; i < my.test_count; i++) {
+		bool is_named;
+
+		if (is_wanted(&my.tests[i], names, pattern, &is_named))
+			run_test(&my.tests[i], mode, feature, is_named);
+	}
+}
+
+static void run_mode_named(const char *name, char **names, const char *pattern)
+{
+	if (strncmp(name, "mask=", 5) == 0) {
+		run_mode(MODE_MASK, name + 5, names, pattern);
+		return;
+	}
+	for (size_t i = 0; i < sizeof(mode_names) / sizeof(mode_names[0]); i++) {
+		if (strcmp(name, mode_names[i]) != 0)
+			continue;
+		if (i == MODE_MASK) {
+			for (size_t f = 0; f < my.feature_count; f++)
+				run_mode(MODE_MASK, my.features[f], names, pattern);
+		} else {
+			run_mode((enum mode)i, NULL, names, pattern);
+		}
+		return;
+	}
+	fprintf(stderr, "runner: unknown mode %s\n", name);
+	exit(2);
+}
+
+static void set_paths(const char *self, const char *criu, const char *source)
+{
+	static char copy[PATH_MAX];
+
+	if (!realpath(self, copy))
+		die(self);
+	snprintf(my.programs, sizeof(my.programs), "%s", dirname(copy));
+	if (criu && !realpath(criu, my.criu))
+		die(criu);
+	if (!realpath(source, copy))
+		die(source);
+	snprintf(my.may_differ, sizeof(my.may_differ), "%.4000s/may-differ.txt", copy);
+}
+
+int main(int argc, char **argv)
+{
+	const char *pattern = NULL, *criu = NULL, *source = "test/zdtm", *features = NULL;
+	char modes[1024] = "plain", list[PATH_MAX], *mode, *rest = modes;
+	int option;
+
+	while ((option = getopt(argc, argv, "m:j:k:c:s:F:LaK")) != -1) {
+		switch (option) {
+		case 'm':
+			snprintf(modes, sizeof(modes), "%s", optarg);
+			break;
+		case 'j':
+			my.job_limit = atoi(optarg) > 0 && atoi(optarg) <= MOST_JOBS ? atoi(optarg) : 1;
+			break;
+		case 'k':
+			pattern = optarg;
+			break;
+		case 'c':
+			criu = optarg;
+			break;
+		case 's':
+			source = optarg;
+			break;
+		case 'F':
+			features = optarg;
+			break;
+		case 'L':
+			my.with_long = true;
+			break;
+		case 'a':
+			my.with_all = true;
+			break;
+		case 'K':
+			my.keep = true;
+			break;
+		default:
+			fprintf(stderr, "usage: runner [-m mode,...] [-j N] [-k pattern] [-c criu] [-s source directory] "
+					"[-F features] [-LaK] [test ...]\n");
+			return 2;
+		}
+	}
+	set_paths("/proc/self/exe", criu, source);
+	snprintf(list, sizeof(list), "%.4000s/tests.list", source);
+	read_list(list);
+	if (features)
+		read_features(features);
+	snprintf(my.base, sizeof(my.base), "%.80s/zdtm.XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+	if (!mkdtemp(my.base))
+		die(my.base);
+	(void)chmod(my.base, 0755);
+	while ((mode = strsep(&rest, ",")))
+		run_mode_named(mode, argv + optind, pattern);
+	while (my.running)
+		wait_one();
+	if (!my.keep)
+		(void)rmdir(my.base);
+	printf("%d passed, %d failed, %d skipped\n", my.passed, my.failed, my.skipped);
+	return my.failed ? 1 : 0;
+}

@@ -1,0 +1,41 @@
+/* What the runner decides (which test, which mode) and hands to the part that works inside a test's own namespaces. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum mode {
+	MODE_NONE,	    /* no checkpoint at all: does the program pass undisturbed? */
+	MODE_PLAIN,	    /* dump kills, restore, check */
+	MODE_ITERATIONS,    /* the same five times in a row */
+	MODE_LEAVE_RUNNING, /* dump -R three times: the program never notices */
+	MODE_STOPPED,	    /* dump -s, SIGCONT, check */
+	MODE_COMPARE,	    /* /proc before the dump and after the restore: nothing else may differ */
+	MODE_RECORD,	    /* the same without a checkpoint: what differs by itself */
+	MODE_MASK,	    /* plain, with one optional kernel feature hidden */
+};
+
+/* One line of tests.list. */
+struct test {
+	char name[64];
+	char args[128];		/* for the program itself */
+	char dump_options[256]; /* besides the usual ones */
+	char restore_options[256];
+	char skip[128];	      /* why it cannot run here or does not run by itself */
+	unsigned int timeout_s;
+	bool is_long, is_busy; /* busy: never sleeps, so /proc is not compared */
+};
+
+struct run {
+	const struct test *test;
+	enum mode mode;
+	char feature[64]; /* MODE_MASK */
+	const char *criu, *programs, *may_differ;
+	char dir[256]; /* this run's own directory */
+};
+
+/*
+ * The first process of the test's namespaces. Writes "PASS", "SKIP why" or "FAIL why" to DIR/verdict and ends; with it
+ * ends everything in its pid namespace.
+ */
+void run_inside(const struct run *run) __attribute__((noreturn));
