@@ -61,7 +61,7 @@ static int save_thread(struct dump *d, struct task *task, size_t index, struct e
 	CoreEntry core = CORE_ENTRY__INIT;
 	TaskCoreEntry tc = TASK_CORE_ENTRY__INIT;
 	ThreadCoreEntry thread_core = THREAD_CORE_ENTRY__INIT;
-	int r = registers_save(thread, &core, &arena, err);
+	int r = registers_save(task, thread, &core, &arena, err);
 
 	core.mtype = CORE_ENTRY__MARCH__X86_64;
 	core.thread_core = &thread_core;

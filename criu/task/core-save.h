@@ -12,7 +12,8 @@ struct dump;
 int core_save(struct dump *d, struct task *task, struct error *err);
 
 /* Each kind of state fills its part; memory comes from the arena. 0, -ENOMEM or a refusal with its sentence. */
-int registers_save(const struct task_thread *thread, CoreEntry *core, struct arena *arena, struct error *err);
+int registers_save(const struct task *task, const struct task_thread *thread, CoreEntry *core, struct arena *arena,
+		   struct error *err);
 void registers_save_done(CoreEntry *core);
 int signals_save_process(const struct task *task, TaskCoreEntry *tc, struct arena *arena);
 int signals_save_thread(const struct task_thread *thread, ThreadCoreEntry *tc, struct arena *arena);

@@ -3,6 +3,7 @@
  * call that the kernel was about to restart is rewound to its instruction (arch/x86/syscall-restart.h).
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #include "arch/x86/regs.h"
@@ -11,7 +12,24 @@
 #include "pie/parasite-border.h"
 #include "task/task-look.h"
 
-int registers_save(const struct task_thread *thread, CoreEntry *core, struct arena *arena, struct error *err)
+#define FIRST_HANDLER 2 /* above SIG_DFL and SIG_IGN */
+
+/* Whether a handler runs before the thread goes on: that decides between a restart and EINTR. */
+static enum restart_signal next_signal(const struct task *task, const struct task_thread *thread)
+{
+	uint64_t pending = (thread->status.sig_pending | thread->status.sig_shared_pending) & ~thread->signal_mask;
+
+	for (int signal = 1; pending && signal <= PARASITE_SIGNALS; signal++) {
+		const struct parasite_sigaction *action = &task->parasite->sigactions[signal - 1];
+
+		if (pending & 1ull << (signal - 1) && action->handler >= FIRST_HANDLER)
+			return action->flags & SA_RESTART ? RESTART_HANDLER_RESTART : RESTART_HANDLER;
+	}
+	return RESTART_NO_HANDLER;
+}
+
+int registers_save(const struct task *task, const struct task_thread *thread, CoreEntry *core, struct arena *arena,
+		   struct error *err)
 {
 	ThreadInfoX86 *info = arena_alloc(arena, sizeof(*info));
 	struct user_regs_struct regs;
@@ -20,7 +38,7 @@ int registers_save(const struct task_thread *thread, CoreEntry *core, struct are
 	if (!info)
 		return -ENOMEM;
 	thread_info_x86__init(info);
-	regs_for_image(&thread->regs, &regs);
+	regs_for_image_with_signal(&thread->regs, next_signal(task, thread), &regs);
 	r = regs_to_image(&regs, &info->gpregs, err);
 	if (r < 0)
 		return r;
