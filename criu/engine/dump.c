@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "cgroups/cgroup-look.h"
 #include "engine/actions.h"
 #include "engine/engine.h"
 #include "engine/parasite-run.h"
@@ -32,6 +33,7 @@
 #include "mm/mm.h"
 #include "mm/shared-memory.h"
 #include "ns/ns-look.h"
+#include "security/lsm.h"
 #include "security/seccomp.h"
 #include "task/core-save.h"
 #include "task/task-look.h"
@@ -51,6 +53,7 @@ struct dump_run {
 	struct dump d;
 	struct image_set set;
 	struct proc_ns_ids own_ns;
+	struct buffer own_cgroups;
 	uint64_t frozen_at_us, stopped_at_us;
 	uint64_t bytes_done, bytes_total;
 
@@ -116,6 +119,10 @@ static int look_task(struct dump_run *run, struct task *task, struct error *err)
 	if (task->is_zombie)
 		return 0;
 	r = ns_look(&run->own_ns, task, err);
+	if (r == 0)
+		r = cgroup_look(run->d.opts, &run->own_cgroups, task, err);
+	if (r == 0)
+		r = lsm_look(task, err);
 	return r < 0 ? r : task_look(&run->d, task, err);
 }
 
@@ -480,6 +487,7 @@ static void release(struct dump_run *run)
 	tree_free(d);
 	undo_finish(d->undo);
 	image_set_done(&run->set);
+	buffer_done(&run->own_cgroups);
 }
 
 int dump_run(const struct options *opts, struct error *err)
@@ -494,6 +502,8 @@ int dump_run(const struct options *opts, struct error *err)
 	run.d.set = &run.set;
 	raise_descriptor_limit();
 	r = ns_read_own(&run.own_ns, err);
+	if (r == 0)
+		r = cgroup_read_own(&run.own_cgroups, err);
 	if (r == 0)
 		r = tree_collect(&run.d, err);
 	if (r == 0 && action_scripts_run(opts, "pre-dump", opts->pid) != 0)

@@ -1,0 +1,40 @@
+/* /proc/PID/attr/current is the label; without a security module that has labels reading it fails with EINVAL. */
+#include "security/lsm.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "kernel/proc-pid.h"
+
+#define LABEL_BYTES 256
+
+static bool labels_exist;
+
+static void probe_labels(void)
+{
+	AUTO_CLOSE int procfd = proc_open(0);
+	char label[LABEL_BYTES];
+
+	labels_exist = procfd >= 0 && proc_read_text(procfd, "attr/current", label, sizeof(label)) > 0;
+}
+
+int lsm_look(struct task *task, struct error *err)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	char label[LABEL_BYTES];
+	ssize_t bytes;
+
+	(void)pthread_once(&once, probe_labels);
+	if (!labels_exist)
+		return 0;
+	bytes = proc_read_text(task->procfd, "attr/current", label, sizeof(label));
+	if (bytes < 0)
+		return error_set(err, (int)bytes, TASK_FORMAT ": read its security label", TASK_ARGS(task));
+	label[strcspn(label, "\n")] = '\0';
+	if (!*label || !strncmp(label, "unconfined", strlen("unconfined")))
+		return 0;
+	return error_say(err, -ENOTSUP, TASK_FORMAT ": is confined by the security label %s, which is not supported yet",
+			 TASK_ARGS(task), label);
+}

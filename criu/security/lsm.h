@@ -1,0 +1,8 @@
+/* Labels of security modules. */
+#pragma once
+
+#include "base/error.h"
+#include "task/task.h"
+
+/* Look stage: a label that confines the task is refused by name, for we cannot set it yet. */
+int lsm_look(struct task *task, struct error *err);
