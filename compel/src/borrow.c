@@ -8,9 +8,6 @@
 /* Interrupts on, everything else at its reset value: no trap, no direction flag, no alignment check. */
 #define NEUTRAL_EFLAGS 0x202
 
-/* The 64-bit user code segment. */
-#define USER_CS 0x33
-
 void borrowed_regs(struct user_regs_struct *ret_regs, const struct user_regs_struct *own, uint64_t rip)
 {
 	struct user_regs_struct regs = *own;
@@ -31,19 +28,38 @@ bool is_borrowed(const struct compel_thread *thread)
 int borrow_thread(struct compel_thread *thread, const struct user_regs_struct *regs)
 {
 	struct compel_journal_thread *journal = thread->journal;
+	struct user_regs_struct marked = *regs;
 	int r;
 
 	journal->regs = thread->regs;
 	journal->signal_mask = thread->signal_mask;
+	journal->next_episode = 0;
+	journal->episode = marked.r14 = clock_ns();
 	journal_barrier();
 	journal->state = COMPEL_THREAD_BORROWED;
 	journal_barrier();
-	r = compel_set_regs(thread->tid, regs);
+	r = compel_set_regs(thread->tid, &marked);
 	if (r < 0) {
 		journal->state = COMPEL_THREAD_SEIZED;
 		return r;
 	}
 	return compel_set_signal_mask(thread->tid, ALL_SIGNALS);
+}
+
+int park_again(struct compel_journal_thread *journal, uint64_t stub_addr)
+{
+	struct user_regs_struct regs;
+	int r;
+
+	borrowed_regs(&regs, &journal->regs, stub_addr + STUB_PARKED_OFFSET);
+	journal->next_episode = regs.r14 = clock_ns();
+	journal_barrier();
+	r = compel_set_regs(journal->tid, &regs);
+	if (r < 0)
+		return r;
+	journal_barrier();
+	journal->episode = journal->next_episode;
+	return 0;
 }
 
 int return_thread(struct compel_journal_thread *journal)

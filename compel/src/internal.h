@@ -20,6 +20,9 @@
 #define RESTART_NOHAND       514
 #define RESTART_RESTARTBLOCK 516
 
+/* The 64-bit user code segment. */
+#define USER_CS 0x33
+
 /* "syscall; jmp ." */
 #define STUB_CODE           0xfeeb050fU
 #define STUB_CODE_BYTES     4
@@ -154,6 +157,8 @@ bool is_borrowed_address(const struct compel_journal_task *journal, uint64_t add
 void borrowed_regs(struct user_regs_struct *ret_regs, const struct user_regs_struct *own, uint64_t rip);
 /* Sets the registers, blocks all signals. thread->regs and ->signal_mask are what is given back. */
 int borrow_thread(struct compel_thread *thread, const struct user_regs_struct *regs);
+/* Into the stub's "jmp .", as a borrowing of its own: signal frames of the one before no longer count. */
+int park_again(struct compel_journal_thread *journal, uint64_t stub_addr);
 /* To be called in a stop inside get_signal(), where a restart code needs it. */
 int return_thread(struct compel_journal_thread *journal);
 bool is_borrowed(const struct compel_thread *thread);
@@ -164,9 +169,8 @@ int check_thread(struct compel_task *task, size_t thread, struct compel_error *e
 
 /* What an injected call works on: of a task under way, or of a journal that is being walked back. */
 struct caller {
-	pid_t tid;
 	struct compel_journal_task *journal;
-	struct user_regs_struct own_regs;
+	struct compel_journal_thread *thread;
 	struct compel_thread *to_borrow; /* NULL: borrowed already */
 };
 int inject_call(struct caller *caller, enum compel_operation operation, long number, const uint64_t args[6],

@@ -16,22 +16,23 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <time.h>
 
-#define STOP_MS       5000
-#define HANDLER_MS    5000
-#define ATTACH_MS     1000
-#define TURN_NS       1000000
-#define FRAME_BYTES   65536UL /* how far a signal frame may lie from the stack pointer */
-#define REDZONE_BYTES 128
+#define STOP_MS     5000
+#define HANDLER_MS  5000
+#define ATTACH_MS   1000
+#define TURN_NS     1000000
+#define FRAME_BYTES 65536UL /* how far a signal frame may lie from the stack pointer */
 
 struct patient {
 	struct compel_journal_thread *journal;
 	bool attached;
 	bool inside; /* stands in stub or blob, stopped */
 	bool was_in_handler;
+	const char *failed_step;
 	struct user_regs_struct regs;
 };
 
@@ -85,35 +86,61 @@ static int attach_patient(const struct rescue *rescue, struct patient *patient)
 	if (r == 0)
 		r = ptrace_interrupt(patient->journal->tid);
 	patient->attached = r == 0;
+	patient->failed_step = r == 0 ? NULL : "trace";
 	return r;
 }
 
 /* --- where does it stand?
  * --------------------------------------------------------------------------------------------- */
 
-static bool leads_back(const struct rescue *rescue, uint64_t from, uint64_t bytes)
+/* Words of the kernel's signal frame, counted from the one that holds the interrupted instruction pointer. */
+#define FRAME_R14 -10
+#define FRAME_RSP -1
+#define FRAME_CS  2
+
+static bool is_frame_of_ours(const struct rescue *rescue, const struct compel_journal_thread *thread,
+			     const uint64_t *rip)
 {
-	uint64_t words[COMPEL_PAGE_BYTES / 8], end = from + bytes;
+	const struct compel_journal_task *task = rescue->journal;
 
-	for (from &= ~7UL; from < end;) {
-		size_t n = COMPEL_PAGE_BYTES - (from & (COMPEL_PAGE_BYTES - 1));
+	if (!is_borrowed_address(task, rip[0]) || (rip[FRAME_CS] & 0xffff) != USER_CS)
+		return false;
+	/* The blob uses r14 for itself, but no thread of the task's own has its stack there. */
+	if (rip[0] - task->stub_addr >= STUB_CODE_BYTES)
+		return is_borrowed_address(task, rip[FRAME_RSP]);
+	return rip[FRAME_R14] == thread->episode || rip[FRAME_R14] == thread->next_episode;
+}
 
-		/* Towards higher addresses a stack simply ends. */
-		if (read_memory(rescue->journal->pid, from, words, n) == 0)
-			for (size_t i = 0; i < n / 8; i++)
-				if (from + i * 8 < end && is_borrowed_address(rescue->journal, words[i]))
-					return true;
-		from += n;
+/* Reads what can be read: a stack simply ends somewhere. */
+static void read_stack(pid_t pid, uint64_t from, uint64_t *words, size_t bytes)
+{
+	for (size_t at = 0; at < bytes;) {
+		size_t n = COMPEL_PAGE_BYTES - ((from + at) & (COMPEL_PAGE_BYTES - 1));
+
+		if (n > bytes - at)
+			n = bytes - at;
+		if (read_memory(pid, from + at, (char *)words + at, n) < 0)
+			memset((char *)words + at, 0, n);
+		at += n;
 	}
+}
+
+static bool leads_back(const struct rescue *rescue, const struct compel_journal_thread *thread, uint64_t from)
+{
+	uint64_t words[FRAME_BYTES / 8];
+
+	read_stack(rescue->journal->pid, from & ~7UL, words, sizeof(words));
+	for (size_t i = -FRAME_R14; i < FRAME_BYTES / 8 - FRAME_CS; i++)
+		if (is_frame_of_ours(rescue, thread, &words[i]))
+			return true;
 	return false;
 }
 
 /* The frame lies above the stack pointer, or, if the handler has gone to another stack, below the borrowed one. */
 static bool is_in_handler(const struct rescue *rescue, const struct patient *patient)
 {
-	uint64_t own = patient->journal->regs.rsp - REDZONE_BYTES;
-
-	return leads_back(rescue, patient->regs.rsp, FRAME_BYTES) || leads_back(rescue, own - FRAME_BYTES, FRAME_BYTES);
+	return leads_back(rescue, patient->journal, patient->regs.rsp) ||
+	       leads_back(rescue, patient->journal, patient->journal->regs.rsp - FRAME_BYTES);
 }
 
 /* Whether the last injected call was executed decides what is mapped; see syscall.c. */
@@ -153,6 +180,8 @@ static int settle(const struct rescue *rescue, struct patient *patient)
 	for (;;) {
 		int r = stop_and_look(patient);
 
+		if (r < 0)
+			patient->failed_step = "stop";
 		if (r < 0 || patient->journal->state != COMPEL_THREAD_BORROWED)
 			return r;
 		if (is_borrowed_address(rescue->journal, patient->regs.rip)) {
@@ -161,11 +190,13 @@ static int settle(const struct rescue *rescue, struct patient *patient)
 		}
 		if (!is_in_handler(rescue, patient)) {
 			patient->journal->state = COMPEL_THREAD_SEIZED;
-			return 0;
+			return keep_call_waiting(patient->journal->tid, &patient->regs);
 		}
 		patient->was_in_handler = true;
-		if (clock_ns() >= deadline_ns)
+		if (clock_ns() >= deadline_ns) {
+			patient->failed_step = "wait for the end of a signal handler of";
 			return -ETIMEDOUT;
+		}
 		r = let_go_on(patient);
 		if (r < 0)
 			return r;
@@ -184,7 +215,7 @@ static void end_interrupted_call(struct compel_journal_thread *journal)
 		journal->regs.rax = (uint64_t)-EINTR;
 }
 
-static int give_back(struct patient *patient)
+static int give_back(const struct rescue *rescue, struct patient *patient)
 {
 	int r;
 
@@ -192,7 +223,9 @@ static int give_back(struct patient *patient)
 		return 0;
 	if (patient->was_in_handler)
 		end_interrupted_call(patient->journal);
-	r = return_thread(patient->journal);
+	r = park_again(patient->journal, rescue->journal->stub_addr);
+	if (r == 0)
+		r = return_thread(patient->journal);
 	if (r == 0)
 		patient->inside = false;
 	return r;
@@ -203,7 +236,8 @@ static int unmap_blob(struct rescue *rescue)
 	struct compel_journal_task *journal = rescue->journal;
 	struct patient *leader = &rescue->patients[0];
 	const uint64_t args[6] = { journal->blob_addr, journal->blob_bytes };
-	struct caller caller = { .tid = journal->caller_tid, .journal = journal, .own_regs = leader->journal->regs };
+	struct caller caller = { .journal = journal, .thread = leader->journal };
+	pid_t tid = leader->journal->tid;
 	int64_t value;
 	int stop_signal, r;
 
@@ -215,11 +249,11 @@ static int unmap_blob(struct rescue *rescue)
 	if (r == 0 && value < 0)
 		r = (int)value;
 	if (r == 0)
-		r = ptrace_interrupt(caller.tid);
+		r = ptrace_interrupt(tid);
 	if (r == 0)
-		r = ptrace_cont(caller.tid, 0);
+		r = ptrace_cont(tid, 0);
 	if (r == 0)
-		r = wait_event_stop(caller.tid, deadline_after_ms(STOP_MS), &stop_signal);
+		r = wait_event_stop(tid, deadline_after_ms(STOP_MS), &stop_signal);
 	return r;
 }
 
@@ -244,7 +278,7 @@ static int undo_task(struct rescue *rescue)
 	if (r == -ESRCH)
 		return r;
 	for (size_t i = 1; i < rescue->count; i++) {
-		r = give_back(&rescue->patients[i]);
+		r = give_back(rescue, &rescue->patients[i]);
 		if (r < 0 && first == 0)
 			first = r;
 	}
@@ -253,7 +287,7 @@ static int undo_task(struct rescue *rescue)
 	if (r == 0)
 		r = unmap_blob(rescue);
 	if (r == 0)
-		r = give_back(&rescue->patients[0]);
+		r = give_back(rescue, &rescue->patients[0]);
 	if (r == 0)
 		r = stub_remove(rescue->journal, rescue->journal->caller_tid);
 	return r;
@@ -307,6 +341,19 @@ static void close_task(struct compel_journal *journal, uint32_t index)
 	journal->tasks[index].pid = 0;
 }
 
+static int explain(const struct rescue *rescue, int r, struct compel_error *err)
+{
+	for (size_t i = 0; i < rescue->count; i++) {
+		const struct patient *patient = &rescue->patients[i];
+
+		if (patient->failed_step)
+			return fail(err, r,
+				    "pid %d: its tracer has died, and it cannot be given back: cannot %s thread %d",
+				    rescue->journal->pid, patient->failed_step, patient->journal->tid);
+	}
+	return fail(err, r, "pid %d: its tracer has died, and it cannot be given back", rescue->journal->pid);
+}
+
 static int rescue_task(struct compel_journal *journal, uint32_t index, struct compel_error *err)
 {
 	struct rescue rescue = { 0 };
@@ -320,9 +367,13 @@ static int rescue_task(struct compel_journal *journal, uint32_t index, struct co
 			r = undo_task(&rescue);
 			let_go(&rescue);
 		}
-		free(rescue.patients);
 		if (r < 0 && r != -ESRCH && !has_ended(pid, pid))
-			return fail(err, r, "pid %d: cannot give it back after its tracer's death", pid);
+			r = explain(&rescue, r, err);
+		else
+			r = 0;
+		free(rescue.patients);
+		if (r < 0)
+			return r;
 	}
 	close_task(journal, index);
 	return 0;

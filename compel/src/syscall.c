@@ -89,7 +89,8 @@ int inject_call(struct caller *caller, enum compel_operation operation, long num
 	int64_t value;
 	int r;
 
-	borrowed_regs(&regs, &caller->own_regs, journal->stub_addr + STUB_SYSCALL_OFFSET);
+	borrowed_regs(&regs, caller->to_borrow ? &caller->to_borrow->regs : &caller->thread->regs,
+		      journal->stub_addr + STUB_SYSCALL_OFFSET);
 	journal->cookie = COOKIE_TAG | ((journal->cookie + 1) & ~COOKIE_TAG);
 	journal_barrier();
 	journal->operation = operation;
@@ -101,15 +102,16 @@ int inject_call(struct caller *caller, enum compel_operation operation, long num
 	regs.r10 = args[3];
 	regs.r8 = args[4];
 	regs.r9 = args[5];
+	regs.r14 = caller->thread->episode;
 	regs.r15 = journal->cookie;
 
 	if (caller->to_borrow)
 		r = borrow_thread(caller->to_borrow, &regs);
 	else
-		r = compel_set_regs(caller->tid, &regs);
+		r = compel_set_regs(caller->thread->tid, &regs);
 	if (r < 0)
 		return r;
-	r = run_to_exit(caller->tid, &value);
+	r = run_to_exit(caller->thread->tid, &value);
 	if (r < 0)
 		return r;
 	conclude_call(journal, operation, value);
@@ -143,8 +145,7 @@ int call_on_leader(struct compel_task *task, enum compel_operation operation, lo
 	r = stub_put(task, err);
 	if (r < 0)
 		return r;
-	caller.tid = task->threads[0].tid;
-	caller.own_regs = task->threads[0].regs;
+	caller.thread = task->threads[0].journal;
 	caller.to_borrow = is_borrowed(&task->threads[0]) ? NULL : &task->threads[0];
 	task_state(task)->thread_states[0].at_syscall_stop = true;
 	r = inject_call(&caller, operation, number, args, ret_value);

@@ -289,7 +289,9 @@ const char *snapshot_differs(const struct snapshot *before, pid_t pid)
 	if (before->count != after.count)
 		what = "number of threads differs";
 	for (size_t i = 0; !what && i < before->count; i++) {
-		if (strcmp(before->threads[i].blocked, after.threads[i].blocked) == 0 && after.threads[i].tracer == 0)
+		if ((!before->threads[i].blocked[0] ||
+		     strcmp(before->threads[i].blocked, after.threads[i].blocked) == 0) &&
+		    after.threads[i].tracer == 0)
 			continue;
 		(void)snprintf(text, sizeof(text), "thread %d: mask %s, was %s; tracer %ld", before->threads[i].tid,
 			       after.threads[i].blocked, before->threads[i].blocked, after.threads[i].tracer);

@@ -57,7 +57,7 @@ struct snapshot {
 	size_t count;
 	struct {
 		pid_t tid;
-		char blocked[20];
+		char blocked[20]; /* empty: not compared */
 		long tracer;
 		char state;
 	} threads[MAX_THREADS];

@@ -65,6 +65,11 @@ struct compel_journal_thread {
 	uint32_t state; /* enum compel_thread_state */
 	uint32_t task;  /* index of the task it belongs to */
 	uint32_t reserved;
+	/*
+	 * r14 of the thread while it stands in the stub: a signal frame on its stack that leads back there belongs to this
+	 * borrowing if it holds one of these, and is a leftover otherwise.
+	 */
+	uint64_t episode, next_episode;
 	uint64_t signal_mask;
 	struct user_regs_struct regs;
 };
