@@ -7,10 +7,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/util.h"
 #include "compel/compel.h"
 #include "pie/parasite-border.h"
+#include "security/landlock.h"
 #include "task/task-look.h"
 
 #define ANSWER_NS 10000000000ull
@@ -20,6 +22,12 @@ extern const char pie_parasite_start[], pie_parasite_end[];
 /* Offsets into the data area; its first part, up to stacks, is copied there and back. */
 struct layout {
 	size_t timers, fds, threads, stacks, bytes;
+};
+
+/* Where a task's parasite lives. */
+struct place {
+	struct layout layout;
+	struct remote_addr code, data;
 };
 
 static struct layout make_layout(const struct task *task)
@@ -65,6 +73,7 @@ static int prepare(struct task *task, const struct layout *layout, uint64_t remo
 
 		thread->is_leader = i == 0;
 		thread->task = remote;
+		thread->probe_pid = getpid();
 		task->threads[i].parasite = thread;
 	}
 	return 0;
@@ -82,36 +91,45 @@ static void offer_vdso(const struct task *task)
 			compel_offer_stub(task->compel, task->maps.vmas[i].start, task->maps.vmas[i].end);
 }
 
-static int start(struct task *task, const struct layout *layout, struct remote_addr *ret_data, struct error *err)
+static int ask(struct task *task, const struct place *place, struct error *err)
 {
+	const struct layout *layout = &place->layout;
 	struct compel_error compel_err = { 0 };
-	struct remote_addr code, data;
-	int r;
+	int r = compel_write(task->compel, place->data, task->parasite, layout->stacks);
 
-	offer_vdso(task);
-	r = compel_inject(task->compel, pie_parasite_start, (size_t)(pie_parasite_end - pie_parasite_start), layout->bytes,
-			  &code, &data, &compel_err);
-	if (r < 0)
-		return from_compel(err, task, &compel_err, r);
-	r = prepare(task, layout, data.value);
-	if (r == 0)
-		r = compel_write(task->compel, data, task->parasite, layout->stacks);
 	if (r < 0)
 		return error_set(err, r, TASK_FORMAT ": hand the parasite its questions", TASK_ARGS(task));
 	for (size_t i = 0; i < task->thread_count; i++) {
-		uint64_t arg = data.value + layout->threads + i * sizeof(struct parasite_thread);
-		uint64_t stack_top = data.value + layout->stacks + (i + 1) * PARASITE_STACK_BYTES;
+		uint64_t arg = place->data.value + layout->threads + i * sizeof(struct parasite_thread);
+		uint64_t stack_top = place->data.value + layout->stacks + (i + 1) * PARASITE_STACK_BYTES;
 
-		r = compel_start(task->compel, i, code, arg, stack_top, &compel_err);
+		r = compel_start(task->compel, i, place->code, arg, stack_top, &compel_err);
 		if (r < 0)
 			return from_compel(err, task, &compel_err, r);
 	}
-	*ret_data = data;
 	return 0;
 }
 
-static int finish(struct task *task, const struct layout *layout, struct remote_addr data, struct error *err)
+static int start(struct task *task, struct place *place, struct error *err)
 {
+	struct compel_error compel_err = { 0 };
+	int r;
+
+	place->layout = make_layout(task);
+	offer_vdso(task);
+	r = compel_inject(task->compel, pie_parasite_start, (size_t)(pie_parasite_end - pie_parasite_start),
+			  place->layout.bytes, &place->code, &place->data, &compel_err);
+	if (r < 0)
+		return from_compel(err, task, &compel_err, r);
+	r = prepare(task, &place->layout, place->data.value);
+	if (r < 0)
+		return error_set(err, r, TASK_FORMAT, TASK_ARGS(task));
+	return ask(task, place, err);
+}
+
+static int finish(struct task *task, const struct place *place, struct error *err)
+{
+	const struct layout *layout = &place->layout;
 	struct compel_error compel_err = { 0 };
 	struct remote_addr *done = calloc(task->thread_count, sizeof(*done));
 	int r;
@@ -119,13 +137,13 @@ static int finish(struct task *task, const struct layout *layout, struct remote_
 	if (!done)
 		return error_set(err, -ENOMEM, TASK_FORMAT, TASK_ARGS(task));
 	for (size_t i = 0; i < task->thread_count; i++)
-		done[i].value = data.value + layout->threads + i * sizeof(struct parasite_thread) +
+		done[i].value = place->data.value + layout->threads + i * sizeof(struct parasite_thread) +
 				offsetof(struct parasite_thread, done);
 	r = compel_finish(task->compel, done, task->thread_count, now_ns() + ANSWER_NS, &compel_err);
 	free(done);
 	if (r < 0)
 		return from_compel(err, task, &compel_err, r);
-	r = compel_read(task->compel, data, task->parasite, layout->stacks);
+	r = compel_read(task->compel, place->data, task->parasite, layout->stacks);
 	return r < 0 ? error_set(err, r, TASK_FORMAT ": read the parasite's answers", TASK_ARGS(task)) : 0;
 }
 
@@ -137,29 +155,57 @@ static void take_fd_flags(struct task *task, const struct layout *layout)
 		task->fds[i].close_on_exec = flags[i] > 0 && flags[i] & 1;
 }
 
+/*
+ * A thread that may not look at us either lacks the rights to, or is confined: a process with its own credentials tells
+ * which.
+ */
+static int check_confinement(struct task *task, const struct place *place, size_t index, struct error *err)
+{
+	struct parasite_thread *thread = &local_threads(task, &place->layout)[index];
+	pid_t probe;
+	int r;
+
+	if (thread->probe_result == 0 || thread->probe_result == -ENOSYS)
+		return 0;
+	probe = landlock_start_probe(&task->threads[index].status, err);
+	if (probe < 0)
+		return probe;
+	task->parasite->fd_count = 0; /* answers stand where the numbers stood */
+	for (size_t i = 0; i < task->thread_count; i++) {
+		local_threads(task, &place->layout)[i].done = 0;
+		local_threads(task, &place->layout)[i].probe_pid = probe;
+	}
+	r = ask(task, place, err);
+	if (r == 0)
+		r = finish(task, place, err);
+	landlock_stop_probe(probe);
+	if (r == 0 && thread->probe_result < 0)
+		r = error_say(err, -ENOTSUP, TASK_FORMAT ", thread %d: is confined by a Landlock domain, which the kernel does "
+			      "not let us read back", TASK_ARGS(task), task->threads[index].tid);
+	return r;
+}
+
+static int take_answers(struct task *task, const struct place *place, struct error *err)
+{
+	int r = finish(task, place, err);
+
+	take_fd_flags(task, &place->layout);
+	for (size_t i = 0; i < task->thread_count && r == 0; i++)
+		r = check_confinement(task, place, i, err);
+	return r;
+}
+
 int parasites_run(struct dump *d, struct error *err)
 {
-	struct remote_addr *data = calloc(d->task_count, sizeof(*data));
-	int r = data ? 0 : error_set(err, -ENOMEM, "parasites");
+	struct place *places = calloc(d->task_count, sizeof(*places));
+	int r = places ? 0 : error_set(err, -ENOMEM, "parasites");
 
-	for (size_t i = 0; i < d->task_count && r == 0; i++) {
-		struct layout layout;
-
-		if (d->tasks[i]->is_zombie)
-			continue;
-		layout = make_layout(d->tasks[i]);
-		r = start(d->tasks[i], &layout, &data[i], err);
-	}
-	for (size_t i = 0; i < d->task_count && r == 0; i++) {
-		struct layout layout;
-
-		if (d->tasks[i]->is_zombie)
-			continue;
-		layout = make_layout(d->tasks[i]);
-		r = finish(d->tasks[i], &layout, data[i], err);
-		if (r == 0)
-			take_fd_flags(d->tasks[i], &layout);
-	}
-	free(data);
+	for (size_t i = 0; i < d->task_count && r == 0; i++)
+		if (!d->tasks[i]->is_zombie)
+			r = start(d->tasks[i], &places[i], err);
+	for (size_t i = 0; i < d->task_count && r == 0; i++)
+		if (!d->tasks[i]->is_zombie)
+			r = take_answers(d->tasks[i], &places[i], err);
+	free(places);
 	return r;
 }

@@ -19,6 +19,12 @@ struct parasite_sigaction {
 	uint64_t handler, flags, restorer, mask; /* the kernel's struct sigaction */
 };
 
+#define PARASITE_LIMITS 16
+
+struct parasite_limit {
+	uint64_t current, maximum;
+};
+
 struct parasite_itimer {
 	uint64_t interval_sec, interval_usec, value_sec, value_usec;
 };
@@ -34,6 +40,8 @@ struct parasite_thread {
 	uint32_t done;        /* futex-sized word: set to 1 last, then the thread sleeps */
 	int32_t is_leader;    /* in */
 	uint64_t task;        /* in: address of struct parasite_task */
+	int32_t probe_pid;    /* in: a process that a task with these credentials may look at, unless it is confined */
+	int32_t probe_result; /* out: 0 or -errno of comparing it with ourselves */
 	uint64_t clear_tid_address;
 	int64_t clear_tid_result;
 	uint64_t sas_address, sas_bytes;
@@ -56,6 +64,7 @@ struct parasite_task {
 	uint64_t posix_timers;        /* in: address of struct parasite_posix_timer[] */
 	uint64_t fds;                 /* in: address of int32_t[fd_count]: numbers in, F_GETFD results (or -errno) out */
 	struct parasite_sigaction sigactions[PARASITE_SIGNALS]; /* [n - 1] */
+	struct parasite_limit limits[PARASITE_LIMITS];          /* by RLIMIT_ number */
 	struct parasite_itimer itimers[3];                      /* ITIMER_REAL, _VIRTUAL, _PROF */
 	int64_t dumpable, thp_disabled, child_subreaper, membarrier, mdwe, ksm;
 	uint64_t brk;

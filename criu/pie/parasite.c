@@ -6,6 +6,7 @@
 #include "pie/parasite-border.h"
 
 #include <asm/unistd.h>
+#include <linux/kcmp.h>
 #include <linux/mempolicy.h>
 #include <linux/prctl.h>
 
@@ -42,6 +43,14 @@ static void ask_signal_stack(struct parasite_thread *self)
 	self->sas_flags = (uint32_t)stack.flags;
 }
 
+/* Landlock denies a task in a domain what ptrace would need, kcmp for example, to any task outside of it. */
+static void probe_confinement(struct parasite_thread *self)
+{
+	long result = SYS5(__NR_kcmp, SYS0(__NR_gettid), self->probe_pid, KCMP_VM, 0, 0);
+
+	self->probe_result = result < 0 ? (int32_t)result : 0;
+}
+
 static void ask_thread(struct parasite_thread *self)
 {
 	self->clear_tid_result = SYS2(__NR_prctl, PR_GET_TID_ADDRESS, &self->clear_tid_address);
@@ -50,6 +59,7 @@ static void ask_thread(struct parasite_thread *self)
 	self->securebits = SYS1(__NR_prctl, PR_GET_SECUREBITS);
 	self->no_new_privs = SYS5(__NR_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
 	self->io_flusher = SYS5(__NR_prctl, PR_GET_IO_FLUSHER, 0, 0, 0, 0);
+	probe_confinement(self);
 	self->timer_slack_ns = SYS5(__NR_prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0);
 	self->mce_kill = SYS5(__NR_prctl, PR_MCE_KILL_GET, 0, 0, 0, 0);
 	for (int i = 0; i < PARASITE_MAX_SPECULATION; i++)
@@ -77,6 +87,9 @@ static void ask_process(struct parasite_task *task)
 
 	for (int signal = 1; signal <= PARASITE_SIGNALS; signal++)
 		(void)SYS4(__NR_rt_sigaction, signal, 0, &task->sigactions[signal - 1], sizeof(uint64_t));
+	/* From outside the limits of another user's task can be read only with CAP_SYS_RESOURCE. */
+	for (int resource = 0; resource < PARASITE_LIMITS; resource++)
+		(void)SYS4(__NR_prlimit64, 0, resource, 0, &task->limits[resource]);
 	ask_timers(task);
 	for (uint32_t i = 0; i < task->fd_count; i++)
 		fds[i] = (int32_t)SYS2(__NR_fcntl, fds[i], FCNTL_GETFD);

@@ -46,14 +46,6 @@ static int look_thread(struct task *task, struct task_thread *thread, struct err
 	return 0;
 }
 
-static int look_limits(struct task *task, struct error *err)
-{
-	for (int resource = 0; resource < TASK_LIMIT_COUNT; resource++)
-		if (prlimit(task->host_pid, (enum __rlimit_resource)resource, NULL, &task->state->limits[resource]) < 0)
-			return error_set(err, -errno, TASK_FORMAT ": read resource limit %d", TASK_ARGS(task), resource);
-	return 0;
-}
-
 static int look_process(struct task *task, struct error *err)
 {
 	struct task_state *state = task->state;
@@ -68,7 +60,7 @@ static int look_process(struct task *task, struct error *err)
 		return error_set(err, r, TASK_FORMAT ": read its attributes", TASK_ARGS(task));
 	state->has_loginuid = proc_read_loginuid(task->procfd, &state->loginuid) == 0;
 	state->has_coredump_filter = proc_read_coredump_filter(task->procfd, &state->coredump_filter) == 0;
-	return look_limits(task, err);
+	return 0;
 }
 
 int task_look(struct dump *d, struct task *task, struct error *err)

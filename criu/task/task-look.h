@@ -4,7 +4,6 @@
 #include <linux/types.h>
 #include <asm/ldt.h>
 #include <stdbool.h>
-#include <sys/resource.h>
 
 #include "base/error.h"
 #include "images/core-x86.pb-c.h"
@@ -15,13 +14,11 @@
 
 struct dump;
 
-#define TASK_LIMIT_COUNT 16
-#define TLS_SLOTS        3
+#define TLS_SLOTS 3
 
 struct task_state {
 	struct proc_timer *timers;
 	size_t timer_count;
-	struct rlimit limits[TASK_LIMIT_COUNT];
 	bool has_loginuid;
 	uint32_t loginuid;
 	int oom_score_adj;
