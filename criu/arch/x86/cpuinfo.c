@@ -109,10 +109,11 @@ static void read_signature(struct cpu_info *info)
 
 static void read_model_id(struct cpu_info *info)
 {
+	unsigned top, b, c, d, i;
 	uint32_t words[12] = { 0 };
-	unsigned i;
 
-	if (__get_cpuid_max(0x80000000, NULL) < 0x80000004)
+	__cpuid(0x80000000, top, b, c, d);
+	if (top < 0x80000004)
 		return;
 	for (i = 0; i < 3; i++)
 		__cpuid(0x80000002 + i, words[i * 4], words[i * 4 + 1], words[i * 4 + 2], words[i * 4 + 3]);
