@@ -181,12 +181,22 @@ found:
 /* --- seizing
  * ---------------------------------------------------------------------------------------------------------- */
 
+/* What the leader's state Z means. */
+static int explain_zombie(const struct compel_task *task, struct compel_error *err)
+{
+	long threads = 0;
+
+	if (proc_status_number(task->pid, task->pid, "Threads", &threads) < 0 || threads <= 1)
+		return fail_gone(err, task->pid);
+	return fail_say(err, -ENOTSUP, "pid %d: its first thread has exited while others live on", task->pid);
+}
+
 static int explain_refusal(const struct compel_task *task, pid_t tid, struct compel_error *err)
 {
 	long tracer = 0;
 
 	if (proc_thread_state(task->pid, tid) == 'Z')
-		return fail_say(err, -ENOTSUP, "pid %d: its first thread has exited while others live on", task->pid);
+		return explain_zombie(task, err);
 	if (proc_status_number(task->pid, tid, "TracerPid", &tracer) == 0 && tracer)
 		return fail_say(err, -EPERM, "pid %d, thread %d: it is already traced by pid %ld", task->pid, tid,
 				tracer);
@@ -291,7 +301,7 @@ static int explain_timeout(const struct compel_task *task, pid_t tid, struct com
 	char letter = proc_thread_state(task->pid, tid);
 
 	if (letter == 'Z' && tid == task->pid)
-		return fail_say(err, -ENOTSUP, "pid %d: its first thread has exited while others live on", task->pid);
+		return explain_zombie(task, err);
 	return fail_say(err, -ETIMEDOUT, "pid %d, thread %d: it does not stop (state %c%s)", task->pid, tid,
 			letter ? letter : '?',
 			letter == 'D' ? ": it waits for a device, a frozen cgroup or the end of a vfork" : "");
