@@ -73,7 +73,7 @@ static int prepare(struct task *task, const struct layout *layout, uint64_t remo
 
 		thread->is_leader = i == 0;
 		thread->task = remote;
-		thread->probe_pid = getpid();
+		thread->probe_pid = task->threads[i].probe_pid;
 		task->threads[i].parasite = thread;
 	}
 	return 0;
@@ -156,56 +156,79 @@ static void take_fd_flags(struct task *task, const struct layout *layout)
 }
 
 /*
- * A thread that may not look at us either lacks the rights to, or is confined: a process with its own credentials tells
- * which.
+ * Whom a thread is told to look at: us, or if it is not root's a process with its own ids. One that may not look at us
+ * lacks a capability or is confined: the process with its own ids tells which.
  */
-static int check_confinement(struct task *task, const struct place *place, size_t index, struct error *err)
+static int check_confinement(struct task *task, const struct place *place, size_t index,
+			     struct landlock_probes *probes, struct error *err)
 {
-	struct parasite_thread *thread = &local_threads(task, &place->layout)[index];
-	pid_t probe;
-	int r;
+	struct parasite_thread *threads = local_threads(task, &place->layout);
+	pid_t probe = threads[index].probe_pid;
+	int r = 0;
 
-	if (thread->probe_result == 0 || thread->probe_result == -ENOSYS)
+	if (threads[index].probe_result == 0 || threads[index].probe_result == -ENOSYS || probe == 0)
 		return 0;
-	probe = landlock_start_probe(&task->threads[index].status, err);
-	if (probe < 0)
-		return probe;
-	task->parasite->fd_count = 0; /* answers stand where the numbers stood */
-	for (size_t i = 0; i < task->thread_count; i++) {
-		local_threads(task, &place->layout)[i].done = 0;
-		local_threads(task, &place->layout)[i].probe_pid = probe;
+	if (probe == getpid()) {
+		probe = landlock_probe(probes, &task->threads[index].status, err);
+		if (probe <= 0)
+			return probe;
+		task->parasite->fd_count = 0; /* answers stand where the numbers stood */
+		for (size_t i = 0; i < task->thread_count; i++) {
+			threads[i].done = 0;
+			threads[i].probe_pid = probe;
+		}
+		r = ask(task, place, err);
+		if (r == 0)
+			r = finish(task, place, err);
 	}
-	r = ask(task, place, err);
-	if (r == 0)
-		r = finish(task, place, err);
-	landlock_stop_probe(probe);
-	if (r == 0 && thread->probe_result < 0)
+	if (r == 0 && threads[index].probe_result < 0)
 		r = error_say(err, -ENOTSUP, TASK_FORMAT ", thread %d: is confined by a Landlock domain, which the kernel does "
 			      "not let us read back", TASK_ARGS(task), task->threads[index].tid);
 	return r;
 }
 
-static int take_answers(struct task *task, const struct place *place, struct error *err)
+static int choose_probes(struct task *task, struct landlock_probes *probes, struct error *err)
+{
+	for (size_t i = 0; i < task->thread_count; i++) {
+		const struct proc_status *status = &task->threads[i].status;
+		pid_t probe = status->uid[UID_EFFECTIVE] == 0 ? getpid() : landlock_probe(probes, status, err);
+
+		if (probe < 0)
+			return probe;
+		task->threads[i].probe_pid = probe;
+	}
+	return 0;
+}
+
+static int take_answers(struct task *task, const struct place *place, struct landlock_probes *probes, struct error *err)
 {
 	int r = finish(task, place, err);
 
+	if (r < 0)
+		return r;
 	take_fd_flags(task, &place->layout);
 	for (size_t i = 0; i < task->thread_count && r == 0; i++)
-		r = check_confinement(task, place, i, err);
+		r = check_confinement(task, place, i, probes, err);
 	return r;
 }
 
 int parasites_run(struct dump *d, struct error *err)
 {
+	struct landlock_probes probes = { 0 };
 	struct place *places = calloc(d->task_count, sizeof(*places));
 	int r = places ? 0 : error_set(err, -ENOMEM, "parasites");
 
-	for (size_t i = 0; i < d->task_count && r == 0; i++)
-		if (!d->tasks[i]->is_zombie)
+	for (size_t i = 0; i < d->task_count && r == 0; i++) {
+		if (d->tasks[i]->is_zombie)
+			continue;
+		r = choose_probes(d->tasks[i], &probes, err);
+		if (r == 0)
 			r = start(d->tasks[i], &places[i], err);
+	}
 	for (size_t i = 0; i < d->task_count && r == 0; i++)
 		if (!d->tasks[i]->is_zombie)
-			r = take_answers(d->tasks[i], &places[i], err);
+			r = take_answers(d->tasks[i], &places[i], &probes, err);
+	landlock_probes_done(&probes);
 	free(places);
 	return r;
 }

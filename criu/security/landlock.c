@@ -6,13 +6,21 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <linux/landlock.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
+#include "base/util.h"
+
+struct landlock_probe {
+	uint32_t uid, gid;
+	pid_t pid;
+};
 
 static int take_over(const struct proc_status *credentials)
 {
@@ -43,7 +51,14 @@ static void __attribute__((noreturn)) run_probe(const struct proc_status *creden
 		(void)pause();
 }
 
-pid_t landlock_start_probe(const struct proc_status *credentials, struct error *err)
+static void stop_probe(pid_t pid)
+{
+	(void)kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+static pid_t start_probe(const struct proc_status *credentials, struct error *err)
 {
 	int ends[2], r = -EIO;
 	pid_t pid;
@@ -62,13 +77,37 @@ pid_t landlock_start_probe(const struct proc_status *credentials, struct error *
 	if (r == 0)
 		return pid;
 	if (pid > 0)
-		landlock_stop_probe(pid);
+		stop_probe(pid);
 	return error_set(err, r, "start a probe process");
 }
 
-void landlock_stop_probe(pid_t pid)
+static bool kernel_has_landlock(void)
 {
-	(void)kill(pid, SIGKILL);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0;
+}
+
+pid_t landlock_probe(struct landlock_probes *probes, const struct proc_status *credentials, struct error *err)
+{
+	struct landlock_probe probe = { .uid = credentials->uid[UID_REAL], .gid = credentials->gid[UID_REAL] };
+
+	for (size_t i = 0; i < probes->count; i++)
+		if (probes->items[i].uid == probe.uid && probes->items[i].gid == probe.gid)
+			return probes->items[i].pid;
+	if (array_reserve(&probes->items, &probes->capacity, probes->count, sizeof(probe)) < 0)
+		return error_set(err, -ENOMEM, "probe process");
+	if (kernel_has_landlock()) {
+		probe.pid = start_probe(credentials, err);
+		if (probe.pid < 0)
+			return probe.pid;
+	}
+	probes->items[probes->count++] = probe;
+	return probe.pid;
+}
+
+void landlock_probes_done(struct landlock_probes *probes)
+{
+	for (size_t i = 0; i < probes->count; i++)
+		if (probes->items[i].pid > 0)
+			stop_probe(probes->items[i].pid);
+	free(probes->items);
 }

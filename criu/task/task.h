@@ -44,6 +44,7 @@ struct task_thread {
 	struct proc_stat stat;
 	struct thread_state *state;   /* task/: what ptrace told of it */
 	struct thread_seccomp *seccomp; /* security/: NULL when it is under none */
+	pid_t probe_pid;              /* whom the parasite tries to look at, to find out whether it is confined */
 	const struct parasite_thread *parasite; /* what the thread itself told; valid from the infect stage on */
 };
 
