@@ -94,10 +94,20 @@ static int add_regions(const struct page_region *regions, size_t count, struct p
 	return 0;
 }
 
+/*
+ * Where to go on. walk_end is left from an earlier part of the walk when the request works in several parts and the
+ * last one runs to its end: it then lies in front of ranges that were returned (seen in 6.18).
+ */
+static uint64_t next_start(const struct pm_scan_arg *arg, const struct page_region *regions, size_t count)
+{
+	return count ? max_u64(arg->walk_end, regions[count - 1].end) : arg->walk_end;
+}
+
 static int scan_by_request(int pagemap_fd, const struct pm_scan_arg *request, struct page_ranges *ranges)
 {
 	struct page_region regions[1024];
 	struct pm_scan_arg arg = *request;
+	uint64_t next;
 
 	arg.size = sizeof(arg);
 	arg.vec = (uintptr_t)regions;
@@ -109,12 +119,13 @@ static int scan_by_request(int pagemap_fd, const struct pm_scan_arg *request, st
 			continue;
 		if (r < 0)
 			return -errno;
+		next = next_start(&arg, regions, (size_t)r);
 		r = add_regions(regions, (size_t)r, ranges);
 		if (r < 0)
 			return r;
-		if (arg.walk_end <= arg.start)
+		if (next <= arg.start)
 			return -EIO;
-		arg.start = arg.walk_end;
+		arg.start = next;
 	}
 	return 0;
 }
@@ -163,13 +174,17 @@ static int add_words(const uint64_t *words, size_t count, uint64_t address, cons
 	size_t i = 0;
 
 	while (i < count) {
-		size_t first = i;
+		size_t first;
 		int r;
 
+		/* Most of a sparse mapping. */
+		while (i < count && !words[i])
+			i++;
+		first = i;
 		while (i < count && word_matches(words[i], match))
 			i++;
 		if (i == first) {
-			i++;
+			i++; /* looked at and not wanted, or the end */
 			continue;
 		}
 		r = page_ranges_add(ranges, address + first * PAGE_BYTES, i - first);
