@@ -155,12 +155,44 @@ static void conclude_operation(struct compel_journal_task *journal, const struct
 	journal->operation = COMPEL_OP_NONE;
 }
 
-static int stop_and_look(struct patient *patient)
+/*
+ * A signal that comes before the stop is taken, unless the thread is back inside: then all signals are blocked, so that
+ * the kernel queues it again. Otherwise frequent signals would start one handler after the other.
+ */
+static int pass_signal(const struct rescue *rescue, struct patient *patient, int signal)
 {
-	int stop_signal;
-	int r = wait_event_stop(patient->journal->tid, deadline_after_ms(STOP_MS), &stop_signal);
+	pid_t tid = patient->journal->tid;
+	int r;
 
-	return r < 0 ? r : compel_get_regs(patient->journal->tid, &patient->regs);
+	r = compel_get_regs(tid, &patient->regs);
+	if (r == 0 && patient->journal->state == COMPEL_THREAD_BORROWED &&
+	    is_borrowed_address(rescue->journal, patient->regs.rip))
+		r = compel_set_signal_mask(tid, ALL_SIGNALS);
+	if (r == 0)
+		r = ptrace_interrupt(tid);
+	if (r == 0)
+		r = ptrace_cont(tid, signal);
+	return r;
+}
+
+static int stop_and_look(const struct rescue *rescue, struct patient *patient)
+{
+	uint64_t deadline_ns = deadline_after_ms(STOP_MS);
+
+	for (;;) {
+		struct stop stop;
+		int r = wait_stop(patient->journal->tid, deadline_ns, &stop);
+
+		if (r < 0)
+			return r;
+		if (stop.kind == STOP_GONE)
+			return -ESRCH;
+		if (stop.kind == STOP_EVENT)
+			return compel_get_regs(patient->journal->tid, &patient->regs);
+		r = pass_signal(rescue, patient, stop.signal);
+		if (r < 0)
+			return r;
+	}
 }
 
 static int let_go_on(const struct patient *patient)
@@ -178,7 +210,7 @@ static int settle(const struct rescue *rescue, struct patient *patient)
 	uint64_t deadline_ns = deadline_after_ms(HANDLER_MS);
 
 	for (;;) {
-		int r = stop_and_look(patient);
+		int r = stop_and_look(rescue, patient);
 
 		if (r < 0)
 			patient->failed_step = "stop";
