@@ -13,11 +13,11 @@
 #include "image/image-check-private.h"
 #include "image/vma-status.h"
 
-#define COMM_MAX 15
-#define SIGACTIONS 62 /* 64 signals without SIGKILL and SIGSTOP */
+#define COMM_MAX      15
+#define SIGACTIONS    62 /* 64 signals without SIGKILL and SIGSTOP */
 #define SIGINFO_BYTES 128
-#define RLIMITS 16
-#define GROUPS_MAX 65536
+#define RLIMITS       16
+#define GROUPS_MAX    65536
 #define NS_PER_SECOND 1000000000u
 #define US_PER_SECOND 1000000u
 
@@ -27,9 +27,9 @@
 
 static const char *const march_names[] = {
 	[CORE_ENTRY__MARCH__UNKNOWN] = "unknown", [CORE_ENTRY__MARCH__X86_64] = "x86_64",
-	[CORE_ENTRY__MARCH__ARM] = "arm",	  [CORE_ENTRY__MARCH__AARCH64] = "aarch64",
-	[CORE_ENTRY__MARCH__PPC64] = "ppc64",	  [CORE_ENTRY__MARCH__S390] = "s390",
-	[CORE_ENTRY__MARCH__MIPS] = "mips",	  [CORE_ENTRY__MARCH__LOONGARCH64] = "loongarch64",
+	[CORE_ENTRY__MARCH__ARM] = "arm",         [CORE_ENTRY__MARCH__AARCH64] = "aarch64",
+	[CORE_ENTRY__MARCH__PPC64] = "ppc64",     [CORE_ENTRY__MARCH__S390] = "s390",
+	[CORE_ENTRY__MARCH__MIPS] = "mips",       [CORE_ENTRY__MARCH__LOONGARCH64] = "loongarch64",
 	[CORE_ENTRY__MARCH__RISCV64] = "riscv64",
 };
 
@@ -94,14 +94,14 @@ static int check_xsave(const UserX86XsaveEntry *x, const struct check_place *at)
 		size_t have, want;
 	} parts[] = {
 		{ 2, x->n_ymmh_space, 64 }, { 3, x->n_bndreg_state, 8 }, { 4, x->n_bndcsr_state, 8 },
-		{ 5, x->n_opmask_reg, 8 },  { 6, x->n_zmm_upper, 64 },	 { 7, x->n_hi16_zmm, 128 },
+		{ 5, x->n_opmask_reg, 8 },  { 6, x->n_zmm_upper, 64 },   { 7, x->n_hi16_zmm, 128 },
 		{ 9, x->n_pkru, 2 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
 		if (parts[i].have != 0 && parts[i].have != parts[i].want)
-			return check_bad(at, "component %u of the vector registers has %zu words, not %zu", parts[i].bit,
-					 parts[i].have, parts[i].want);
+			return check_bad(at, "component %u of the vector registers has %zu words, not %zu",
+					 parts[i].bit, parts[i].have, parts[i].want);
 		if (parts[i].have == 0 && x->xstate_bv & 1ull << parts[i].bit)
 			return check_bad(at, "component %u of the vector registers is missing", parts[i].bit);
 	}

@@ -15,11 +15,11 @@
 #include "image/image-check-private.h"
 #include "images/ghost-file.pb-c.h"
 
-#define FD_LIMIT (1u << 30)
-#define UNIX_NAME_MAX 108
+#define FD_LIMIT         (1u << 30)
+#define UNIX_NAME_MAX    108
 #define HANDLE_BYTES_MAX 128
 #define FILTER_INSNS_MAX 4096
-#define NS_PER_SECOND 1000000000u
+#define NS_PER_SECOND    1000000000u
 
 static const struct check_place *files_place(struct check_place *at, struct error *err)
 {
@@ -52,7 +52,8 @@ static int check_union(const FileEntry *entry, const struct check_place *at)
 static int check_owner(const FileEntry *entry, const struct check_place *at)
 {
 	const struct file_row *row = file_row_of(entry->type);
-	const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field_by_name(row->descriptor, "fown");
+	const ProtobufCFieldDescriptor *field =
+	    protobuf_c_message_descriptor_get_field_by_name(row->descriptor, "fown");
 	const FownEntry *fown;
 	void *member;
 
@@ -193,7 +194,8 @@ static int check_epoll(const struct checked_set *cs, const FileEntry *entry, con
 {
 	for (size_t i = 0; i < entry->epfd->n_tfd; i++) {
 		if (entry->epfd->tfd[i]->tfd >= FD_LIMIT)
-			return check_bad(at, "file %u: target %u is no descriptor", entry->id, entry->epfd->tfd[i]->tfd);
+			return check_bad(at, "file %u: target %u is no descriptor", entry->id,
+					 entry->epfd->tfd[i]->tfd);
 	}
 	return 0;
 }
@@ -202,10 +204,12 @@ static const struct {
 	FdTypes type;
 	int (*check)(const struct checked_set *cs, const FileEntry *entry, const struct check_place *at);
 } content_checks[] = {
-	{ FD_TYPES__REG, check_reg },	      { FD_TYPES__FIFO, check_fifo },	      { FD_TYPES__TTY, check_tty },
-	{ FD_TYPES__MEMFD, check_memfd },     { FD_TYPES__INETSK, check_inet },	      { FD_TYPES__UNIXSK, check_unix },
-	{ FD_TYPES__NETLINKSK, check_netlink }, { FD_TYPES__PACKETSK, check_packet },   { FD_TYPES__TIMERFD, check_timerfd },
-	{ FD_TYPES__INOTIFY, check_inotify }, { FD_TYPES__FANOTIFY, check_fanotify }, { FD_TYPES__EVENTPOLL, check_epoll },
+	{ FD_TYPES__REG, check_reg },           { FD_TYPES__FIFO, check_fifo },
+	{ FD_TYPES__TTY, check_tty },           { FD_TYPES__MEMFD, check_memfd },
+	{ FD_TYPES__INETSK, check_inet },       { FD_TYPES__UNIXSK, check_unix },
+	{ FD_TYPES__NETLINKSK, check_netlink }, { FD_TYPES__PACKETSK, check_packet },
+	{ FD_TYPES__TIMERFD, check_timerfd },   { FD_TYPES__INOTIFY, check_inotify },
+	{ FD_TYPES__FANOTIFY, check_fanotify }, { FD_TYPES__EVENTPOLL, check_epoll },
 };
 
 static int check_content(const struct checked_set *cs, const FileEntry *entry, const struct check_place *at)

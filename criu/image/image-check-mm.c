@@ -11,12 +11,12 @@
 #include "image/image-check-private.h"
 #include "image/vma-status.h"
 
-#define AUXV_WORDS_MAX 64
+#define AUXV_WORDS_MAX   64
 #define VSYSCALL_ADDRESS 0xffffffffff600000ull
 
-#define STATUS_KNOWN                                                                                          \
-	((uint32_t)(VMA_REGULAR | VMA_STACK | VMA_VSYSCALL | VMA_VDSO | VMA_HEAP | VMA_FILE_PRIVATE |         \
-		    VMA_FILE_SHARED | VMA_ANON_SHARED | VMA_ANON_PRIVATE | VMA_SYSVIPC | VMA_SOCKET | VMA_VVAR | \
+#define STATUS_KNOWN                                                                                                   \
+	((uint32_t)(VMA_REGULAR | VMA_STACK | VMA_VSYSCALL | VMA_VDSO | VMA_HEAP | VMA_FILE_PRIVATE |                  \
+		    VMA_FILE_SHARED | VMA_ANON_SHARED | VMA_ANON_PRIVATE | VMA_SYSVIPC | VMA_SOCKET | VMA_VVAR |       \
 		    VMA_AIORING | VMA_MEMFD | VMA_SHSTK | VMA_GUARD | VMA_PLUGIN))
 
 /* How the content of a mapping is backed: no more than one of them. */
@@ -26,17 +26,17 @@
 #define STATUS_SPECIAL ((uint32_t)(VMA_VSYSCALL | VMA_SOCKET | VMA_AIORING | VMA_SHSTK | VMA_GUARD | VMA_PLUGIN))
 
 #define MAP_KIND 0xfu
-#define FLAGS_KNOWN                                                                                          \
-	((uint32_t)(MAP_KIND | MAP_FIXED | MAP_ANONYMOUS | MAP_32BIT | MAP_GROWSDOWN | MAP_DENYWRITE |       \
-		    MAP_EXECUTABLE | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_STACK | MAP_HUGETLB) | \
+#define FLAGS_KNOWN                                                                                                    \
+	((uint32_t)(MAP_KIND | MAP_FIXED | MAP_ANONYMOUS | MAP_32BIT | MAP_GROWSDOWN | MAP_DENYWRITE |                 \
+		    MAP_EXECUTABLE | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_STACK | MAP_HUGETLB) |            \
 	 0x3fu << MAP_HUGE_SHIFT)
 
 #define ADVICE(n) (1ull << (n))
 /* Advice that may be given again; others, such as MADV_DONTNEED, would destroy what was restored. */
-#define ADVICE_KNOWN                                                                                            \
-	(ADVICE(MADV_NORMAL) | ADVICE(MADV_RANDOM) | ADVICE(MADV_SEQUENTIAL) | ADVICE(MADV_DONTFORK) |          \
-	 ADVICE(MADV_DOFORK) | ADVICE(MADV_MERGEABLE) | ADVICE(MADV_UNMERGEABLE) | ADVICE(MADV_HUGEPAGE) |      \
-	 ADVICE(MADV_NOHUGEPAGE) | ADVICE(MADV_DONTDUMP) | ADVICE(MADV_DODUMP) | ADVICE(MADV_WIPEONFORK) |      \
+#define ADVICE_KNOWN                                                                                                   \
+	(ADVICE(MADV_NORMAL) | ADVICE(MADV_RANDOM) | ADVICE(MADV_SEQUENTIAL) | ADVICE(MADV_DONTFORK) |                 \
+	 ADVICE(MADV_DOFORK) | ADVICE(MADV_MERGEABLE) | ADVICE(MADV_UNMERGEABLE) | ADVICE(MADV_HUGEPAGE) |             \
+	 ADVICE(MADV_NOHUGEPAGE) | ADVICE(MADV_DONTDUMP) | ADVICE(MADV_DODUMP) | ADVICE(MADV_WIPEONFORK) |             \
 	 ADVICE(MADV_KEEPONFORK))
 
 static int bad_vma(const VmaEntry *vma, const struct check_place *at, const char *what)
@@ -207,8 +207,10 @@ static int check_bounds(const MmEntry *mm, const struct check_place *at)
 		uint64_t start, end;
 		const char *name;
 	} bounds[] = {
-		{ mm->mm_start_code, mm->mm_end_code, "code" }, { mm->mm_start_data, mm->mm_end_data, "data" },
-		{ mm->mm_start_brk, mm->mm_brk, "brk" },	{ mm->mm_arg_start, mm->mm_arg_end, "arguments" },
+		{ mm->mm_start_code, mm->mm_end_code, "code" },
+		{ mm->mm_start_data, mm->mm_end_data, "data" },
+		{ mm->mm_start_brk, mm->mm_brk, "brk" },
+		{ mm->mm_arg_start, mm->mm_arg_end, "arguments" },
 		{ mm->mm_env_start, mm->mm_env_end, "environment" },
 		{ mm->mm_start_stack, mm->mm_start_stack, "stack" },
 	};
@@ -308,7 +310,8 @@ static int collect_shmems(struct checked_set *cs, struct error *err)
 		MemfdInodeEntry *inode = cs->memfd_inodes[i];
 
 		r = add_shmem(cs, &capacity,
-			      (struct checked_shmem){ .shmid = inode->shmid, .bytes = inode->size, .inode = inode }, err);
+			      (struct checked_shmem){ .shmid = inode->shmid, .bytes = inode->size, .inode = inode },
+			      err);
 	}
 	for (size_t i = 0; i < cs->task_count; i++) {
 		const MmEntry *mm = cs->tasks[i].mm;

@@ -12,8 +12,10 @@
 #include "images/eventpoll.pb-c.h"
 #include "images/fsnotify.pb-c.h"
 
-#define ROW(file_type, member, entry_type, descriptor_, kind)                                         \
-	{ FD_TYPES__##file_type, offsetof(FileEntry, member), offsetof(entry_type, id), &descriptor_, kind }
+#define ROW(file_type, member, entry_type, descriptor_, kind)                                                          \
+	{                                                                                                              \
+		FD_TYPES__##file_type, offsetof(FileEntry, member), offsetof(entry_type, id), &descriptor_, kind       \
+	}
 
 static const struct file_row rows[] = {
 	ROW(REG, reg, RegFileEntry, reg_file_entry__descriptor, IMAGE_OLD_REG_FILES),

@@ -11,9 +11,9 @@
 #include "image/image-check-private.h"
 
 /* Limits of the kernel: instructions of one filter, and of a whole chain with four more for each filter. */
-#define FILTER_INSNS_MAX 4096
-#define CHAIN_INSNS_MAX  32768
-#define FILTER_INSN_BYTES 8
+#define FILTER_INSNS_MAX   4096
+#define CHAIN_INSNS_MAX    32768
+#define FILTER_INSN_BYTES  8
 #define FILTER_FLAGS_KNOWN 0x3fu
 
 static int check_filter(const SeccompFilter *filter, size_t index, uint64_t *insns, const struct check_place *at)
@@ -232,7 +232,8 @@ static int check_unique_vms(const struct checked_set *cs, struct error *err)
 			ids[count++] = cs->tasks[i].ids->vm_id;
 	}
 	if (find_duplicate(ids, count, &id))
-		return error_say(err, -EINVAL, "two processes share one address space (vm_id %u), which cannot be restored", id);
+		return error_say(err, -EINVAL,
+				 "two processes share one address space (vm_id %u), which cannot be restored", id);
 	return 0;
 }
 

@@ -51,7 +51,8 @@ static int check_inventory(const struct checked_set *cs, struct error *err)
 	const struct check_place at = { IMAGE_INVENTORY, 0, err };
 
 	if (inventory->img_version == 0)
-		return error_say(err, -EINVAL, "this image set is of a pre-dump: only the dump that follows it can be restored");
+		return error_say(err, -EINVAL,
+				 "this image set is of a pre-dump: only the dump that follows it can be restored");
 	if (inventory->img_version > 2)
 		return error_say(err, -EINVAL, "inventory.img: image version %u is not known", inventory->img_version);
 	if (!inventory->fdinfo_per_id)
@@ -84,7 +85,8 @@ static int check_timens(struct checked_set *cs, struct error *err)
 	if (r < 0)
 		return r;
 	if (cs->timens->monotonic->tv_nsec >= 1000000000 || cs->timens->boottime->tv_nsec >= 1000000000 ||
-	    cs->timens->monotonic->tv_sec > INT64_MAX / 1000000000 || cs->timens->boottime->tv_sec > INT64_MAX / 1000000000)
+	    cs->timens->monotonic->tv_sec > INT64_MAX / 1000000000 ||
+	    cs->timens->boottime->tv_sec > INT64_MAX / 1000000000)
 		return check_bad(&at, "a clock reading is out of range");
 	return 0;
 }
@@ -211,7 +213,8 @@ static int compare_pid(const void *pid, const void *task)
 
 const struct checked_task *checked_set_find_task(const struct checked_set *cs, uint32_t pid)
 {
-	struct checked_task **found = find_in(&pid, cs->tasks_by_pid, cs->task_count, sizeof(*cs->tasks_by_pid), compare_pid);
+	struct checked_task **found =
+	    find_in(&pid, cs->tasks_by_pid, cs->task_count, sizeof(*cs->tasks_by_pid), compare_pid);
 
 	return found ? *found : NULL;
 }
@@ -237,8 +240,8 @@ static int compare_inode_id(const void *inode_id, const void *inode)
 
 MemfdInodeEntry *checked_set_find_memfd_inode(const struct checked_set *cs, uint64_t inode_id)
 {
-	MemfdInodeEntry **found = find_in(&inode_id, cs->memfd_inodes, cs->memfd_inode_count, sizeof(*cs->memfd_inodes),
-					  compare_inode_id);
+	MemfdInodeEntry **found =
+	    find_in(&inode_id, cs->memfd_inodes, cs->memfd_inode_count, sizeof(*cs->memfd_inodes), compare_inode_id);
 
 	return found ? *found : NULL;
 }

@@ -182,21 +182,25 @@ int image_reader_next(struct image_reader *r, const ProtobufCMessageDescriptor *
 	return 1;
 }
 
+static int payload_too_short(const struct image_reader *r, uint64_t bytes, struct error *err)
+{
+	return image_reader_bad(r, err, "truncated: %" PRIu64 " bytes should follow, %" PRIu64 " are there", bytes,
+				image_reader_left(r));
+}
+
 int image_reader_payload(struct image_reader *r, uint64_t bytes, const void **ret_data, struct error *err)
 {
 	int result = take(r, bytes, ret_data, err);
 
-	if (result < 0)
-		return result;
-	return result > 0 ? 0 : image_reader_bad(r, err, "truncated: %" PRIu64 " bytes should follow, %" PRIu64 " are there",
-						  bytes, image_reader_left(r));
+	if (result == 0)
+		return payload_too_short(r, bytes, err);
+	return result < 0 ? result : 0;
 }
 
 int image_reader_skip(struct image_reader *r, uint64_t bytes, uint64_t *ret_offset, struct error *err)
 {
 	if (bytes > image_reader_left(r))
-		return image_reader_bad(r, err, "truncated: %" PRIu64 " bytes should follow, %" PRIu64 " are there",
-					bytes, image_reader_left(r));
+		return payload_too_short(r, bytes, err);
 	*ret_offset = r->position;
 	r->position += bytes;
 	return 0;

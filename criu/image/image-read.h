@@ -53,14 +53,17 @@ struct image_reader {
 	char name[IMAGE_NAME_MAX];
 	int fd;
 	uint64_t file_bytes;
-	uint64_t position;   /* of the next byte to take */
-	uint64_t record;     /* number of the record read last, from 1 */
-	uint64_t record_at;  /* and its position */
-	uint64_t window_at;  /* part of the file that is in memory */
+	uint64_t position;  /* of the next byte to take */
+	uint64_t record;    /* number of the record read last, from 1 */
+	uint64_t record_at; /* and its position */
+	uint64_t window_at; /* part of the file that is in memory */
 	struct buffer window;
 };
 
-#define IMAGE_READER_INIT { .fd = -1 }
+#define IMAGE_READER_INIT                                                                                              \
+	{                                                                                                              \
+		.fd = -1                                                                                               \
+	}
 
 /* Opens the file and checks its magic. */
 int image_reader_open(struct image_reader *r, const struct image_set *set, enum image_kind kind, uint64_t id,
@@ -81,7 +84,7 @@ uint64_t image_reader_left(const struct image_reader *r);
 
 /* Puts "FILE: record N at byte M: " in front of a sentence about the record read last. Returns -EBADMSG. */
 int image_reader_bad(const struct image_reader *r, struct error *err, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4)));
 
 void image_reader_done(struct image_reader *r);
 

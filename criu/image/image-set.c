@@ -17,9 +17,9 @@
 #include "image/image-read.h"
 #include "image/image-write.h"
 
-#define INVENTORY_NAME "inventory.img"
+#define INVENTORY_NAME      "inventory.img"
 #define INVENTORY_TEMPORARY "inventory.img.new"
-#define PARENT_LINK "parent"
+#define PARENT_LINK         "parent"
 
 static const char *set_path(const struct image_set *set)
 {

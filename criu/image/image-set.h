@@ -21,8 +21,8 @@ struct image_set {
 	InventoryEntry *inventory; /* of a set opened by image_set_open() */
 
 	/*
-	 * Called with the name of each file below the directory before it is created, so that an undo log can take it back
-	 * whenever the writer dies. Set it after image_set_create().
+	 * Called with the name of each file below the directory before it is created, so that an undo log can take it
+	 * back whenever the writer dies. Set it after image_set_create().
 	 */
 	void (*created)(void *ctx, const char *name);
 	void *created_ctx;
@@ -40,7 +40,10 @@ struct image_set {
 	pthread_mutex_t lock; /* files may be created by several threads */
 };
 
-#define IMAGE_SET_INIT { .dirfd = -1, .lock = PTHREAD_MUTEX_INITIALIZER }
+#define IMAGE_SET_INIT                                                                                                 \
+	{                                                                                                              \
+		.dirfd = -1, .lock = PTHREAD_MUTEX_INITIALIZER                                                         \
+	}
 
 enum image_set_flags {
 	IMAGE_SET_REPLACE = 1, /* a finished set in the directory is no reason to refuse: it stops being one */

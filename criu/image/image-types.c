@@ -49,34 +49,58 @@
 #include "images/utsns.pb-c.h"
 
 /* One such file in a set. */
-#define ONE(kind, name, file_magic, msg) \
+#define ONE(kind, name, file_magic, msg)                                                                               \
 	[kind] = { .title = name, .prefix = name, .suffix = ".img", .magic = file_magic, .message = &msg##__descriptor }
 
 /* One for each id. */
-#define PER_ID(kind, name, file_magic, msg)                                                         \
-	[kind] = { .title = name, .prefix = name "-", .suffix = ".img", .id_style = IMAGE_ID_DECIMAL, \
-		   .magic = file_magic, .message = &msg##__descriptor }
+#define PER_ID(kind, name, file_magic, msg)                                                                            \
+	[kind] = { .title = name,                                                                                      \
+		   .prefix = name "-",                                                                                 \
+		   .suffix = ".img",                                                                                   \
+		   .id_style = IMAGE_ID_DECIMAL,                                                                       \
+		   .magic = file_magic,                                                                                \
+		   .message = &msg##__descriptor }
 
-#define PER_HEX_ID(kind, name, file_magic, head_msg, msg)                                       \
-	[kind] = { .title = name, .prefix = name "-", .suffix = ".img", .id_style = IMAGE_ID_HEX, \
-		   .magic = file_magic, .head = head_msg, .message = &msg##__descriptor }
+#define PER_HEX_ID(kind, name, file_magic, head_msg, msg)                                                              \
+	[kind] = { .title = name,                                                                                      \
+		   .prefix = name "-",                                                                                 \
+		   .suffix = ".img",                                                                                   \
+		   .id_style = IMAGE_ID_HEX,                                                                           \
+		   .magic = file_magic,                                                                                \
+		   .head = head_msg,                                                                                   \
+		   .message = &msg##__descriptor }
 
-#define PER_ID_HEADED(kind, name, file_magic, head_msg, msg)                                          \
-	[kind] = { .title = name, .prefix = name "-", .suffix = ".img", .id_style = IMAGE_ID_DECIMAL, \
-		   .magic = file_magic, .head = &head_msg##__descriptor, .message = &msg##__descriptor }
+#define PER_ID_HEADED(kind, name, file_magic, head_msg, msg)                                                           \
+	[kind] = { .title = name,                                                                                      \
+		   .prefix = name "-",                                                                                 \
+		   .suffix = ".img",                                                                                   \
+		   .id_style = IMAGE_ID_DECIMAL,                                                                       \
+		   .magic = file_magic,                                                                                \
+		   .head = &head_msg##__descriptor,                                                                    \
+		   .message = &msg##__descriptor }
 
 /* In the work directory, without suffix. */
-#define SERVICE(kind, name, file_magic, msg)                                                          \
-	[kind] = { .title = name, .prefix = name, .suffix = "", .framing = IMAGE_FRAMING_SERVICE,      \
-		   .magic = file_magic, .message = &msg##__descriptor }
+#define SERVICE(kind, name, file_magic, msg)                                                                           \
+	[kind] = { .title = name,                                                                                      \
+		   .prefix = name,                                                                                     \
+		   .suffix = "",                                                                                       \
+		   .framing = IMAGE_FRAMING_SERVICE,                                                                   \
+		   .magic = file_magic,                                                                                \
+		   .message = &msg##__descriptor }
 
-#define RAW(kind, name, end)                                                                       \
-	[kind] = { .title = name, .prefix = name "-", .suffix = end, .id_style = IMAGE_ID_DECIMAL, \
+#define RAW(kind, name, end)                                                                                           \
+	[kind] = { .title = name,                                                                                      \
+		   .prefix = name "-",                                                                                 \
+		   .suffix = end,                                                                                      \
+		   .id_style = IMAGE_ID_DECIMAL,                                                                       \
 		   .framing = IMAGE_FRAMING_RAW }
 
 static const struct image_type types[IMAGE_KINDS] = {
-	[IMAGE_INVENTORY] = { .title = "inventory", .prefix = "inventory", .suffix = ".img",
-			      .framing = IMAGE_FRAMING_OWN, .magic = 0x58313116,
+	[IMAGE_INVENTORY] = { .title = "inventory",
+			      .prefix = "inventory",
+			      .suffix = ".img",
+			      .framing = IMAGE_FRAMING_OWN,
+			      .magic = 0x58313116,
 			      .message = &inventory_entry__descriptor },
 	ONE(IMAGE_PSTREE, "pstree", 0x50273030, pstree_entry),
 	PER_ID(IMAGE_CORE, "core", 0x55053847, core_entry),
@@ -114,9 +138,13 @@ static const struct image_type types[IMAGE_KINDS] = {
 	PER_ID(IMAGE_USERNS, "userns", 0x55474906, userns_entry),
 	PER_ID(IMAGE_IPCNS_VAR, "ipcns-var", 0x53115007, ipc_var_entry),
 	PER_ID(IMAGE_IPCNS_SHM, "ipcns-shm", 0x46283044, ipc_shm_entry),
-	[IMAGE_IPCNS_MSG] = { .title = "ipcns-msg", .prefix = "ipcns-msg-", .suffix = ".img",
-			      .id_style = IMAGE_ID_DECIMAL, .magic = 0x55453737,
-			      .message = &ipc_msg_entry__descriptor, .sub_message = &ipc_msg__descriptor },
+	[IMAGE_IPCNS_MSG] = { .title = "ipcns-msg",
+			      .prefix = "ipcns-msg-",
+			      .suffix = ".img",
+			      .id_style = IMAGE_ID_DECIMAL,
+			      .magic = 0x55453737,
+			      .message = &ipc_msg_entry__descriptor,
+			      .sub_message = &ipc_msg__descriptor },
 	PER_ID(IMAGE_IPCNS_SEM, "ipcns-sem", 0x59573019, ipc_sem_entry),
 	PER_ID(IMAGE_NETDEV, "netdev", 0x57373951, net_device_entry),
 	PER_ID(IMAGE_NETNS, "netns", 0x55933752, netns_entry),

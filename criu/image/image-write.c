@@ -87,7 +87,8 @@ static int append_record(struct buffer *b, const ProtobufCMessage *message)
 
 static bool kind_has_message(const struct image_type *type, const ProtobufCMessageDescriptor *descriptor)
 {
-	return descriptor && (descriptor == type->message || descriptor == type->head || descriptor == type->sub_message);
+	return descriptor &&
+	       (descriptor == type->message || descriptor == type->head || descriptor == type->sub_message);
 }
 
 void image_writer_open(struct image_writer *w, struct image_set *set, enum image_kind kind, uint64_t id)

@@ -35,7 +35,10 @@ struct image_writer {
 	int fd; /* -1 until the first flush */
 };
 
-#define IMAGE_WRITER_INIT { .fd = -1 }
+#define IMAGE_WRITER_INIT                                                                                              \
+	{                                                                                                              \
+		.fd = -1                                                                                               \
+	}
 
 void image_writer_open(struct image_writer *w, struct image_set *set, enum image_kind kind, uint64_t id);
 int image_writer_add(struct image_writer *w, const void *message, struct error *err);

@@ -100,8 +100,9 @@ static int check_pages_file(const struct pagemap *map, struct error *err)
 	if (r < 0)
 		return r;
 	if (bytes / PAGE_BYTES < map->present_pages)
-		return error_say(err, -EBADMSG, "pages-%u.img is too short: %" PRIu64 " bytes for the %" PRIu64
-				 " pages of %s", map->pages_id, bytes, map->present_pages, map->name);
+		return error_say(err, -EBADMSG,
+				 "pages-%u.img is too short: %" PRIu64 " bytes for the %" PRIu64 " pages of %s",
+				 map->pages_id, bytes, map->present_pages, map->name);
 	return 0;
 }
 
@@ -175,8 +176,10 @@ static int add_parent_pages(struct pagemap *map, size_t *capacity, const struct 
 			(*at)++;
 		if (*at >= parent->extent_count || parent->extents[*at].vaddr > vaddr ||
 		    !(parent->extents[*at].flags & PAGEMAP_PRESENT))
-			return error_say(err, -EBADMSG, "%s: page 0x%" PRIx64
-					 " should be in the parent image set, which does not hold it", map->name, vaddr);
+			return error_say(err, -EBADMSG,
+					 "%s: page 0x%" PRIx64
+					 " should be in the parent image set, which does not hold it",
+					 map->name, vaddr);
 		extent = parent->extents[*at];
 		extent_end = min_u64(run_end(extent.vaddr, extent.nr_pages), end);
 		extent.offset += vaddr - extent.vaddr;
@@ -367,8 +370,8 @@ int pagemap_writer_add(struct pagemap_writer *w, uint64_t vaddr, uint64_t nr_pag
 	if (nr_pages == 0)
 		return 0;
 	if (!is_page_aligned(vaddr) || vaddr < end || nr_pages > (UINT64_MAX - vaddr) / PAGE_BYTES)
-		return error_say(err, -EINVAL, "%s: %" PRIu64 " pages at 0x%" PRIx64 " are out of order", w->writer.name,
-				 nr_pages, vaddr);
+		return error_say(err, -EINVAL, "%s: %" PRIu64 " pages at 0x%" PRIx64 " are out of order",
+				 w->writer.name, nr_pages, vaddr);
 	if (flags & PAGEMAP_PRESENT)
 		w->present_pages += nr_pages;
 	if (w->last.nr_pages && vaddr == end && flags == w->last.flags) {

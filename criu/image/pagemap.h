@@ -53,8 +53,7 @@ struct pagemap {
  * kind is IMAGE_PAGEMAP or IMAGE_PAGEMAP_SHMEM. The set must outlive the map. Checked: aligned, ascending, without
  * overlap, the pages file is long enough, pages of a parent are there. -ENOENT without a sentence when there is none.
  */
-int pagemap_load(struct image_set *set, enum image_kind kind, uint64_t id, struct pagemap **ret_map,
-		 struct error *err);
+int pagemap_load(struct image_set *set, enum image_kind kind, uint64_t id, struct pagemap **ret_map, struct error *err);
 
 /*
  * The same without resolving pages of the parent (no extents), for a dump or dedup that only asks what an earlier set
@@ -86,12 +85,14 @@ struct pagemap_writer {
 	uint64_t present_pages;
 };
 
-#define PAGEMAP_WRITER_INIT { .writer = IMAGE_WRITER_INIT }
+#define PAGEMAP_WRITER_INIT                                                                                            \
+	{                                                                                                              \
+		.writer = IMAGE_WRITER_INIT                                                                            \
+	}
 
 int pagemap_writer_open(struct pagemap_writer *w, struct image_set *set, enum image_kind kind, uint64_t id,
 			uint32_t pages_id, struct error *err);
-int pagemap_writer_add(struct pagemap_writer *w, uint64_t vaddr, uint64_t nr_pages, uint32_t flags,
-		       struct error *err);
+int pagemap_writer_add(struct pagemap_writer *w, uint64_t vaddr, uint64_t nr_pages, uint32_t flags, struct error *err);
 int pagemap_writer_finish(struct pagemap_writer *w, struct error *err);
 void pagemap_writer_done(struct pagemap_writer *w);
 
