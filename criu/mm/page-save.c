@@ -124,38 +124,72 @@ static void note_failure(struct transfer *t, int r, bool is_write)
 		t->failed_write = is_write;
 }
 
+static pthread_key_t buffer_key;
+
+static void free_buffer(void *buffer)
+{
+	(void)munmap(buffer, CHUNK_BYTES);
+}
+
+static void make_buffer_key(void)
+{
+	(void)pthread_key_create(&buffer_key, free_buffer);
+}
+
+/* A buffer per thread that lives as long as the thread: most tasks have few pages, and fresh memory is dear. */
+static void *chunk_buffer(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	void *buffer;
+
+	(void)pthread_once(&once, make_buffer_key);
+	buffer = pthread_getspecific(buffer_key);
+	if (buffer)
+		return buffer;
+	buffer = mmap(NULL, CHUNK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (buffer == MAP_FAILED)
+		return NULL;
+	if (pthread_setspecific(buffer_key, buffer) != 0) {
+		free_buffer(buffer);
+		return NULL;
+	}
+	return buffer;
+}
+
+static int transfer_chunk(struct transfer *t, uint64_t offset, uint64_t bytes, char *buffer)
+{
+	int r = fill_chunk(t, offset, buffer, bytes);
+
+	if (r < 0) {
+		note_failure(t, r, false);
+		return r;
+	}
+	r = pwrite_all(t->job->out_fd, buffer, bytes, offset);
+	if (r < 0) {
+		note_failure(t, r, true);
+		return r;
+	}
+	if (t->job->progress)
+		t->job->progress(t->job->progress_ctx, bytes);
+	return 0;
+}
+
 static void *transfer_chunks(void *arg)
 {
 	struct transfer *t = arg;
-	uint64_t chunk_bytes = min_u64(CHUNK_BYTES, t->total_bytes);
-	char *buffer = mmap(NULL, chunk_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *buffer = chunk_buffer();
 
-	if (buffer == MAP_FAILED) {
+	if (!buffer) {
 		note_failure(t, -ENOMEM, false);
 		return NULL;
 	}
 	while (!__atomic_load_n(&t->error, __ATOMIC_RELAXED)) {
-		uint64_t offset = __atomic_fetch_add(&t->next_chunk, 1, __ATOMIC_RELAXED) * chunk_bytes;
-		uint64_t bytes;
-		int r;
+		uint64_t offset = __atomic_fetch_add(&t->next_chunk, 1, __ATOMIC_RELAXED) * CHUNK_BYTES;
 
-		if (offset >= t->total_bytes)
+		if (offset >= t->total_bytes ||
+		    transfer_chunk(t, offset, min_u64(CHUNK_BYTES, t->total_bytes - offset), buffer) < 0)
 			break;
-		bytes = min_u64(chunk_bytes, t->total_bytes - offset);
-		r = fill_chunk(t, offset, buffer, bytes);
-		if (r < 0) {
-			note_failure(t, r, false);
-			break;
-		}
-		r = pwrite_all(t->job->out_fd, buffer, bytes, offset);
-		if (r < 0) {
-			note_failure(t, r, true);
-			break;
-		}
-		if (t->job->progress)
-			t->job->progress(t->job->progress_ctx, bytes);
 	}
-	(void)munmap(buffer, chunk_bytes);
 	return NULL;
 }
 
