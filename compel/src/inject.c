@@ -303,6 +303,9 @@ int compel_cure(struct compel_task *task, struct compel_error *err)
 {
 	int r;
 
+	/* Nothing could be seized, so nothing was touched. */
+	if (task->thread_count == 0)
+		return 0;
 	r = stop_started(task, deadline_after_ms(RETURN_MS));
 	for (size_t i = 1; r == 0 && i < task->thread_count; i++)
 		r = give_back(task, i);
