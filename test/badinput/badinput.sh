@@ -1,0 +1,418 @@
+#!/bin/bash
+# badinput.sh [CASE ...]: wrong things asked for and broken things handed in. Each has to be refused with a message that
+# names what it is about, nothing may be left behind, and the target has to be as it was. Each case is a function, run
+# as the first process of a pid and mount namespace of its own, in an empty directory. CRIU, TEST_B and MUTATIONS (how
+# many, 60) come from the environment.
+set -u
+self=$(realpath "$0")
+criu=${CRIU:?the program under test}
+bin=${TEST_B:?where the test programs are}/badinput
+mutations=${MUTATIONS:-60}
+
+# --- what the cases are made of --------------------------------------------------------------------------------------
+
+fail() {
+	echo "$*"
+	[ -s said ] && { echo "it said:"; head -c 600 said; }
+	exit 1
+}
+
+# start KIND [ARGUMENT ...]: a victim in a session of its own; its process id in $pid.
+start() {
+	setsid "$bin/victim" "$@" </dev/null >out 2>&1 &
+	pid=$!
+	for ((i = 0; i < 200; i++)); do
+		grep -q '^READY$' out && return
+		sleep 0.02
+	done
+	fail "the victim does not start: $(cat out)"
+}
+
+# criu ARGUMENT ...: its status in $status, what it said to the user in the file `said`.
+run_criu() {
+	timeout -k 1 ${LIMIT:-20} "$criu" "$@" </dev/null >said 2>&1
+	status=$?
+	[ $status -eq 124 ] && fail "criu $1 does not end"
+	[ $status -gt 128 ] && fail "criu $1 died of signal $((status - 128))"
+	return 0
+}
+
+refused() {
+	run_criu "$@"
+	[ $status -ne 0 ] || fail "criu $1 succeeded"
+}
+
+says() {
+	local each
+	for each; do
+		grep -Eqi -- "$each" said || fail "the message should match /$each/"
+	done
+}
+
+# Nothing but logs in the image directory.
+nothing_in() {
+	local left
+	left=$(cd "$1" && ls -A | grep -v '\.log$')
+	[ -z "$left" ] || fail "left in the image directory:" $left
+}
+
+untouched() {
+	local task
+	for task in /proc/$pid/task/*; do
+		grep -q '^TracerPid:.0$' $task/status || fail "${task##*/} is traced"
+		grep -q '^State:.[tT]' $task/status && fail "${task##*/} is stopped"
+	done
+	kill -TERM "$pid" || fail "the victim is gone"
+	for ((i = 0; i < 100; i++)); do
+		grep -q '^PASS$' out && return
+		sleep 0.02
+	done
+	fail "the victim: $(cat out)"
+}
+
+# Processes of this namespace but the first; without a subshell, which would be one itself.
+count_processes() {
+	local each
+	others=()
+	for each in /proc/[0-9]*; do
+		[ "$each" = /proc/1 ] || others+=("${each#/proc/}")
+	done
+}
+
+nobody_left() {
+	for ((n = 0; n < 50; n++)); do
+		count_processes
+		[ ${#others[@]} -eq 0 ] && return 0
+		sleep 0.02 # itself gone when counted again
+	done
+	return 1
+}
+
+# A finished set in `set` of a victim that is gone then.
+make_set() {
+	mkdir set
+	start "${@:-plain}"
+	run_criu dump -t "$pid" -D set -v4 -o dump.log
+	[ $status -eq 0 ] || fail "cannot make a set: $(tail -3 set/dump.log)"
+	nobody_left || fail "after the dump ${#others[@]} processes are left: ${others[*]}"
+}
+
+restore_refused() {
+	LIMIT=10 refused restore -d -D set -v4 -o restore.log "$@"
+	nobody_left || fail "after a failed restore there is ${others[*]}"
+}
+
+# --- dump -----------------------------------------------------------------------------------------------------------
+
+case_no_such_pid() {
+	mkdir set
+	refused dump -t 31999 -D set
+	says 'dump' '31999' 'no such process'
+	nothing_in set
+}
+
+case_ourselves() {
+	mkdir set
+	refused dump -t $$ -D set
+	says "$$" 'ancestor|ourselves|itself|criu|this'
+	nothing_in set
+}
+
+# Not in a namespace: kernel threads are in the first one only. Nothing can be done to them.
+case_kernel_thread() {
+	grep -qs '^kthreadd$' /proc/2/comm || { echo "process 2 is no kernel thread here"; exit 77; }
+	mkdir set
+	refused dump -t 2 -D set
+	says '\b2\b' 'kernel thread'
+	nothing_in set
+}
+
+case_zombie_root() {
+	start zombie
+	local zombie
+	zombie=$(sed -n 's/^zombie //p' out)
+	mkdir set
+	refused dump -t "$zombie" -D set
+	says "$zombie" 'zombie|has ended|exited|dead'
+	nothing_in set
+	untouched
+}
+
+case_already_traced() {
+	start plain
+	local victim=$pid tracer
+	mv out victim.out
+	start trace "$victim"
+	tracer=$pid
+	mkdir set
+	refused dump -t "$victim" -D set
+	says "$victim" "$tracer" 'trace'
+	nothing_in set
+	kill -0 "$victim" || fail "the victim is gone"
+	kill -KILL "$tracer"
+	wait "$tracer" 2>/dev/null
+	mv victim.out out
+	pid=$victim
+	untouched
+}
+
+case_session_leader_outside() {
+	local leader
+	setsid bash -c "'$bin/victim' plain </dev/null >out 2>&1 & echo \$! >pid; wait" &
+	leader=$!
+	for ((i = 0; i < 200; i++)); do
+		grep -qs '^READY$' out && break
+		sleep 0.02
+	done
+	pid=$(cat pid)
+	mkdir set
+	refused dump -t "$pid" -D set
+	says "$pid" 'session' '--shell-job' '-j'
+	nothing_in set
+	untouched
+}
+
+case_no_image_directory() {
+	start plain
+	refused dump -t "$pid" -D nowhere
+	says 'nowhere' 'no such file or directory'
+	untouched
+}
+
+case_image_directory_is_a_file() {
+	start plain
+	: >set
+	refused dump -t "$pid" -D set
+	says '\bset\b' 'not a directory'
+	untouched
+}
+
+case_image_directory_not_writable() {
+	mkdir -m 755 set
+	chmod 777 .
+	setsid setpriv --reuid 1000 --regid 1000 --clear-groups --bounding-set=-all "$bin/victim" plain </dev/null >out 2>&1 &
+	pid=$!
+	for ((i = 0; i < 200; i++)); do
+		grep -q '^READY$' out && break
+		sleep 0.02
+	done
+	cp "$criu" ./criu-copy && chmod 755 criu-copy
+	timeout 20 setpriv --reuid 1000 --regid 1000 --clear-groups --bounding-set=-all ./criu-copy dump -t "$pid" -D set \
+		--unprivileged </dev/null >said 2>&1
+	status=$?
+	[ $status -ne 0 ] || fail "criu dump succeeded"
+	[ $status -lt 124 ] || fail "criu dump: status $status"
+	says 'permission denied|not permitted|not writable'
+	nothing_in set
+	untouched
+}
+
+case_disk_full() {
+	mkdir set
+	mount -t tmpfs -o size=256k small set || exit 77
+	start plain
+	refused dump -t "$pid" -D set -o ../dump.log
+	says 'no space left'
+	nothing_in set
+	untouched
+}
+
+# Either refused by name, or the directory holds the new set, whole.
+case_finished_set_is_there() {
+	mkdir set
+	start plain
+	run_criu dump -t "$pid" -D set -R -v4 -o dump.log
+	[ $status -eq 0 ] || fail "cannot make a set: $(tail -3 set/dump.log)"
+	: >set/core-99999.img
+	run_criu dump -t "$pid" -D set -v4 -o dump.log
+	if [ $status -ne 0 ]; then
+		says '\bset\b' 'inventory.img|already|finished'
+		untouched
+		return
+	fi
+	nobody_left || fail "after the dump ${#others[@]} processes are left: ${others[*]}"
+	run_criu restore -d -D set -v4 -o restore.log
+	[ $status -eq 0 ] || fail "the set written over another cannot be restored"
+	untouched
+}
+
+case_unsupported_socket() {
+	start socket
+	mkdir set
+	refused dump -t "$pid" -D set
+	says "$pid" 'fd 5' 'socket'
+	nothing_in set
+	untouched
+}
+
+case_option_not_there_yet() {
+	start plain
+	mkdir set
+	refused dump -t "$pid" -D set --lazy-pages
+	says '--lazy-pages' 'not supported'
+	nothing_in set
+	untouched
+}
+
+case_unknown_option() {
+	refused dump -t 1 --no-such-option
+	says 'no-such-option'
+}
+
+case_pid_is_no_number() {
+	local each
+	for each in 0 -5 12x '' 99999999999999999999; do
+		mkdir -p set
+		refused dump -t "$each" -D set
+		[ -s said ] || fail "no message for -t '$each'"
+		nothing_in set
+	done
+}
+
+# --- restore --------------------------------------------------------------------------------------------------------
+
+case_empty_directory() {
+	mkdir set
+	restore_refused
+	says 'inventory.img|no image|not an image'
+}
+
+case_unfinished_set() {
+	make_set
+	rm set/inventory.img
+	restore_refused
+	says 'inventory.img|unfinished'
+}
+
+case_truncated_image() {
+	make_set
+	local each
+	for each in set/core-*.img set/mm-*.img set/pagemap-*.img set/pages-*.img set/pstree.img set/files.img set/inventory.img; do
+		cp "$each" kept
+		truncate -s $(($(stat -c %s "$each") / 2 + 1)) "$each"
+		restore_refused
+		says "${each##*/}"
+		cp kept "$each"
+	done
+	run_criu restore -d -D set -v4 -o restore.log
+	[ $status -eq 0 ] || fail "the mended set cannot be restored"
+	untouched
+}
+
+case_missing_image() {
+	make_set
+	local each
+	for each in set/core-*.img set/mm-*.img set/pages-*.img set/pstree.img set/files.img; do
+		mv "$each" kept
+		restore_refused
+		says "${each##*/}"
+		mv kept "$each"
+	done
+}
+
+case_other_processor() {
+	make_set
+	"$bin/damage" machine set || fail "cannot change the set"
+	restore_refused
+	says 'aarch64|processor|architecture|machine'
+}
+
+case_unknown_version() {
+	make_set
+	"$bin/damage" version 7 set || fail "cannot change the set"
+	restore_refused
+	says 'version' '\b7\b'
+}
+
+case_pid_is_taken() {
+	mkdir set
+	start plain
+	run_criu dump -t "$pid" -D set -R -v4 -o dump.log
+	[ $status -eq 0 ] || fail "cannot make a set"
+	LIMIT=10 refused restore -d -D set -v4 -o restore.log
+	says "$pid" 'victim'
+	untouched
+}
+
+case_files_missing_or_changed() {
+	echo "first file" >first
+	echo "second file" >second
+	head -c 4096 /dev/zero >third
+	make_set files first second third
+	rm first third
+	echo "longer than it was" >>second
+	restore_refused
+	says "$pid" 'first' 'fd 3' 'second' 'fd 4' 'third'
+	[ ! -e first ] && [ ! -e third ] || fail "the restore made a file"
+}
+
+# One random change each: no crash, no hang, nothing left; what restores nevertheless is a whole tree.
+case_mutations() {
+	make_set
+	local seed what bad=0 good=0 root
+	for ((seed = 1; seed <= mutations; seed++)); do
+		rm -rf broken pidfile
+		cp -r set broken
+		what=$("$bin/damage" mutate $seed broken)
+		timeout -k 1 10 "$criu" restore -d -D broken -v4 -o restore.log --pidfile "$PWD/pidfile" </dev/null >said 2>&1
+		status=$?
+		if [ $status -ge 124 ]; then
+			echo "mutation $seed ($what): status $status"
+			bad=$((bad + 1))
+		elif [ $status -eq 0 ]; then
+			root=$(cat pidfile)
+			if [ -z "$root" ] || ! kill -0 "$root"; then
+				echo "mutation $seed ($what): success and no tree"
+				bad=$((bad + 1))
+			fi
+			good=$((good + 1))
+		elif ! nobody_left; then
+			echo "mutation $seed ($what): refused, and there is ${others[*]}"
+			bad=$((bad + 1))
+		elif ! [ -s said ]; then
+			echo "mutation $seed ($what): refused without a word"
+			bad=$((bad + 1))
+		fi
+		count_processes
+		for each in "${others[@]}"; do
+			kill -KILL "$each" 2>/dev/null
+		done
+		nobody_left || fail "mutation $seed ($what): processes ${others[*]} cannot be killed"
+	done
+	echo "$mutations mutations, $good harmless, $bad handled badly"
+	[ $bad -eq 0 ]
+}
+
+# --- all of them ------------------------------------------------------------------------------------------------------
+
+if [ "${1:-}" = --inside ]; then
+	cd "$3" || exit 1
+	"case_$2"
+	exit
+fi
+
+passed=0 failed=0 skipped=0
+for name in ${*:-$(declare -F | sed -n 's/^declare -f case_//p')}; do
+	dir=$(mktemp -d /tmp/badinput.XXXXXX)
+	chmod 755 "$dir"
+	namespaces=(setsid --wait unshare --pid --fork --kill-child --mount --mount-proc)
+	[ "$name" = kernel_thread ] && namespaces=()
+	out=$(timeout -k 1 $((120 + mutations * 3)) "${namespaces[@]}" "$self" --inside "$name" "$dir" 2>&1)
+	case $? in
+	0)
+		echo "PASS badinput $name"
+		passed=$((passed + 1))
+		;;
+	77)
+		echo "SKIP badinput $name: $out"
+		skipped=$((skipped + 1))
+		;;
+	*)
+		echo "FAIL badinput $name: $out"
+		failed=$((failed + 1))
+		;;
+	esac
+	rm -rf "$dir"
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]

@@ -1,0 +1,158 @@
+/*
+ * victim KIND [ARGUMENT ...]: a process to try wrong things on. Says READY on descriptor 1, then waits for SIGTERM,
+ * checks itself and says PASS or what it found.
+ *
+ *	plain		two threads and a child, a megabyte with a pattern
+ *	files A B C	A and B open (descriptors 3 and 4), C mapped and not open
+ *	socket		a socket of a family that is not dumped (AF_ALG, AF_VSOCK or else AF_UNIX) at descriptor 5
+ *	zombie		has a child that has ended: prints its process id
+ *	trace PID	attaches to PID with ptrace and lets it run
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+enum { WORDS = 1 << 18 };
+
+static volatile sig_atomic_t told;
+static uint32_t *memory;
+
+static void on_term(int signo)
+{
+	told = signo;
+}
+
+static void say(const char *text)
+{
+	if (write(1, text, strlen(text)) < 0)
+		_exit(3);
+}
+
+static void fail(const char *what)
+{
+	say("FAIL ");
+	say(what);
+	say("\n");
+	_exit(1);
+}
+
+static void *sleep_on(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+
+static void fill(void)
+{
+	memory = mmap(NULL, WORDS * 4, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED)
+		fail("mmap");
+	for (uint32_t i = 0; i < WORDS; i++)
+		memory[i] = i * 2654435761u;
+}
+
+static void check(void)
+{
+	for (uint32_t i = 0; i < WORDS; i++) {
+		if (memory[i] != i * 2654435761u)
+			fail("memory changed");
+	}
+}
+
+static void become_plain(void)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, sleep_on, NULL) || pthread_create(&thread, NULL, sleep_on, NULL))
+		fail("pthread_create");
+	if (fork() == 0)
+		sleep_on(NULL);
+}
+
+static void become_files(char **names)
+{
+	int fd;
+
+	if (open(names[0], O_RDONLY) != 3 || open(names[1], O_RDWR) != 4)
+		fail("open");
+	fd = open(names[2], O_RDONLY);
+	if (fd < 0 || mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0) == MAP_FAILED)
+		fail("mmap");
+	close(fd);
+}
+
+static void become_socket(void)
+{
+	int fd = socket(AF_ALG, SOCK_SEQPACKET, 0);
+
+	if (fd < 0)
+		fd = socket(AF_VSOCK, SOCK_STREAM, 0);
+	if (fd < 0)
+		fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	if (fd < 0 || dup2(fd, 5) != 5)
+		fail("socket");
+	if (fd != 5)
+		close(fd);
+}
+
+static void become_zombie_parent(void)
+{
+	char text[32];
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(7);
+	siginfo_t info;
+	waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT);
+	snprintf(text, sizeof(text), "zombie %d\n", pid);
+	say(text);
+}
+
+static void become_tracer(pid_t pid)
+{
+	if (ptrace(PTRACE_SEIZE, pid, NULL, NULL) < 0)
+		fail("PTRACE_SEIZE");
+}
+
+int main(int argc, char **argv)
+{
+	struct sigaction action = { .sa_handler = on_term };
+	const char *kind = argc > 1 ? argv[1] : "";
+	sigset_t mask, old;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGTERM);
+	sigprocmask(SIG_BLOCK, &mask, &old);
+	sigaction(SIGTERM, &action, NULL);
+	fill();
+	if (strcmp(kind, "plain") == 0)
+		become_plain();
+	else if (strcmp(kind, "files") == 0 && argc == 5)
+		become_files(argv + 2);
+	else if (strcmp(kind, "socket") == 0)
+		become_socket();
+	else if (strcmp(kind, "zombie") == 0)
+		become_zombie_parent();
+	else if (strcmp(kind, "trace") == 0 && argc == 3)
+		become_tracer(atoi(argv[2]));
+	else
+		fail("which kind?");
+	say("READY\n");
+	sigdelset(&old, SIGTERM);
+	while (!told)
+		sigsuspend(&old);
+	check();
+	say("PASS\n");
+	return 0;
+}
