@@ -52,11 +52,12 @@ static int check_ticking(const struct target *target, int threads)
 	return 0;
 }
 
-/* --- registers -------------------------------------------------------------------------------------------------------- */
+/* --- registers
+ * -------------------------------------------------------------------------------------------------------- */
 
 /*
- * General registers, red zone, flags, x87 and AVX-512 registers hold patterns; the loop compares and counts until told to
- * stop. Returns 0, or the number of the register that was found wrong.
+ * General registers, red zone, flags, x87 and AVX-512 registers hold patterns; the loop compares and counts until told
+ * to stop. Returns 0, or the number of the register that was found wrong.
  */
 long check_registers(volatile uint64_t *ticks, volatile int *stop, const void *patterns);
 asm(".text\n"
@@ -173,7 +174,8 @@ static int test_registers(void)
 	return failed;
 }
 
-/* --- threads ---------------------------------------------------------------------------------------------------------- */
+/* --- threads
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static struct shared *threads_shared;
 
@@ -280,7 +282,8 @@ static int test_churn(void)
 	return failed;
 }
 
-/* --- stacks ----------------------------------------------------------------------------------------------------------- */
+/* --- stacks
+ * ----------------------------------------------------------------------------------------------------------- */
 
 /* Counts with the stack pointer 64 bytes above a guard page. */
 static void tiny_stack_target(struct shared *shared)

@@ -27,7 +27,7 @@
 
 #define TIMEOUT_MS 400
 /* How late a timeout may be on a busy machine; an interrupted and restarted one would be 150 ms late. */
-#define LATE_MS	   120
+#define LATE_MS 120
 
 enum wakeup { BY_TIMEOUT, BY_PIPE, BY_SIGNAL, BY_STOP };
 
@@ -352,8 +352,7 @@ static int run_call(const struct waiting_call *call, int stage)
 	if (r < 0)
 		failed = test_fail("%s: %s", call->name, err.text);
 	sleep_ms(20);
-	if (!failed && (call->wakeup == BY_PIPE || call->wakeup == BY_SIGNAL) && stage < 0 &&
-	    target.shared->done)
+	if (!failed && (call->wakeup == BY_PIPE || call->wakeup == BY_SIGNAL) && stage < 0 && target.shared->done)
 		failed = test_fail("%s: returned %ld (%s) before its time", call->name, target.shared->result,
 				   strerror((int)target.shared->error));
 	if (call->wakeup == BY_PIPE)

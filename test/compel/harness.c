@@ -47,7 +47,8 @@ void sleep_ms(unsigned int ms)
 		;
 }
 
-/* --- targets ---------------------------------------------------------------------------------------------------------- */
+/* --- targets
+ * ---------------------------------------------------------------------------------------------------------- */
 
 struct target target_start(target_function *function, int ready_threads)
 {
@@ -98,9 +99,11 @@ void target_fail(struct shared *shared, const char *format, ...)
 	va_end(args);
 }
 
-/* --- cycles ----------------------------------------------------------------------------------------------------------- */
+/* --- cycles
+ * ----------------------------------------------------------------------------------------------------------- */
 
-static void call_hook(const struct cycle *cycle, enum stage stage, const struct target *target, struct compel_task *task)
+static void call_hook(const struct cycle *cycle, enum stage stage, const struct target *target,
+		      struct compel_task *task)
 {
 	if (cycle->hook)
 		cycle->hook(stage, target, task, cycle->arg);
@@ -135,7 +138,8 @@ static int check_pid(struct compel_task *task, struct compel_error *err)
 	return r;
 }
 
-static int run_blob(const struct target *target, struct compel_task *task, struct cycle *cycle, struct compel_error *err)
+static int run_blob(const struct target *target, struct compel_task *task, struct cycle *cycle,
+		    struct compel_error *err)
 {
 	struct remote_addr code, data, *done;
 	size_t count = task->thread_count;
@@ -161,7 +165,8 @@ static int run_blob(const struct target *target, struct compel_task *task, struc
 
 		r = compel_read(task, done[i], slot, sizeof(slot));
 		if (r == 0 && (pid_t)slot[1] != task->threads[i].tid) {
-			(void)snprintf(err->text, sizeof(err->text), "thread %d says %u", task->threads[i].tid, slot[1]);
+			(void)snprintf(err->text, sizeof(err->text), "thread %d says %u", task->threads[i].tid,
+				       slot[1]);
 			r = -EPROTO;
 		}
 	}
@@ -197,7 +202,8 @@ int run_cycle(const struct target *target, struct cycle *cycle, struct compel_er
 	return r;
 }
 
-/* --- snapshots -------------------------------------------------------------------------------------------------------- */
+/* --- snapshots
+ * -------------------------------------------------------------------------------------------------------- */
 
 static char *read_file(const char *path)
 {
@@ -303,7 +309,8 @@ const char *snapshot_differs(const struct snapshot *before, pid_t pid)
 	return what;
 }
 
-/* --- verdicts --------------------------------------------------------------------------------------------------------- */
+/* --- verdicts
+ * --------------------------------------------------------------------------------------------------------- */
 
 int test_fail(const char *format, ...)
 {

@@ -1,7 +1,7 @@
 /*
- * What the compel tests share: targets are forked children that tell the driver about themselves through one shared page;
- * a cycle is one complete use of the library on a target, with a hook at each stage; a snapshot is what must be the same
- * before and after.
+ * What the compel tests share: targets are forked children that tell the driver about themselves through one shared
+ * page; a cycle is one complete use of the library on a target, with a hook at each stage; a snapshot is what must be
+ * the same before and after.
  */
 #pragma once
 

@@ -1,4 +1,5 @@
-/* Targets that are hard to enter: filtered, without a vdso, forbidden to map code, half gone, traced by someone else. */
+/* Targets that are hard to enter: filtered, without a vdso, forbidden to map code, half gone, traced by someone else.
+ */
 #include "harness.h"
 
 #include <errno.h>
@@ -95,7 +96,8 @@ static void tick_for_ever(struct shared *shared)
 		shared->ticks[0]++;
 }
 
-/* --- seccomp ---------------------------------------------------------------------------------------------------------- */
+/* --- seccomp
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static void filter_target(struct shared *shared)
 {
@@ -118,7 +120,7 @@ static void filter_target(struct shared *shared)
 
 static void strict_target(struct shared *shared)
 {
-	(void)prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT);
+	(void)syscall(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_STRICT, 0, 0, 0);
 	tick_for_ever(shared);
 }
 
@@ -134,10 +136,12 @@ static int test_strict(void)
 
 static int test_filter_in_force(void)
 {
-	return run_refused(filter_target, 1, -EPERM, "seccomp", 0) | run_refused(strict_target, 1, -EPERM, "seccomp", 0);
+	return run_refused(filter_target, 1, -EPERM, "seccomp", 0) |
+	       run_refused(strict_target, 1, -EPERM, "seccomp", 0);
 }
 
-/* --- system calls caught by the task itself --------------------------------------------------------------------------- */
+/* --- system calls caught by the task itself
+ * --------------------------------------------------------------------------- */
 
 static void dispatch_target(struct shared *shared)
 {
@@ -154,7 +158,8 @@ static int test_dispatch(void)
 	return run_refused(dispatch_target, 1, -ENOTSUP, "DISPATCH", 0);
 }
 
-/* --- memory ----------------------------------------------------------------------------------------------------------- */
+/* --- memory
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static void mdwe_target(struct shared *shared)
 {
@@ -223,8 +228,8 @@ static void bare_target(struct shared *shared)
 		     "	mov %3, %%r14\n"
 		     "	jmp *%4\n"
 		     :
-		     : "r"(&shared->ready), "r"(above), "r"(0x7ffffffff000 - above), "r"(&shared->ticks[0]), "a"(page + 64),
-		       "D"(0x10001000), "S"((unsigned long)shared - 0x10001000)
+		     : "r"(&shared->ready), "r"(above), "r"(0x7ffffffff000 - above), "r"(&shared->ticks[0]),
+		       "a"(page + 64), "D"(0x10001000), "S"((unsigned long)shared - 0x10001000)
 		     : "rbx", "r12", "r13", "r14", "memory");
 }
 
@@ -233,7 +238,8 @@ static int test_bare(void)
 	return run_refused(bare_target, 1, -ENOTSUP, "padding", 0);
 }
 
-/* --- processes in odd states ------------------------------------------------------------------------------------------ */
+/* --- processes in odd states
+ * ------------------------------------------------------------------------------------------ */
 
 static void vfork_target(struct shared *shared)
 {
@@ -344,7 +350,8 @@ static int test_no_process(void)
 	return r == -ESRCH ? 0 : test_fail("expected ESRCH, found %s", strerror(-r));
 }
 
-/* --- restartable sequences -------------------------------------------------------------------------------------------- */
+/* --- restartable sequences
+ * -------------------------------------------------------------------------------------------- */
 
 /*
  * Spins inside a sequence for ever; whoever resumes it in the middle after a preemption instead of at the abort handler
@@ -360,7 +367,7 @@ static void rseq_target(struct shared *shared)
 		target_fail(shared, "rseq: %s", strerror(errno));
 	shared->ready = 1;
 	asm volatile("	lea 2f(%%rip), %%rax\n"
-		     "	mov %%rax, 8(%0)\n"	/* start_ip */
+		     "	mov %%rax, 8(%0)\n"      /* start_ip */
 		     "	movq $(3f-2f), 16(%0)\n" /* post_commit_offset */
 		     "	lea 4f(%%rip), %%rax\n"
 		     "	mov %%rax, 24(%0)\n" /* abort_ip */
@@ -375,8 +382,6 @@ static void rseq_target(struct shared *shared)
 		     : "r"(&sequence), "r"(&area), "r"(&shared->ticks[0])
 		     : "rax", "memory");
 }
-
-
 
 static int test_rseq(void)
 {

@@ -1,7 +1,7 @@
 /*
- * The tracer is killed at each of its system calls in turn, at random moments, and the rescuer too; afterwards the target
- * must be as if nothing had been there: mappings, masks, registers, every thread running, every waiting call unharmed.
- * Two of its threads get a signal all the time, so that handlers run on top of everything we leave behind.
+ * The tracer is killed at each of its system calls in turn, at random moments, and the rescuer too; afterwards the
+ * target must be as if nothing had been there: mappings, masks, registers, every thread running, every waiting call
+ * unharmed. Two of its threads get a signal all the time, so that handlers run on top of everything we leave behind.
  */
 #include "harness.h"
 
@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define THREADS	     8
+#define THREADS      8
 #define SLEEP_NS     3000000L
 #define MAX_STOPS    20000
 #define RANDOM_KILLS 300
@@ -30,7 +30,8 @@
 static struct shared *target_shared;
 long check_registers(volatile uint64_t *ticks, volatile int *stop, const void *patterns);
 
-/* --- the target's threads --------------------------------------------------------------------------------------------- */
+/* --- the target's threads
+ * --------------------------------------------------------------------------------------------- */
 
 static void *keep_registers(void *arg)
 {
@@ -181,7 +182,7 @@ static void *keep_epolling(void *arg)
 
 static void busy_target(struct shared *shared)
 {
-	void *(*const functions[])(void *) = { keep_registers, keep_pausing, keep_sleeping, keep_waiting,
+	void *(*const functions[])(void *) = { keep_registers, keep_pausing,    keep_sleeping, keep_waiting,
 					       keep_polling,   keep_suspending, keep_epolling };
 	pthread_t thread;
 
@@ -198,7 +199,8 @@ static void busy_target(struct shared *shared)
 	}
 }
 
-/* --- processes that are killed ---------------------------------------------------------------------------------------- */
+/* --- processes that are killed
+ * ---------------------------------------------------------------------------------------- */
 
 static struct compel_journal *make_journal(void)
 {
@@ -305,7 +307,8 @@ static int rescue_and_check(const struct target *target, struct compel_journal *
 	return check_unharmed(target, before, what, number);
 }
 
-/* Masks are compared for all but the threads that take signals, where it depends on the moment; they check themselves. */
+/* Masks are compared for all but the threads that take signals, where it depends on the moment; they check themselves.
+ */
 static void take_snapshot(const struct target *target, struct snapshot *ret_before)
 {
 	snapshot_take(target->pid, ret_before);
@@ -371,7 +374,8 @@ static int test_rescuer_killed(void)
 
 		failed = kill_at_stop(start_victim(VICTIM_TRACER, &target, journal, true), 20 + rand() % 400, &ended);
 		if (!failed)
-			failed = kill_at_stop(start_victim(VICTIM_RESCUER, &target, journal, true), rand() % 200, &ended);
+			failed =
+			    kill_at_stop(start_victim(VICTIM_RESCUER, &target, journal, true), rand() % 200, &ended);
 		if (!failed)
 			failed = rescue_and_check(&target, journal, &before, "second rescue", n);
 		free_journal(journal);

@@ -1,5 +1,6 @@
 /*
- * compel: stop a task with all its threads, run system calls and position-independent code inside it, and leave no trace.
+ * compel: stop a task with all its threads, run system calls and position-independent code inside it, and leave no
+ *trace.
  *
  * The order of use, for one process or for many at once (each step is batched, so that waiting is shared):
  *
@@ -13,10 +14,11 @@
  *	compel_detach()          the task runs on, or stays stopped
  *
  * Dying in the middle. Every intrusion is written to a journal before it happens. The journal lives in memory that the
- * caller shares with another process; when the tracer dies, that process calls compel_rescue() and everything is undone.
- * For this no thread with borrowed registers ever stands where running on would hurt: injected calls are "syscall; jmp ."
- * in padding that no thread executes, the blob sleeps in a loop once its work is done, and single-stepping and
- * breakpoints are never used. A thread's signals are blocked only after its registers point at the stub.
+ * caller shares with another process; when the tracer dies, that process calls compel_rescue() and everything is
+ *undone. For this no thread with borrowed registers ever stands where running on would hurt: injected calls are
+ *"syscall; jmp ." in padding that no thread executes, the blob sleeps in a loop once its work is done, and
+ *single-stepping and breakpoints are never used. A thread's signals are blocked only after its registers point at the
+ *stub.
  *
  * Threads: ptrace binds a tracee to the calling thread, so all functions on one task are called by one thread.
  * Errors: functions return 0 or -errno and fill *err (sentence without newline). x86-64 tasks only.
@@ -39,13 +41,15 @@ struct remote_addr {
 	uint64_t value;
 };
 
-/* --- the journal: fixed layout, in MAP_SHARED memory, zero-filled by its owner --------------------------------------- */
+/* --- the journal: fixed layout, in MAP_SHARED memory, zero-filled by its owner ---------------------------------------
+ */
 
 #define COMPEL_STUB_BYTES 8
 
 enum compel_thread_state {
-	COMPEL_THREAD_FREE,     /* not ours, or given back */
-	COMPEL_THREAD_SEIZED,   /* attached; registers and mask are the task's own: its tracer's death frees it unharmed */
+	COMPEL_THREAD_FREE,   /* not ours, or given back */
+	COMPEL_THREAD_SEIZED, /* attached; registers and mask are the task's own: its tracer's death frees it unharmed
+			       */
 	/*
 	 * Registers and mask are on their way to us, ours, or on their way back: both changes are made while the thread
 	 * still has (or has again) its own mask, so that a thread that stands outside of stub and blob is its own.
@@ -66,8 +70,8 @@ struct compel_journal_thread {
 	uint32_t task;  /* index of the task it belongs to */
 	uint32_t reserved;
 	/*
-	 * r14 of the thread while it stands in the stub: a signal frame on its stack that leads back there belongs to this
-	 * borrowing if it holds one of these, and is a leftover otherwise.
+	 * r14 of the thread while it stands in the stub: a signal frame on its stack that leads back there belongs to
+	 * this borrowing if it holds one of these, and is a leftover otherwise.
 	 */
 	uint64_t episode, next_episode;
 	uint64_t signal_mask;
@@ -78,14 +82,14 @@ struct compel_journal_task {
 	int32_t pid;
 	uint32_t first_thread; /* index into the journal's threads; the others may stand anywhere behind it */
 	uint32_t thread_count;
-	int32_t caller_tid;    /* the thread that runs injected system calls */
-	uint64_t stub_addr;    /* 0: none poked */
+	int32_t caller_tid; /* the thread that runs injected system calls */
+	uint64_t stub_addr; /* 0: none poked */
 	uint8_t stub_saved[COMPEL_STUB_BYTES];
-	uint64_t blob_addr;    /* 0: none mapped */
+	uint64_t blob_addr; /* 0: none mapped */
 	uint64_t blob_bytes;
-	uint32_t operation;    /* enum compel_operation under way on caller_tid */
-	uint32_t keep;         /* set by the owner: nothing is undone for this task (it is about to be killed) */
-	uint64_t cookie;       /* r15 of caller_tid, once its registers have been set for this operation */
+	uint32_t operation; /* enum compel_operation under way on caller_tid */
+	uint32_t keep;      /* set by the owner: nothing is undone for this task (it is about to be killed) */
+	uint64_t cookie;    /* r15 of caller_tid, once its registers have been set for this operation */
 };
 
 struct compel_journal {
@@ -100,19 +104,20 @@ size_t compel_journal_bytes(uint32_t task_limit, uint32_t thread_limit);
 void compel_journal_init(struct compel_journal *journal, uint32_t task_limit, uint32_t thread_limit);
 
 /*
- * Called by a surviving process after the tracer's death: seizes what is still borrowed, undoes it, lets it run. A thread
- * that is inside a signal handler on top of the stub is waited for. Returns the number of tasks that could not be given
- * back (0 is success); tasks that have died meanwhile are no failure.
+ * Called by a surviving process after the tracer's death: seizes what is still borrowed, undoes it, lets it run. A
+ * thread that is inside a signal handler on top of the stub is waited for. Returns the number of tasks that could not
+ * be given back (0 is success); tasks that have died meanwhile are no failure.
  */
 int compel_rescue(struct compel_journal *journal, struct compel_error *err);
 
-/* --- tasks ----------------------------------------------------------------------------------------------------------- */
+/* --- tasks -----------------------------------------------------------------------------------------------------------
+ */
 
 struct compel_thread {
 	pid_t tid;
 	bool stopped;
-	int stop_signal;              /* != 0: the thread is in a group stop by this signal */
-	uint64_t signal_mask;         /* its own mask; where a call has swapped it (sigsuspend), the one to come back to */
+	int stop_signal;      /* != 0: the thread is in a group stop by this signal */
+	uint64_t signal_mask; /* its own mask; where a call has swapped it (sigsuspend), the one to come back to */
 	struct user_regs_struct regs; /* as at the stop, orig_rax and a pending restart code (-ERESTART*) included */
 	struct compel_journal_thread *journal;
 };
@@ -167,8 +172,8 @@ int compel_read(const struct compel_task *task, struct remote_addr from, void *t
 int compel_write(const struct compel_task *task, struct remote_addr to, const void *from, size_t bytes);
 
 /*
- * Starts thread i at the blob's entry with rdi = arg (an address in the data area) and rsp = stack_top. The blob must set
- * the 32-bit word at done to a value other than 0 when it is finished, and then sleep for ever with compel's own
+ * Starts thread i at the blob's entry with rdi = arg (an address in the data area) and rsp = stack_top. The blob must
+ * set the 32-bit word at done to a value other than 0 when it is finished, and then sleep for ever with compel's own
  * convention: a loop around the pause system call. All signals are blocked meanwhile.
  */
 int compel_start(struct compel_task *task, size_t thread, struct remote_addr entry, uint64_t arg, uint64_t stack_top,
@@ -184,7 +189,8 @@ int compel_cure(struct compel_task *task, struct compel_error *err);
 /* Lets all threads go: they run on, or stay in the group stop they were in. */
 int compel_detach(struct compel_task *task, struct compel_error *err);
 
-/* --- registers ------------------------------------------------------------------------------------------------------- */
+/* --- registers -------------------------------------------------------------------------------------------------------
+ */
 
 /* The xsave area in the kernel's standard format: bytes used, or -errno. */
 ssize_t compel_get_xstate(pid_t tid, void *area, size_t bytes);

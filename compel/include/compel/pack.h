@@ -1,6 +1,6 @@
 /*
- * Packing code for a task: a relocatable object, linked with scripts/compel-pack.lds, becomes a C header with the bytes and
- * the offsets of its symbols, so that the program that injects it needs no file at run time.
+ * Packing code for a task: a relocatable object, linked with scripts/compel-pack.lds, becomes a C header with the bytes
+ * and the offsets of its symbols, so that the program that injects it needs no file at run time.
  */
 #pragma once
 
