@@ -1,3 +1,4 @@
+/* clone3(2) called without the C library, whose fork(2) cannot choose pids. */
 #include "kernel/clone.h"
 
 #include <errno.h>

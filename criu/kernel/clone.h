@@ -6,8 +6,8 @@
 #include <sys/types.h>
 
 struct clone_request {
-	uint64_t flags;  /* CLONE_NEWxx, CLONE_PARENT, CLONE_VM|CLONE_VFORK ...; no CLONE_THREAD */
-	int exit_signal; /* SIGCHLD mostly; must be 0 with CLONE_PARENT */
+	uint64_t flags;       /* CLONE_NEWxx, CLONE_PARENT, CLONE_VM|CLONE_VFORK ...; no CLONE_THREAD */
+	int exit_signal;      /* SIGCHLD mostly; must be 0 with CLONE_PARENT */
 	const pid_t *set_tid; /* innermost namespace first; NULL: the kernel chooses */
 	size_t set_tid_count;
 	int cgroup_fd; /* used with CLONE_INTO_CGROUP only */

@@ -1,3 +1,4 @@
+/* Probes of page maps, userfaultfd and what mappings can be. All that map or arm memory do it in a child. */
 #include "kernel/feature-probes.h"
 
 #include <errno.h>
@@ -36,7 +37,8 @@ static char *map_pages(size_t pages)
 	return at == MAP_FAILED ? NULL : at;
 }
 
-/* --- page maps ----------------------------------------------------------------------------------------------------- */
+/* --- page maps -----------------------------------------------------------------------------------------------------
+ */
 
 static int scan_page(void *page, uint64_t category)
 {
@@ -104,7 +106,8 @@ int probe_pagemap_scan_guard_pages(void)
 	return probe_in_child(scan_guard);
 }
 
-/* --- userfaultfd and dirty tracking -------------------------------------------------------------------------------- */
+/* --- userfaultfd and dirty tracking --------------------------------------------------------------------------------
+ */
 
 #ifndef UFFD_FEATURE_WP_UNPOPULATED
 #define UFFD_FEATURE_WP_UNPOPULATED (1 << 13) /* 6.4 */
@@ -139,7 +142,7 @@ int probe_uffd_noncoop(void)
 	AUTO_CLOSE int fd = -1;
 
 	return open_userfaultfd(UFFD_FEATURE_EVENT_FORK | UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE |
-					UFFD_FEATURE_EVENT_UNMAP,
+				    UFFD_FEATURE_EVENT_UNMAP,
 				&fd);
 }
 
@@ -224,7 +227,8 @@ int probe_mem_dirty_track(void)
 	return r == 1 ? 1 : probe_in_child(track_by_soft_dirty);
 }
 
-/* --- mappings ------------------------------------------------------------------------------------------------------ */
+/* --- mappings ------------------------------------------------------------------------------------------------------
+ */
 
 /* The head of the ring which the kernel maps for io_setup(2). */
 struct aio_ring_head {
@@ -279,9 +283,9 @@ static int move_vdso(void)
 	if (!target)
 		return -ENOMEM;
 	return probe_answer(mremap((void *)vdso, vma->end - vma->start, vma->end - vma->start,
-				   MREMAP_MAYMOVE | MREMAP_FIXED, target) == MAP_FAILED ?
-				    -1 :
-				    0);
+				   MREMAP_MAYMOVE | MREMAP_FIXED, target) == MAP_FAILED
+				? -1
+				: 0);
 }
 
 int probe_vdso_mremap(void)
@@ -380,7 +384,8 @@ int probe_process_vm_readv(void)
 	return to == from;
 }
 
-/* --- overlay ------------------------------------------------------------------------------------------------------- */
+/* --- overlay -------------------------------------------------------------------------------------------------------
+ */
 
 static int write_one_page(const char *path)
 {
@@ -432,7 +437,8 @@ static int map_overlay_file(void)
 	r = write_one_page("/dev/lower/file");
 	if (r < 0)
 		return r;
-	if (mount("probe", "/dev/merged", "overlay", 0, "lowerdir=/dev/lower,upperdir=/dev/upper,workdir=/dev/work") < 0)
+	if (mount("probe", "/dev/merged", "overlay", 0, "lowerdir=/dev/lower,upperdir=/dev/upper,workdir=/dev/work") <
+	    0)
 		return errno == ENODEV ? 0 : -errno;
 	return compare_mapping_with_stat("/dev/merged/file");
 }

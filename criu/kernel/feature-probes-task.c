@@ -1,3 +1,4 @@
+/* Probes of processes, ptrace(2), namespaces, signals and timers. */
 #include "kernel/feature-probes.h"
 
 #include <asm/unistd.h>
@@ -41,7 +42,8 @@
 #include "kernel/ptrace-info.h"
 #include "kernel/seccomp.h"
 
-/* --- identity ------------------------------------------------------------------------------------------------------ */
+/* --- identity ------------------------------------------------------------------------------------------------------
+ */
 
 int probe_kcmp(void)
 {
@@ -171,7 +173,8 @@ int probe_loginuid(void)
 	return probe_in_child(write_own_loginuid);
 }
 
-/* --- creation ------------------------------------------------------------------------------------------------------ */
+/* --- creation ------------------------------------------------------------------------------------------------------
+ */
 
 static int reap(pid_t pid)
 {
@@ -245,7 +248,8 @@ int probe_ns_last_pid(void)
 	return 1;
 }
 
-/* --- namespaces ---------------------------------------------------------------------------------------------------- */
+/* --- namespaces ----------------------------------------------------------------------------------------------------
+ */
 
 int probe_userns(void)
 {
@@ -300,8 +304,7 @@ static int mount_autofs(void)
 	if (r < 0)
 		return r;
 	for (i = 0; i < mounts.count; i++)
-		if (strcmp(mounts.mounts[i].fstype, "autofs") == 0 &&
-		    strcmp(mounts.mounts[i].mountpoint, "/dev") == 0)
+		if (strcmp(mounts.mounts[i].fstype, "autofs") == 0 && strcmp(mounts.mounts[i].mountpoint, "/dev") == 0)
 			return strstr(mounts.mounts[i].sb_options, "pipe_ino=") != NULL;
 	return 0;
 }
@@ -311,7 +314,8 @@ int probe_autofs(void)
 	return probe_in_namespaces(CLONE_NEWNS, mount_autofs);
 }
 
-/* --- ptrace -------------------------------------------------------------------------------------------------------- */
+/* --- ptrace --------------------------------------------------------------------------------------------------------
+ */
 
 static int yes(pid_t tid)
 {
@@ -465,7 +469,8 @@ int probe_breakpoints(void)
 	return probe_running_tracee(call_breakpoint_target, hit_breakpoint);
 }
 
-/* --- signals, timers, the rest ------------------------------------------------------------------------------------- */
+/* --- signals, timers, the rest -------------------------------------------------------------------------------------
+ */
 
 static int queue_kernel_signal(void)
 {

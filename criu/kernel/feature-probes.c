@@ -1,3 +1,4 @@
+/* Answers that need no probe. */
 #include "kernel/feature-probes.h"
 
 int probe_always(void)

@@ -1,3 +1,4 @@
+/* The table of features, the mask for tests and the answers once found. */
 #include "kernel/features.h"
 
 #include <errno.h>

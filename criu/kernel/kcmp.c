@@ -1,3 +1,4 @@
+/* kcmp(2), which the C library does not wrap. */
 #include "kernel/kcmp.h"
 
 #include <errno.h>
@@ -6,12 +7,8 @@
 #include <unistd.h>
 
 static const int kinds[] = {
-	[KCMP_KIND_VM] = KCMP_VM,
-	[KCMP_KIND_FILES] = KCMP_FILES,
-	[KCMP_KIND_FS] = KCMP_FS,
-	[KCMP_KIND_SIGHAND] = KCMP_SIGHAND,
-	[KCMP_KIND_IO] = KCMP_IO,
-	[KCMP_KIND_SYSVSEM] = KCMP_SYSVSEM,
+	[KCMP_KIND_VM] = KCMP_VM,           [KCMP_KIND_FILES] = KCMP_FILES, [KCMP_KIND_FS] = KCMP_FS,
+	[KCMP_KIND_SIGHAND] = KCMP_SIGHAND, [KCMP_KIND_IO] = KCMP_IO,       [KCMP_KIND_SYSVSEM] = KCMP_SYSVSEM,
 };
 
 /* The kernel answers 0 equal, 1 less, 2 greater; 3 different without an order cannot be sorted by. */

@@ -8,9 +8,9 @@
 #define PR_GET_AUXV 0x41555856 /* 6.4 */
 #endif
 #ifndef PR_SET_MDWE
-#define PR_SET_MDWE            65 /* 6.3 */
+#define PR_SET_MDWE              65 /* 6.3 */
 #define PR_MDWE_REFUSE_EXEC_GAIN (1UL << 0)
-#define PR_GET_MDWE            66
+#define PR_GET_MDWE              66
 #endif
 #ifndef PR_MDWE_NO_INHERIT
 #define PR_MDWE_NO_INHERIT (1UL << 1) /* 6.6 */

@@ -1,3 +1,4 @@
+/* The pidfd system calls, which the C library of older distributions does not wrap. */
 #include "kernel/pidfd.h"
 
 #include <errno.h>

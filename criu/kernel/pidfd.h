@@ -8,7 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Close-on-exec descriptor of a process, or -errno: -ESRCH when it is gone, -EINVAL for a thread that leads no group. */
+/* Close-on-exec descriptor of a process, or -errno: -ESRCH when it is gone, -EINVAL for a thread that leads no group.
+ */
 int pidfd_open_pid(pid_t pid);
 
 /* The same for any thread (PIDFD_THREAD). */

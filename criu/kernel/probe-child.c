@@ -1,3 +1,4 @@
+/* How the children of probes are started, stopped and reaped. */
 #include "kernel/probe-child.h"
 
 #include <errno.h>
@@ -97,7 +98,8 @@ int probe_in_child(int (*probe)(void))
 	return probe_in_namespaces(0, probe);
 }
 
-/* --- tracees ------------------------------------------------------------------------------------------------------- */
+/* --- tracees -------------------------------------------------------------------------------------------------------
+ */
 
 static void tracee_main(int (*prepare)(void), void (*loop)(void), int report_fd)
 {

@@ -1,3 +1,4 @@
+/* The text is kept and cut in place: lines point into it. */
 #include "kernel/proc-fdinfo.h"
 
 #include <errno.h>

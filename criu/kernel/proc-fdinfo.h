@@ -18,10 +18,10 @@ struct fdinfo_line {
 
 struct fdinfo {
 	uint64_t pos;
-	uint32_t flags; /* open flags including O_CLOEXEC of this descriptor */
-	int mnt_id;     /* -1: not printed */
-	uint64_t inode; /* 0: not printed (before 5.14) */
-	bool has_locks; /* there are "lock" lines */
+	uint32_t flags;            /* open flags including O_CLOEXEC of this descriptor */
+	int mnt_id;                /* -1: not printed */
+	uint64_t inode;            /* 0: not printed (before 5.14) */
+	bool has_locks;            /* there are "lock" lines */
 	struct fdinfo_line *lines; /* all lines, also those of the members above */
 	size_t line_count;
 	size_t line_capacity;

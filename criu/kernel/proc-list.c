@@ -1,3 +1,4 @@
+/* Directories are read with getdents64(2) into one large buffer, some thousand entries a call. */
 #include "kernel/proc-list.h"
 
 #include <dirent.h>

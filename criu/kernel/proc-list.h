@@ -22,5 +22,6 @@ int proc_list_fds(int procfd, int **ret, size_t *ret_count);
 /* The numeric names of any directory, ascending. */
 int proc_list_numbers(int dirfd, const char *path, int **ret, size_t *ret_count);
 
-/* The names in "map_files" or any other directory are handed out one by one; a negative result of visit ends the walk. */
+/* The names in "map_files" or any other directory are handed out one by one; a negative result of visit ends the walk.
+ */
 int proc_list_names(int dirfd, const char *path, int (*visit)(const char *name, void *arg), void *arg);

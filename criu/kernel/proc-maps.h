@@ -12,29 +12,41 @@
 
 /* VmFlags: the kernel's two letters are in the table of proc-maps.c. */
 enum {
-	VMF_RD = 0, VMF_WR, VMF_EX, VMF_SH, VMF_MR, VMF_MW, VMF_ME, VMF_MS, /* allowed now; may be allowed (max prot) */
-	VMF_GD,      /* grows down */
-	VMF_PF,      /* pure PFN range */
-	VMF_LO,      /* locked */
-	VMF_IO,      /* memory mapped I/O */
-	VMF_SR, VMF_RR, /* sequential, random read advised */
-	VMF_DC,      /* do not copy on fork */
-	VMF_DE,      /* do not expand on remapping */
-	VMF_LF,      /* lock on fault */
-	VMF_AC,      /* accountable */
-	VMF_NR,      /* no swap reservation */
-	VMF_HT,      /* hugetlb */
-	VMF_SF,      /* synchronous fault (DAX) */
-	VMF_AR,      /* architecture specific */
-	VMF_WF,      /* wipe on fork */
-	VMF_DD,      /* do not dump to core */
-	VMF_DP,      /* droppable */
-	VMF_SD,      /* soft dirty */
-	VMF_MM,      /* mixed map */
-	VMF_HG, VMF_NH, /* huge page, no huge page advised */
-	VMF_MG,      /* mergeable */
-	VMF_BT, VMF_MT, /* arm64: branch target, memory tagging */
-	VMF_UM, VMF_UW, VMF_UI, /* userfaultfd: missing, write protect, minor */
+	VMF_RD = 0,
+	VMF_WR,
+	VMF_EX,
+	VMF_SH,
+	VMF_MR,
+	VMF_MW,
+	VMF_ME,
+	VMF_MS, /* allowed now; may be allowed (max prot) */
+	VMF_GD, /* grows down */
+	VMF_PF, /* pure PFN range */
+	VMF_LO, /* locked */
+	VMF_IO, /* memory mapped I/O */
+	VMF_SR,
+	VMF_RR, /* sequential, random read advised */
+	VMF_DC, /* do not copy on fork */
+	VMF_DE, /* do not expand on remapping */
+	VMF_LF, /* lock on fault */
+	VMF_AC, /* accountable */
+	VMF_NR, /* no swap reservation */
+	VMF_HT, /* hugetlb */
+	VMF_SF, /* synchronous fault (DAX) */
+	VMF_AR, /* architecture specific */
+	VMF_WF, /* wipe on fork */
+	VMF_DD, /* do not dump to core */
+	VMF_DP, /* droppable */
+	VMF_SD, /* soft dirty */
+	VMF_MM, /* mixed map */
+	VMF_HG,
+	VMF_NH, /* huge page, no huge page advised */
+	VMF_MG, /* mergeable */
+	VMF_BT,
+	VMF_MT, /* arm64: branch target, memory tagging */
+	VMF_UM,
+	VMF_UW,
+	VMF_UI,      /* userfaultfd: missing, write protect, minor */
 	VMF_SS,      /* shadow stack */
 	VMF_SL,      /* sealed */
 	VMF_GU,      /* may hold guard pages */
@@ -52,9 +64,9 @@ struct proc_vma {
 	bool has_vm_flags; /* the members below come from smaps */
 	uint32_t dev_major, dev_minor;
 	uint64_t inode;
-	uint32_t path_offset; /* into proc_maps.text; proc_vma_path() */
-	int protection_key;   /* -1: not printed */
-	uint64_t vm_flags;    /* VMF_BIT() */
+	uint32_t path_offset;       /* into proc_maps.text; proc_vma_path() */
+	int protection_key;         /* -1: not printed */
+	uint64_t vm_flags;          /* VMF_BIT() */
 	uint64_t kernel_page_bytes; /* 0 without smaps */
 	uint64_t rss_bytes, anonymous_bytes, swap_bytes, locked_bytes, private_dirty_bytes;
 };

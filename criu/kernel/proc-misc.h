@@ -16,7 +16,7 @@ int proc_read_personality(int procfd, const char *path, uint32_t *ret);
 int proc_read_loginuid(int procfd, uint32_t *ret); /* (uint32_t)-1: not set; -ENOENT without CONFIG_AUDIT */
 int proc_read_oom_score_adj(int procfd, int *ret);
 int proc_read_coredump_filter(int procfd, uint32_t *ret);
-int proc_read_timerslack(int procfd, uint64_t *ret_ns); /* "timerslack_ns" */
+int proc_read_timerslack(int procfd, uint64_t *ret_ns);       /* "timerslack_ns" */
 int proc_read_thread_timerslack(pid_t tid, uint64_t *ret_ns); /* /proc/TID/timerslack_ns: task/ has no such file */
 
 /* path is "comm" or "task/TID/comm"; without the newline. */
@@ -44,7 +44,7 @@ struct proc_ns_ids {
 	uint64_t inode[PROC_NS_COUNT]; /* 0: the kernel has no such kind, or pid_for_children is not created yet */
 };
 
-const char *proc_ns_name(enum proc_ns ns); /* "mnt", "pid_for_children" ... */
+const char *proc_ns_name(enum proc_ns ns);    /* "mnt", "pid_for_children" ... */
 uint64_t proc_ns_clone_flag(enum proc_ns ns); /* CLONE_NEWxx */
 int proc_ns_inode(int procfd, enum proc_ns ns, uint64_t *ret);
 /* task is NULL for the process, "task/TID" for a thread. */
@@ -68,7 +68,7 @@ int proc_open_map(int procfd, uint64_t start, uint64_t end, int open_flags);
 struct proc_mount {
 	int mnt_id, parent_mnt_id;
 	uint32_t dev_major, dev_minor;
-	const char *root, *mountpoint, *options; /* options: those of the mount */
+	const char *root, *mountpoint, *options;  /* options: those of the mount */
 	int shared_id, master_id, propagate_from; /* 0: none */
 	bool unbindable;
 	const char *fstype, *source, *sb_options;

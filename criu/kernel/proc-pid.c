@@ -1,3 +1,4 @@
+/* The way into /proc/PID, and the reading of files that fit a buffer on the stack. */
 #include "kernel/proc-pid.h"
 
 #include <errno.h>

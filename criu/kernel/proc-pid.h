@@ -9,7 +9,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Opens /proc/PID (O_PATH|O_DIRECTORY|O_CLOEXEC); pid 0 means /proc/self. Descriptor or -errno (-ESRCH: no such pid). */
+/* Opens /proc/PID (O_PATH|O_DIRECTORY|O_CLOEXEC); pid 0 means /proc/self. Descriptor or -errno (-ESRCH: no such pid).
+ */
 int proc_open(pid_t pid);
 
 /* The same below another proc mount, or a directory that looks like one. */

@@ -1,3 +1,4 @@
+/* A table says which field of the line is which member; all fields are numbers but two. */
 #include "kernel/proc-stat.h"
 
 #include <errno.h>
@@ -16,41 +17,22 @@ struct stat_member {
 	size_t offset;
 };
 
-#define MEMBER(kind, name)                                    \
-	{                                                     \
-		MEMBER_##kind, offsetof(struct proc_stat, name) \
+#define MEMBER(kind, name)                                                                                             \
+	{                                                                                                              \
+		MEMBER_##kind, offsetof(struct proc_stat, name)                                                        \
 	}
 
 static const struct stat_member members[] = {
-	[4] = MEMBER(INT, ppid),
-	[5] = MEMBER(INT, pgid),
-	[6] = MEMBER(INT, sid),
-	[7] = MEMBER(INT, tty_nr),
-	[8] = MEMBER(INT, tty_pgrp),
-	[9] = MEMBER(U32, flags),
-	[14] = MEMBER(U64, user_ticks),
-	[15] = MEMBER(U64, system_ticks),
-	[18] = MEMBER(INT, priority),
-	[19] = MEMBER(INT, nice),
-	[20] = MEMBER(INT, thread_count),
-	[22] = MEMBER(U64, start_time_ticks),
-	[23] = MEMBER(U64, vm_size_bytes),
-	[24] = MEMBER(U64, rss_pages),
-	[26] = MEMBER(U64, start_code),
-	[27] = MEMBER(U64, end_code),
-	[28] = MEMBER(U64, start_stack),
-	[38] = MEMBER(INT, exit_signal),
-	[39] = MEMBER(INT, processor),
-	[40] = MEMBER(INT, rt_priority),
-	[41] = MEMBER(U32, policy),
-	[45] = MEMBER(U64, start_data),
-	[46] = MEMBER(U64, end_data),
-	[47] = MEMBER(U64, start_brk),
-	[48] = MEMBER(U64, arg_start),
-	[49] = MEMBER(U64, arg_end),
-	[50] = MEMBER(U64, env_start),
-	[51] = MEMBER(U64, env_end),
-	[52] = MEMBER(INT, exit_code),
+	[4] = MEMBER(INT, ppid),           [5] = MEMBER(INT, pgid),          [6] = MEMBER(INT, sid),
+	[7] = MEMBER(INT, tty_nr),         [8] = MEMBER(INT, tty_pgrp),      [9] = MEMBER(U32, flags),
+	[14] = MEMBER(U64, user_ticks),    [15] = MEMBER(U64, system_ticks), [18] = MEMBER(INT, priority),
+	[19] = MEMBER(INT, nice),          [20] = MEMBER(INT, thread_count), [22] = MEMBER(U64, start_time_ticks),
+	[23] = MEMBER(U64, vm_size_bytes), [24] = MEMBER(U64, rss_pages),    [26] = MEMBER(U64, start_code),
+	[27] = MEMBER(U64, end_code),      [28] = MEMBER(U64, start_stack),  [38] = MEMBER(INT, exit_signal),
+	[39] = MEMBER(INT, processor),     [40] = MEMBER(INT, rt_priority),  [41] = MEMBER(U32, policy),
+	[45] = MEMBER(U64, start_data),    [46] = MEMBER(U64, end_data),     [47] = MEMBER(U64, start_brk),
+	[48] = MEMBER(U64, arg_start),     [49] = MEMBER(U64, arg_end),      [50] = MEMBER(U64, env_start),
+	[51] = MEMBER(U64, env_end),       [52] = MEMBER(INT, exit_code),
 };
 
 static void store_member(struct proc_stat *stat, const struct stat_member *member, int64_t value)

@@ -12,8 +12,8 @@ struct proc_stat {
 	char comm[64];
 	char state; /* R S D T t Z X I ... */
 	pid_t ppid, pgid, sid;
-	int tty_nr;    /* old-style device number, 0: no controlling terminal */
-	int tty_pgrp;  /* foreground group, -1: none */
+	int tty_nr;     /* old-style device number, 0: no controlling terminal */
+	int tty_pgrp;   /* foreground group, -1: none */
 	uint32_t flags; /* PF_xx of the kernel */
 	uint64_t user_ticks, system_ticks;
 	int priority, nice;

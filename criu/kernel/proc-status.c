@@ -1,3 +1,4 @@
+/* A table says which key is which member and how its value reads; keys that nobody needs are passed over. */
 #include "kernel/proc-status.h"
 
 #include <errno.h>
@@ -178,9 +179,9 @@ struct status_key {
 	size_t offset;
 };
 
-#define KEY(text, parser, member)                                \
-	{                                                        \
-		text, parser, offsetof(struct proc_status, member) \
+#define KEY(text, parser, member)                                                                                      \
+	{                                                                                                              \
+		text, parser, offsetof(struct proc_status, member)                                                     \
 	}
 
 /* In the order in which the kernel prints them, so that the search goes on where it ended. */

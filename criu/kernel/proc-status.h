@@ -12,7 +12,7 @@
 enum { UID_REAL, UID_EFFECTIVE, UID_SAVED, UID_FS, UID_COUNT };
 
 struct proc_status {
-	char name[64];    /* with the kernel's escapes of newline and backslash undone */
+	char name[64]; /* with the kernel's escapes of newline and backslash undone */
 	char state;
 	bool kernel_thread; /* false where the kernel does not say (before 6.8) */
 	pid_t tgid, pid, ppid, tracer_pid;
@@ -32,8 +32,9 @@ struct proc_status {
 	int seccomp_mode;         /* -1: the kernel has none */
 	int seccomp_filter_count; /* -1: the kernel does not say (before 5.9) */
 	int umask;                /* -1: the kernel does not say (before 4.7) */
-	char speculation_store_bypass[40], speculation_indirect_branch[40]; /* the kernel's words, "" where it has none */
-	int thp_enabled;          /* 0 after PR_SET_THP_DISABLE; -1: the kernel does not say */
+	char speculation_store_bypass[40],
+	    speculation_indirect_branch[40]; /* the kernel's words, "" where it has none */
+	int thp_enabled;                     /* 0 after PR_SET_THP_DISABLE; -1: the kernel does not say */
 	bool core_dumping;
 };
 

@@ -1,3 +1,4 @@
+/* Each timer has four lines in a fixed order. */
 #include "kernel/proc-timers.h"
 
 #include <errno.h>

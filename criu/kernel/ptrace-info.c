@@ -1,3 +1,4 @@
+/* Layouts and error codes of the requests; older kernels answer unknown ones with EIO. */
 #include "kernel/ptrace-info.h"
 
 #include <errno.h>

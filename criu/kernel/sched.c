@@ -1,3 +1,4 @@
+/* The scheduling system calls, in the kernel's own layouts: the C library has none or narrower ones. */
 #include "kernel/sched.h"
 
 #include <errno.h>
@@ -23,6 +24,8 @@ struct kernel_sched_attr {
 
 #define SCHED_ATTR_BYTES_0 48
 #define SCHED_ATTR_BYTES_1 56
+
+#define POLICY_DEADLINE 6
 
 #define FLAG_UTIL_CLAMP_MIN 0x20
 #define FLAG_UTIL_CLAMP_MAX 0x40
@@ -61,13 +64,16 @@ int sched_write_attributes(pid_t tid, const struct sched_attributes *attributes)
 		.flags = attributes->flags & ~(uint64_t)(FLAG_UTIL_CLAMP_MIN | FLAG_UTIL_CLAMP_MAX),
 		.nice = attributes->nice,
 		.priority = attributes->priority,
-		.runtime = attributes->runtime_ns,
-		.deadline = attributes->deadline_ns,
-		.period = attributes->period_ns,
 		.util_min = attributes->util_min,
 		.util_max = attributes->util_max,
 	};
 
+	/* Elsewhere the runtime that was read may be the default slice, and writing it would pin it. */
+	if (attributes->policy == POLICY_DEADLINE) {
+		attr.runtime = attributes->runtime_ns;
+		attr.deadline = attributes->deadline_ns;
+		attr.period = attributes->period_ns;
+	}
 	if (attributes->has_util_clamp) {
 		attr.flags |= FLAG_UTIL_CLAMP_MIN | FLAG_UTIL_CLAMP_MAX;
 		if (syscall(SYS_sched_setattr, tid, &attr, 0) == 0)

@@ -12,13 +12,16 @@ struct sched_attributes {
 	int32_t nice;
 	uint32_t priority;
 	uint64_t runtime_ns, deadline_ns, period_ns; /* runtime is the slice of fair tasks since 6.12 */
-	uint32_t util_min, util_max; /* 0 and 1024 without CONFIG_UCLAMP_TASK */
-	bool has_util_clamp;         /* the kernel reported the clamps */
+	uint32_t util_min, util_max;                 /* 0 and 1024 without CONFIG_UCLAMP_TASK */
+	bool has_util_clamp;                         /* the kernel reported the clamps */
 };
 
 int sched_read_attributes(pid_t tid, struct sched_attributes *ret);
 
-/* Clamps are set when has_util_clamp is true and the kernel knows them, and left alone otherwise. */
+/*
+ * Runtime, deadline and period are written for SCHED_DEADLINE only. Clamps are set when has_util_clamp is true and the
+ * kernel knows them, and left alone otherwise.
+ */
 int sched_write_attributes(pid_t tid, const struct sched_attributes *attributes);
 
 /* Bit N of word N/64 is processor N. The array belongs to the caller. */

@@ -1,3 +1,4 @@
+/* Filters are asked for twice: once for their length, once for their content. */
 #include "kernel/seccomp.h"
 
 #include <errno.h>

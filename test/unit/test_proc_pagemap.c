@@ -46,8 +46,8 @@ static int close_scanner(void **state)
 
 static char *map_private(size_t pages)
 {
-	char *at = mmap(NULL, pages * PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-			-1, 0);
+	char *at =
+	    mmap(NULL, pages * PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	assert_ptr_not_equal(at, MAP_FAILED);
 	return at;
@@ -112,7 +112,7 @@ static void test_anonymous(void **state)
 
 	at[0] = 1;
 	seen = at[1 * PAGE_BYTES]; /* the zero page */
-	at[3 * PAGE_BYTES] = 0;	   /* content that is zero is content */
+	at[3 * PAGE_BYTES] = 0;    /* content that is zero is content */
 	at[4 * PAGE_BYTES] = 1;
 	(void)seen;
 	expect_scan(at, PAGES_ANON, "x--xx---");
@@ -260,10 +260,10 @@ static void test_list(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_anonymous),      cmocka_unit_test(test_guards), cmocka_unit_test(test_copied),
-		cmocka_unit_test(test_shared),	       cmocka_unit_test(test_huge_zero_page),
-		cmocka_unit_test(test_sparse),	       cmocka_unit_test(test_many_ranges),
-		cmocka_unit_test(test_list),
+		cmocka_unit_test(test_anonymous),      cmocka_unit_test(test_guards),
+		cmocka_unit_test(test_copied),         cmocka_unit_test(test_shared),
+		cmocka_unit_test(test_huge_zero_page), cmocka_unit_test(test_sparse),
+		cmocka_unit_test(test_many_ranges),    cmocka_unit_test(test_list),
 	};
 
 	return cmocka_run_group_tests(tests, open_scanner, close_scanner);

@@ -18,13 +18,14 @@
 #include "kernel/proc-status.h"
 #include "kernel/proc-timers.h"
 
-/* --- stat ---------------------------------------------------------------------------------------------------------- */
+/* --- stat ----------------------------------------------------------------------------------------------------------
+ */
 
 static const char stat_text[] =
-	"4242 (a) R (b c)) S 1 4242 4240 34816 4250 4194560 98 1 0 0 3 4 0 0 -5 15 7 0 305070 2736128 394 "
-	"18446744073709551615 94349283966976 94349283987321 140736312036032 0 0 0 0 4096 65536 1 0 0 17 1 9 2 0 0 0 "
-	"94349284002896 94349284004480 94349306843136 140736312038012 140736312038032 140736312038032 "
-	"140736312041451 256\n";
+    "4242 (a) R (b c)) S 1 4242 4240 34816 4250 4194560 98 1 0 0 3 4 0 0 -5 15 7 0 305070 2736128 394 "
+    "18446744073709551615 94349283966976 94349283987321 140736312036032 0 0 0 0 4096 65536 1 0 0 17 1 9 2 0 0 0 "
+    "94349284002896 94349284004480 94349306843136 140736312038012 140736312038032 140736312038032 "
+    "140736312041451 256\n";
 
 static void test_stat(void **state)
 {
@@ -69,7 +70,8 @@ static void test_stat_broken(void **state)
 	}
 }
 
-/* --- status -------------------------------------------------------------------------------------------------------- */
+/* --- status --------------------------------------------------------------------------------------------------------
+ */
 
 static const char status_text[] = "Name:\ta\\nb\\\\c\n"
 				  "Umask:\t0022\n"
@@ -160,14 +162,14 @@ static void test_status_broken(void **state)
 	assert_int_equal(proc_status_parse("no colon\n", &status), -EINVAL);
 }
 
-/* --- maps ---------------------------------------------------------------------------------------------------------- */
+/* --- maps ----------------------------------------------------------------------------------------------------------
+ */
 
-static const char maps_text[] =
-	"00400000-00401000 r--p 00000000 fe:00 1048       /bin/with space\\012line\n"
-	"00401000-00495000 r-xp 00001000 fe:00 18446744073709551615 /bin/gone (deleted)\n"
-	"1c8dc000-1c8fe000 rw-p 00000000 00:00 0                                  [heap]\n"
-	"7f0000000000-7f0000001000 ---s 7fffff000 103:1a 7 /back\\slash\\040\n"
-	"7ffd0d2f8000-7ffd0d319000 rw-p 00000000 00:00 0 \n";
+static const char maps_text[] = "00400000-00401000 r--p 00000000 fe:00 1048       /bin/with space\\012line\n"
+				"00401000-00495000 r-xp 00001000 fe:00 18446744073709551615 /bin/gone (deleted)\n"
+				"1c8dc000-1c8fe000 rw-p 00000000 00:00 0                                  [heap]\n"
+				"7f0000000000-7f0000001000 ---s 7fffff000 103:1a 7 /back\\slash\\040\n"
+				"7ffd0d2f8000-7ffd0d319000 rw-p 00000000 00:00 0 \n";
 
 static void test_maps(void **state)
 {
@@ -192,23 +194,22 @@ static void test_maps(void **state)
 	assert_null(proc_maps_find(&maps, 0));
 }
 
-static const char smaps_text[] =
-	"7f0000000000-7f0000200000 rw-p 00000000 00:00 0 [anon: x]\n"
-	"Size:               2048 kB\n"
-	"KernelPageSize:        4 kB\n"
-	"MMUPageSize:           4 kB\n"
-	"Rss:                  12 kB\n"
-	"Anonymous:             8 kB\n"
-	"AnonHugePages:         0 kB\n"
-	"Swap:                  4 kB\n"
-	"SwapPss:               0 kB\n"
-	"Locked:                0 kB\n"
-	"THPeligible:           1\n"
-	"ProtectionKey:         2\n"
-	"VmFlags: rd wr mr mw me lo ac dc hg gu zz \n"
-	"7f0000200000-7f0000400000 r--s 00000000 00:0f 77 /anon_hugepage (deleted)\n"
-	"KernelPageSize:     2048 kB\n"
-	"VmFlags: rd mr me ht sl\n";
+static const char smaps_text[] = "7f0000000000-7f0000200000 rw-p 00000000 00:00 0 [anon: x]\n"
+				 "Size:               2048 kB\n"
+				 "KernelPageSize:        4 kB\n"
+				 "MMUPageSize:           4 kB\n"
+				 "Rss:                  12 kB\n"
+				 "Anonymous:             8 kB\n"
+				 "AnonHugePages:         0 kB\n"
+				 "Swap:                  4 kB\n"
+				 "SwapPss:               0 kB\n"
+				 "Locked:                0 kB\n"
+				 "THPeligible:           1\n"
+				 "ProtectionKey:         2\n"
+				 "VmFlags: rd wr mr mw me lo ac dc hg gu zz \n"
+				 "7f0000200000-7f0000400000 r--s 00000000 00:0f 77 /anon_hugepage (deleted)\n"
+				 "KernelPageSize:     2048 kB\n"
+				 "VmFlags: rd mr me ht sl\n";
 
 static void test_smaps(void **state)
 {
@@ -219,9 +220,9 @@ static void test_smaps(void **state)
 	assert_int_equal(maps.count, 2);
 	vma = &maps.vmas[0];
 	assert_true(vma->has_vm_flags);
-	assert_true(vma->vm_flags == (VMF_BIT(RD) | VMF_BIT(WR) | VMF_BIT(MR) | VMF_BIT(MW) | VMF_BIT(ME) |
-				      VMF_BIT(LO) | VMF_BIT(AC) | VMF_BIT(DC) | VMF_BIT(HG) | VMF_BIT(GU) |
-				      VMF_BIT(UNKNOWN)));
+	assert_true(vma->vm_flags ==
+		    (VMF_BIT(RD) | VMF_BIT(WR) | VMF_BIT(MR) | VMF_BIT(MW) | VMF_BIT(ME) | VMF_BIT(LO) | VMF_BIT(AC) |
+		     VMF_BIT(DC) | VMF_BIT(HG) | VMF_BIT(GU) | VMF_BIT(UNKNOWN)));
 	assert_int_equal(vma->kernel_page_bytes, 4096);
 	assert_int_equal(vma->rss_bytes, 12288);
 	assert_int_equal(vma->anonymous_bytes, 8192);
@@ -255,17 +256,19 @@ static void test_maps_broken(void **state)
 	assert_int_equal(proc_maps_parse("", 0, &maps), 0);
 }
 
-/* --- fdinfo -------------------------------------------------------------------------------------------------------- */
+/* --- fdinfo --------------------------------------------------------------------------------------------------------
+ */
 
 static void test_fdinfo(void **state)
 {
 	AUTO_FDINFO struct fdinfo info = { 0 };
 	uint64_t number;
 
-	assert_int_equal(fdinfo_parse("pos:\t4096\nflags:\t02100002\nmnt_id:\t15\nino:\t1060\n"
-				      "lock:\t1: FLOCK  ADVISORY  WRITE 1 00:01:1060 0 EOF\neventfd-count:               2a\n",
-				      &info),
-			 0);
+	assert_int_equal(
+	    fdinfo_parse("pos:\t4096\nflags:\t02100002\nmnt_id:\t15\nino:\t1060\n"
+			 "lock:\t1: FLOCK  ADVISORY  WRITE 1 00:01:1060 0 EOF\neventfd-count:               2a\n",
+			 &info),
+	    0);
 	assert_int_equal(info.pos, 4096);
 	assert_int_equal(info.flags, 02100002);
 	assert_int_equal(info.mnt_id, 15);
@@ -335,7 +338,8 @@ static void test_fdinfo_epoll(void **state)
 	assert_int_equal(fdinfo_parse_epoll("12 events: 1", &target), -EINVAL);
 }
 
-/* --- timers, mounts, uptime ---------------------------------------------------------------------------------------- */
+/* --- timers, mounts, uptime ----------------------------------------------------------------------------------------
+ */
 
 static void test_timers(void **state)
 {
@@ -365,9 +369,9 @@ static void test_timers(void **state)
 static void test_mounts(void **state)
 {
 	static const char text[] =
-		"36 35 98:0 /mnt1 /mnt\\0402 rw,noatime master:1 propagate_from:3 - ext3 /dev/root rw,errors=continue\n"
-		"37 36 0:25 / /a\\134b ro shared:7 unbindable new:9 - fuse.x  rw,user_id=0\n"
-		"38 36 0:26 net:[4026532] /ns rw - nsfs nsfs rw\n";
+	    "36 35 98:0 /mnt1 /mnt\\0402 rw,noatime master:1 propagate_from:3 - ext3 /dev/root rw,errors=continue\n"
+	    "37 36 0:25 / /a\\134b ro shared:7 unbindable new:9 - fuse.x  rw,user_id=0\n"
+	    "38 36 0:26 net:[4026532] /ns rw - nsfs nsfs rw\n";
 	AUTO_PROC_MOUNTS struct proc_mounts mounts = { 0 };
 	const struct proc_mount *mount;
 
@@ -407,12 +411,12 @@ static void test_uptime(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_stat),	     cmocka_unit_test(test_stat_broken),
-		cmocka_unit_test(test_status),	     cmocka_unit_test(test_status_broken),
-		cmocka_unit_test(test_maps),	     cmocka_unit_test(test_smaps),
+		cmocka_unit_test(test_stat),         cmocka_unit_test(test_stat_broken),
+		cmocka_unit_test(test_status),       cmocka_unit_test(test_status_broken),
+		cmocka_unit_test(test_maps),         cmocka_unit_test(test_smaps),
 		cmocka_unit_test(test_maps_broken),  cmocka_unit_test(test_fdinfo),
 		cmocka_unit_test(test_fdinfo_kinds), cmocka_unit_test(test_fdinfo_epoll),
-		cmocka_unit_test(test_timers),	     cmocka_unit_test(test_mounts),
+		cmocka_unit_test(test_timers),       cmocka_unit_test(test_mounts),
 		cmocka_unit_test(test_uptime),
 	};
 

@@ -21,10 +21,9 @@ enum { REG_A, REG_B, REG_C, REG_D };
 static const struct capability_source {
 	unsigned word, leaf, subleaf, reg;
 } sources[] = {
-	{ 0, 0x1, 0, REG_D },	      { 1, 0x80000001, 0, REG_D },  { 2, 0x80860001, 0, REG_D },
-	{ 4, 0x1, 0, REG_C },	      { 5, 0xc0000001, 0, REG_D },  { 6, 0x80000001, 0, REG_C },
-	{ 9, 0x7, 0, REG_B },	      { 10, 0xd, 1, REG_A },	    { 13, 0x80000008, 0, REG_B },
-	{ 14, 0x6, 0, REG_A },	      { 15, 0x8000000a, 0, REG_D }, { 16, 0x7, 0, REG_C },
+	{ 0, 0x1, 0, REG_D },         { 1, 0x80000001, 0, REG_D }, { 2, 0x80860001, 0, REG_D },  { 4, 0x1, 0, REG_C },
+	{ 5, 0xc0000001, 0, REG_D },  { 6, 0x80000001, 0, REG_C }, { 9, 0x7, 0, REG_B },         { 10, 0xd, 1, REG_A },
+	{ 13, 0x80000008, 0, REG_B }, { 14, 0x6, 0, REG_A },       { 15, 0x8000000a, 0, REG_D }, { 16, 0x7, 0, REG_C },
 	{ 17, 0x80000007, 0, REG_B }, { 18, 0x7, 0, REG_D },
 };
 
@@ -33,39 +32,110 @@ static const struct instruction_bit {
 	unsigned char word, bit;
 	const char *name;
 } instructions[] = {
-	{ 0, 0, "fpu" },	   { 0, 4, "tsc" },	      { 0, 8, "cx8" },	       { 0, 15, "cmov" },
-	{ 0, 19, "clflush" },	   { 0, 23, "mmx" },	      { 0, 24, "fxsr" },       { 0, 25, "sse" },
-	{ 0, 26, "sse2" },	   { 1, 11, "syscall" },      { 1, 22, "mmxext" },     { 1, 25, "fxsr_opt" },
-	{ 1, 27, "rdtscp" },	   { 1, 29, "lm" },	      { 1, 30, "3dnowext" },   { 1, 31, "3dnow" },
-	{ 4, 0, "pni" },	   { 4, 1, "pclmulqdq" },     { 4, 9, "ssse3" },       { 4, 12, "fma" },
-	{ 4, 13, "cx16" },	   { 4, 19, "sse4_1" },	      { 4, 20, "sse4_2" },     { 4, 22, "movbe" },
-	{ 4, 23, "popcnt" },	   { 4, 25, "aes" },	      { 4, 26, "xsave" },      { 4, 27, "osxsave" },
-	{ 4, 28, "avx" },	   { 4, 29, "f16c" },	      { 4, 30, "rdrand" },     { 6, 0, "lahf_lm" },
-	{ 6, 5, "abm" },	   { 6, 6, "sse4a" },	      { 6, 7, "misalignsse" }, { 6, 8, "3dnowprefetch" },
-	{ 6, 11, "xop" },	   { 6, 15, "lwp" },	      { 6, 16, "fma4" },       { 6, 21, "tbm" },
-	{ 6, 29, "mwaitx" },	   { 9, 0, "fsgsbase" },      { 9, 3, "bmi1" },	       { 9, 4, "hle" },
-	{ 9, 5, "avx2" },	   { 9, 8, "bmi2" },	      { 9, 9, "erms" },	       { 9, 11, "rtm" },
-	{ 9, 14, "mpx" },	   { 9, 16, "avx512f" },      { 9, 17, "avx512dq" },   { 9, 18, "rdseed" },
-	{ 9, 19, "adx" },	   { 9, 21, "avx512ifma" },   { 9, 23, "clflushopt" }, { 9, 24, "clwb" },
-	{ 9, 26, "avx512pf" },	   { 9, 27, "avx512er" },     { 9, 28, "avx512cd" },   { 9, 29, "sha_ni" },
-	{ 9, 30, "avx512bw" },	   { 9, 31, "avx512vl" },     { 10, 0, "xsaveopt" },   { 10, 1, "xsavec" },
-	{ 10, 2, "xgetbv1" },	   { 13, 0, "clzero" },	      { 13, 4, "rdpru" },      { 13, 9, "wbnoinvd" },
-	{ 16, 1, "avx512vbmi" },   { 16, 3, "pku" },	      { 16, 4, "ospke" },      { 16, 5, "waitpkg" },
-	{ 16, 6, "avx512_vbmi2" }, { 16, 8, "gfni" },	      { 16, 9, "vaes" },       { 16, 10, "vpclmulqdq" },
-	{ 16, 11, "avx512_vnni" }, { 16, 12, "avx512_bitalg" }, { 16, 14, "avx512_vpopcntdq" }, { 16, 22, "rdpid" },
-	{ 16, 25, "cldemote" },	   { 16, 27, "movdiri" },     { 16, 28, "movdir64b" }, { 16, 29, "enqcmd" },
-	{ 18, 2, "avx512_4vnniw" }, { 18, 3, "avx512_4fmaps" }, { 18, 4, "fsrm" },     { 18, 8, "avx512_vp2intersect" },
-	{ 18, 14, "serialize" },   { 18, 16, "tsxldtrk" },    { 18, 22, "amx_bf16" },  { 18, 23, "avx512_fp16" },
-	{ 18, 24, "amx_tile" },	   { 18, 25, "amx_int8" },
+	{ 0, 0, "fpu" },
+	{ 0, 4, "tsc" },
+	{ 0, 8, "cx8" },
+	{ 0, 15, "cmov" },
+	{ 0, 19, "clflush" },
+	{ 0, 23, "mmx" },
+	{ 0, 24, "fxsr" },
+	{ 0, 25, "sse" },
+	{ 0, 26, "sse2" },
+	{ 1, 11, "syscall" },
+	{ 1, 22, "mmxext" },
+	{ 1, 25, "fxsr_opt" },
+	{ 1, 27, "rdtscp" },
+	{ 1, 29, "lm" },
+	{ 1, 30, "3dnowext" },
+	{ 1, 31, "3dnow" },
+	{ 4, 0, "pni" },
+	{ 4, 1, "pclmulqdq" },
+	{ 4, 9, "ssse3" },
+	{ 4, 12, "fma" },
+	{ 4, 13, "cx16" },
+	{ 4, 19, "sse4_1" },
+	{ 4, 20, "sse4_2" },
+	{ 4, 22, "movbe" },
+	{ 4, 23, "popcnt" },
+	{ 4, 25, "aes" },
+	{ 4, 26, "xsave" },
+	{ 4, 27, "osxsave" },
+	{ 4, 28, "avx" },
+	{ 4, 29, "f16c" },
+	{ 4, 30, "rdrand" },
+	{ 6, 0, "lahf_lm" },
+	{ 6, 5, "abm" },
+	{ 6, 6, "sse4a" },
+	{ 6, 7, "misalignsse" },
+	{ 6, 8, "3dnowprefetch" },
+	{ 6, 11, "xop" },
+	{ 6, 15, "lwp" },
+	{ 6, 16, "fma4" },
+	{ 6, 21, "tbm" },
+	{ 6, 29, "mwaitx" },
+	{ 9, 0, "fsgsbase" },
+	{ 9, 3, "bmi1" },
+	{ 9, 4, "hle" },
+	{ 9, 5, "avx2" },
+	{ 9, 8, "bmi2" },
+	{ 9, 9, "erms" },
+	{ 9, 11, "rtm" },
+	{ 9, 14, "mpx" },
+	{ 9, 16, "avx512f" },
+	{ 9, 17, "avx512dq" },
+	{ 9, 18, "rdseed" },
+	{ 9, 19, "adx" },
+	{ 9, 21, "avx512ifma" },
+	{ 9, 23, "clflushopt" },
+	{ 9, 24, "clwb" },
+	{ 9, 26, "avx512pf" },
+	{ 9, 27, "avx512er" },
+	{ 9, 28, "avx512cd" },
+	{ 9, 29, "sha_ni" },
+	{ 9, 30, "avx512bw" },
+	{ 9, 31, "avx512vl" },
+	{ 10, 0, "xsaveopt" },
+	{ 10, 1, "xsavec" },
+	{ 10, 2, "xgetbv1" },
+	{ 13, 0, "clzero" },
+	{ 13, 4, "rdpru" },
+	{ 13, 9, "wbnoinvd" },
+	{ 16, 1, "avx512vbmi" },
+	{ 16, 3, "pku" },
+	{ 16, 4, "ospke" },
+	{ 16, 5, "waitpkg" },
+	{ 16, 6, "avx512_vbmi2" },
+	{ 16, 8, "gfni" },
+	{ 16, 9, "vaes" },
+	{ 16, 10, "vpclmulqdq" },
+	{ 16, 11, "avx512_vnni" },
+	{ 16, 12, "avx512_bitalg" },
+	{ 16, 14, "avx512_vpopcntdq" },
+	{ 16, 22, "rdpid" },
+	{ 16, 25, "cldemote" },
+	{ 16, 27, "movdiri" },
+	{ 16, 28, "movdir64b" },
+	{ 16, 29, "enqcmd" },
+	{ 18, 2, "avx512_4vnniw" },
+	{ 18, 3, "avx512_4fmaps" },
+	{ 18, 4, "fsrm" },
+	{ 18, 8, "avx512_vp2intersect" },
+	{ 18, 14, "serialize" },
+	{ 18, 16, "tsxldtrk" },
+	{ 18, 22, "amx_bf16" },
+	{ 18, 23, "avx512_fp16" },
+	{ 18, 24, "amx_tile" },
+	{ 18, 25, "amx_int8" },
 };
 
 /* What decides whether the registers can be saved and loaded at all. */
 static const struct instruction_bit fpu_bits[] = {
-	{ 0, 0, "fpu" },  { 0, 24, "fxsr" },  { 0, 25, "sse" },	   { 0, 26, "sse2" },
+	{ 0, 0, "fpu" },    { 0, 24, "fxsr" },    { 0, 25, "sse" }, { 0, 26, "sse2" },
 	{ 4, 26, "xsave" }, { 4, 27, "osxsave" }, { 4, 28, "avx" }, { 9, 16, "avx512f" },
 };
 
-/* --- reading ------------------------------------------------------------------------------------------------------- */
+/* --- reading -------------------------------------------------------------------------------------------------------
+ */
 
 static uint32_t read_source(const struct capability_source *source)
 {
@@ -146,7 +216,8 @@ void cpu_info_read(struct cpu_info *ret)
 	*ret = info;
 }
 
-/* --- the image ----------------------------------------------------------------------------------------------------- */
+/* --- the image -----------------------------------------------------------------------------------------------------
+ */
 
 #define CAPABILITY_VERSION 2
 #define CAPABILITY_WORDS_1 12
@@ -202,7 +273,8 @@ int cpu_info_from_image(const CpuinfoX86Entry *entry, struct cpu_info *ret)
 	return 0;
 }
 
-/* --- comparing ----------------------------------------------------------------------------------------------------- */
+/* --- comparing -----------------------------------------------------------------------------------------------------
+ */
 
 struct name_list {
 	char *text;

@@ -1,3 +1,4 @@
+/* One table row per register serves both directions; the checks stand beside it. */
 #include "arch/x86/regs.h"
 
 #include <cpuid.h>
@@ -22,24 +23,28 @@ int regs_is_native(const struct user_regs_struct *regs)
 	return regs->cs == USER_CS || regs->cs == XEN_USER_CS;
 }
 
-/* --- the members, both directions ---------------------------------------------------------------------------------- */
+/* --- the members, both directions ----------------------------------------------------------------------------------
+ */
 
 struct register_row {
 	size_t live_offset, image_offset;
 };
 
-#define ROW(live, image)                                                               \
-	{                                                                              \
-		offsetof(struct user_regs_struct, live), offsetof(UserX86RegsEntry, image) \
+#define ROW(live, image)                                                                                               \
+	{                                                                                                              \
+		offsetof(struct user_regs_struct, live), offsetof(UserX86RegsEntry, image)                             \
 	}
 
 static const struct register_row rows[] = {
-	ROW(r15, r15),	     ROW(r14, r14),	      ROW(r13, r13), ROW(r12, r12),	  ROW(rbp, bp),
-	ROW(rbx, bx),	     ROW(r11, r11),	      ROW(r10, r10), ROW(r9, r9),	  ROW(r8, r8),
-	ROW(rax, ax),	     ROW(rcx, cx),	      ROW(rdx, dx),  ROW(rsi, si),	  ROW(rdi, di),
-	ROW(rip, ip),	     ROW(cs, cs),	      ROW(rsp, sp),  ROW(eflags, flags),  ROW(ss, ss),
-	ROW(fs_base, fs_base), ROW(gs_base, gs_base), ROW(ds, ds),   ROW(es, es),	  ROW(fs, fs),
-	ROW(gs, gs),	     ROW(orig_rax, orig_ax),
+	ROW(r15, r15),         ROW(r14, r14), ROW(r13, r13),
+	ROW(r12, r12),         ROW(rbp, bp),  ROW(rbx, bx),
+	ROW(r11, r11),         ROW(r10, r10), ROW(r9, r9),
+	ROW(r8, r8),           ROW(rax, ax),  ROW(rcx, cx),
+	ROW(rdx, dx),          ROW(rsi, si),  ROW(rdi, di),
+	ROW(rip, ip),          ROW(cs, cs),   ROW(rsp, sp),
+	ROW(eflags, flags),    ROW(ss, ss),   ROW(fs_base, fs_base),
+	ROW(gs_base, gs_base), ROW(ds, ds),   ROW(es, es),
+	ROW(fs, fs),           ROW(gs, gs),   ROW(orig_rax, orig_ax),
 };
 
 _Static_assert(ARRAY_SIZE(rows) * sizeof(unsigned long long) == sizeof(struct user_regs_struct),
@@ -76,11 +81,12 @@ int regs_to_image(const struct user_regs_struct *regs, UserX86RegsEntry **ret, s
 	return 0;
 }
 
-/* --- what an image may hold ---------------------------------------------------------------------------------------- */
+/* --- what an image may hold ----------------------------------------------------------------------------------------
+ */
 
 /* CF PF AF ZF SF TF IF DF OF NT RF AC ID and the bit that is always set. */
-#define USER_FLAGS                                                                                                    \
-	(1UL << 0 | 1UL << 1 | 1UL << 2 | 1UL << 4 | 1UL << 6 | 1UL << 7 | 1UL << 8 | 1UL << 9 | 1UL << 10 |          \
+#define USER_FLAGS                                                                                                     \
+	(1UL << 0 | 1UL << 1 | 1UL << 2 | 1UL << 4 | 1UL << 6 | 1UL << 7 | 1UL << 8 | 1UL << 9 | 1UL << 10 |           \
 	 1UL << 11 | 1UL << 14 | 1UL << 16 | 1UL << 18 | 1UL << 21)
 
 /* First address behind user space; with five page table levels the kernel hands out more only to those who ask. */
@@ -157,7 +163,8 @@ int regs_from_image(const UserX86RegsEntry *entry, struct user_regs_struct *ret,
 	return 0;
 }
 
-/* --- TLS descriptors ----------------------------------------------------------------------------------------------- */
+/* --- TLS descriptors -----------------------------------------------------------------------------------------------
+ */
 
 static struct user_desc empty_slot(unsigned entry_number)
 {
@@ -250,8 +257,8 @@ static struct user_desc slot_from_image(const UserDescT *entry)
 /* The kernel takes nothing but present 32-bit data segments. */
 static bool is_settable(const struct user_desc *slot)
 {
-	return tls_is_empty(slot) || (slot->seg_32bit && slot->contents <= 1 && !slot->seg_not_present &&
-				      slot->limit <= 0xfffff);
+	return tls_is_empty(slot) ||
+	       (slot->seg_32bit && slot->contents <= 1 && !slot->seg_not_present && slot->limit <= 0xfffff);
 }
 
 int tls_from_image(UserDescT *const *entries, size_t count, struct user_desc ret[TLS_SLOT_COUNT], struct error *err)

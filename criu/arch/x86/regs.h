@@ -21,7 +21,8 @@ int regs_is_native(const struct user_regs_struct *regs);
 /* Makes the message; 32-bit threads are refused by name. Members are copied: see regs_for_image() for restarts. */
 int regs_to_image(const struct user_regs_struct *regs, UserX86RegsEntry **ret, struct error *err);
 
-/* Checks and converts. Refused: COMPAT mode, foreign segment selectors, privileged flags, addresses out of user space. */
+/* Checks and converts. Refused: COMPAT mode, foreign segment selectors, privileged flags, addresses out of user space.
+ */
 int regs_from_image(const UserX86RegsEntry *entry, struct user_regs_struct *ret, struct error *err);
 
 /* The check alone: 0 or -EINVAL with the sentence set. */
@@ -33,7 +34,10 @@ int tls_read(pid_t tid, struct user_desc ret[TLS_SLOT_COUNT]);
 /* An array of three messages, allocated in the way protobuf-c frees. */
 int tls_to_image(const struct user_desc slots[TLS_SLOT_COUNT], UserDescT ***ret, size_t *ret_count);
 
-/* For set_thread_area(2) in the restored thread, slot by slot. No entries at all means empty slots. */
+/*
+ * For PTRACE_SET_THREAD_AREA, slot by slot (set_thread_area(2) exists for 32-bit tasks only). No entries at all means
+ * empty slots.
+ */
 int tls_from_image(UserDescT *const *entries, size_t count, struct user_desc ret[TLS_SLOT_COUNT], struct error *err);
 
 /* Whether a descriptor describes nothing. */

@@ -4,8 +4,8 @@
  *   ERESTARTSYS            made again, EINTR after a handler without SA_RESTART
  *   ERESTARTNOINTR         made again always
  *   ERESTARTNOHAND         made again, EINTR after any handler
- *   ERESTART_RESTARTBLOCK  continued by restart_syscall(2) from a state in the kernel that nobody can read or set (poll,
- *                          nanosleep and futex with a timeout); EINTR after any handler
+ *   ERESTART_RESTARTBLOCK  continued by restart_syscall(2) from a state in the kernel that nobody can read or set
+ * (poll, nanosleep and futex with a timeout); EINTR after any handler
  *
  * The last is made again as well: a program never expects EINTR where no handler ran. Timeouts that are points in time
  * stay exact, and so does a sleep whose remainder the kernel has just written over the request (sleep(3) passes one

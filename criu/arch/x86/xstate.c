@@ -1,3 +1,7 @@
+/*
+ * One table row per component that the image holds serves both directions. Sizes of components are architectural, their
+ * offsets are this processor's (CPUID leaf 0xd).
+ */
 #include "arch/x86/xstate.h"
 
 #include <cpuid.h>
@@ -31,9 +35,9 @@ struct xstate_header {
 _Static_assert(sizeof(struct legacy_area) == LEGACY_BYTES, "layout of the FXSAVE area");
 _Static_assert(sizeof(struct xstate_header) == HEADER_BYTES, "layout of the XSAVE header");
 
-#define COMPONENT_X87 0
-#define COMPONENT_SSE 1
-#define COMPONENT_BIT(n) (UINT64_C(1) << (n))
+#define COMPONENT_X87     0
+#define COMPONENT_SSE     1
+#define COMPONENT_BIT(n)  (UINT64_C(1) << (n))
 #define LEGACY_COMPONENTS (COMPONENT_BIT(COMPONENT_X87) | COMPONENT_BIT(COMPONENT_SSE))
 
 static const char *const component_names[] = {
@@ -70,10 +74,10 @@ struct image_component {
 	size_t count_offset, array_offset; /* in UserX86XsaveEntry */
 };
 
-#define IMAGE_COMPONENT(component, size, type, member)                                       \
-	{                                                                                    \
-		component, size, sizeof(type), offsetof(UserX86XsaveEntry, n_##member),      \
-			offsetof(UserX86XsaveEntry, member)                                  \
+#define IMAGE_COMPONENT(component, size, type, member)                                                                 \
+	{                                                                                                              \
+		component, size, sizeof(type), offsetof(UserX86XsaveEntry, n_##member),                                \
+		    offsetof(UserX86XsaveEntry, member)                                                                \
 	}
 
 static const struct image_component image_components[] = {
@@ -98,14 +102,16 @@ static size_t array_length(const struct image_component *component)
 	return component->bytes / component->element_bytes;
 }
 
-/* --- this processor ------------------------------------------------------------------------------------------------ */
+/* --- this processor ------------------------------------------------------------------------------------------------
+ */
 
 /* CPUID leaves a virtual machine each time it is asked, for microseconds: everything is asked once. */
 static struct {
 	bool has_xsave, has_shadow_stack;
 	uint64_t components;
 	size_t bytes;
-	size_t offsets[ARRAY_SIZE(image_components)]; /* 0: this processor and kernel lack it, or have it in another size */
+	size_t offsets[ARRAY_SIZE(
+	    image_components)]; /* 0: this processor and kernel lack it, or have it in another size */
 } processor;
 
 static void read_components(void)
@@ -186,7 +192,8 @@ static uint32_t known_mxcsr_bits(void)
 	return area.mxcsr_mask ? area.mxcsr_mask : 0xffbf;
 }
 
-/* --- names in a sentence ------------------------------------------------------------------------------------------- */
+/* --- names in a sentence -------------------------------------------------------------------------------------------
+ */
 
 static void list_components(uint64_t components, char *text, size_t capacity)
 {
@@ -216,7 +223,8 @@ static uint64_t representable_components(void)
 	return components;
 }
 
-/* --- to the image -------------------------------------------------------------------------------------------------- */
+/* --- to the image --------------------------------------------------------------------------------------------------
+ */
 
 static int copy_u32s(const uint32_t *from, size_t count, uint32_t **ret, size_t *ret_count)
 {
@@ -285,7 +293,8 @@ static int extended_to_image(const char *area, size_t bytes, UserX86FpregsEntry 
 
 	if (foreign) {
 		list_components(foreign, names, sizeof(names));
-		return error_say(err, -EOPNOTSUPP, "registers with state that the image format does not hold: %s", names);
+		return error_say(err, -EOPNOTSUPP, "registers with state that the image format does not hold: %s",
+				 names);
 	}
 	fpregs->xsave = malloc(sizeof(*fpregs->xsave));
 	if (!fpregs->xsave)
@@ -332,7 +341,8 @@ int xstate_to_image(const void *area, size_t bytes, UserX86FpregsEntry **ret, st
 	return 0;
 }
 
-/* --- from the image ------------------------------------------------------------------------------------------------ */
+/* --- from the image ------------------------------------------------------------------------------------------------
+ */
 
 static int legacy_from_image(const UserX86FpregsEntry *fpregs, struct legacy_area *legacy, struct error *err)
 {
@@ -462,7 +472,8 @@ int xstate_from_image(const UserX86FpregsEntry *fpregs, void *area, struct error
 	return 0;
 }
 
-/* --- signal frames ------------------------------------------------------------------------------------------------- */
+/* --- signal frames -------------------------------------------------------------------------------------------------
+ */
 
 #define FRAME_MAGIC1 0x46505853U
 #define FRAME_MAGIC2 0x46505845U

@@ -1,0 +1,469 @@
+/* Registers, extended state, restarts and processor features: conversions both ways, and a live tracee. */
+#include <asm/ldt.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "arch/x86/cpuinfo.h"
+#include "arch/x86/regs.h"
+#include "arch/x86/syscall-restart.h"
+#include "arch/x86/xstate.h"
+#include "base/cleanup.h"
+#include "kernel/missing-ptrace.h"
+
+/* --- a child that sleeps in a system call, stopped by ptrace -------------------------------------------------------
+ */
+
+static pid_t start_stopped(void (*sleeper)(void))
+{
+	const struct timespec settle = { .tv_nsec = 20000000 };
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		sleeper();
+		_exit(1);
+	}
+	assert_true(pid > 0);
+	(void)nanosleep(&settle, NULL);
+	assert_int_equal(ptrace(PTRACE_SEIZE, pid, NULL, NULL), 0);
+	assert_int_equal(ptrace(PTRACE_INTERRUPT, pid, NULL, NULL), 0);
+	assert_int_equal(waitpid(pid, &status, __WALL), pid);
+	assert_true(WIFSTOPPED(status));
+	return pid;
+}
+
+static void end_child(pid_t pid)
+{
+	int status;
+
+	(void)kill(pid, SIGKILL);
+	while (waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status))
+		;
+}
+
+static void sleep_in_pause(void)
+{
+	/* Values to be found in the registers: ymm1 both halves, x87, and whatever glibc left in the rest. */
+	double value = 3.25;
+
+	if (xstate_enabled_components() & 4)
+		__asm__ volatile("vbroadcastsd %0, %%ymm1" ::"m"(value));
+	__asm__ volatile("fldl %0\n\tsyscall" ::"m"(value), "a"(SYS_pause) : "rcx", "r11", "memory");
+}
+
+static size_t read_xstate(pid_t pid, void *area)
+{
+	struct iovec piece = { .iov_base = area, .iov_len = xstate_bytes() };
+
+	assert_int_equal(ptrace(PTRACE_GETREGSET, pid, NT_X86_XSTATE, &piece), 0);
+	return piece.iov_len;
+}
+
+static void test_xstate_live(void **state)
+{
+	AUTO_FREE char *before = aligned_alloc(64, (xstate_bytes() + 63) & ~63ul);
+	AUTO_FREE char *built = aligned_alloc(64, (xstate_bytes() + 63) & ~63ul);
+	AUTO_FREE char *after = aligned_alloc(64, (xstate_bytes() + 63) & ~63ul);
+	pid_t pid = start_stopped(sleep_in_pause);
+	struct error err = { 0 };
+	UserX86FpregsEntry *fpregs = NULL;
+	struct iovec piece;
+	size_t bytes = read_xstate(pid, before);
+
+	assert_int_equal(bytes, xstate_bytes());
+	assert_int_equal(xstate_to_image(before, bytes, &fpregs, &err), 0);
+	assert_int_equal(fpregs->n_st_space, 32);
+	assert_int_equal(fpregs->n_xmm_space, 64);
+	assert_int_equal(fpregs->st_space[1], 0xd0000000);
+	assert_int_equal(fpregs->xmm_space[5], 0x400a0000);
+	assert_non_null(fpregs->xsave);
+	if (xstate_enabled_components() & 4) {
+		assert_int_equal(fpregs->xsave->n_ymmh_space, 64);
+		assert_int_equal(fpregs->xsave->ymmh_space[5], 0x400a0000);
+	}
+	assert_int_equal(xstate_from_image(fpregs, built, &err), 0);
+	piece = (struct iovec){ .iov_base = built, .iov_len = xstate_bytes() };
+	assert_int_equal(ptrace(PTRACE_SETREGSET, pid, NT_X86_XSTATE, &piece), 0);
+	assert_int_equal(read_xstate(pid, after), bytes);
+	assert_memory_equal(before, after, bytes);
+	user_x86_fpregs_entry__free_unpacked(fpregs, NULL);
+	end_child(pid);
+}
+
+static char real_marks[48], real_magic2[4];
+
+static void keep_marks(int signal, siginfo_t *info, void *context)
+{
+	const char *area = (const void *)((const ucontext_t *)context)->uc_mcontext.fpregs;
+
+	memcpy(real_marks, area + 464, sizeof(real_marks));
+	memcpy(real_magic2, area + xstate_bytes(), sizeof(real_magic2));
+}
+
+/* The marks are those which the kernel itself puts into a frame. */
+static void test_xstate_frame(void **state)
+{
+	AUTO_FREE char *area = aligned_alloc(64, (xstate_frame_bytes() + 63) & ~63ul);
+	struct sigaction action = { .sa_sigaction = keep_marks, .sa_flags = SA_SIGINFO };
+
+	assert_int_equal(sigaction(SIGUSR2, &action, NULL), 0);
+	assert_int_equal(raise(SIGUSR2), 0);
+	memset(area, 0, xstate_frame_bytes());
+	xstate_mark_frame(area);
+	assert_memory_equal(area + 464, real_marks, sizeof(real_marks));
+	assert_memory_equal(area + xstate_bytes(), real_magic2, sizeof(real_magic2));
+}
+
+static void fill_message(UserX86FpregsEntry *fpregs, UserX86XsaveEntry *xsave)
+{
+	static uint32_t words[64];
+
+	user_x86_fpregs_entry__init(fpregs);
+	user_x86_xsave_entry__init(xsave);
+	fpregs->mxcsr = 0x1f80;
+	fpregs->cwd = 0x37f;
+	fpregs->st_space = fpregs->xmm_space = words;
+	fpregs->n_st_space = 32;
+	fpregs->n_xmm_space = 64;
+	fpregs->xsave = xsave;
+	xsave->xstate_bv = 3;
+}
+
+static void expect_refusal(const UserX86FpregsEntry *fpregs, const char *word)
+{
+	AUTO_FREE char *area = aligned_alloc(64, (xstate_bytes() + 63) & ~63ul);
+	struct error err = { 0 };
+
+	assert_true(xstate_from_image(fpregs, area, &err) < 0);
+	assert_true(error_is_set(&err));
+	assert_non_null(strstr(err.text, word));
+}
+
+static void test_xstate_refusals(void **state)
+{
+	AUTO_FREE char *area = aligned_alloc(64, (xstate_bytes() + 63) & ~63ul);
+	uint64_t bounds[8] = { 0 };
+	UserX86CetEntry cet;
+	UserX86FpregsEntry fpregs;
+	UserX86XsaveEntry xsave;
+	struct error err = { 0 };
+
+	fill_message(&fpregs, &xsave);
+	assert_int_equal(xstate_from_image(&fpregs, area, &err), 0);
+	fpregs.mxcsr = 0x80001f80;
+	expect_refusal(&fpregs, "mxcsr");
+	fill_message(&fpregs, &xsave);
+	fpregs.n_xmm_space = 32;
+	expect_refusal(&fpregs, "SSE");
+	fill_message(&fpregs, &xsave);
+	xsave.xstate_bv |= 1 << 18;
+	expect_refusal(&fpregs, "AMX tile data");
+	fill_message(&fpregs, &xsave);
+	xsave.xstate_bv |= 1 << 2;
+	expect_refusal(&fpregs, "AVX");
+	xsave.ymmh_space = fpregs.xmm_space;
+	xsave.n_ymmh_space = 63;
+	expect_refusal(&fpregs, "63");
+	fill_message(&fpregs, &xsave);
+	user_x86_cet_entry__init(&cet);
+	xsave.cet = &cet;
+	assert_int_equal(xstate_from_image(&fpregs, area, &err), 0);
+	cet.cet = 1;
+	expect_refusal(&fpregs, "shadow stack");
+	if (xstate_enabled_components() & (1 << 3))
+		return;
+	/* A component this processor lacks: fine while its state is the initial one, whatever the bit says. */
+	fill_message(&fpregs, &xsave);
+	xsave.bndreg_state = bounds;
+	xsave.n_bndreg_state = 8;
+	xsave.xstate_bv |= 1 << 3;
+	assert_int_equal(xstate_from_image(&fpregs, area, &err), 0);
+	bounds[2] = 1;
+	expect_refusal(&fpregs, "MPX bounds registers");
+	xsave.xstate_bv &= ~(1ull << 3);
+	assert_int_equal(xstate_from_image(&fpregs, area, &err), 0);
+}
+
+/* The set of a machine without XSAVE, and too few bytes. */
+static void test_xstate_legacy(void **state)
+{
+	AUTO_FREE char *area = aligned_alloc(64, (xstate_bytes() + 63) & ~63ul);
+	UserX86FpregsEntry *fpregs = NULL;
+	struct error err = { 0 };
+
+	memset(area, 0, xstate_bytes());
+	area[24] = (char)0x80;
+	area[25] = 0x1f;
+	assert_int_equal(xstate_to_image(area, 512, &fpregs, &err), 0);
+	assert_null(fpregs->xsave);
+	assert_int_equal(fpregs->mxcsr, 0x1f80);
+	assert_int_equal(xstate_from_image(fpregs, area, &err), 0);
+	user_x86_fpregs_entry__free_unpacked(fpregs, NULL);
+	assert_int_equal(xstate_to_image(area, 511, &fpregs, &err), -EINVAL);
+	memset(&err, 0, sizeof(err));
+	if (xstate_bytes() > 576) {
+		area[512 + 2] = 4;
+		assert_int_equal(xstate_to_image(area, xstate_bytes(), &fpregs, &err), -EOPNOTSUPP);
+		assert_non_null(strstr(err.text, "AMX tile data"));
+	}
+}
+
+/* --- general registers ---------------------------------------------------------------------------------------------
+ */
+
+static void test_regs_live(void **state)
+{
+	pid_t pid = start_stopped(sleep_in_pause);
+	struct user_regs_struct live, back;
+	struct error err = { 0 };
+	UserX86RegsEntry *entry = NULL;
+
+	assert_int_equal(ptrace(PTRACE_GETREGS, pid, NULL, &live), 0);
+	assert_true(regs_is_native(&live));
+	assert_int_equal(regs_check(&live, &err), 0);
+	assert_int_equal(regs_to_image(&live, &entry, &err), 0);
+	assert_true(entry->ip == live.rip && entry->bx == live.rbx && entry->orig_ax == SYS_pause);
+	assert_true(entry->has_mode && entry->mode == USER_X86_REGS_MODE__NATIVE);
+	assert_int_equal(regs_from_image(entry, &back, &err), 0);
+	assert_memory_equal(&live, &back, sizeof(live));
+	entry->has_mode = 0;
+	assert_int_equal(regs_from_image(entry, &back, &err), 0);
+	entry->has_mode = 1;
+	entry->mode = USER_X86_REGS_MODE__COMPAT;
+	assert_int_equal(regs_from_image(entry, &back, &err), -EOPNOTSUPP);
+	user_x86_regs_entry__free_unpacked(entry, NULL);
+	live.cs = 0x23;
+	assert_int_equal(regs_to_image(&live, &entry, &err), -EOPNOTSUPP);
+	end_child(pid);
+}
+
+static struct user_regs_struct plausible_regs(void)
+{
+	return (struct user_regs_struct){ .cs = 0x33, .ss = 0x2b, .rip = 0x401000, .eflags = 0x246, .rsp = 0x7ffc0000 };
+}
+
+static void expect_bad(struct user_regs_struct regs, const char *name)
+{
+	struct error err = { 0 };
+
+	assert_int_equal(regs_check(&regs, &err), -EINVAL);
+	assert_non_null(strstr(err.text, name));
+}
+
+static void test_regs_refusals(void **state)
+{
+	struct user_regs_struct regs = plausible_regs();
+	struct error err = { 0 };
+
+	regs.gs = 12 << 3 | 3;
+	regs.orig_rax = ~0ull;
+	assert_int_equal(regs_check(&regs, &err), 0);
+	regs = plausible_regs();
+	regs.cs = 0x10;
+	expect_bad(regs, " cs ");
+	regs = plausible_regs();
+	regs.ss = 0x18;
+	expect_bad(regs, " ss ");
+	regs = plausible_regs();
+	regs.fs = 7;
+	expect_bad(regs, " fs ");
+	regs = plausible_regs();
+	regs.rip = 0xffffffff81000000;
+	expect_bad(regs, " ip ");
+	regs = plausible_regs();
+	regs.fs_base = 1ull << 63;
+	expect_bad(regs, " fs_base ");
+	regs = plausible_regs();
+	regs.eflags |= 3 << 12;
+	expect_bad(regs, " flags ");
+}
+
+/* --- TLS -----------------------------------------------------------------------------------------------------------
+ */
+
+static void test_tls_live(void **state)
+{
+	struct user_desc slot = {
+		.entry_number = 13,
+		.base_addr = 0x12345000,
+		.limit = 0xfffff,
+		.seg_32bit = 1,
+		.limit_in_pages = 1,
+		.useable = 1,
+	};
+	pid_t pid = start_stopped(sleep_in_pause);
+	struct user_desc slots[TLS_SLOT_COUNT], back[TLS_SLOT_COUNT];
+	UserDescT **entries = NULL;
+	struct error err = { 0 };
+	size_t count = 0, i;
+
+	assert_int_equal(ptrace(PTRACE_SET_THREAD_AREA, pid, 13, &slot), 0);
+	assert_int_equal(tls_read(pid, slots), 0);
+	assert_true(tls_is_empty(&slots[0]) && !tls_is_empty(&slots[1]) && tls_is_empty(&slots[2]));
+	assert_int_equal(slots[1].base_addr, 0x12345000);
+	assert_int_equal(tls_to_image(slots, &entries, &count), 0);
+	assert_int_equal(count, 3);
+	assert_true(entries[0]->entry_number == 12 && entries[0]->read_exec_only && entries[0]->seg_not_present);
+	assert_int_equal(tls_from_image(entries, count, back, &err), 0);
+	for (i = 0; i < TLS_SLOT_COUNT; i++) {
+		assert_int_equal(back[i].entry_number, 12 + i);
+		assert_int_equal(back[i].base_addr, slots[i].base_addr);
+		assert_int_equal(back[i].limit, slots[i].limit);
+		assert_int_equal(back[i].useable, slots[i].useable);
+		/* The kernel takes what comes out, empty slots too. */
+		assert_int_equal(ptrace(PTRACE_SET_THREAD_AREA, pid, 12 + i, &back[i]), 0);
+	}
+	entries[0]->entry_number = 13;
+	assert_int_equal(tls_from_image(entries, count, back, &err), -EINVAL);
+	entries[0]->entry_number = 99;
+	assert_int_equal(tls_from_image(entries, count, back, &err), -EINVAL);
+	entries[0]->entry_number = 12;
+	entries[1]->seg_32bit = 0;
+	assert_int_equal(tls_from_image(entries, count, back, &err), -EINVAL);
+	assert_int_equal(tls_from_image(NULL, 0, back, &err), 0);
+	assert_true(tls_is_empty(&back[1]));
+	for (i = 0; i < count; i++)
+		user_desc_t__free_unpacked(entries[i], NULL);
+	free(entries);
+	end_child(pid);
+}
+
+/* --- restarts ------------------------------------------------------------------------------------------------------
+ */
+
+static struct user_regs_struct regs_at(long orig, long result)
+{
+	struct user_regs_struct regs = plausible_regs();
+
+	regs.orig_rax = (unsigned long long)orig;
+	regs.rax = (unsigned long long)result;
+	return regs;
+}
+
+static void expect_again(struct user_regs_struct live, enum restart_signal signal)
+{
+	struct user_regs_struct image;
+
+	regs_for_image_with_signal(&live, signal, &image);
+	assert_true(image.rax == live.orig_rax && image.rip == live.rip - 2 && image.orig_rax == live.orig_rax);
+}
+
+static void expect_result(struct user_regs_struct live, enum restart_signal signal, long result)
+{
+	struct user_regs_struct image;
+
+	regs_for_image_with_signal(&live, signal, &image);
+	assert_true((long)image.rax == result && image.rip == live.rip);
+}
+
+static void test_restart(void **state)
+{
+	int code = 0;
+	struct user_regs_struct live = regs_at(SYS_read, -512);
+
+	assert_true(syscall_restart_pending(&live, &code));
+	assert_int_equal(code, 512);
+	expect_again(regs_at(SYS_read, -512), RESTART_NO_HANDLER);
+	expect_again(regs_at(SYS_read, -512), RESTART_HANDLER_RESTART);
+	expect_result(regs_at(SYS_read, -512), RESTART_HANDLER, -EINTR);
+	expect_again(regs_at(SYS_futex, -513), RESTART_HANDLER);
+	expect_again(regs_at(SYS_rt_sigsuspend, -514), RESTART_NO_HANDLER);
+	expect_result(regs_at(SYS_rt_sigsuspend, -514), RESTART_HANDLER_RESTART, -EINTR);
+	expect_again(regs_at(SYS_poll, -516), RESTART_NO_HANDLER);
+	expect_result(regs_at(SYS_poll, -516), RESTART_HANDLER, -EINTR);
+	expect_result(regs_at(SYS_restart_syscall, -516), RESTART_NO_HANDLER, -EINTR);
+	/* Not in a system call: the value is the program's own. */
+	expect_result(regs_at(-1, -512), RESTART_NO_HANDLER, -512);
+	expect_result(regs_at(SYS_read, 5), RESTART_NO_HANDLER, 5);
+	expect_result(regs_at(SYS_read, -EINTR), RESTART_NO_HANDLER, -EINTR);
+	expect_again(regs_at(SYS_epoll_wait, -EINTR), RESTART_NO_HANDLER);
+	expect_result(regs_at(SYS_epoll_wait, -EINTR), RESTART_HANDLER, -EINTR);
+}
+
+static void sleep_in_nanosleep(void)
+{
+	struct timespec ts = { .tv_sec = 100 };
+
+	(void)syscall(SYS_nanosleep, &ts, &ts);
+}
+
+static void test_restart_live(void **state)
+{
+	pid_t pid = start_stopped(sleep_in_nanosleep);
+	struct user_regs_struct live, image;
+	int code = 0;
+
+	assert_int_equal(ptrace(PTRACE_GETREGS, pid, NULL, &live), 0);
+	assert_true(syscall_restart_pending(&live, &code));
+	assert_int_equal(code, 516);
+	regs_for_image(&live, &image);
+	assert_int_equal(image.rax, SYS_nanosleep);
+	assert_int_equal(ptrace(PTRACE_PEEKTEXT, pid, image.rip, NULL) & 0xffff, 0x050f);
+	/* The remainder stands where the call will read its request again. */
+	assert_true(ptrace(PTRACE_PEEKDATA, pid, live.rdi, NULL) < 100);
+	end_child(pid);
+}
+
+/* --- processor -----------------------------------------------------------------------------------------------------
+ */
+
+static void test_cpuinfo(void **state)
+{
+	struct cpu_info here, image, other;
+	CpuinfoX86Entry *entry;
+	char names[64];
+
+	cpu_info_read(&here);
+	assert_true(here.capability[0] & (1 << 26));
+	assert_true(here.xsave_bytes == xstate_bytes() && here.xsave_bytes_max >= here.xsave_bytes);
+	entry = cpu_info_to_image(&here);
+	assert_int_equal(cpu_info_from_image(entry, &image), 0);
+	assert_memory_equal(&here, &image, sizeof(here));
+	assert_int_equal(cpu_info_missing(&image, &here, CPU_COMPARE_EXACT, names, sizeof(names)), 0);
+	assert_int_equal(cpu_info_missing(&image, &here, CPU_COMPARE_INS, names, sizeof(names)), 0);
+	assert_int_equal(cpu_info_missing(&image, &here, CPU_COMPARE_FPU, names, sizeof(names)), 0);
+	entry->capability_ver = 1;
+	assert_int_equal(cpu_info_from_image(entry, &image), -EINVAL);
+	entry->n_capability = 12;
+	assert_int_equal(cpu_info_from_image(entry, &image), 0);
+	cpuinfo_x86_entry__free_unpacked(entry, NULL);
+
+	other = here;
+	other.capability[0] &= ~(1u << 25);
+	other.capability[4] &= ~(1u << 20);
+	other.capability[9] |= 1u << 10; /* invpcid: no program's business */
+	assert_int_equal(cpu_info_missing(&here, &other, CPU_COMPARE_INS, names, sizeof(names)), 2);
+	assert_string_equal(names, "sse, sse4_2");
+	assert_int_equal(cpu_info_missing(&here, &other, CPU_COMPARE_FPU, names, sizeof(names)), 1);
+	other.xfeatures_mask = 1;
+	assert_true(cpu_info_missing(&here, &other, CPU_COMPARE_FPU, names, 24) > 1);
+	assert_true(strlen(names) < 24);
+	assert_int_equal(cpu_info_missing(&here, &other, CPU_COMPARE_INS, names, 0), 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_xstate_live),  cmocka_unit_test(test_xstate_refusals),
+		cmocka_unit_test(test_xstate_frame), cmocka_unit_test(test_xstate_legacy),
+		cmocka_unit_test(test_regs_live),    cmocka_unit_test(test_regs_refusals),
+		cmocka_unit_test(test_tls_live),     cmocka_unit_test(test_restart),
+		cmocka_unit_test(test_restart_live), cmocka_unit_test(test_cpuinfo),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
