@@ -1,0 +1,337 @@
+/*
+ * Epolls and what they watch. A target is an open file together with the number it was added under: fdinfo lists number,
+ * events, data, and since Linux 4.13 device, inode and offset. The number means something in the table of whoever added
+ * it, and only as long as the descriptor is not closed: while the file is open elsewhere, the epoll goes on watching it.
+ * kcmp(2) tells whether a descriptor is the target. Where none of the epoll's process is, the image also says which
+ * file it was, and the restore puts that file under the old number for the moment of adding it.
+ *
+ * Not kept are the order of what is ready, and what an edge-triggered or one-shot target has already reported: a file that
+ * is ready is reported once more. The kernel adds EPOLLERR and EPOLLHUP to a one-shot target that had been disarmed.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/util.h"
+#include "engine/dump.h"
+#include "files/registry.h"
+#include "files/restore-files.h"
+#include "images/eventpoll.pb-c.h"
+#include "kernel/kcmp.h"
+
+/* In an image that other programs read: no descriptor can have this number. */
+#define NO_NUMBER INT32_MAX
+
+/* --- dump ------------------------------------------------------------------------------------------------------------ */
+
+struct target {
+	struct epoll_target shown;
+	const struct open_file *file; /* NULL: it is what the number means in the epoll's process */
+	int number_now;               /* of file there, or NO_NUMBER */
+};
+
+struct epoll_targets {
+	size_t count, capacity;
+	struct target targets[];
+};
+
+static bool is_epoll(const struct dump *d, const struct open_file *file)
+{
+	return file->link && !strcmp(file->link, "anon_inode:[eventpoll]");
+}
+
+static bool looks_like(const struct open_file *file, const struct epoll_target *target)
+{
+	if (target->inode == 0)
+		return true; /* an old kernel does not tell */
+	return file->st.st_ino == target->inode && major(file->st.st_dev) == target->sdev >> 20 &&
+	       minor(file->st.st_dev) == (target->sdev & 0xfffff);
+}
+
+/* Whether descriptor fd of task is the nth target of this number. */
+static bool is_target(const struct open_file *epoll, const struct epoll_target *target, unsigned int nth,
+		      const struct task *task, int fd)
+{
+	int order;
+
+	return kcmp_epoll_target(task->host_pid, fd, epoll->task->host_pid, epoll->fd, target->fd, nth, &order) == 0 &&
+	       order == 0;
+}
+
+static const struct task_fd *find_fd(const struct task *task, int fd)
+{
+	size_t low = 0, high = task->files_owner->fd_count;
+	const struct task_fd *fds = task->files_owner->fds;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (fds[middle].fd == fd)
+			return &fds[middle];
+		if (fds[middle].fd < fd)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+static int number_in(const struct task *task, const struct open_file *file)
+{
+	for (size_t i = 0; i < task->files_owner->fd_count; i++)
+		if (task->files_owner->fds[i].file == file)
+			return task->files_owner->fds[i].fd;
+	return NO_NUMBER;
+}
+
+static int find_target(struct dump *d, struct open_file *epoll, unsigned int nth, struct target *target, struct error *err)
+{
+	const struct task_fd *same_number = find_fd(epoll->task, target->shown.fd);
+
+	if (same_number && looks_like(same_number->file, &target->shown) &&
+	    is_target(epoll, &target->shown, nth, epoll->task, target->shown.fd))
+		return 0;
+	for (size_t i = 0; i < d->files->count; i++) {
+		const struct open_file *file = d->files->files[i];
+
+		if (file->fd < 0 || !looks_like(file, &target->shown) ||
+		    !is_target(epoll, &target->shown, nth, file->task, file->fd))
+			continue;
+		target->file = file;
+		target->number_now = number_in(epoll->task, file);
+		return 0;
+	}
+	return open_file_refuse(epoll, err, "watches a file, once descriptor %d, that no task of the tree has open",
+				target->shown.fd);
+}
+
+/* How many targets before this one have its number. The kernel lists and counts them in the same order. */
+static unsigned int count_same_number(const struct epoll_targets *data, int fd)
+{
+	unsigned int n = 0;
+
+	/* They are sorted by file, so those of one number may be anywhere. */
+	for (size_t i = 0; i < data->count; i++)
+		n += data->targets[i].shown.fd == fd;
+	return n;
+}
+
+static int add_target(struct open_file *file, const char *line, struct epoll_targets **data)
+{
+	struct epoll_targets *grown = *data;
+	struct target target = { 0 };
+	int r = fdinfo_parse_epoll(line, &target.shown);
+
+	if (r < 0)
+		return r;
+	if (grown->count == grown->capacity) {
+		size_t capacity = grown->capacity ? 2 * grown->capacity : 8;
+
+		grown = realloc(grown, sizeof(*grown) + capacity * sizeof(target));
+		if (!grown)
+			return -ENOMEM;
+		grown->capacity = capacity;
+		*data = grown;
+		file->kind_data = grown;
+	}
+	grown->targets[grown->count++] = target;
+	return 0;
+}
+
+static int read_targets(struct open_file *file, struct epoll_targets **data)
+{
+	AUTO_FDINFO struct fdinfo info = { 0 };
+	const char *line;
+	size_t at = 0;
+	int r = fdinfo_read(file->task->procfd, file->fd, &info);
+
+	while (r == 0 && (line = fdinfo_next(&info, "tfd", &at)))
+		r = add_target(file, line, data);
+	return r;
+}
+
+static bool has_repeated_numbers(const struct epoll_targets *data)
+{
+	uint8_t seen[8192] = { 0 };
+
+	for (size_t i = 0; i < data->count; i++) {
+		size_t fd = (size_t)data->targets[i].shown.fd;
+
+		if (fd / 8 >= sizeof(seen) || seen[fd / 8] & 1u << fd % 8)
+			return true;
+		seen[fd / 8] |= (uint8_t)(1u << fd % 8);
+	}
+	return false;
+}
+
+static int look_epoll(struct dump *d, struct open_file *file, struct error *err)
+{
+	struct epoll_targets *data = calloc(1, sizeof(*data));
+	bool repeated;
+	size_t count;
+	int r;
+
+	file->kind_data = data;
+	if (!data)
+		return open_file_error(file, err, -ENOMEM, "look");
+	r = read_targets(file, &data);
+	if (r < 0)
+		return open_file_error(file, err, r, "read what it watches");
+	repeated = has_repeated_numbers(data);
+	count = data->count;
+	for (size_t i = 0; i < count && r == 0; i++) {
+		data->count = i;
+		r = find_target(d, file, repeated ? count_same_number(data, data->targets[i].shown.fd) : 0,
+				&data->targets[i], err);
+	}
+	data->count = count;
+	return r;
+}
+
+static void fill_target(const struct target *target, EventpollTfdEntry *entry)
+{
+	eventpoll_tfd_entry__init(entry);
+	entry->tfd = (uint32_t)target->shown.fd;
+	entry->events = target->shown.events;
+	entry->data = target->shown.data;
+	entry->has_dev = entry->has_inode = entry->has_pos = target->shown.inode != 0;
+	entry->dev = target->shown.sdev;
+	entry->inode = target->shown.inode;
+	entry->pos = target->shown.pos;
+	if (target->file) {
+		entry->has_target_id = entry->has_number = true;
+		entry->target_id = target->file->id;
+		entry->number = (uint32_t)target->shown.fd;
+		entry->tfd = (uint32_t)target->number_now;
+	}
+}
+
+static int save_epoll(struct dump *d, struct open_file *file, FileEntry *entry, struct error *err)
+{
+	const struct epoll_targets *data = file->kind_data;
+	EventpollFileEntry *epoll = files_scratch(d, sizeof(*epoll));
+	EventpollTfdEntry *entries = files_scratch(d, data->count * sizeof(*entries));
+	EventpollTfdEntry **targets = files_scratch(d, data->count * sizeof(*targets));
+
+	if (!epoll || !entries || !targets)
+		return open_file_error(file, err, -ENOMEM, "save");
+	eventpoll_file_entry__init(epoll);
+	epoll->id = file->id;
+	epoll->flags = file->flags;
+	epoll->tfd = targets;
+	epoll->n_tfd = data->count;
+	for (size_t i = 0; i < data->count; i++) {
+		fill_target(&data->targets[i], &entries[i]);
+		targets[i] = &entries[i];
+	}
+	epoll->fown = fown_save(d, file);
+	if (!epoll->fown)
+		return open_file_error(file, err, -ENOMEM, "save");
+	entry->epfd = epoll;
+	return 0;
+}
+
+/* --- restore --------------------------------------------------------------------------------------------------------- */
+
+static int check_epoll(struct restore *r, struct restore_file *file, struct error *err)
+{
+	const EventpollFileEntry *epoll = file->entry->epfd;
+
+	for (size_t i = 0; i < epoll->n_tfd && file->first_user; i++) {
+		struct restore_file *target;
+
+		if (!epoll->tfd[i]->has_target_id)
+			continue;
+		target = restore_find_file(r, epoll->tfd[i]->target_id);
+		if (!target || target->first_fd < 0)
+			return restore_refuse(r, file, err, "an epoll watches file %u, which nobody has open",
+					      epoll->tfd[i]->target_id);
+		restore_add_user(r, target, file->first_user);
+	}
+	return 0;
+}
+
+static int open_epoll(struct restore *r, struct restore_file *file, int *ret_fd, struct error *err)
+{
+	int fd = epoll_create1(file->cloexec ? EPOLL_CLOEXEC : 0);
+
+	if (fd < 0)
+		return error_set(err, -errno, "make an epoll");
+	*ret_fd = fd;
+	return 0;
+}
+
+static int add(int epoll, int fd, const EventpollTfdEntry *target)
+{
+	struct epoll_event event = { .events = target->events, .data.u64 = target->data };
+
+	return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+/* Puts the file under a number that is free or another file's for the moment. */
+static int add_under_number(const struct restore *r, int epoll, int fd, int number, const EventpollTfdEntry *target)
+{
+	int flags = fcntl(number, F_GETFD), other = -1, result;
+
+	if (flags >= 0) {
+		other = fcntl(number, F_DUPFD_CLOEXEC, r->service_fd_base);
+		if (other < 0)
+			return -errno;
+	}
+	result = dup3(fd, number, O_CLOEXEC) < 0 ? -errno : add(epoll, number, target);
+	if (other < 0) {
+		(void)close(number);
+		return result;
+	}
+	if (dup3(other, number, flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0 && result == 0)
+		result = -errno;
+	(void)close(other);
+	return result;
+}
+
+static int add_any(const struct restore *r, int epoll, const EventpollTfdEntry *target)
+{
+	const struct restore_file *file;
+
+	if (!target->has_target_id)
+		return add(epoll, (int)target->tfd, target);
+	file = restore_find_file(r, target->target_id);
+	return add_under_number(r, epoll, file->fd, (int)(target->has_number ? target->number : target->tfd), target);
+}
+
+static int finish_epoll(struct restore *r, struct restore_task *task, struct restore_file *file, int fd, struct error *err)
+{
+	const EventpollFileEntry *epoll = file->entry->epfd;
+
+	for (size_t i = 0; i < epoll->n_tfd; i++) {
+		int result = add_any(r, fd, epoll->tfd[i]);
+
+		if (result < 0)
+			return error_set(err, result, "epoll, fd %d: watch descriptor %u", file->first_fd, epoll->tfd[i]->tfd);
+	}
+	return 0;
+}
+
+static const FownEntry *epoll_owner(const FileEntry *entry, uint32_t *ret_flags)
+{
+	*ret_flags = entry->epfd->flags;
+	return entry->epfd->fown;
+}
+
+const struct file_kind epoll_kind = {
+	.name = "epoll",
+	.type = FD_TYPES__EVENTPOLL,
+	.is = is_epoll,
+	.look = look_epoll,
+	.save = save_epoll,
+	.check = check_epoll,
+	.open = open_epoll,
+	.finish = finish_epoll,
+	.owner = epoll_owner,
+	.finish_last = true,
+};

@@ -1,0 +1,20 @@
+/* The row of each kind; see its file. */
+#pragma once
+
+#include "files/file-kind.h"
+
+extern const struct file_kind device_kind;
+extern const struct file_kind epoll_kind;
+extern const struct file_kind eventfd_kind;
+extern const struct file_kind fifo_kind;
+extern const struct file_kind memfd_kind;
+extern const struct file_kind pidfd_kind;
+extern const struct file_kind pipe_kind;
+extern const struct file_kind regular_kind;
+extern const struct file_kind signalfd_kind;
+extern const struct file_kind timerfd_kind;
+extern const struct file_kind unsupported_anonymous_kind;
+extern const struct file_kind unsupported_queue_kind;
+extern const struct file_kind unsupported_socket_kind;
+extern const struct file_kind unsupported_special_kind;
+extern const struct file_kind unsupported_terminal_kind;

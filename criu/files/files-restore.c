@@ -1,0 +1,676 @@
+/*
+ * Bringing open files back. Before anything is created each description of the images gets an owner, the lowest common
+ * ancestor of all who have it, and is checked. Owners open what others will inherit before they create them, if possible
+ * at the number it will have there; then each task makes its table: numbers in ascending order, so that the next open
+ * mostly gets the right one by itself.
+ */
+#include "files/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "engine/restore.h"
+#include "files/file-kinds.h"
+#include "files/registry.h"
+#include "files/restore-files.h"
+#include "image/image-check.h"
+#include "image/vma-status.h"
+#include "images/core.pb-c.h"
+#include "images/fs.pb-c.h"
+
+/* --- services for kinds ---------------------------------------------------------------------------------------------- */
+
+void *restore_alloc(struct restore *r, size_t bytes)
+{
+	return arena_alloc(&restore_files_of(r)->arena, bytes);
+}
+
+struct restore_file *restore_find_file(const struct restore *r, uint32_t id)
+{
+	size_t low = 0, high = r->file_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (r->files[middle]->id == id)
+			return r->files[middle];
+		if (r->files[middle]->id < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+uint32_t restore_open_flags(uint32_t flags)
+{
+	uint32_t once = O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC | O_ASYNC;
+
+	if ((flags & O_TMPFILE) == O_TMPFILE)
+		once |= O_TMPFILE;
+	return (flags & ~once) | O_NOCTTY;
+}
+
+int restore_keep_fd(const struct restore *r, int *fd)
+{
+	int kept = fcntl(*fd, F_DUPFD_CLOEXEC, r->service_fd_base);
+
+	if (kept < 0)
+		return -errno;
+	close_fd(fd);
+	return kept;
+}
+
+int restore_reopen(int fd, uint32_t flags)
+{
+	char path[32];
+	int opened;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	opened = open(path, (int)(flags & ~(uint32_t)O_NOFOLLOW));
+	return opened < 0 ? -errno : opened;
+}
+
+int restore_inherited(const struct restore *r, const char *key)
+{
+	int fd = options_find_inherit_fd(r->opts, key);
+
+	if (fd < 0)
+		return -ENOENT;
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, r->service_fd_base);
+	return fd < 0 ? -errno : fd;
+}
+
+int restore_replace_fd(struct restore *r, struct restore_task *task, struct restore_file *file, int fd)
+{
+	const struct checked_fd_table *table = task->image->fds;
+	AUTO_CLOSE int owned = fd;
+
+	for (size_t i = 0; i < table->count; i++) {
+		const FdinfoEntry *entry = table->entries[i];
+
+		if (entry->id == file->id &&
+		    dup3(owned, (int)entry->fd, entry->flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static size_t creation_depth(const struct restore_task *task)
+{
+	size_t depth = 0;
+
+	for (; task->creator; task = task->creator)
+		depth++;
+	return depth;
+}
+
+struct restore_task *restore_common_ancestor(struct restore_task *a, struct restore_task *b)
+{
+	size_t depth_a, depth_b;
+
+	if (!a || !b || a == b)
+		return a ? a : b;
+	depth_a = creation_depth(a);
+	depth_b = creation_depth(b);
+	for (; depth_a > depth_b; depth_a--)
+		a = a->creator;
+	for (; depth_b > depth_a; depth_b--)
+		b = b->creator;
+	while (a != b) {
+		a = a->creator;
+		b = b->creator;
+	}
+	return a;
+}
+
+void restore_add_user(struct restore *r, struct restore_file *file, struct restore_task *task)
+{
+	if (file->owner && file->owner != task)
+		file->is_shared = true;
+	file->owner = restore_common_ancestor(file->owner, task);
+}
+
+static size_t group_hash(const struct restore_file *file, uint64_t key)
+{
+	return (size_t)(((key + file->kind->type) * 0x9e3779b97f4a7c15ull) >> 20);
+}
+
+struct restore_file *restore_join_group(struct restore *r, struct restore_file *file, uint64_t key)
+{
+	struct restore_files *rf = restore_files_of(r);
+	struct restore_group *group;
+
+	for (size_t at = group_hash(file, key);; at++) {
+		group = &rf->groups[at & (rf->group_capacity - 1)];
+		if (!group->first || (group->key == key && group->first->kind == file->kind))
+			break;
+	}
+	if (!group->first) {
+		*group = (struct restore_group){ .key = key, .first = file };
+		return file;
+	}
+	file->group_next = group->first->group_next;
+	group->first->group_next = file;
+	return group->first;
+}
+
+/* --- sentences ------------------------------------------------------------------------------------------------------- */
+
+static const char *comm_of(const struct checked_task *task)
+{
+	const CoreEntry *core = task->thread_count ? task->threads[0].core : NULL;
+
+	return core && core->tc && core->tc->comm ? core->tc->comm : "?";
+}
+
+/* How a task uses a file without a descriptor, NULL when it does not. */
+static const char *other_use(const struct checked_task *task, uint32_t id)
+{
+	if (task->fs && task->fs->cwd_id == id)
+		return "working directory";
+	if (task->fs && task->fs->root_id == id)
+		return "root directory";
+	if (task->mm && task->mm->exe_file_id == id)
+		return "program";
+	for (size_t i = 0; task->mm && i < task->mm->n_vmas; i++)
+		if (task->mm->vmas[i]->status & (VMA_FILE_PRIVATE | VMA_FILE_SHARED) && task->mm->vmas[i]->shmid == id)
+			return "mapped file";
+	return NULL;
+}
+
+const char *restore_describe(const struct restore *r, const struct restore_file *file, char *buffer, size_t bytes)
+{
+	if (file->first_user) {
+		(void)snprintf(buffer, bytes, "pid %d (%s), fd %d", file->first_user->pid,
+			       comm_of(file->first_user->image), file->first_fd);
+		return buffer;
+	}
+	for (size_t i = 0; i < r->images->task_count; i++) {
+		const struct checked_task *task = &r->images->tasks[i];
+		const char *use = other_use(task, file->id);
+
+		if (!use)
+			continue;
+		(void)snprintf(buffer, bytes, "pid %u (%s), %s", task->entry->pid, comm_of(task), use);
+		return buffer;
+	}
+	(void)snprintf(buffer, bytes, "file %u", file->id);
+	return buffer;
+}
+
+int restore_refuse(const struct restore *r, const struct restore_file *file, struct error *err, const char *format, ...)
+{
+	char place[256], reason[700];
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(reason, sizeof(reason), format, args);
+	va_end(args);
+	return error_say(err, -EINVAL, "%s, %s", restore_describe(r, file, place, sizeof(place)), reason);
+}
+
+/* --- check ----------------------------------------------------------------------------------------------------------- */
+
+static size_t group_capacity(size_t file_count)
+{
+	size_t capacity = 16;
+
+	while (capacity < 2 * file_count)
+		capacity *= 2;
+	return capacity;
+}
+
+static size_t count_remaps(const struct checked_set *images)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < images->file_count; i++)
+		count += images->files[i].remap != NULL;
+	return count;
+}
+
+static int allocate(struct restore *r)
+{
+	size_t count = r->images->file_count, ghosts = count_remaps(r->images);
+	struct restore_files *rf = calloc(1, sizeof(*rf) + (count + 1) * sizeof(struct restore_file *));
+	struct restore_file *files;
+
+	if (!rf)
+		return -ENOMEM;
+	r->files = rf->files;
+	r->file_count = 0;
+	files = restore_alloc(r, (count + 1) * sizeof(*files));
+	rf->group_capacity = group_capacity(count);
+	rf->groups = restore_alloc(r, rf->group_capacity * sizeof(*rf->groups));
+	rf->ghosts = restore_alloc(r, (ghosts + 1) * sizeof(*rf->ghosts));
+	rf->ghost_capacity = ghosts;
+	if (!files || !rf->groups || !rf->ghosts)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		const struct checked_file *image = &r->images->files[i];
+
+		files[i] = (struct restore_file){
+			.id = image->id,
+			.kind = file_kind_by_type(image->entry->type),
+			.entry = image->entry,
+			.remap = image->remap,
+			.first_fd = -1,
+			.fd = -1,
+			.group_next = &files[i],
+		};
+		rf->files[i] = &files[i];
+	}
+	r->file_count = count;
+	return 0;
+}
+
+static bool has_table(const struct restore_task *task)
+{
+	return task->image && task->image->fds && task->files_owner == task;
+}
+
+static int find_users(struct restore *r, struct restore_task *task, struct error *err)
+{
+	const struct checked_fd_table *table = task->image->fds;
+
+	for (size_t i = 0; i < table->count; i++) {
+		struct restore_file *file = restore_find_file(r, table->entries[i]->id);
+
+		if (!file)
+			return error_say(err, -EBADMSG, "pid %d (%s), fd %u: the images have no file %u", task->pid,
+					 comm_of(task->image), table->entries[i]->fd, table->entries[i]->id);
+		if (table->entries[i]->fd >= (uint32_t)r->service_fd_base)
+			return error_say(err, -EBADMSG, "pid %d (%s), fd %u: no descriptor can have this number", task->pid,
+					 comm_of(task->image), table->entries[i]->fd);
+		if (!file->first_user) {
+			file->first_user = task;
+			file->first_fd = (int)table->entries[i]->fd;
+		}
+		restore_add_user(r, file, task);
+	}
+	return 0;
+}
+
+static int check_file(struct restore *r, struct restore_file *file, struct error *err)
+{
+	if (!file->kind)
+		return restore_refuse(r, file, err, "files of type %d cannot be restored yet", (int)file->entry->type);
+	return file->kind->check ? file->kind->check(r, file, err) : 0;
+}
+
+static int check_all(struct restore *r, struct error *err)
+{
+	size_t count = 0, used;
+
+	for (size_t i = 0; i < r->file_count; i++) {
+		struct error reason = { 0 };
+
+		if (check_file(r, r->files[i], &reason) == 0)
+			continue;
+		log_error("%s", reason.text);
+		if (count++ == 0)
+			*err = reason;
+	}
+	used = strlen(err->text);
+	if (count > 1)
+		(void)snprintf(err->text + used, sizeof(err->text) - used, " (and %zu more, see the log)", count - 1);
+	return count ? err->code : 0;
+}
+
+/* What is made together has one owner. */
+static void unite_group(struct restore *r, struct restore_file *first)
+{
+	struct restore_task *owner = NULL;
+	struct restore_file *file = first;
+	bool shared = false;
+
+	do {
+		shared |= file->is_shared || (owner && file->owner && owner != file->owner);
+		owner = restore_common_ancestor(owner, file->owner);
+		file = file->group_next;
+	} while (file != first);
+	do {
+		file->owner = owner;
+		file->is_shared = shared;
+		file = file->group_next;
+	} while (file != first);
+}
+
+int files_check(struct restore *r, struct error *err)
+{
+	struct restore_files *rf;
+	int result = allocate(r);
+
+	if (result < 0)
+		return error_set(err, result, "open files");
+	rf = restore_files_of(r);
+	for (size_t i = 0; i < r->task_count && result == 0; i++)
+		if (has_table(r->tasks[i]))
+			result = find_users(r, r->tasks[i], err);
+	if (result == 0)
+		result = check_all(r, err);
+	for (size_t i = 0; i < rf->group_capacity && result == 0; i++)
+		if (rf->groups[i].first)
+			unite_group(r, rf->groups[i].first);
+	return result;
+}
+
+void files_restore_free(struct restore *r)
+{
+	struct restore_files *rf;
+
+	if (!r->files)
+		return;
+	rf = restore_files_of(r);
+	arena_done(&rf->arena);
+	free(rf);
+	r->files = NULL;
+	r->file_count = 0;
+}
+
+int files_highest_fd(const struct checked_set *images)
+{
+	int highest = -1;
+
+	for (size_t i = 0; i < images->fd_table_count; i++) {
+		const struct checked_fd_table *table = &images->fd_tables[i];
+
+		if (table->count && (int)table->entries[table->count - 1]->fd > highest)
+			highest = (int)table->entries[table->count - 1]->fd;
+	}
+	return highest;
+}
+
+/* --- opening --------------------------------------------------------------------------------------------------------- */
+
+static int open_file(struct restore *r, struct restore_file *file, bool cloexec, int *ret_fd, struct error *err)
+{
+	char place[256];
+	int result;
+
+	file->cloexec = cloexec ? O_CLOEXEC : 0;
+	result = file->kind->open(r, file, ret_fd, err);
+	if (result < 0)
+		error_prefix(err, "%s", restore_describe(r, file, place, sizeof(place)));
+	file->fd_cloexec = cloexec;
+	return result;
+}
+
+static bool is_free(int fd)
+{
+	return fcntl(fd, F_GETFD) < 0;
+}
+
+/* Where it will be in the first task that has it, if nothing else is there; else out of the way. */
+static int park(const struct restore *r, struct restore_file *file, int fd)
+{
+	AUTO_CLOSE int opened = fd;
+
+	if (fd == file->first_fd)
+		return take_fd(&opened);
+	if (file->first_fd >= 0 && is_free(file->first_fd))
+		return dup3(opened, file->first_fd, O_CLOEXEC) < 0 ? -errno : file->first_fd;
+	return restore_keep_fd(r, &opened);
+}
+
+int files_open_shared(struct restore *r, struct restore_task *task, struct error *err)
+{
+	if (task == r->tasks[0]) {
+		int result = ghosts_make(r, err);
+
+		if (result < 0)
+			return result;
+	}
+	for (size_t i = 0; i < r->file_count; i++) {
+		struct restore_file *file = r->files[i];
+		int fd, result;
+
+		if (!file->is_shared || file->owner != task)
+			continue;
+		result = open_file(r, file, true, &fd, err);
+		if (result < 0)
+			return result;
+		file->fd = park(r, file, fd);
+		if (file->fd < 0)
+			return error_set(err, file->fd, "pid %d, fd %d: keep the file", task->pid, file->first_fd);
+	}
+	return 0;
+}
+
+/* --- a table --------------------------------------------------------------------------------------------------------- */
+
+static const FdinfoEntry *find_entry(const struct checked_fd_table *table, int fd)
+{
+	size_t low = 0, high = table->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if ((int)table->entries[middle]->fd == fd)
+			return table->entries[middle];
+		if ((int)table->entries[middle]->fd < fd)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+/* Shared files that stand where this table has something else make room. */
+static int move_away(struct restore *r, const struct checked_fd_table *table)
+{
+	for (size_t i = 0; i < r->file_count; i++) {
+		struct restore_file *file = r->files[i];
+		const FdinfoEntry *entry;
+		int kept;
+
+		if (file->fd < 0 || file->fd >= r->service_fd_base)
+			continue;
+		entry = find_entry(table, file->fd);
+		if (entry && entry->id == file->id)
+			continue;
+		kept = fcntl(file->fd, F_DUPFD_CLOEXEC, r->service_fd_base);
+		if (kept < 0)
+			return -errno;
+		file->fd = kept;
+		file->fd_cloexec = true;
+	}
+	return 0;
+}
+
+static int close_between(int first, int last)
+{
+	if (first > last)
+		return 0;
+	return syscall(SYS_close_range, (unsigned int)first, (unsigned int)last, 0) < 0 ? -errno : 0;
+}
+
+/* Everything below the base that is not where it belongs. */
+static int close_others(struct restore *r, const struct checked_fd_table *table)
+{
+	int next = 0;
+
+	for (size_t i = 0; i < table->count; i++) {
+		const struct restore_file *file = restore_find_file(r, table->entries[i]->id);
+		int result;
+
+		if (file->fd != (int)table->entries[i]->fd)
+			continue;
+		result = close_between(next, file->fd - 1);
+		if (result < 0)
+			return result;
+		next = file->fd + 1;
+	}
+	return close_between(next, r->service_fd_base - 1);
+}
+
+static int set_cloexec(struct restore_file *file, bool cloexec)
+{
+	if (file->fd_cloexec == cloexec)
+		return 0;
+	if (fcntl(file->fd, F_SETFD, cloexec ? FD_CLOEXEC : 0) < 0)
+		return -errno;
+	file->fd_cloexec = cloexec;
+	return 0;
+}
+
+static int open_at(struct restore *r, struct restore_file *file, int number, bool cloexec, struct error *err)
+{
+	int fd, result = open_file(r, file, cloexec, &fd, err);
+
+	if (result < 0)
+		return result;
+	if (fd != number) {
+		result = dup3(fd, number, cloexec ? O_CLOEXEC : 0) < 0 ? -errno : 0;
+		(void)close(fd);
+	}
+	if (result == 0)
+		file->fd = number;
+	return result;
+}
+
+static int install_fd(struct restore *r, const FdinfoEntry *entry, struct error *err)
+{
+	struct restore_file *file = restore_find_file(r, entry->id);
+	bool cloexec = entry->flags & FD_CLOEXEC;
+	int number = (int)entry->fd;
+
+	if (file->fd == number)
+		return set_cloexec(file, cloexec);
+	if (file->fd >= 0)
+		return dup3(file->fd, number, cloexec ? O_CLOEXEC : 0) < 0 ? -errno : 0;
+	return open_at(r, file, number, cloexec, err);
+}
+
+int files_install(struct restore *r, struct restore_task *task, struct error *err)
+{
+	const struct checked_fd_table *table;
+	int result;
+
+	if (!has_table(task))
+		return 0;
+	table = task->image->fds;
+	result = move_away(r, table);
+	if (result == 0)
+		result = close_others(r, table);
+	if (result < 0)
+		return error_set(err, result, "pid %d (%s): clear the descriptor table", task->pid, comm_of(task->image));
+	for (size_t i = 0; i < table->count; i++) {
+		result = install_fd(r, table->entries[i], err);
+		if (result < 0)
+			return error_set(err, result, "pid %d (%s), fd %u: put the file in place", task->pid,
+					 comm_of(task->image), table->entries[i]->fd);
+	}
+	return 0;
+}
+
+/* --- finish ---------------------------------------------------------------------------------------------------------- */
+
+static int finish_file(struct restore *r, struct restore_task *task, struct restore_file *file, int fd, struct error *err)
+{
+	const FownEntry *owner = NULL;
+	uint32_t flags = 0;
+	int result = 0;
+
+	if (file->kind->finish)
+		result = file->kind->finish(r, task, file, fd, err);
+	if (file->kind->owner)
+		owner = file->kind->owner(file->entry, &flags);
+	if (result == 0 && owner && (owner->pid || owner->signum || flags & O_ASYNC) && !(flags & O_PATH))
+		result = fown_restore(r, owner, flags, fd, err);
+	return result;
+}
+
+static int finish_files(struct restore *r, struct restore_task *task, bool last, struct error *err)
+{
+	const struct checked_fd_table *table = task->image->fds;
+
+	for (size_t i = 0; i < table->count; i++) {
+		const FdinfoEntry *entry = table->entries[i];
+		struct restore_file *file = restore_find_file(r, entry->id);
+		int result;
+
+		if (file->kind->finish_last != last || file->is_finished)
+			continue;
+		if (file->first_user != task && !file->finish_in_each_user)
+			continue;
+		file->is_finished = true;
+		result = finish_file(r, task, file, (int)entry->fd, err);
+		if (result < 0) {
+			error_prefix(err, "pid %d (%s), fd %u", task->pid, comm_of(task->image), entry->fd);
+			return result;
+		}
+	}
+	return 0;
+}
+
+int files_finish(struct restore *r, struct restore_task *task, struct error *err)
+{
+	int result;
+
+	if (!has_table(task))
+		return 0;
+	result = finish_files(r, task, false, err);
+	return result < 0 ? result : finish_files(r, task, true, err);
+}
+
+/* --- files without a descriptor -------------------------------------------------------------------------------------- */
+
+int files_open_for_mapping(struct restore *r, struct restore_task *task, uint32_t file_id, uint32_t open_flags,
+			   int *ret_fd, struct error *err)
+{
+	struct restore_file *file = restore_find_file(r, file_id);
+
+	if (!file || !file->entry->reg)
+		return error_say(err, -EBADMSG, "pid %d: the images have no file %u to map", task->pid, file_id);
+	return regular_open(r, file, restore_open_flags(open_flags) | O_CLOEXEC, ret_fd, err);
+}
+
+static int open_dir(struct restore *r, struct restore_task *task, uint32_t id, int *ret_fd, struct error *err)
+{
+	struct restore_file *file = restore_find_file(r, id);
+
+	if (!file || !file->entry->reg)
+		return error_say(err, -EBADMSG, "pid %d: the images have no directory %u", task->pid, id);
+	return regular_open(r, file, O_PATH | O_DIRECTORY | O_CLOEXEC, ret_fd, err);
+}
+
+static bool is_own_root(int fd)
+{
+	struct stat st, root;
+
+	return fstat(fd, &st) == 0 && stat("/", &root) == 0 && st.st_dev == root.st_dev && st.st_ino == root.st_ino;
+}
+
+int files_restore_fs(struct restore *r, struct restore_task *task, struct error *err)
+{
+	const FsEntry *fs = task->image->fs;
+	AUTO_CLOSE int cwd = -1;
+	AUTO_CLOSE int root = -1;
+	int result = open_dir(r, task, fs->cwd_id, &cwd, err);
+
+	if (result == 0)
+		result = open_dir(r, task, fs->root_id, &root, err);
+	if (result < 0)
+		return result;
+	if (!is_own_root(root) && (fchdir(root) < 0 || chroot(".") < 0))
+		return error_set(err, -errno, "pid %d (%s): change its root directory", task->pid, comm_of(task->image));
+	if (fchdir(cwd) < 0)
+		return error_set(err, -errno, "pid %d (%s): change to its working directory", task->pid,
+				 comm_of(task->image));
+	if (fs->has_umask)
+		(void)umask((mode_t)fs->umask);
+	return 0;
+}

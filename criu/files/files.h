@@ -1,0 +1,66 @@
+/*
+ * The open files of a tree: finding them, telling shared descriptions from equal ones, saving and restoring them.
+ */
+#pragma once
+
+#include "files/file-kind.h"
+
+struct checked_set;
+struct dump;
+struct restore;
+struct restore_task;
+
+/* --- dump ------------------------------------------------------------------------------------------------------------ */
+
+/*
+ * Look stage, once for the whole tree: reads every task's descriptors (tables shared with CLONE_FILES once: files_owner
+ * and files_id are set here), its exe, cwd, root and mapped files; finds shared descriptions (sorted by identity, kcmp
+ * only between true candidates); chooses kinds; runs every look(). All refusals are gathered: the sentence names the first,
+ * the log all of them. Ids are given here.
+ */
+int files_look(struct dump *d, struct error *err);
+
+/*
+ * Save stage: files.img, fdinfo-N.img of each table, fs-PID.img of each task, and the kinds' payload images. Closes every
+ * local_fd.
+ */
+int files_save(struct dump *d, struct error *err);
+
+/* Links made by --link-remap are taken back unless the set was finished. */
+void files_free(struct dump *d);
+
+/* --- restore --------------------------------------------------------------------------------------------------------- */
+
+/*
+ * Before anything is created: builds the restore_files from the checked set, finds owners, runs every check(). All missing
+ * or changed files are named, each with pid and descriptor (or "mapped", "cwd", ...), not only the first. Files given with
+ * --inherit-fd are moved to r->service_fd_base and above, which must be set.
+ */
+int files_check(struct restore *r, struct error *err);
+
+/* In the process of task, before it forks: opens the descriptions it owns that others use too (at r->service_fd_base up). */
+int files_open_shared(struct restore *r, struct restore_task *task, struct error *err);
+
+/*
+ * In the process of task, once it and all who use its table have created what they create: its descriptor table as in
+ * the images. Everything below r->service_fd_base that is not of it is closed; what is open from there on is left for
+ * the caller to close at the end.
+ */
+int files_install(struct restore *r, struct restore_task *task, struct error *err);
+
+/* In the process of task, when all tasks have installed theirs: the finish() of each kind. */
+int files_finish(struct restore *r, struct restore_task *task, struct error *err);
+
+/* In the process of task: cwd, root and umask (fs-PID.img). */
+int files_restore_fs(struct restore *r, struct restore_task *task, struct error *err);
+
+/* In the process of task: a descriptor for mapping (or exe), with the given open flags. The caller closes it. */
+int files_open_for_mapping(struct restore *r, struct restore_task *task, uint32_t file_id, uint32_t open_flags,
+			   int *ret_fd, struct error *err);
+
+/* When the restore has succeeded: removes the links that the dump made for files without a name. */
+void files_remove_links(struct restore *r);
+void files_restore_free(struct restore *r);
+
+/* The highest descriptor number of any table, -1 without any: r->service_fd_base must lie above it. */
+int files_highest_fd(const struct checked_set *images);

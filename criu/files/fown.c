@@ -1,0 +1,131 @@
+/*
+ * The signal owner of a file: whom SIGIO or the signal of F_SETSIG is sent to (F_SETOWN_EX), and with whose rights. The
+ * kernel remembers the user ids of whoever set the owner, so they are put on for that one call.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "engine/dump.h"
+#include "engine/restore.h"
+#include "files/registry.h"
+#include "kernel/missing-fs.h"
+
+void fown_read(int fd, struct file_signal_owner *ret)
+{
+	struct f_owner_ex owner;
+	uint32_t uids[2];
+
+	ret->signal = fcntl(fd, F_GETSIG);
+	if (ret->signal < 0)
+		ret->signal = 0;
+	if (fcntl(fd, F_GETOWN_EX, &owner) < 0 || owner.pid == 0)
+		return;
+	ret->type = owner.type;
+	ret->pid = owner.pid;
+	if (fcntl(fd, F_GETOWNER_UIDS, uids) == 0) {
+		ret->uid = uids[0];
+		ret->euid = uids[1];
+	}
+}
+
+static pid_t own_pid_of(const struct dump *d, const struct file_signal_owner *owner)
+{
+	for_each_task(d, task) {
+		if (owner->type != F_OWNER_TID && task->host_pid == owner->pid)
+			return task_id_own(&task->id);
+		for (size_t i = 0; owner->type == F_OWNER_TID && i < task->thread_count; i++)
+			if (task->threads[i].tid == owner->pid)
+				return task_id_own(&task->threads[i].id);
+	}
+	return 0;
+}
+
+/* A group lives on after its leader: it is of the tree when a task of the tree is in it. */
+static bool is_group_of_tree(const struct dump *d, pid_t pgid)
+{
+	for_each_task(d, task)
+		if (task->stat.pgid == pgid)
+			return true;
+	return false;
+}
+
+int fown_look(struct dump *d, struct open_file *file, struct error *err)
+{
+	const struct file_signal_owner *owner = &file->owner;
+
+	if (owner->pid == 0 || own_pid_of(d, owner) || (owner->type == F_OWNER_PGRP && is_group_of_tree(d, owner->pid)))
+		return 0;
+	error_hint(err, "dump the tree together with process %d", owner->pid);
+	return open_file_refuse(file, err, "its signals go to process %d, which is not of the tree", owner->pid);
+}
+
+FownEntry *fown_save(struct dump *d, const struct open_file *file)
+{
+	FownEntry *entry = files_scratch(d, sizeof(*entry));
+
+	if (!entry)
+		return NULL;
+	fown_entry__init(entry);
+	entry->signum = (uint32_t)file->owner.signal;
+	if (file->owner.pid) {
+		pid_t own = own_pid_of(d, &file->owner);
+
+		entry->pid_type = (uint32_t)file->owner.type;
+		entry->pid = (uint32_t)(own ? own : file->owner.pid);
+		entry->uid = file->owner.uid;
+		entry->euid = file->owner.euid;
+	}
+	return entry;
+}
+
+/* Only of the calling thread: the C library's functions would change all of them. */
+static int set_user_ids(uid_t uid, uid_t euid)
+{
+	return syscall(SYS_setresuid, uid, euid, (uid_t)-1) < 0 ? -errno : 0;
+}
+
+static int set_owner(const FownEntry *owner, int fd)
+{
+	struct f_owner_ex target = { .type = (int)owner->pid_type, .pid = (pid_t)owner->pid };
+	uid_t uid = getuid(), euid = geteuid();
+	bool change = owner->uid != uid || owner->euid != euid;
+	int r;
+
+	if (change) {
+		r = set_user_ids(owner->uid, owner->euid);
+		if (r < 0)
+			return r;
+	}
+	r = fcntl(fd, F_SETOWN_EX, &target) < 0 ? -errno : 0;
+	if (change) {
+		/* Effective first: without it the real one could not be set. The saved one was kept. */
+		int back = syscall(SYS_setresuid, (uid_t)-1, euid, (uid_t)-1) < 0 ? -errno : set_user_ids(uid, euid);
+
+		if (r == 0)
+			r = back;
+	}
+	return r;
+}
+
+int fown_restore(struct restore *r, const FownEntry *owner, uint32_t flags, int fd, struct error *err)
+{
+	int result;
+
+	if (owner->signum && fcntl(fd, F_SETSIG, (int)owner->signum) < 0)
+		return error_set(err, -errno, "set its signal %u", owner->signum);
+	if (owner->pid) {
+		result = set_owner(owner, fd);
+		if (result < 0)
+			return error_set(err, result, "set its signal owner %u", owner->pid);
+	}
+	if (flags & O_ASYNC) {
+		int now = fcntl(fd, F_GETFL);
+
+		if (now < 0 || fcntl(fd, F_SETFL, now | O_ASYNC) < 0)
+			return error_set(err, -errno, "set O_ASYNC");
+	}
+	return 0;
+}

@@ -1,0 +1,154 @@
+/*
+ * Files whose name was taken away or taken over while the inode has other links somewhere. The content is not ours to
+ * copy: other links would no longer be the same file. With --link-remap the dump makes a link of its own to the inode,
+ * link_remap.ID in the directory of the old name, which the restore opens and removes when all is done; without it such
+ * a file is refused.
+ *
+ * A link made by a dump that did not finish is taken back.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "engine/dump.h"
+#include "engine/undo.h"
+#include "files/files.h"
+#include "files/registry.h"
+#include "files/restore-files.h"
+#include "image/image-write.h"
+
+struct link_remap {
+	struct open_file *file;
+	uint32_t id;  /* of the link's own reg file entry */
+	char *path;   /* of the link */
+	bool is_made;
+};
+
+static bool is_overmounted(const struct open_file *file)
+{
+	return !link_is_deleted(file->link);
+}
+
+int link_remap_look(struct dump *d, struct open_file *file, struct error *err)
+{
+	struct file_registry *registry = d->files;
+
+	if (is_overmounted(file)) {
+		error_hint(err, "name it with --external file[%x:%llx] and give it at restore with --inherit-fd",
+			   (unsigned int)file->mnt_id, (unsigned long long)file->st.st_ino);
+		return open_file_refuse(file, err, "its path leads to another file or to none");
+	}
+	if (!d->opts->link_remap) {
+		error_hint(err, "--link-remap lets the dump make a link to it");
+		return open_file_refuse(file, err, "the name was removed, but the file has other links");
+	}
+	if (S_ISDIR(file->st.st_mode))
+		return open_file_refuse(file, err, "the name of this directory is gone, and directories cannot be linked");
+	if (array_reserve(&registry->links, &registry->link_capacity, registry->link_count,
+			  sizeof(*registry->links)) < 0)
+		return open_file_error(file, err, -ENOMEM, "look");
+	registry->links[registry->link_count++] = (struct link_remap){ .file = file, .id = ++d->next_file_id };
+	return 0;
+}
+
+/* Next to the old name, or in the nearest directory above that still exists. */
+static int link_path(struct dump *d, struct link_remap *link)
+{
+	char *directory = open_file_path(d, link->file), *slash;
+
+	if (!directory)
+		return -ENOMEM;
+	do {
+		slash = strrchr(directory, '/');
+		if (!slash)
+			return -ENOENT;
+		*slash = '\0';
+	} while (slash != directory && access(directory, F_OK) < 0);
+	return asprintf(&link->path, "%s/link_remap.%u", directory, link->id) < 0 ? -ENOMEM : 0;
+}
+
+static int make_link(struct dump *d, struct link_remap *link)
+{
+	AUTO_CLOSE int fd = open_file_reopen(d, link->file, O_PATH);
+	char magic[32];
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = link_path(d, link);
+	if (r < 0)
+		return r;
+	undo_note_file(d->undo, link->path);
+	(void)snprintf(magic, sizeof(magic), "/proc/self/fd/%d", fd);
+	if (linkat(AT_FDCWD, magic, AT_FDCWD, link->path, AT_SYMLINK_FOLLOW) < 0)
+		return -errno;
+	link->is_made = true;
+	return 0;
+}
+
+static int save_link(struct dump *d, struct link_remap *link, struct image_writer *remaps, struct error *err)
+{
+	RemapFilePathEntry remap = REMAP_FILE_PATH_ENTRY__INIT;
+	FileEntry entry = FILE_ENTRY__INIT;
+	int r = make_link(d, link);
+
+	if (r < 0)
+		return open_file_error(link->file, err, r, "make a link to it");
+	r = regular_fill(d, link->file, link->id, &entry.reg, err);
+	if (r < 0)
+		return r;
+	entry.id = link->id;
+	entry.type = FD_TYPES__REG;
+	entry.reg->name = link->path;
+	r = image_writer_add(d->files->writer, &entry, err);
+	remap.orig_id = link->file->path_id;
+	remap.remap_id = link->id;
+	remap.has_remap_type = true;
+	remap.remap_type = REMAP_TYPE__LINKED;
+	return r < 0 ? r : image_writer_add(remaps, &remap, err);
+}
+
+int link_remaps_save(struct dump *d, struct image_writer *remaps, struct error *err)
+{
+	for (size_t i = 0; i < d->files->link_count; i++) {
+		int r = save_link(d, &d->files->links[i], remaps, err);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+void link_remaps_free(struct dump *d)
+{
+	bool finished = d->set && faccessat(d->set->dirfd, "inventory.img", F_OK, 0) == 0;
+
+	for (size_t i = 0; i < d->files->link_count; i++) {
+		struct link_remap *link = &d->files->links[i];
+
+		if (link->is_made && !finished)
+			(void)unlink(link->path);
+		free(link->path);
+	}
+	free(d->files->links);
+}
+
+void files_remove_links(struct restore *r)
+{
+	for (size_t i = 0; i < r->file_count; i++) {
+		const struct restore_file *file = r->files[i], *link;
+
+		if (!file->remap || restore_remap_type(file->remap) != REMAP_TYPE__LINKED)
+			continue;
+		link = restore_find_file(r, file->remap->remap_id);
+		if (link && link->entry->reg && unlink(link->entry->reg->name) < 0)
+			log_warn("%s: not removed: %s", link->entry->reg->name, strerror(errno));
+	}
+}

@@ -1,0 +1,171 @@
+/*
+ * Pidfds. Each stands for a process of the tree, or for one that has ended. It can only be opened when all processes are
+ * there: until then its number is kept by something else, and each task that has it opens its own, which nothing but
+ * kcmp(2) tells from a shared one. For a process that has ended a new one is made and ends.
+ *
+ * Pidfds of processes outside of the tree cannot be saved: after the restore their number may be anybody's.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "engine/dump.h"
+#include "files/registry.h"
+#include "files/restore-files.h"
+#include "images/pidfd.pb-c.h"
+#include "kernel/clone.h"
+#include "kernel/missing-pidfd.h"
+#include "kernel/pidfd.h"
+
+#define DEAD (-1)
+
+static bool is_pidfd(const struct dump *d, const struct open_file *file)
+{
+	return file->link && !strcmp(file->link, "anon_inode:[pidfd]");
+}
+
+/* The process's (or thread's) own pid, 0 when it is not of the tree. */
+static int own_pid(const struct dump *d, const struct open_file *file, pid_t pid)
+{
+	for_each_task(d, task) {
+		if (task->host_pid == pid)
+			return task_id_own(&task->id);
+		for (size_t i = 0; file->flags & PIDFD_THREAD && i < task->thread_count; i++)
+			if (task->threads[i].tid == pid)
+				return task_id_own(&task->threads[i].id);
+	}
+	return 0;
+}
+
+static int look_pidfd(struct dump *d, struct open_file *file, struct error *err)
+{
+	int *pid = calloc(1, sizeof(*pid));
+	AUTO_FDINFO struct fdinfo info = { 0 };
+	const char *shown;
+	int r;
+
+	file->kind_data = pid;
+	if (!pid)
+		return open_file_error(file, err, -ENOMEM, "look");
+	r = fdinfo_read(file->task->procfd, file->fd, &info);
+	shown = r == 0 ? fdinfo_value(&info, "Pid") : NULL;
+	if (!shown)
+		return open_file_error(file, err, r < 0 ? r : -ENOENT, "read whose it is");
+	*pid = DEAD;
+	if (atoi(shown) == DEAD)
+		return 0;
+	*pid = own_pid(d, file, atoi(shown));
+	if (*pid)
+		return 0;
+	return open_file_refuse(file, err, "stands for process %s, which is not of the tree", shown);
+}
+
+static int save_pidfd(struct dump *d, struct open_file *file, FileEntry *entry, struct error *err)
+{
+	PidfdEntry *pidfd = files_scratch(d, sizeof(*pidfd));
+
+	if (!pidfd)
+		return open_file_error(file, err, -ENOMEM, "save");
+	pidfd_entry__init(pidfd);
+	pidfd->id = file->id;
+	pidfd->ino = (uint32_t)file->st.st_ino;
+	pidfd->flags = file->flags & ~(uint32_t)O_RDWR;
+	pidfd->nspid = *(const int *)file->kind_data;
+	pidfd->fown = fown_save(d, file);
+	if (!pidfd->fown)
+		return open_file_error(file, err, -ENOMEM, "save");
+	entry->pidfd = pidfd;
+	return 0;
+}
+
+static bool is_restored(const struct restore *r, const PidfdEntry *pidfd)
+{
+	for (size_t i = 0; i < r->images->task_count; i++) {
+		const struct checked_task *task = &r->images->tasks[i];
+
+		for (size_t k = 0; k < task->thread_count; k++)
+			if ((k == 0 || pidfd->flags & PIDFD_THREAD) && task->threads[k].tid == (uint32_t)pidfd->nspid)
+				return true;
+	}
+	return false;
+}
+
+static int check_pidfd(struct restore *r, struct restore_file *file, struct error *err)
+{
+	const PidfdEntry *pidfd = file->entry->pidfd;
+
+	file->finish_in_each_user = true;
+	if (pidfd->nspid != DEAD && !is_restored(r, pidfd))
+		return restore_refuse(r, file, err, "a pidfd stands for process %d, which is not in the images",
+				      pidfd->nspid);
+	return 0;
+}
+
+/* Threads are the only processes that are not there yet: they come with the restorer. */
+static int open_pidfd(struct restore *r, struct restore_file *file, int *ret_fd, struct error *err)
+{
+	int fd = open("/", (int)(O_PATH | file->cloexec));
+
+	if (fd < 0)
+		return error_set(err, -errno, "open /");
+	*ret_fd = fd;
+	return 0;
+}
+
+/* Nobody is told of this child's end. */
+static int pidfd_of_dead(void)
+{
+	const struct clone_request request = { .exit_signal = 0 };
+	AUTO_CLOSE int fd = -1;
+	pid_t child = clone_process(&request, &fd);
+
+	if (child < 0)
+		return child;
+	if (child == 0)
+		_exit(0);
+	if (waitpid(child, NULL, __WALL) < 0)
+		return -errno;
+	return take_fd(&fd);
+}
+
+static int finish_pidfd(struct restore *r, struct restore_task *task, struct restore_file *file, int fd, struct error *err)
+{
+	const PidfdEntry *pidfd = file->entry->pidfd;
+	AUTO_CLOSE int opened = -1;
+	int result;
+
+	if (pidfd->nspid == DEAD)
+		opened = pidfd_of_dead();
+	else if (pidfd->flags & PIDFD_THREAD)
+		opened = pidfd_open_tid(pidfd->nspid);
+	else
+		opened = pidfd_open_pid(pidfd->nspid);
+	if (opened < 0)
+		return error_set(err, opened, "fd %d: pidfd of process %d", file->first_fd, pidfd->nspid);
+	if (pidfd->flags & O_NONBLOCK && fcntl(opened, F_SETFL, O_NONBLOCK) < 0)
+		return error_set(err, -errno, "fd %d: pidfd of process %d", file->first_fd, pidfd->nspid);
+	result = restore_replace_fd(r, task, file, take_fd(&opened));
+	return result < 0 ? error_set(err, result, "fd %d: put the pidfd in place", file->first_fd) : 0;
+}
+
+static const FownEntry *pidfd_owner(const FileEntry *entry, uint32_t *ret_flags)
+{
+	*ret_flags = entry->pidfd->flags;
+	return entry->pidfd->fown;
+}
+
+const struct file_kind pidfd_kind = {
+	.name = "pidfd",
+	.type = FD_TYPES__PIDFD,
+	.is = is_pidfd,
+	.look = look_pidfd,
+	.save = save_pidfd,
+	.check = check_pidfd,
+	.open = open_pidfd,
+	.finish = finish_pidfd,
+	.owner = pidfd_owner,
+};

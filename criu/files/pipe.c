@@ -1,0 +1,322 @@
+/*
+ * Pipes. The descriptions of a pipe's ends are saved one by one, with the pipe's inode number as what joins them; unread
+ * content and capacity go to pipes-data.img when somebody of the tree can read them.
+ *
+ * A pipe whose other end is held outside of the tree is saved as well: whoever restores can connect it again with
+ * --inherit-fd, which is how container engines give a task its standard streams. Where nothing is given, the other end is
+ * closed.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "engine/dump.h"
+#include "files/pipe-buffer.h"
+#include "files/registry.h"
+#include "files/restore-files.h"
+#include "images/pipe.pb-c.h"
+
+/* What F_SETFL can bring back. */
+#define STATUS_FLAGS (O_NONBLOCK | O_DIRECT | O_APPEND | O_NOATIME)
+
+/* --- dump ------------------------------------------------------------------------------------------------------------ */
+
+static bool is_pipe(const struct dump *d, const struct open_file *file)
+{
+	return S_ISFIFO(file->st.st_mode) && file->st.st_dev == d->files->pipe_dev && !(file->flags & O_PATH);
+}
+
+static int save_pipe(struct dump *d, struct open_file *file, FileEntry *entry, struct error *err)
+{
+	PipeEntry *pipe = files_scratch(d, sizeof(*pipe));
+
+	if (!pipe)
+		return open_file_error(file, err, -ENOMEM, "save");
+	pipe_entry__init(pipe);
+	pipe->id = file->id;
+	pipe->pipe_id = (uint32_t)file->st.st_ino;
+	pipe->flags = file->flags & ~(uint32_t)O_DIRECT;
+	if (file->flags & O_DIRECT)
+		pipe->has_packets = pipe->packets = true;
+	pipe->fown = fown_save(d, file);
+	if (!pipe->fown)
+		return open_file_error(file, err, -ENOMEM, "save");
+	entry->pipe = pipe;
+	return 0;
+}
+
+static bool can_read(const struct open_file *file)
+{
+	return (file->flags & O_ACCMODE) != O_WRONLY;
+}
+
+static bool can_write(const struct open_file *file)
+{
+	return (file->flags & O_ACCMODE) != O_RDONLY;
+}
+
+static int compare_inodes(const void *a, const void *b)
+{
+	const struct open_file *x = *(struct open_file *const *)a, *y = *(struct open_file *const *)b;
+
+	if (x->st.st_ino != y->st.st_ino)
+		return x->st.st_ino < y->st.st_ino ? -1 : 1;
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static int list_pipes(struct dump *d, struct open_file ***ret_files, size_t *ret_count)
+{
+	struct open_file **files = calloc(d->files->count + 1, sizeof(*files));
+	size_t count = 0;
+
+	if (!files)
+		return -ENOMEM;
+	for (size_t i = 0; i < d->files->count; i++)
+		if (d->files->files[i]->kind == &pipe_kind)
+			files[count++] = d->files->files[i];
+	qsort(files, count, sizeof(*files), compare_inodes);
+	*ret_files = files;
+	*ret_count = count;
+	return 0;
+}
+
+/* A pipe that lacks one end tells by poll(2): without readers or writers it is broken, else somebody else has the end. */
+static void warn_of_outside_end(struct dump *d, struct open_file *file)
+{
+	struct pollfd poll_fd = { .fd = open_file_local(d, file) };
+	char place[512];
+
+	if (poll_fd.fd < 0 || poll(&poll_fd, 1, 0) < 0 || poll_fd.revents & (POLLERR | POLLHUP))
+		return;
+	log_warn("%s: the other end is held outside of the tree; --inherit-fd fd[N]:pipe:[%llu] connects it at restore",
+		 open_file_describe(file, place, sizeof(place)), (unsigned long long)file->st.st_ino);
+}
+
+/* All descriptions of one pipe. */
+static int save_one_pipe(struct dump *d, struct open_file **files, size_t count, struct pipe_reader *reader,
+			 struct image_writer *w, struct error *err)
+{
+	struct open_file *readable = NULL, *writable = NULL;
+	bool packets = false;
+	int fd, r;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!readable && can_read(files[i]))
+			readable = files[i];
+		if (!writable && can_write(files[i]))
+			writable = files[i];
+		packets |= files[i]->flags & O_DIRECT;
+	}
+	if (!readable || !writable)
+		warn_of_outside_end(d, files[0]);
+	if (!readable)
+		return 0;
+	fd = open_file_local(d, readable);
+	r = fd < 0 ? fd : pipe_reader_save(reader, fd, (uint32_t)readable->st.st_ino, packets, w, err);
+	open_file_release(d, readable);
+	if (r == -EPERM || r == -ENOBUFS)
+		error_hint(err, "raise the sysctl fs.pipe-max-size");
+	return r < 0 ? open_file_error(readable, err, r, "copy what is in the pipe") : 0;
+}
+
+int pipes_save_data(struct dump *d, struct error *err)
+{
+	AUTO_IMAGE_WRITER struct image_writer w = IMAGE_WRITER_INIT;
+	AUTO_PIPE_READER struct pipe_reader reader = PIPE_READER_INIT;
+	AUTO_FREE struct open_file **files = NULL;
+	size_t count;
+	int r = list_pipes(d, &files, &count);
+
+	if (r < 0)
+		return error_set(err, r, "save pipes");
+	image_writer_open(&w, d->set, IMAGE_PIPES_DATA, 0);
+	for (size_t at = 0, n; at < count; at += n) {
+		for (n = 1; at + n < count && files[at + n]->st.st_ino == files[at]->st.st_ino;)
+			n++;
+		r = save_one_pipe(d, &files[at], n, &reader, &w, err);
+		if (r < 0)
+			return r;
+	}
+	return image_writer_finish(&w, err);
+}
+
+/* --- restore --------------------------------------------------------------------------------------------------------- */
+
+/* One for all descriptions of a pipe. */
+struct restore_pipe {
+	const struct checked_pipe_data *data;
+	int inherited; /* -1: none */
+	bool is_made;
+	int spare[2];  /* an end that was made and not asked for yet; -1 */
+};
+
+static int check_pipe(struct restore *r, struct restore_file *file, struct error *err)
+{
+	const PipeEntry *entry = file->entry->pipe;
+	struct restore_file *first = restore_join_group(r, file, entry->pipe_id);
+	struct restore_pipe *pipe;
+	char key[32];
+
+	if (!first)
+		return error_set(err, -ENOMEM, "open files");
+	if (first != file) {
+		file->kind_data = first->kind_data;
+		return 0;
+	}
+	pipe = restore_alloc(r, sizeof(*pipe));
+	if (!pipe)
+		return error_set(err, -ENOMEM, "open files");
+	(void)snprintf(key, sizeof(key), "pipe:[%u]", entry->pipe_id);
+	*pipe = (struct restore_pipe){
+		.data = checked_set_find_pipe_data(r->images, entry->pipe_id),
+		.inherited = restore_inherited(r, key),
+		.spare = { -1, -1 },
+	};
+	file->kind_data = pipe;
+	return 0;
+}
+
+static uint32_t status_flags(const PipeEntry *entry)
+{
+	uint32_t flags = entry->flags & (STATUS_FLAGS & ~(uint32_t)O_DIRECT);
+
+	return entry->has_packets && entry->packets ? flags | O_DIRECT : flags;
+}
+
+/* The ring member that has this end and gets no other description of it. */
+static struct restore_file *find_taker(struct restore_file *file, uint32_t access_mode)
+{
+	for (struct restore_file *f = file->group_next; f != file; f = f->group_next)
+		if ((f->entry->pipe->flags & O_ACCMODE) == access_mode && f->fd < 0)
+			return f;
+	return NULL;
+}
+
+/* Any open description of the pipe: others are opened by it. */
+static int find_open(const struct restore_file *file)
+{
+	for (const struct restore_file *f = file->group_next; f != file; f = f->group_next)
+		if (f->fd >= 0)
+			return f->fd;
+	return -1;
+}
+
+static int finish_end(struct restore_file *file, int *fd, uint32_t has_flags, uint32_t has_cloexec, int *ret_fd)
+{
+	uint32_t flags = status_flags(file->entry->pipe);
+
+	if (flags != has_flags && fcntl(*fd, F_SETFL, (int)flags) < 0)
+		return -errno;
+	if (file->cloexec != has_cloexec && fcntl(*fd, F_SETFD, file->cloexec ? FD_CLOEXEC : 0) < 0)
+		return -errno;
+	*ret_fd = take_fd(fd);
+	return 0;
+}
+
+/* The end that nobody asked for yet waits where its descriptor will be, if that is where it is; or above the base. */
+static int put_aside(struct restore *r, struct restore_file *file, struct restore_pipe *pipe, int end, int *fd)
+{
+	const struct restore_file *taker = find_taker(file, end ? O_WRONLY : O_RDONLY);
+	int kept;
+
+	if (!taker)
+		return 0; /* closed by the caller */
+	if (!taker->is_shared && taker->first_fd == *fd) {
+		pipe->spare[end] = take_fd(fd);
+		return 0;
+	}
+	kept = restore_keep_fd(r, fd);
+	if (kept < 0)
+		return kept;
+	pipe->spare[end] = kept;
+	return 0;
+}
+
+static int make_pipe(struct restore *r, struct restore_file *file, int *ret_fd, struct error *err)
+{
+	struct restore_pipe *pipe = file->kind_data;
+	const PipeEntry *entry = file->entry->pipe;
+	int end = (entry->flags & O_ACCMODE) == O_WRONLY, ends[2], result;
+	uint32_t flags = O_NONBLOCK;
+
+	if (pipe2(ends, (int)(flags | file->cloexec)) < 0)
+		return error_set(err, -errno, "make a pipe");
+	pipe->is_made = true;
+	result = pipe_fill(ends[1], pipe->data, err);
+	if (result == 0)
+		result = put_aside(r, file, pipe, !end, &ends[!end]);
+	if (result == 0 && (entry->flags & O_ACCMODE) == O_RDWR) {
+		*ret_fd = restore_reopen(ends[1], O_RDWR | status_flags(entry) | file->cloexec);
+		result = *ret_fd < 0 ? *ret_fd : 0;
+	} else if (result == 0) {
+		result = finish_end(file, &ends[end], flags, file->cloexec, ret_fd);
+	}
+	cleanup_close(&ends[0]);
+	cleanup_close(&ends[1]);
+	return result < 0 ? error_set(err, result, "make a pipe") : 0;
+}
+
+static int open_inherited(const struct restore_pipe *pipe, const struct restore_file *file)
+{
+	struct stat st;
+	int fd;
+
+	/* A description of its own where that can be had, so that its flags are nobody else's. */
+	if (fstat(pipe->inherited, &st) == 0 && S_ISFIFO(st.st_mode))
+		return restore_reopen(pipe->inherited, (file->entry->pipe->flags & O_ACCMODE) |
+							       status_flags(file->entry->pipe) | file->cloexec);
+	fd = fcntl(pipe->inherited, file->cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
+	return fd < 0 ? -errno : fd;
+}
+
+static int open_pipe(struct restore *r, struct restore_file *file, int *ret_fd, struct error *err)
+{
+	struct restore_pipe *pipe = file->kind_data;
+	const PipeEntry *entry = file->entry->pipe;
+	uint32_t access_mode = entry->flags & O_ACCMODE;
+	int end = access_mode == O_WRONLY, fd;
+
+	if (pipe->inherited >= 0) {
+		fd = open_inherited(pipe, file);
+	} else if (!pipe->is_made) {
+		return make_pipe(r, file, ret_fd, err);
+	} else if (access_mode != O_RDWR && pipe->spare[end] >= 0) {
+		/* Made together with the other end, whose descriptor flags it still has. */
+		int has_cloexec = fcntl(pipe->spare[end], F_GETFD);
+
+		fd = finish_end(file, &pipe->spare[end], O_NONBLOCK, has_cloexec & FD_CLOEXEC ? O_CLOEXEC : 0, ret_fd);
+		return fd < 0 ? error_set(err, fd, "set up a pipe") : 0;
+	} else {
+		int other = find_open(file);
+
+		fd = restore_reopen(other >= 0 ? other : pipe->spare[!end], access_mode | status_flags(entry) | file->cloexec);
+	}
+	if (fd < 0)
+		return error_set(err, fd, "open a pipe");
+	*ret_fd = fd;
+	return 0;
+}
+
+static const FownEntry *pipe_owner(const FileEntry *entry, uint32_t *ret_flags)
+{
+	*ret_flags = entry->pipe->flags;
+	return entry->pipe->fown;
+}
+
+const struct file_kind pipe_kind = {
+	.name = "pipe",
+	.type = FD_TYPES__PIPE,
+	.is = is_pipe,
+	.save = save_pipe,
+	.check = check_pipe,
+	.open = open_pipe,
+	.owner = pipe_owner,
+};

@@ -1,0 +1,172 @@
+/*
+ * The files of a tree while it is dumped, and what their kinds share: descriptors of ours, sentences, memory for messages.
+ */
+#include "files/registry.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/util.h"
+#include "engine/dump.h"
+#include "kernel/pidfd.h"
+#include "kernel/proc-misc.h"
+
+static const char deleted_suffix[] = " (deleted)";
+
+int registry_add(struct dump *d, struct open_file *file, struct error *err)
+{
+	struct file_registry *registry = d->files;
+
+	if (array_reserve(&registry->files, &registry->capacity, registry->count, sizeof(struct open_file *)) < 0)
+		return error_set(err, -ENOMEM, "open files");
+	file->id = file->path_id = ++d->next_file_id;
+	registry->files[registry->count++] = file;
+	return 0;
+}
+
+struct open_file *registry_new_files(struct file_registry *registry, size_t count)
+{
+	struct open_file *files;
+
+	if (array_reserve(&registry->chunks, &registry->chunk_capacity, registry->chunk_count,
+			  sizeof(struct open_file *)) < 0)
+		return NULL;
+	files = calloc(count + 1, sizeof(*files));
+	if (!files)
+		return NULL;
+	registry->chunks[registry->chunk_count++] = files;
+	return files;
+}
+
+int open_file_local(struct dump *d, struct open_file *file)
+{
+	if (file->local_fd >= 0)
+		return file->local_fd;
+	if (file->fd < 0)
+		return -EBADF;
+	file->local_fd = pidfd_getfd_from(file->task->pidfd, file->fd);
+	return file->local_fd;
+}
+
+void open_file_release(struct dump *d, struct open_file *file)
+{
+	if (!d->files->keep_local)
+		close_fd(&file->local_fd);
+}
+
+int open_file_reopen(struct dump *d, struct open_file *file, int flags)
+{
+	if (file->fd >= 0)
+		return proc_open_fd(file->task->procfd, file->fd, flags | O_CLOEXEC);
+	if (file->map_end)
+		return proc_open_map(file->task->procfd, file->map_start, file->map_end, flags | O_CLOEXEC);
+	if (file == file->task->exe)
+		return proc_open_link(file->task->procfd, "exe", flags | O_CLOEXEC);
+	if (file == file->task->cwd)
+		return proc_open_link(file->task->procfd, "cwd", flags | O_CLOEXEC);
+	return proc_open_link(file->task->procfd, "root", flags | O_CLOEXEC);
+}
+
+bool link_is_deleted(const char *link)
+{
+	size_t length = strlen(link), suffix = strlen(deleted_suffix);
+
+	return length > suffix && !strcmp(link + length - suffix, deleted_suffix);
+}
+
+char *open_file_path(struct dump *d, const struct open_file *file)
+{
+	char *path = arena_strdup(&d->files->scratch, file->link);
+
+	if (path && file->name_state == FILE_NAME_GONE && link_is_deleted(path))
+		path[strlen(path) - strlen(deleted_suffix)] = '\0';
+	return path;
+}
+
+static void describe_place(const struct open_file *file, char *buffer, size_t bytes)
+{
+	const struct task *task = file->task;
+
+	if (file->fd >= 0)
+		(void)snprintf(buffer, bytes, TASK_FORMAT ", fd %d", TASK_ARGS(task), file->fd);
+	else if (file->map_end)
+		(void)snprintf(buffer, bytes, TASK_FORMAT ", mapping %llx-%llx", TASK_ARGS(task),
+			       (unsigned long long)file->map_start, (unsigned long long)file->map_end);
+	else
+		(void)snprintf(buffer, bytes, TASK_FORMAT ", %s", TASK_ARGS(task),
+			       file == task->exe ? "program" : file == task->cwd ? "working directory" : "root directory");
+}
+
+const char *open_file_describe(const struct open_file *file, char *buffer, size_t bytes)
+{
+	size_t used;
+
+	describe_place(file, buffer, bytes);
+	used = strlen(buffer);
+	if (file->name_state != FILE_NAME_NONE && file->link)
+		(void)snprintf(buffer + used, bytes - used, ", %s", file->link);
+	else if (file->kind)
+		(void)snprintf(buffer + used, bytes - used, ", %s", file->kind->name);
+	return buffer;
+}
+
+int open_file_refuse(const struct open_file *file, struct error *err, const char *format, ...)
+{
+	char place[512], reason[512];
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(reason, sizeof(reason), format, args);
+	va_end(args);
+	return error_say(err, -ENOTSUP, "%s: %s", open_file_describe(file, place, sizeof(place)), reason);
+}
+
+int open_file_error(const struct open_file *file, struct error *err, int r, const char *what)
+{
+	char place[512];
+
+	return error_set(err, r, "%s: %s", open_file_describe(file, place, sizeof(place)), what);
+}
+
+void *files_scratch(struct dump *d, size_t bytes)
+{
+	return arena_alloc(&d->files->scratch, bytes);
+}
+
+void files_free(struct dump *d)
+{
+	struct file_registry *registry = d->files;
+
+	if (!registry)
+		return;
+	for (size_t i = 0; i < registry->count; i++) {
+		struct open_file *file = registry->files[i];
+
+		close_fd(&file->local_fd);
+		free(file->link);
+		free(file->kind_data);
+	}
+	ghosts_free(d);
+	link_remaps_free(d);
+	path_files_free(d);
+	for (size_t i = 0; i < registry->chunk_count; i++)
+		free(registry->chunks[i]);
+	free(registry->chunks);
+	free(registry->files);
+	arena_done(&registry->scratch);
+	free(registry);
+	d->files = NULL;
+	for_each_task(d, task) {
+		free(task->fds);
+		task->fds = NULL;
+		free(task->vma_files);
+		task->vma_files = NULL;
+	}
+}

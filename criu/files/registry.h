@@ -1,0 +1,108 @@
+/*
+ * What the kinds and the walks over open files share while a tree is dumped: the distinct files, the inodes whose name is
+ * gone, and the services kinds use to refuse, to read and to build messages. Only for criu/files/ and criu/sockets/.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "files/file-kinds.h"
+#include "files/files.h"
+#include "image/image-write.h"
+#include "images/fown.pb-c.h"
+#include "images/regfile.pb-c.h"
+
+struct ghost;
+struct link_remap;
+
+struct file_registry {
+	struct open_file **files; /* distinct, ascending id */
+	size_t count, capacity;
+	struct open_file **chunks; /* arrays that the files live in */
+	size_t chunk_count, chunk_capacity;
+	struct open_file **path_files; /* hash table of files known by path, see path-files.c */
+	size_t path_file_capacity, path_file_count;
+	struct ghost *ghosts;
+	size_t ghost_count, ghost_capacity;
+	struct link_remap *links;
+	size_t link_count, link_capacity;
+	dev_t pipe_dev, anon_dev; /* of the kernel's own pipefs and anon_inodefs */
+	size_t refusal_count;     /* objects refused so far; the first one is in the caller's error */
+	bool keep_local;          /* there are so few descriptors that local_fd may stay open */
+	struct arena scratch;     /* messages being built, released after each record */
+	struct image_writer *writer; /* files.img while it is written, for kinds that add records of their own */
+};
+
+/* Appends a file and gives it its id. */
+int registry_add(struct dump *d, struct open_file *file, struct error *err);
+
+/* An array of zeroed files that lives as long as the registry. NULL when there is no memory. */
+struct open_file *registry_new_files(struct file_registry *registry, size_t count);
+
+/* A descriptor of ours for the description: kept in local_fd, gotten again when it was closed. -errno. */
+int open_file_local(struct dump *d, struct open_file *file);
+/* Gives local_fd back unless there is room to keep it. */
+void open_file_release(struct dump *d, struct open_file *file);
+
+/* A read-only descriptor for the inode, whatever access the description has: -errno. The caller closes it. */
+int open_file_reopen(struct dump *d, struct open_file *file, int flags);
+
+/* The path without the kernel's " (deleted)"; allocated in the scratch arena. NULL when there is no memory. */
+char *open_file_path(struct dump *d, const struct open_file *file);
+bool link_is_deleted(const char *link);
+
+/* "pid 4242 (nginx), fd 7, eventfd": ready for ": reason". */
+const char *open_file_describe(const struct open_file *file, char *buffer, size_t bytes);
+
+/* Refuses a file by name: error_say() with open_file_describe() in front. */
+int open_file_refuse(const struct open_file *file, struct error *err, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* The same for a failure with an errno. */
+int open_file_error(const struct open_file *file, struct error *err, int r, const char *what);
+
+/* Zeroed memory for a message, released once the record is written. */
+void *files_scratch(struct dump *d, size_t bytes);
+
+/* fown.c: reads into file->owner what fcntl tells of an open descriptor; the message; bringing it back. */
+void fown_read(int fd, struct file_signal_owner *ret);
+int fown_look(struct dump *d, struct open_file *file, struct error *err);
+FownEntry *fown_save(struct dump *d, const struct open_file *file);
+int fown_restore(struct restore *r, const FownEntry *owner, uint32_t flags, int fd, struct error *err);
+
+/* regular.c: the name, mode and validation of a file with a path; also for kinds that carry a path in an entry of its own. */
+int regular_look(struct dump *d, struct open_file *file, struct error *err);
+int regular_fill(struct dump *d, struct open_file *file, uint32_t id, RegFileEntry **ret_entry, struct error *err);
+
+/* ghost.c */
+int ghost_look(struct dump *d, struct open_file *file, struct error *err);
+int ghosts_save(struct dump *d, struct image_writer *remaps, struct error *err);
+void ghosts_free(struct dump *d);
+
+/* link-remap.c */
+int link_remap_look(struct dump *d, struct open_file *file, struct error *err);
+int link_remaps_save(struct dump *d, struct image_writer *remaps, struct error *err);
+void link_remaps_free(struct dump *d);
+
+/* path-files.c: files known by a path only. */
+int path_files_look_programs(struct dump *d, struct error *err);
+int path_files_look_dirs(struct dump *d, struct error *err);
+void path_files_free(struct dump *d);
+
+/* identity.c */
+struct file_order {
+	/* *ret_order: 0 the same description, -1 or 1 otherwise, a total order. 0 or -errno. */
+	int (*compare)(const struct open_file *a, const struct open_file *b, int *ret_order);
+	/* May read more of the files of a group that look alike, so that they can be told apart; may be NULL. */
+	void (*refine)(struct dump *d, struct open_file **files, size_t count);
+};
+
+/* ret_first[i] becomes the index of the first file in files that is the same description as files[i]. */
+int identity_resolve(struct dump *d, struct open_file **files, size_t count, const struct file_order *order,
+		     size_t *ret_first);
+
+/* parallel.c: runs work over [0, count), in two threads when count is at least threshold. */
+void parallel_run(size_t count, size_t threshold, void (*work)(void *ctx, size_t begin, size_t end), void *ctx);
+
+/* Payload images. */
+int pipes_save_data(struct dump *d, struct error *err);
+int fifos_save_data(struct dump *d, struct error *err);

@@ -1,0 +1,393 @@
+/*
+ * Files with a path: regular files, directories, device nodes of the mem driver, and anything opened with O_PATH. Saved
+ * are the path, flags, offset and what the file looked like (type, permissions, size, for programs the build-id): the
+ * content stays where it is and must be the same at restore. A path that does not lead back to the inode makes the file
+ * a ghost (no link left) or needs a link made for it (see ghost.c, link-remap.c).
+ *
+ * Files below /proc/PID of a task of the tree can only be opened when that task is there: finish() puts them in place
+ * of what open() left. Each task then has a description of its own.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "engine/dump.h"
+#include "files/build-id.h"
+#include "files/registry.h"
+#include "files/restore-files.h"
+
+/* An offset that is not to be set. */
+#define NO_POSITION UINT64_MAX
+
+/* --- dump ------------------------------------------------------------------------------------------------------------ */
+
+static bool is_regular(const struct dump *d, const struct open_file *file)
+{
+	if (file->name_state == FILE_NAME_NONE)
+		return false;
+	return file->flags & O_PATH || S_ISREG(file->st.st_mode) || S_ISDIR(file->st.st_mode);
+}
+
+static void external_id(const struct open_file *file, char *buffer, size_t bytes)
+{
+	(void)snprintf(buffer, bytes, "%x:%llx", (unsigned int)file->mnt_id, (unsigned long long)file->st.st_ino);
+}
+
+static bool is_external(const struct dump *d, const struct open_file *file)
+{
+	char id[64];
+
+	if (d->opts->external_count == 0)
+		return false;
+	external_id(file, id, sizeof(id));
+	return options_find_external(d->opts, "file", id) != NULL;
+}
+
+int regular_look(struct dump *d, struct open_file *file, struct error *err)
+{
+	if (file->name_state == FILE_NAME_GOOD || is_external(d, file))
+		return 0;
+	if (file->st.st_nlink == 0 || (S_ISDIR(file->st.st_mode) && link_is_deleted(file->link)))
+		return ghost_look(d, file, err);
+	return link_remap_look(d, file, err);
+}
+
+static int add_build_id(struct dump *d, struct open_file *file, RegFileEntry *entry)
+{
+	AUTO_CLOSE int fd = file->name_state == FILE_NAME_GOOD ? open(file->link, O_RDONLY | O_CLOEXEC | O_NOCTTY) :
+								 open_file_reopen(d, file, O_RDONLY);
+	struct build_id id;
+
+	if (fd < 0 || build_id_read(fd, &id) < 0)
+		return 0;
+	entry->n_build_id = build_id_words(&id);
+	entry->build_id = files_scratch(d, entry->n_build_id * sizeof(*entry->build_id));
+	if (!entry->build_id)
+		return -ENOMEM;
+	for (size_t i = 0; i < entry->n_build_id; i++)
+		entry->build_id[i] = build_id_word(&id, i);
+	return 0;
+}
+
+/* A log that is only appended to may have grown until the restore. */
+static bool has_checked_size(const struct open_file *file)
+{
+	return S_ISREG(file->st.st_mode) &&
+	       !((file->flags & O_ACCMODE) == O_WRONLY && file->flags & O_APPEND);
+}
+
+static int set_name(struct dump *d, const struct open_file *file, RegFileEntry *entry)
+{
+	char id[64];
+
+	if (!is_external(d, file)) {
+		entry->name = open_file_path(d, file);
+		return entry->name ? 0 : -ENOMEM;
+	}
+	external_id(file, id, sizeof(id));
+	entry->has_ext = true;
+	entry->ext = true;
+	entry->name = files_scratch(d, sizeof(id) + sizeof("file[]"));
+	if (!entry->name)
+		return -ENOMEM;
+	(void)sprintf(entry->name, "file[%s]", id);
+	return 0;
+}
+
+int regular_fill(struct dump *d, struct open_file *file, uint32_t id, RegFileEntry **ret_entry, struct error *err)
+{
+	RegFileEntry *entry = files_scratch(d, sizeof(*entry));
+
+	if (!entry)
+		return open_file_error(file, err, -ENOMEM, "save");
+	reg_file_entry__init(entry);
+	entry->id = id;
+	entry->flags = file->flags;
+	entry->pos = file->pos;
+	entry->has_mode = true;
+	entry->mode = file->st.st_mode;
+	entry->has_size = has_checked_size(file);
+	entry->size = (uint64_t)file->st.st_size;
+	entry->fown = fown_save(d, file);
+	if (!entry->fown || set_name(d, file, entry) < 0)
+		return open_file_error(file, err, -ENOMEM, "save");
+	if (file->is_program && d->opts->file_validation == FILE_VALIDATION_BUILD_ID && add_build_id(d, file, entry) < 0)
+		return open_file_error(file, err, -ENOMEM, "save");
+	*ret_entry = entry;
+	return 0;
+}
+
+static int save_regular(struct dump *d, struct open_file *file, FileEntry *entry, struct error *err)
+{
+	return regular_fill(d, file, file->id, &entry->reg, err);
+}
+
+/* --- check ----------------------------------------------------------------------------------------------------------- */
+
+/* What regular files remember between check() and open(); NULL for most. */
+struct regular_restore {
+	struct restore_ghost *ghost;
+	const char *path;  /* instead of the name: of a link made by the dump */
+	int inherited;     /* given by the user, -1: none */
+	bool is_late;      /* can only be opened when all tasks exist */
+};
+
+static struct regular_restore *special(struct restore *r, struct restore_file *file)
+{
+	struct regular_restore *s = file->kind_data;
+
+	if (!s) {
+		s = restore_alloc(r, sizeof(*s));
+		if (s)
+			s->inherited = -1;
+		file->kind_data = s;
+	}
+	return s;
+}
+
+/* "/proc/PID/..." of a task that is going to be restored. */
+static bool is_proc_of_tree(const struct restore *r, const char *name)
+{
+	char *end;
+	unsigned long pid;
+
+	if (strncmp(name, "/proc/", 6) != 0 || name[6] < '1' || name[6] > '9')
+		return false;
+	pid = strtoul(name + 6, &end, 10);
+	return (*end == '/' || !*end) && pid <= INT32_MAX && checked_set_find_task(r->images, (uint32_t)pid);
+}
+
+static int check_build_id(struct restore *r, const struct restore_file *file, const RegFileEntry *entry, const char *path,
+			  struct error *err)
+{
+	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct build_id id;
+	bool same;
+
+	if (fd < 0)
+		return restore_refuse(r, file, err, "%s: cannot be opened to read its build-id: %s", path, strerror(errno));
+	if (build_id_read(fd, &id) < 0)
+		return restore_refuse(r, file, err, "%s: has no build-id, but had one when it was dumped", path);
+	same = build_id_words(&id) == entry->n_build_id;
+	for (size_t i = 0; same && i < entry->n_build_id; i++)
+		same = build_id_word(&id, i) == entry->build_id[i];
+	if (same)
+		return 0;
+	error_hint(err, "bring back the build that was dumped, or --file-validation=filesize to compare the size only");
+	return restore_refuse(r, file, err, "%s: is another build than the one that was dumped", path);
+}
+
+static int check_mode(struct restore *r, const struct restore_file *file, const RegFileEntry *entry, const char *path,
+		      const struct stat *st, struct error *err)
+{
+	uint32_t mask = r->opts->skip_file_rwx_check ? ~(uint32_t)0777 : ~(uint32_t)0;
+
+	if (!entry->has_mode) {
+		if (S_ISREG(st->st_mode) || S_ISDIR(st->st_mode) || S_ISCHR(st->st_mode) || entry->flags & O_PATH)
+			return 0;
+		return restore_refuse(r, file, err, "%s: is neither a file nor a directory", path);
+	}
+	if ((entry->mode & mask) == (st->st_mode & mask))
+		return 0;
+	if ((entry->mode & S_IFMT) != (st->st_mode & S_IFMT))
+		return restore_refuse(r, file, err, "%s: is of another type than when it was dumped (mode %o, was %o)", path,
+				      st->st_mode, entry->mode);
+	if (((entry->mode ^ st->st_mode) & ~(uint32_t)0777) == 0)
+		error_hint(err, "--skip-file-rwx-check ignores the permissions");
+	return restore_refuse(r, file, err, "%s: permissions are %o, were %o when it was dumped", path, st->st_mode & 07777,
+			      entry->mode & 07777);
+}
+
+static int check_path(struct restore *r, struct restore_file *file, const RegFileEntry *entry, const char *path,
+		      struct error *err)
+{
+	struct stat st;
+	int result;
+
+	if (path[0] != '/')
+		return restore_refuse(r, file, err, "%s: is not an absolute path", path);
+	if (fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return restore_refuse(r, file, err, "%s: %s", path, strerror(errno));
+	result = check_mode(r, file, entry, path, &st, err);
+	if (result < 0)
+		return result;
+	if (entry->n_build_id && r->opts->file_validation == FILE_VALIDATION_BUILD_ID) {
+		result = check_build_id(r, file, entry, path, err);
+		if (result < 0)
+			return result;
+	}
+	if (entry->has_size && S_ISREG(st.st_mode) && entry->size != (uint64_t)st.st_size)
+		return restore_refuse(r, file, err, "%s: has %llu bytes, had %llu when it was dumped", path,
+				      (unsigned long long)st.st_size, (unsigned long long)entry->size);
+	return 0;
+}
+
+static int check_link_remap(struct restore *r, struct restore_file *file, struct error *err)
+{
+	const struct restore_file *link = restore_find_file(r, file->remap->remap_id);
+	struct regular_restore *s = special(r, file);
+
+	if (!s)
+		return error_set(err, -ENOMEM, "open files");
+	if (!link || !link->entry->reg)
+		return restore_refuse(r, file, err, "%s: the images do not say where its link is", file->entry->reg->name);
+	s->path = link->entry->reg->name;
+	/* It is removed after the restore: an image must not make that happen to anything else. */
+	if (!strrchr(s->path, '/') || strncmp(strrchr(s->path, '/'), "/link_remap.", 12) != 0)
+		return restore_refuse(r, file, err, "%s: is no link that a dump makes", s->path);
+	return check_path(r, file, file->entry->reg, s->path, err);
+}
+
+static int check_remap(struct restore *r, struct restore_file *file, struct error *err)
+{
+	const RemapFilePathEntry *remap = file->remap;
+	struct regular_restore *s;
+
+	if (restore_remap_type(remap) == REMAP_TYPE__LINKED)
+		return check_link_remap(r, file, err);
+	if (restore_remap_type(remap) != REMAP_TYPE__GHOST)
+		return restore_refuse(r, file, err, "%s: files of processes that had ended are not supported",
+				      file->entry->reg->name);
+	s = special(r, file);
+	if (!s)
+		return error_set(err, -ENOMEM, "open files");
+	return ghost_check(r, file, &s->ghost, err);
+}
+
+static int check_inherited(struct restore *r, struct restore_file *file, bool *ret_found, struct error *err)
+{
+	const RegFileEntry *entry = file->entry->reg;
+	bool external = entry->has_ext && entry->ext;
+	struct regular_restore *s;
+	int fd = restore_inherited(r, entry->name[0] == '/' ? entry->name + 1 : entry->name);
+
+	*ret_found = fd >= 0;
+	if (fd < 0 && external) {
+		error_hint(err, "give it with --inherit-fd fd[N]:%s", entry->name);
+		return restore_refuse(r, file, err, "%s: is external and no descriptor was given for it", entry->name);
+	}
+	if (fd < 0)
+		return 0;
+	s = special(r, file);
+	if (!s)
+		return error_set(err, -ENOMEM, "open files");
+	s->inherited = fd;
+	return 0;
+}
+
+static int check_regular(struct restore *r, struct restore_file *file, struct error *err)
+{
+	const RegFileEntry *entry = file->entry->reg;
+	bool found;
+	int result = check_inherited(r, file, &found, err);
+
+	if (result < 0 || found)
+		return result;
+	if (file->remap)
+		return check_remap(r, file, err);
+	if (is_proc_of_tree(r, entry->name)) {
+		struct regular_restore *s = special(r, file);
+
+		if (!s)
+			return error_set(err, -ENOMEM, "open files");
+		s->is_late = true;
+		file->finish_in_each_user = true;
+		return 0;
+	}
+	return check_path(r, file, entry, entry->name, err);
+}
+
+/* --- open ------------------------------------------------------------------------------------------------------------ */
+
+int regular_open(struct restore *r, struct restore_file *file, uint32_t flags, int *ret_fd, struct error *err)
+{
+	const struct regular_restore *s = file->kind_data;
+	const char *path = s && s->path ? s->path : file->entry->reg->name;
+	int fd;
+
+	if (s && s->inherited >= 0) {
+		fd = fcntl(s->inherited, flags & O_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
+		fd = fd < 0 ? -errno : fd;
+	} else if (s && s->ghost) {
+		path = s->ghost->path;
+		fd = restore_reopen(s->ghost->fd, flags);
+	} else {
+		fd = open(path, (int)flags);
+		fd = fd < 0 ? -errno : fd;
+	}
+	if (fd < 0)
+		return error_set(err, fd, "open %s", path);
+	*ret_fd = fd;
+	return 0;
+}
+
+static int seek(const RegFileEntry *entry, int fd, struct error *err)
+{
+	if (entry->pos == 0 || entry->pos == NO_POSITION || entry->flags & O_PATH)
+		return 0;
+	if (lseek(fd, (off_t)entry->pos, SEEK_SET) < 0)
+		return error_set(err, -errno, "%s: seek to %llu", entry->name, (unsigned long long)entry->pos);
+	return 0;
+}
+
+static int open_regular(struct restore *r, struct restore_file *file, int *ret_fd, struct error *err)
+{
+	const struct regular_restore *s = file->kind_data;
+	const RegFileEntry *entry = file->entry->reg;
+	AUTO_CLOSE int fd = -1;
+	int result;
+
+	if (s && s->is_late) {
+		*ret_fd = open("/", (int)(O_PATH | file->cloexec)); /* keeps the number until finish() */
+		return *ret_fd < 0 ? error_set(err, -errno, "open /") : 0;
+	}
+	result = regular_open(r, file, restore_open_flags(entry->flags) | file->cloexec, &fd, err);
+	if (result == 0 && !(s && s->inherited >= 0))
+		result = seek(entry, fd, err);
+	if (result == 0)
+		*ret_fd = take_fd(&fd);
+	return result;
+}
+
+static int finish_regular(struct restore *r, struct restore_task *task, struct restore_file *file, int fd,
+			  struct error *err)
+{
+	const struct regular_restore *s = file->kind_data;
+	const RegFileEntry *entry = file->entry->reg;
+	AUTO_CLOSE int opened = -1;
+	int result;
+
+	if (!s || !s->is_late)
+		return 0;
+	opened = open(entry->name, (int)(restore_open_flags(entry->flags) | O_CLOEXEC));
+	if (opened < 0)
+		return error_set(err, -errno, "open %s", entry->name);
+	result = seek(entry, opened, err);
+	if (result < 0)
+		return result;
+	result = restore_replace_fd(r, task, file, take_fd(&opened));
+	return result < 0 ? error_set(err, result, "put %s in place", entry->name) : 0;
+}
+
+static const FownEntry *regular_owner(const FileEntry *entry, uint32_t *ret_flags)
+{
+	*ret_flags = entry->reg->flags;
+	return entry->reg->fown;
+}
+
+const struct file_kind regular_kind = {
+	.name = "file",
+	.type = FD_TYPES__REG,
+	.is = is_regular,
+	.look = regular_look,
+	.save = save_regular,
+	.check = check_regular,
+	.open = open_regular,
+	.finish = finish_regular,
+	.owner = regular_owner,
+};

@@ -1,0 +1,96 @@
+/*
+ * What the kinds and the walks share while descriptors are restored. Only for criu/files/ and criu/sockets/.
+ *
+ * Descriptor numbers: those below r->service_fd_base are the task's. A description that several tasks have is opened by
+ * its owner before it forks, at the number it has there if that is free, else above the base; a kind that has to keep
+ * something open beside the file it was asked for puts it above the base, too (restore_keep_fd).
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "engine/restore.h"
+#include "files/file-kind.h"
+#include "files/files.h"
+#include "images/fown.pb-c.h"
+#include "images/regfile.pb-c.h"
+
+/* An inode without a name: made once, by the root of the tree, and held for whoever opens it. */
+struct restore_ghost {
+	uint32_t id;
+	int fd; /* O_PATH, -1 until it was made */
+	const char *path;
+};
+
+/* Descriptions that are made together. */
+struct restore_group {
+	uint64_t key;
+	struct restore_file *first; /* NULL: a free slot */
+};
+
+struct restore_files {
+	struct arena arena; /* what kinds keep, as long as the restore lives */
+	struct restore_ghost *ghosts;
+	size_t ghost_count, ghost_capacity;
+	struct restore_group *groups; /* hash table */
+	size_t group_capacity;
+	struct restore_file *files[];
+};
+
+static inline struct restore_files *restore_files_of(const struct restore *r)
+{
+	return (struct restore_files *)((char *)r->files - offsetof(struct restore_files, files));
+}
+
+/* Memory that lives as long as the restore; NULL when there is none. */
+void *restore_alloc(struct restore *r, size_t bytes);
+
+/* NULL when the images have no such file. */
+struct restore_file *restore_find_file(const struct restore *r, uint32_t id);
+
+/* "pid 4242 (nginx), fd 7" or "pid 4242 (nginx), mapped file": where somebody has it. */
+const char *restore_describe(const struct restore *r, const struct restore_file *file, char *buffer, size_t bytes);
+
+/* Refuses with restore_describe() in front. */
+int restore_refuse(const struct restore *r, const struct restore_file *file, struct error *err, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* Moves a descriptor above the base, close-on-exec: the new number or -errno; *fd is closed and -1. */
+int restore_keep_fd(const struct restore *r, int *fd);
+
+/* A new description of what fd refers to, by /proc/self/fd: descriptor or -errno. */
+int restore_reopen(int fd, uint32_t flags);
+
+/* Puts fd in place of every descriptor of the file in this task's table. Takes over fd. */
+int restore_replace_fd(struct restore *r, struct restore_task *task, struct restore_file *file, int fd);
+
+/*
+ * For check(): puts the file into the ring of those of its kind with the same key, which will be made together by one
+ * owner. Returns the first of them, the file itself when it is the first.
+ */
+struct restore_file *restore_join_group(struct restore *r, struct restore_file *file, uint64_t key);
+
+/* A task that must be able to reach the description although it may have no descriptor of it. */
+void restore_add_user(struct restore *r, struct restore_file *file, struct restore_task *task);
+
+struct restore_task *restore_common_ancestor(struct restore_task *a, struct restore_task *b);
+
+/* open(2) flags of a status word of an image: what would create or block is left out. */
+uint32_t restore_open_flags(uint32_t flags);
+
+/* The descriptor the user gave for this key (--inherit-fd), -ENOENT. */
+int restore_inherited(const struct restore *r, const char *key);
+
+/* regular.c: a file with a path, for kinds that keep theirs in an entry of its own. */
+int regular_open(struct restore *r, struct restore_file *file, uint32_t flags, int *ret_fd, struct error *err);
+
+/* Old images have no type: there the top bit of the id means a ghost. */
+static inline RemapType restore_remap_type(const RemapFilePathEntry *remap)
+{
+	if (remap->has_remap_type)
+		return remap->remap_type;
+	return remap->remap_id >> 31 ? REMAP_TYPE__GHOST : REMAP_TYPE__LINKED;
+}
+
+/* ghost.c */
+int ghost_check(struct restore *r, struct restore_file *file, struct restore_ghost **ret_ghost, struct error *err);
+int ghosts_make(struct restore *r, struct error *err);

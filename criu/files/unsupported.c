@@ -1,0 +1,260 @@
+/*
+ * Files that cannot be saved, or not yet: each is refused by its name. What is not recognised here or by another kind is
+ * refused as well, by what its link in /proc says.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <netinet/in.h>
+
+#include "base/util.h"
+#include "engine/dump.h"
+#include "files/registry.h"
+#include "files/unsupported.h"
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
+/* --- sockets --------------------------------------------------------------------------------------------------------- */
+
+static const struct {
+	int family;
+	const char *name;
+} families[] = {
+	{ AF_UNIX, "unix socket" },     { AF_NETLINK, "netlink socket" }, { AF_PACKET, "packet socket" },
+	{ AF_VSOCK, "vsock socket" },   { AF_ALG, "crypto socket" },      { AF_BLUETOOTH, "bluetooth socket" },
+	{ AF_CAN, "CAN socket" },       { AF_KEY, "IPsec key socket" },   { AF_TIPC, "TIPC socket" },
+	{ AF_XDP, "XDP socket" },       { AF_RDS, "RDS socket" },         { AF_SMC, "SMC socket" },
+	{ AF_NFC, "NFC socket" },       { AF_QIPCRTR, "QIPCRTR socket" }, { AF_PPPOX, "PPP socket" },
+};
+
+static const struct {
+	int protocol;
+	const char *name;
+} protocols[] = {
+	{ IPPROTO_TCP, "tcp socket" },   { IPPROTO_UDP, "udp socket" },         { IPPROTO_UDPLITE, "udplite socket" },
+	{ IPPROTO_SCTP, "sctp socket" }, { IPPROTO_MPTCP, "multipath tcp socket" }, { IPPROTO_ICMP, "ping socket" },
+	{ IPPROTO_ICMPV6, "ping socket" }, { IPPROTO_DCCP, "dccp socket" },
+};
+
+static int socket_option(int fd, int option)
+{
+	int value;
+	socklen_t bytes = sizeof(value);
+
+	return getsockopt(fd, SOL_SOCKET, option, &value, &bytes) < 0 ? -errno : value;
+}
+
+const char *socket_describe(int fd)
+{
+	int family = socket_option(fd, SO_DOMAIN), protocol;
+
+	for (size_t i = 0; i < ARRAY_SIZE(families); i++)
+		if (families[i].family == family)
+			return families[i].name;
+	if (family != AF_INET && family != AF_INET6)
+		return "socket of an unknown family";
+	if (socket_option(fd, SO_TYPE) == SOCK_RAW)
+		return "raw socket";
+	protocol = socket_option(fd, SO_PROTOCOL);
+	for (size_t i = 0; i < ARRAY_SIZE(protocols); i++)
+		if (protocols[i].protocol == protocol)
+			return protocols[i].name;
+	return "internet socket";
+}
+
+static bool is_socket(const struct dump *d, const struct open_file *file)
+{
+	return S_ISSOCK(file->st.st_mode) && !(file->flags & O_PATH);
+}
+
+static int look_socket(struct dump *d, struct open_file *file, struct error *err)
+{
+	int fd = open_file_local(d, file);
+	const char *what = fd >= 0 ? socket_describe(fd) : "socket";
+
+	open_file_release(d, file);
+	return error_say(err, -ENOTSUP, TASK_FORMAT ", fd %d, %s: sockets are not supported yet", TASK_ARGS(file->task),
+			 file->fd, what);
+}
+
+const struct file_kind unsupported_socket_kind = {
+	.name = "socket",
+	.type = FD_TYPES__UND,
+	.is = is_socket,
+	.look = look_socket,
+};
+
+/* --- anonymous inodes ------------------------------------------------------------------------------------------------ */
+
+static const struct {
+	const char *link; /* beginning of what follows "anon_inode:" */
+	const char *what;
+} anonymous[] = {
+	{ "inotify", "inotify" },
+	{ "[fanotify]", "fanotify" },
+	{ "[userfaultfd]", "userfaultfd" },
+	{ "[perf_event]", "perf event" },
+	{ "[io_uring]", "io_uring" },
+	{ "bpf-map", "BPF map" },
+	{ "bpf-prog", "BPF program" },
+	{ "bpf_link", "BPF link" },
+	{ "bpf_iter", "BPF iterator" },
+	{ "btf", "BPF type information" },
+	{ "seccomp notify", "seccomp listener" },
+	{ "[landlock-ruleset]", "landlock ruleset" },
+	{ "[fscontext]", "filesystem context (fsopen)" },
+	{ "kvm-", "virtual machine (KVM)" },
+	{ "[timerfd]", "timerfd" },
+	{ "[signalfd]", "signalfd" },
+	{ "[eventpoll]", "epoll" },
+	{ "[pidfd]", "pidfd" },
+	{ "[vfio", "VFIO device" },
+	{ "sync_file", "sync file" },
+	{ "dma-buf", "DMA buffer" },
+};
+
+static bool is_anonymous(const struct dump *d, const struct open_file *file)
+{
+	return file->link && !strncmp(file->link, "anon_inode:", strlen("anon_inode:"));
+}
+
+static int look_anonymous(struct dump *d, struct open_file *file, struct error *err)
+{
+	const char *name = file->link + strlen("anon_inode:"), *what = name;
+
+	for (size_t i = 0; i < ARRAY_SIZE(anonymous); i++)
+		if (!strncmp(name, anonymous[i].link, strlen(anonymous[i].link)))
+			what = anonymous[i].what;
+	return error_say(err, -ENOTSUP, TASK_FORMAT ", fd %d, %s: files of this kind are not supported",
+			 TASK_ARGS(file->task), file->fd, what);
+}
+
+const struct file_kind unsupported_anonymous_kind = {
+	.name = "anonymous inode",
+	.type = FD_TYPES__UND,
+	.is = is_anonymous,
+	.look = look_anonymous,
+};
+
+/* --- terminals ------------------------------------------------------------------------------------------------------- */
+
+bool is_terminal_device(dev_t device)
+{
+	unsigned int number = major(device);
+
+	return number == 3 || number == 4 || number == 5 || (number >= 136 && number <= 143) || number == 204 ||
+	       number == 229;
+}
+
+static bool is_terminal(const struct dump *d, const struct open_file *file)
+{
+	return S_ISCHR(file->st.st_mode) && !(file->flags & O_PATH) && is_terminal_device(file->st.st_rdev);
+}
+
+static int look_terminal(struct dump *d, struct open_file *file, struct error *err)
+{
+	error_hint(err, "start the program with its standard streams on files: setsid prog <file >file 2>&1");
+	return open_file_refuse(file, err, "terminal %u:%u: terminals are not supported yet", major(file->st.st_rdev),
+				minor(file->st.st_rdev));
+}
+
+const struct file_kind unsupported_terminal_kind = {
+	.name = "terminal",
+	.type = FD_TYPES__UND,
+	.is = is_terminal,
+	.look = look_terminal,
+};
+
+/* --- filesystems whose files are objects of another sort -------------------------------------------------------------- */
+
+static const struct {
+	const char *prefix; /* of the link */
+	const char *suffix;
+	const char *what;
+} special_links[] = {
+	{ "/secretmem", " (deleted)", "secret memory (memfd_secret)" },
+	{ "/anon_hugepage", " (deleted)", "huge page memory" },
+	{ "/SYSV", " (deleted)", "System V shared memory" },
+	{ "net:[", "]", "network namespace" },
+	{ "mnt:[", "]", "mount namespace" },
+	{ "pid:[", "]", "pid namespace" },
+	{ "uts:[", "]", "UTS namespace" },
+	{ "ipc:[", "]", "IPC namespace" },
+	{ "user:[", "]", "user namespace" },
+	{ "cgroup:[", "]", "cgroup namespace" },
+	{ "time:[", "]", "time namespace" },
+	{ "pid_for_children:[", "]", "pid namespace" },
+	{ "time_for_children:[", "]", "time namespace" },
+};
+
+static const char *special_link(const char *link)
+{
+	size_t length = strlen(link);
+
+	for (size_t i = 0; i < ARRAY_SIZE(special_links); i++) {
+		size_t suffix = strlen(special_links[i].suffix);
+
+		if (!strncmp(link, special_links[i].prefix, strlen(special_links[i].prefix)) && length > suffix &&
+		    !strcmp(link + length - suffix, special_links[i].suffix))
+			return special_links[i].what;
+	}
+	return NULL;
+}
+
+static const char *special_what(const struct open_file *file)
+{
+	return file->link && file->name_state != FILE_NAME_GOOD ? special_link(file->link) : NULL;
+}
+
+static bool is_special(const struct dump *d, const struct open_file *file)
+{
+	return special_what(file) != NULL;
+}
+
+static int look_special(struct dump *d, struct open_file *file, struct error *err)
+{
+	return error_say(err, -ENOTSUP, TASK_FORMAT ", fd %d, %s: files of this kind are not supported",
+			 TASK_ARGS(file->task), file->fd, special_what(file));
+}
+
+const struct file_kind unsupported_special_kind = {
+	.name = "special file",
+	.type = FD_TYPES__UND,
+	.is = is_special,
+	.look = look_special,
+};
+
+/* --- message queues -------------------------------------------------------------------------------------------------- */
+
+#define MQUEUE_MAGIC 0x19800202
+
+/* A queue looks like a regular file of 80 bytes; only the filesystem tells. */
+static bool is_queue(const struct dump *d, const struct open_file *file)
+{
+	struct statfs fs;
+
+	if (!S_ISREG(file->st.st_mode) || file->st.st_size != 80 || file->flags & O_PATH || !file->link ||
+	    file->fd < 0)
+		return false;
+	return statfs(file->name_state == FILE_NAME_GOOD ? file->link : "/dev/mqueue", &fs) == 0 &&
+	       fs.f_type == MQUEUE_MAGIC && (file->name_state == FILE_NAME_GOOD || !link_is_deleted(file->link));
+}
+
+static int look_queue(struct dump *d, struct open_file *file, struct error *err)
+{
+	return open_file_refuse(file, err, "POSIX message queues are not supported yet");
+}
+
+const struct file_kind unsupported_queue_kind = {
+	.name = "message queue",
+	.type = FD_TYPES__UND,
+	.is = is_queue,
+	.look = look_queue,
+};
