@@ -22,7 +22,7 @@ start() {
 	setsid "$bin/victim" "$@" </dev/null >out 2>&1 &
 	pid=$!
 	for ((i = 0; i < 200; i++)); do
-		grep -q '^READY$' out && return
+		grep -qs '^READY$' out && return
 		sleep 0.02
 	done
 	fail "the victim does not start: $(cat out)"
@@ -193,7 +193,7 @@ case_image_directory_not_writable() {
 	setsid setpriv --reuid 1000 --regid 1000 --clear-groups --bounding-set=-all "$bin/victim" plain </dev/null >out 2>&1 &
 	pid=$!
 	for ((i = 0; i < 200; i++)); do
-		grep -q '^READY$' out && break
+		grep -qs '^READY$' out && break
 		sleep 0.02
 	done
 	cp "$criu" ./criu-copy && chmod 755 criu-copy

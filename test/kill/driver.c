@@ -1,6 +1,6 @@
 /*
- * The two ways to kill: see the header. The traced run attaches to whatever criu forks, except to the tasks it restores;
- * those have the target's process id.
+ * The two ways to kill: see the header. The traced run attaches to whatever criu forks, except to the tasks it
+ * restores; those have the target's process id.
  */
 #include "driver.h"
 

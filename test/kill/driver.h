@@ -14,7 +14,7 @@ struct blow {
 };
 
 struct outcome {
-	long calls;  /* system calls entered, when traced */
+	long calls; /* system calls entered, when traced */
 	long took_us;
 	int status;  /* wait status of criu's first process */
 	bool struck; /* the blow fell */

@@ -51,7 +51,7 @@ struct arena {
 };
 
 static void fail(struct arena *arena, const struct outcome *out, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4)));
 
 static void fail(struct arena *arena, const struct outcome *out, const char *format, ...)
 {
@@ -64,7 +64,8 @@ static void fail(struct arena *arena, const struct outcome *out, const char *for
 	arena->tally->failed++;
 	if (out && out->struck && out->struck_call >= 0)
 		printf("FAIL %s: killed at its system call %ld (number %ld, process %d %s): %s\n",
-		       operation_names[arena->operation], out->calls, out->struck_call, out->struck_pid, out->struck_name, text);
+		       operation_names[arena->operation], out->calls, out->struck_call, out->struck_pid,
+		       out->struck_name, text);
 	else if (out && out->struck)
 		printf("FAIL %s: process %d %s killed at a random moment: %s\n", operation_names[arena->operation],
 		       out->struck_pid, out->struck_name, text);
@@ -184,7 +185,9 @@ static bool is_finished_set(const char *path)
 static void run_criu(struct arena *arena, const struct blow *blow, struct outcome *ret)
 {
 	char pid[16];
-	const char *dump[] = { arena->criu, "dump", "-t", pid, "-D", arena->images, "-v4", "-o", arena->log, NULL, NULL };
+	const char *dump[] = {
+		arena->criu, "dump", "-t", pid, "-D", arena->images, "-v4", "-o", arena->log, NULL, NULL
+	};
 	const char *restore[] = { arena->criu, "restore", "-d", "-D", arena->set, "-v4", "-o", arena->log, NULL };
 
 	snprintf(pid, sizeof(pid), "%d", arena->target);

@@ -145,7 +145,8 @@ static void find_disturbed(pid_t pid, char *ret_why, size_t bytes)
 		if (file)
 			fclose(file);
 		if (tracer || !strchr("RSD", state))
-			snprintf(ret_why, bytes, "thread %.20s has state %c and tracer %d", entries[i]->d_name, state, tracer);
+			snprintf(ret_why, bytes, "thread %.20s has state %c and tracer %d", entries[i]->d_name, state,
+				 tracer);
 		free(entries[i]);
 	}
 	free(entries);
@@ -165,7 +166,8 @@ static void find_difference(pid_t pid, const struct state *noted, char *ret_why,
 		b += strcspn(b, "\n") + 1;
 	}
 	if (*a || *b)
-		snprintf(ret_why, bytes, "before: \"%.*s\", after: \"%.*s\"", (int)strcspn(a, "\n"), a, (int)strcspn(b, "\n"), b);
+		snprintf(ret_why, bytes, "before: \"%.*s\", after: \"%.*s\"", (int)strcspn(a, "\n"), a,
+			 (int)strcspn(b, "\n"), b);
 }
 
 static double now_s(void)

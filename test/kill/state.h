@@ -17,7 +17,7 @@ struct state {
 int state_note(pid_t pid, struct state *ret_state);
 
 /*
- * Checks that the process is as noted, untraced, not stopped, that each thread goes on and found nothing wrong. Waits up to
- * wait_ms for that. False with the reason in words.
+ * Checks that the process is as noted, untraced, not stopped, that each thread goes on and found nothing wrong. Waits
+ * up to wait_ms for that. False with the reason in words.
  */
 bool state_is_well(pid_t pid, const struct state *noted, struct watch *watch, int wait_ms, char *ret_why, size_t bytes);

@@ -156,7 +156,8 @@ int main(int argc, char **argv)
 	if (fd < 0)
 		return 2;
 	watch = mmap(NULL, sizeof(*watch), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	memory = mmap(NULL, (size_t)WATCH_THREADS * SLICE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	memory =
+	    mmap(NULL, (size_t)WATCH_THREADS * SLICE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (watch == MAP_FAILED || memory == MAP_FAILED)
 		return 2;
 	for (size_t i = 0; i < (size_t)WATCH_THREADS * SLICE_BYTES / 8; i++)

@@ -15,9 +15,11 @@
 #include <thread>
 #include <vector>
 
-namespace {
+namespace
+{
 
-class Queue {
+class Queue
+{
       public:
 	void push(uint64_t item)
 	{

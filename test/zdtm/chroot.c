@@ -1,4 +1,5 @@
-/* A process with another root directory, an open file below it and its working directory there; a child outside of it. */
+/* A process with another root directory, an open file below it and its working directory there; a child outside of it.
+ */
 #include "zdtmlib.h"
 
 #include <sys/stat.h>

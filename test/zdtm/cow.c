@@ -1,4 +1,5 @@
-/* Memory inherited over fork: pages both still share and pages each wrote differ where they should; no more memory after. */
+/* Memory inherited over fork: pages both still share and pages each wrote differ where they should; no more memory
+ * after. */
 #include "zdtmlib.h"
 
 #include <sys/mman.h>

@@ -20,8 +20,8 @@ struct credentials {
 
 static void note(struct credentials *ret)
 {
-	static const char *const keys[] = { "Uid:", "Gid:", "Groups:", "CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:",
-					    "NoNewPrivs:" };
+	static const char *const keys[] = { "Uid:",    "Gid:",    "Groups:", "CapInh:",    "CapPrm:",
+					    "CapEff:", "CapBnd:", "CapAmb:", "NoNewPrivs:" };
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	char path[64];
 	const char *text;

@@ -1,4 +1,5 @@
-/* The descriptor table itself: close-on-exec, high numbers, gaps, closed standard ones, the owner of an O_ASYNC file. */
+/* The descriptor table itself: close-on-exec, high numbers, gaps, closed standard ones, the owner of an O_ASYNC file.
+ */
 #include "zdtmlib.h"
 
 #include <sys/resource.h>

@@ -1,4 +1,5 @@
-/* Memory devices: null, zero, full, random, urandom; each still does what it does. Private and shared mappings of zero. */
+/* Memory devices: null, zero, full, random, urandom; each still does what it does. Private and shared mappings of zero.
+ */
 #include "zdtmlib.h"
 
 #include <sys/mman.h>

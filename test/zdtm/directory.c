@@ -1,4 +1,5 @@
-/* An open directory read halfway, one used with openat(), and descriptors opened with O_PATH (file, directory, symlink). */
+/* An open directory read halfway, one used with openat(), and descriptors opened with O_PATH (file, directory,
+ * symlink). */
 #include "zdtmlib.h"
 
 #include <sys/stat.h>

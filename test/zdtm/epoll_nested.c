@@ -1,4 +1,5 @@
-/* An epoll within an epoll within an epoll, the outermost shared with a child, and an epoll over a pipe between both. */
+/* An epoll within an epoll within an epoll, the outermost shared with a child, and an epoll over a pipe between both.
+ */
 #include "zdtmlib.h"
 
 #include <sys/epoll.h>

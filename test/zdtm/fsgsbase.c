@@ -1,4 +1,5 @@
-/* The bases of fs and gs, by system call and by instruction where the kernel allows it, and a descriptor in the LDT-free case. */
+/* The bases of fs and gs, by system call and by instruction where the kernel allows it, and a descriptor in the
+ * LDT-free case. */
 #include "zdtmlib.h"
 
 #include <asm/prctl.h>

@@ -1,4 +1,5 @@
-/* Files that were removed while open: contents, holes, owner, mode, one of them under another name still, shared in a tree. */
+/* Files that were removed while open: contents, holes, owner, mode, one of them under another name still, shared in a
+ * tree. */
 #include "zdtmlib.h"
 
 #include <sys/stat.h>

@@ -377,7 +377,8 @@ static void wait_gone(void)
 		if (my.has_ended && !census.threads)
 			return;
 		if (now_s() > end)
-			write_verdict("FAIL after dump: %d threads are left\n%s\n", census.threads, log_tail("dump.log"));
+			write_verdict("FAIL after dump: %d threads are left\n%s\n", census.threads,
+				      log_tail("dump.log"));
 		usleep(1000);
 	}
 }
@@ -385,7 +386,8 @@ static void wait_gone(void)
 static void restore(void)
 {
 	char pidfile[320], dir[300], options[256], text[32] = "";
-	const char *argv[48] = { my.run->criu, "restore", "-d", "-D", dir, "-v4", "-o", "restore.log", "--pidfile", pidfile };
+	const char *argv[48] = { my.run->criu, "restore", "-d",          "-D",        dir,
+				 "-v4",        "-o",      "restore.log", "--pidfile", pidfile };
 	size_t count = 10;
 	int fd;
 

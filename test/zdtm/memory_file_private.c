@@ -1,4 +1,5 @@
-/* A private mapping of a file: some pages copied by a write, others still the file's; offset and length not the whole file. */
+/* A private mapping of a file: some pages copied by a write, others still the file's; offset and length not the whole
+ * file. */
 #include "zdtmlib.h"
 
 #include <sys/mman.h>

@@ -11,9 +11,15 @@ static const struct advice {
 	const char *name;
 	int advice;
 } advices[] = {
-	{ "none", -1 },		      { "random", MADV_RANDOM },     { "sequential", MADV_SEQUENTIAL },
-	{ "dontfork", MADV_DONTFORK }, { "dontdump", MADV_DONTDUMP }, { "hugepage", MADV_HUGEPAGE },
-	{ "nohugepage", MADV_NOHUGEPAGE }, { "wipeonfork", MADV_WIPEONFORK }, { "mergeable", MADV_MERGEABLE },
+	{ "none", -1 },
+	{ "random", MADV_RANDOM },
+	{ "sequential", MADV_SEQUENTIAL },
+	{ "dontfork", MADV_DONTFORK },
+	{ "dontdump", MADV_DONTDUMP },
+	{ "hugepage", MADV_HUGEPAGE },
+	{ "nohugepage", MADV_NOHUGEPAGE },
+	{ "wipeonfork", MADV_WIPEONFORK },
+	{ "mergeable", MADV_MERGEABLE },
 };
 enum { COUNT = sizeof(advices) / sizeof(advices[0]), BYTES = 65536 };
 

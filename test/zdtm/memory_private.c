@@ -35,8 +35,12 @@ static bool can_write(volatile char *address)
 
 int main(void)
 {
-	static const int protections[] = { PROT_NONE, PROT_READ, PROT_WRITE, PROT_READ | PROT_WRITE,
-					   PROT_READ | PROT_EXEC, PROT_READ | PROT_WRITE | PROT_EXEC };
+	static const int protections[] = { PROT_NONE,
+					   PROT_READ,
+					   PROT_WRITE,
+					   PROT_READ | PROT_WRITE,
+					   PROT_READ | PROT_EXEC,
+					   PROT_READ | PROT_WRITE | PROT_EXEC };
 	enum { KINDS = 6, PAGES = 8 };
 	struct sigaction action = { .sa_handler = on_fault };
 	char *base, *at[KINDS], *sparse;
@@ -48,7 +52,8 @@ int main(void)
 	MUST(munmap(base, KINDS * 2 * PAGES * PAGE));
 	for (int i = 0; i < KINDS; i++) {
 		at[i] = base + i * 2 * PAGES * PAGE;
-		MUST(mmap(at[i], PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0));
+		MUST(mmap(at[i], PAGES * PAGE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0));
 		test_pattern(at[i], PAGES * PAGE / 2, i);
 		MUST(mprotect(at[i], PAGES * PAGE, protections[i]));
 	}

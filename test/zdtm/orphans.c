@@ -6,7 +6,7 @@
 
 static struct shared {
 	pid_t member, group_member, leader, group_leader;
-} *shared;
+} * shared;
 
 static void stay(void *arg)
 {

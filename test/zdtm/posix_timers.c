@@ -1,4 +1,5 @@
-/* Posix timers: clocks, ids (also with gaps), notification kinds, intervals, what remains, overruns, a signal pending. */
+/* Posix timers: clocks, ids (also with gaps), notification kinds, intervals, what remains, overruns, a signal pending.
+ */
 #include "zdtmlib.h"
 
 #include <time.h>

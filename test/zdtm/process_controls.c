@@ -1,4 +1,5 @@
-/* What prctl() sets and gets: subreaper, parent death signal, dumpable, huge pages, timer slack, name, TSC, keep caps. */
+/* What prctl() sets and gets: subreaper, parent death signal, dumpable, huge pages, timer slack, name, TSC, keep caps.
+ */
 #include "zdtmlib.h"
 
 #include <sys/prctl.h>

@@ -1,4 +1,5 @@
-/* The robust list and the address cleared at a thread's end: a mutex held by a thread that dies is found to be ownerless. */
+/* The robust list and the address cleared at a thread's end: a mutex held by a thread that dies is found to be
+ * ownerless. */
 #include "zdtmlib.h"
 
 #include <pthread.h>

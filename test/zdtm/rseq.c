@@ -1,4 +1,5 @@
-/* Restartable sequences: the registration is still there, cpu_id is kept up to date, and a sequence interrupted starts over. */
+/* Restartable sequences: the registration is still there, cpu_id is kept up to date, and a sequence interrupted starts
+ * over. */
 #include "zdtmlib.h"
 
 #include <stddef.h>

@@ -2,8 +2,8 @@
  * runner [-m MODE[,MODE]] [-j N] [-k PATTERN] [-c CRIU] [-l LIST] [-F FEATURES] [-L] [-a] [-K] [TEST ...]
  *
  * Runs behaviour programs, each in a pid and mount namespace of its own, several at a time. Modes: none plain
- * iterations leave-running stopped compare record mask=FEATURE, and mask for all features of the list in turn. -L takes the
- * long ones in, -a those marked as not to be run by themselves, -K keeps the directories. The last line is the sum.
+ * iterations leave-running stopped compare record mask=FEATURE, and mask for all features of the list in turn. -L takes
+ * the long ones in, -a those marked as not to be run by themselves, -K keeps the directories. The last line is the sum.
  */
 #include "runner.h"
 
@@ -48,9 +48,14 @@ static struct {
 } my = { .job_limit = 2 };
 
 static const char *const mode_names[] = {
-	[MODE_NONE] = "none",	    [MODE_PLAIN] = "plain",	[MODE_ITERATIONS] = "iterations",
-	[MODE_LEAVE_RUNNING] = "leave-running", [MODE_STOPPED] = "stopped", [MODE_COMPARE] = "compare",
-	[MODE_RECORD] = "record",   [MODE_MASK] = "mask",
+	[MODE_NONE] = "none",
+	[MODE_PLAIN] = "plain",
+	[MODE_ITERATIONS] = "iterations",
+	[MODE_LEAVE_RUNNING] = "leave-running",
+	[MODE_STOPPED] = "stopped",
+	[MODE_COMPARE] = "compare",
+	[MODE_RECORD] = "record",
+	[MODE_MASK] = "mask",
 };
 
 static void die(const char *what)
@@ -261,7 +266,9 @@ static void start(const struct run *run)
 
 static void run_test(const struct test *test, enum mode mode, const char *feature, bool is_named)
 {
-	struct run run = { .test = test, .mode = mode, .criu = my.criu, .programs = my.programs, .may_differ = my.may_differ };
+	struct run run = {
+		.test = test, .mode = mode, .criu = my.criu, .programs = my.programs, .may_differ = my.may_differ
+	};
 
 	if (feature)
 		snprintf(run.feature, sizeof(run.feature), "%.63s", feature);
@@ -372,8 +379,9 @@ int main(int argc, char **argv)
 			my.keep = true;
 			break;
 		default:
-			fprintf(stderr, "usage: runner [-m mode,...] [-j N] [-k pattern] [-c criu] [-s source directory] "
-					"[-F features] [-LaK] [test ...]\n");
+			fprintf(stderr,
+				"usage: runner [-m mode,...] [-j N] [-k pattern] [-c criu] [-s source directory] "
+				"[-F features] [-LaK] [test ...]\n");
 			return 2;
 		}
 	}

@@ -5,23 +5,23 @@
 #include <stddef.h>
 
 enum mode {
-	MODE_NONE,	    /* no checkpoint at all: does the program pass undisturbed? */
-	MODE_PLAIN,	    /* dump kills, restore, check */
+	MODE_NONE,          /* no checkpoint at all: does the program pass undisturbed? */
+	MODE_PLAIN,         /* dump kills, restore, check */
 	MODE_ITERATIONS,    /* the same five times in a row */
 	MODE_LEAVE_RUNNING, /* dump -R three times: the program never notices */
-	MODE_STOPPED,	    /* dump -s, SIGCONT, check */
-	MODE_COMPARE,	    /* /proc before the dump and after the restore: nothing else may differ */
-	MODE_RECORD,	    /* the same without a checkpoint: what differs by itself */
-	MODE_MASK,	    /* plain, with one optional kernel feature hidden */
+	MODE_STOPPED,       /* dump -s, SIGCONT, check */
+	MODE_COMPARE,       /* /proc before the dump and after the restore: nothing else may differ */
+	MODE_RECORD,        /* the same without a checkpoint: what differs by itself */
+	MODE_MASK,          /* plain, with one optional kernel feature hidden */
 };
 
 /* One line of tests.list. */
 struct test {
 	char name[64];
-	char args[128];		/* for the program itself */
+	char args[128];         /* for the program itself */
 	char dump_options[256]; /* besides the usual ones */
 	char restore_options[256];
-	char skip[128];	      /* why it cannot run here or does not run by itself */
+	char skip[128]; /* why it cannot run here or does not run by itself */
 	unsigned int timeout_s;
 	bool is_long, is_busy; /* busy: never sleeps, so /proc is not compared */
 };

@@ -1,4 +1,5 @@
-/* Policy, priority, nice value, affinity, I/O priority and reset-on-fork of a process and of threads with other ones. */
+/* Policy, priority, nice value, affinity, I/O priority and reset-on-fork of a process and of threads with other ones.
+ */
 #include "zdtmlib.h"
 
 #include <pthread.h>
@@ -11,8 +12,11 @@ struct attributes {
 static const struct wanted {
 	int policy, priority, nice, ioprio, cpu;
 } wanted[] = {
-	{ SCHED_OTHER, 0, 5, 2 << 13 | 3, 0 }, { SCHED_BATCH, 0, 7, 2 << 13 | 7, 0 }, { SCHED_IDLE, 0, 0, 3 << 13, 0 },
-	{ SCHED_RR | SCHED_RESET_ON_FORK, 3, 0, 1 << 13 | 2, 0 }, { SCHED_FIFO, 7, 0, 0, 0 },
+	{ SCHED_OTHER, 0, 5, 2 << 13 | 3, 0 },
+	{ SCHED_BATCH, 0, 7, 2 << 13 | 7, 0 },
+	{ SCHED_IDLE, 0, 0, 3 << 13, 0 },
+	{ SCHED_RR | SCHED_RESET_ON_FORK, 3, 0, 1 << 13 | 2, 0 },
+	{ SCHED_FIFO, 7, 0, 0, 0 },
 };
 enum { COUNT = sizeof(wanted) / sizeof(wanted[0]) };
 

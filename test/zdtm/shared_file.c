@@ -1,4 +1,5 @@
-/* A shared mapping of a file, in two processes and by descriptor: what one writes the others see, and so does the file. */
+/* A shared mapping of a file, in two processes and by descriptor: what one writes the others see, and so does the file.
+ */
 #include "zdtmlib.h"
 
 #include <sys/mman.h>

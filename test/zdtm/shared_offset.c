@@ -1,4 +1,5 @@
-/* One open file under several descriptors (dup) and in a child: one offset for all; a second open of the file has its own. */
+/* One open file under several descriptors (dup) and in a child: one offset for all; a second open of the file has its
+ * own. */
 #include "zdtmlib.h"
 
 static int fd, copy, other;

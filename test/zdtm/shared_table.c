@@ -1,4 +1,5 @@
-/* Processes that share one descriptor table (CLONE_FILES) or one working directory and umask (CLONE_FS), and one that does not. */
+/* Processes that share one descriptor table (CLONE_FILES) or one working directory and umask (CLONE_FS), and one that
+ * does not. */
 #include "zdtmlib.h"
 
 #include <sys/mman.h>
@@ -6,7 +7,7 @@
 
 static struct shared {
 	volatile int stage;
-} *shared;
+} * shared;
 
 static pid_t clone_child(unsigned long flags, void (*act)(void))
 {

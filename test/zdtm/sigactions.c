@@ -1,4 +1,5 @@
-/* Every signal's disposition: default, ignored, handler with each flag, mask and restorer, as the kernel hands it out. */
+/* Every signal's disposition: default, ignored, handler with each flag, mask and restorer, as the kernel hands it out.
+ */
 #include "zdtmlib.h"
 
 struct kernel_sigaction {
@@ -31,8 +32,8 @@ static struct kernel_sigaction get(int signo)
 
 int main(void)
 {
-	static const int flags[] = { 0, SA_RESTART, SA_NODEFER, SA_RESETHAND, SA_ONSTACK, SA_NOCLDSTOP, SA_NOCLDWAIT,
-				     SA_RESTART | SA_NODEFER | SA_ONSTACK };
+	static const int flags[] = { 0,          SA_RESTART,   SA_NODEFER,   SA_RESETHAND,
+				     SA_ONSTACK, SA_NOCLDSTOP, SA_NOCLDWAIT, SA_RESTART | SA_NODEFER | SA_ONSTACK };
 	struct kernel_sigaction before[65];
 
 	test_start();
@@ -62,8 +63,8 @@ int main(void)
 		struct kernel_sigaction now = get(signo);
 
 		if (memcmp(&now, &before[signo], sizeof(now)) != 0)
-			FAIL("signal %d: expected handler %p flags %#lx restorer %p mask %#llx, found %p %#lx %p %#llx", signo,
-			     before[signo].handler, before[signo].flags, before[signo].restorer,
+			FAIL("signal %d: expected handler %p flags %#lx restorer %p mask %#llx, found %p %#lx %p %#llx",
+			     signo, before[signo].handler, before[signo].flags, before[signo].restorer,
 			     (unsigned long long)before[signo].mask, now.handler, now.flags, now.restorer,
 			     (unsigned long long)now.mask);
 	}

@@ -24,12 +24,14 @@ struct source {
 };
 
 static const char *const stat_fields[] = {
-	"pid",	     "comm",	  "state",     "ppid",	     "pgrp",	"session",     "tty_nr",    "tpgid",	 "flags",
-	"minflt",    "cminflt",	  "majflt",    "cmajflt",    "utime",	"stime",       "cutime",    "cstime",	 "priority",
-	"nice",	     "num_threads", "itrealvalue", "starttime", "vsize", "rss",	       "rsslim",    "startcode", "endcode",
-	"startstack", "kstkesp",  "kstkeip",   "signal",     "blocked", "sigignore",   "sigcatch",  "wchan",	 "nswap",
-	"cnswap",    "exit_signal", "processor", "rt_priority", "policy", "blkio_ticks", "guest_time", "cguest_time",
-	"start_data", "end_data", "start_brk", "arg_start",  "arg_end", "env_start",   "env_end",   "exit_code",
+	"pid",        "comm",        "state",       "ppid",      "pgrp",        "session",     "tty_nr",
+	"tpgid",      "flags",       "minflt",      "cminflt",   "majflt",      "cmajflt",     "utime",
+	"stime",      "cutime",      "cstime",      "priority",  "nice",        "num_threads", "itrealvalue",
+	"starttime",  "vsize",       "rss",         "rsslim",    "startcode",   "endcode",     "startstack",
+	"kstkesp",    "kstkeip",     "signal",      "blocked",   "sigignore",   "sigcatch",    "wchan",
+	"nswap",      "cnswap",      "exit_signal", "processor", "rt_priority", "policy",      "blkio_ticks",
+	"guest_time", "cguest_time", "start_data",  "end_data",  "start_brk",   "arg_start",   "arg_end",
+	"env_start",  "env_end",     "exit_code",
 };
 
 static void add_line(struct source *src, const char *field, const char *value)
@@ -308,26 +310,19 @@ static const struct parser {
 	const char *file;
 	void (*parse)(struct source *src);
 } parsers[] = {
-	{ "status", parse_keys },
-	{ "stat", parse_stat },
-	{ "statm", parse_words },
-	{ "limits", parse_limits },
-	{ "maps", parse_maps },
-	{ "smaps", parse_maps },
-	{ "smaps_rollup", parse_maps },
-	{ "numa_maps", parse_numa_maps },
-	{ "timers", parse_timers },
-	{ "auxv", parse_auxv },
-	{ "cmdline", parse_strings },
-	{ "environ", parse_strings },
-	{ "sched", parse_keys },
-	{ "io", parse_keys },
+	{ "status", parse_keys },       { "stat", parse_stat },
+	{ "statm", parse_words },       { "limits", parse_limits },
+	{ "maps", parse_maps },         { "smaps", parse_maps },
+	{ "smaps_rollup", parse_maps }, { "numa_maps", parse_numa_maps },
+	{ "timers", parse_timers },     { "auxv", parse_auxv },
+	{ "cmdline", parse_strings },   { "environ", parse_strings },
+	{ "sched", parse_keys },        { "io", parse_keys },
 	{ "fdinfo", parse_fdinfo },
 };
 
 /* Not text, endless, or not this process's own. */
-static const char *const not_read[] = { "mem", "pagemap", "clear_refs", "mountinfo", "mounts", "mountstats", "net", "attr",
-					"task", "make-it-fail", "fail-nth" };
+static const char *const not_read[] = { "mem", "pagemap", "clear_refs", "mountinfo",    "mounts",  "mountstats",
+					"net", "attr",    "task",       "make-it-fail", "fail-nth" };
 
 static int read_file(struct source *src, int dirfd, const char *name)
 {
@@ -535,8 +530,8 @@ static int compare_keys(const char *a, const char *b)
 	return order ? order : (i > j) - (i < j);
 }
 
-size_t snapshot_diff(const struct snapshot *before, const struct snapshot *after, const struct may_differ *list, FILE *out,
-		     size_t most)
+size_t snapshot_diff(const struct snapshot *before, const struct snapshot *after, const struct may_differ *list,
+		     FILE *out, size_t most)
 {
 	size_t i = 0, j = 0, found = 0;
 

@@ -30,5 +30,5 @@ struct may_differ {
 int may_differ_read(struct may_differ *may, const char *path);
 
 /* Prints what differs and should not, up to `most` lines; returns how many there were. */
-size_t snapshot_diff(const struct snapshot *before, const struct snapshot *after, const struct may_differ *may, FILE *out,
-		     size_t most);
+size_t snapshot_diff(const struct snapshot *before, const struct snapshot *after, const struct may_differ *may,
+		     FILE *out, size_t most);

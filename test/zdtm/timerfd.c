@@ -8,10 +8,8 @@ static const struct timer {
 	clockid_t clock;
 	struct itimerspec set;
 } timers[] = {
-	{ CLOCK_MONOTONIC, { { 100, 1 }, { 1000, 2 } } },
-	{ CLOCK_REALTIME, { { 0, 0 }, { 2000, 0 } } },
-	{ CLOCK_BOOTTIME, { { 7, 7 }, { 3000, 0 } } },
-	{ CLOCK_MONOTONIC, { { 0, 0 }, { 0, 0 } } },
+	{ CLOCK_MONOTONIC, { { 100, 1 }, { 1000, 2 } } },    { CLOCK_REALTIME, { { 0, 0 }, { 2000, 0 } } },
+	{ CLOCK_BOOTTIME, { { 7, 7 }, { 3000, 0 } } },       { CLOCK_MONOTONIC, { { 0, 0 }, { 0, 0 } } },
 	{ CLOCK_REALTIME_ALARM, { { 0, 0 }, { 4000, 0 } } },
 };
 enum { COUNT = sizeof(timers) / sizeof(timers[0]) };

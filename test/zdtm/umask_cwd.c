@@ -1,4 +1,5 @@
-/* umask and working directory of each process: an inherited one, a changed one, one that was removed (in `removed_cwd`). */
+/* umask and working directory of each process: an inherited one, a changed one, one that was removed (in
+ * `removed_cwd`). */
 #include "zdtmlib.h"
 
 #include <sys/stat.h>

@@ -5,7 +5,8 @@
 #include <sys/time.h>
 #include <time.h>
 
-static const clockid_t clocks[] = { CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME, CLOCK_MONOTONIC_COARSE, CLOCK_TAI };
+static const clockid_t clocks[] = { CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME, CLOCK_MONOTONIC_COARSE,
+				    CLOCK_TAI };
 enum { COUNT = sizeof(clocks) / sizeof(clocks[0]) };
 
 static int64_t ns(const struct timespec *ts)

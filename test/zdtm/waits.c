@@ -152,9 +152,9 @@ static const struct wait {
 	void (*act)(void);
 	bool needs_term;
 } waits[] = {
-	{ in_pause, true },    { in_nanosleep, false }, { in_absolute_sleep, false }, { in_poll_timeout, false },
-	{ in_poll, false },    { in_select, false },	{ in_epoll, false },	      { in_read, false },
-	{ in_futex, false },   { in_futex_timeout, false }, { in_sigwait, true },     { in_waitpid, false },
+	{ in_pause, true },  { in_nanosleep, false },     { in_absolute_sleep, false }, { in_poll_timeout, false },
+	{ in_poll, false },  { in_select, false },        { in_epoll, false },          { in_read, false },
+	{ in_futex, false }, { in_futex_timeout, false }, { in_sigwait, true },         { in_waitpid, false },
 };
 enum { COUNT = sizeof(waits) / sizeof(waits[0]) };
 

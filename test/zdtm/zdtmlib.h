@@ -81,40 +81,40 @@ long long test_field(const char *text, const char *key, int base);
 
 #define FAIL(...) test_fail(__FILE__, __LINE__, __VA_ARGS__)
 
-#define EXPECT(condition)                                        \
-	do {                                                     \
-		if (!(condition))                                \
-			FAIL("%s (errno %d)", #condition, errno); \
+#define EXPECT(condition)                                                                                              \
+	do {                                                                                                           \
+		if (!(condition))                                                                                      \
+			FAIL("%s (errno %d)", #condition, errno);                                                      \
 	} while (0)
 
-#define EXPECT_EQ(found, expected)                                                                         \
-	do {                                                                                               \
-		long long found_ = (long long)(found), expected_ = (long long)(expected);                  \
-		if (found_ != expected_)                                                                   \
-			FAIL("%s: expected %lld (%#llx), found %lld (%#llx)", #found, expected_, expected_, \
-			     found_, found_);                                                              \
+#define EXPECT_EQ(found, expected)                                                                                     \
+	do {                                                                                                           \
+		long long found_ = (long long)(found), expected_ = (long long)(expected);                              \
+		if (found_ != expected_)                                                                               \
+			FAIL("%s: expected %lld (%#llx), found %lld (%#llx)", #found, expected_, expected_, found_,    \
+			     found_);                                                                                  \
 	} while (0)
 
-#define EXPECT_STR(found, expected)                                                              \
-	do {                                                                                     \
-		const char *found_ = (found), *expected_ = (expected);                           \
-		if (!found_ || strcmp(found_, expected_) != 0)                                   \
-			FAIL("%s: expected \"%s\", found \"%s\"", #found, expected_, found_ ? found_ : "nothing"); \
+#define EXPECT_STR(found, expected)                                                                                    \
+	do {                                                                                                           \
+		const char *found_ = (found), *expected_ = (expected);                                                 \
+		if (!found_ || strcmp(found_, expected_) != 0)                                                         \
+			FAIL("%s: expected \"%s\", found \"%s\"", #found, expected_, found_ ? found_ : "nothing");     \
 	} while (0)
 
-#define EXPECT_MEM(found, expected, bytes)                             \
-	do {                                                           \
-		if (memcmp(found, expected, bytes) != 0)               \
-			FAIL("%s differs from %s", #found, #expected); \
+#define EXPECT_MEM(found, expected, bytes)                                                                             \
+	do {                                                                                                           \
+		if (memcmp(found, expected, bytes) != 0)                                                               \
+			FAIL("%s differs from %s", #found, #expected);                                                 \
 	} while (0)
 
 #define EXPECT_PATTERN(data, bytes, seed) test_pattern_check(__FILE__, __LINE__, data, bytes, seed)
 
 /* A call that cannot fail where the test can run at all; gives its value. */
-#define MUST(call)                                                                         \
-	({                                                                                 \
-		__auto_type value_ = (call);                                               \
-		if ((long)value_ == -1)                                                    \
-			test_fail(__FILE__, __LINE__, "%s: %s", #call, strerror(errno)); \
-		value_;                                                                    \
+#define MUST(call)                                                                                                     \
+	({                                                                                                             \
+		__auto_type value_ = (call);                                                                           \
+		if ((long)value_ == -1)                                                                                \
+			test_fail(__FILE__, __LINE__, "%s: %s", #call, strerror(errno));                               \
+		value_;                                                                                                \
 	})
