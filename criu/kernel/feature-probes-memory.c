@@ -162,12 +162,12 @@ static int track_write(int uffd, char *pages)
 		return -errno;
 	if (ioctl(uffd, UFFDIO_REGISTER, &area) < 0)
 		return probe_answer(-1);
-	r = pagemap_scan_written(pagemap_fd, start, start + 2 * PAGE_BYTES, true, &ranges);
+	r = pagemap_scan_written(pagemap_fd, start, start + 2 * PAGE_BYTES, PAGES_ANON, true, &ranges);
 	if (r < 0)
 		return r == -EOPNOTSUPP ? 0 : r;
 	pages[PAGE_BYTES] = 2;
 	ranges.count = 0;
-	r = pagemap_scan_written(pagemap_fd, start, start + 2 * PAGE_BYTES, false, &ranges);
+	r = pagemap_scan_written(pagemap_fd, start, start + 2 * PAGE_BYTES, PAGES_ANON, false, &ranges);
 	if (r < 0)
 		return r;
 	return ranges.count == 1 && ranges.ranges[0].start == start + PAGE_BYTES && ranges.ranges[0].page_count == 1;

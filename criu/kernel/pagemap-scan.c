@@ -314,21 +314,18 @@ int pagemap_scan_guards(int pagemap_fd, uint64_t start, uint64_t end, struct pag
 	return scan(pagemap_fd, &request, guard_match, 0, ranges);
 }
 
-int pagemap_scan_written(int pagemap_fd, uint64_t start, uint64_t end, int rearm, struct page_ranges *ranges)
+int pagemap_scan_written(int pagemap_fd, uint64_t start, uint64_t end, enum page_selection selection, bool rearm,
+			 struct page_ranges *ranges)
 {
-	const struct pm_scan_arg arg = {
-		.flags = PM_SCAN_CHECK_WPASYNC | (rearm ? PM_SCAN_WP_MATCHING : 0),
-		.start = start,
-		.end = end,
-		.category_mask = PAGE_IS_WRITTEN,
-		.return_mask = PAGE_IS_WRITTEN,
-	};
+	struct pm_scan_arg request = selection_request(start, end, selection);
 	struct ranges_mark mark = mark_ranges(ranges);
 	int r = check_bounds(start, end);
 
 	if (r < 0)
 		return r;
-	r = may_request() ? scan_by_request(pagemap_fd, &arg, ranges) : -ENOTTY;
+	request.flags = PM_SCAN_CHECK_WPASYNC | (rearm ? PM_SCAN_WP_MATCHING : 0);
+	request.category_mask |= PAGE_IS_WRITTEN;
+	r = may_request() ? scan_by_request(pagemap_fd, &request, ranges) : -ENOTTY;
 	if (r < 0)
 		reset_ranges(ranges, mark);
 	return is_unknown_request(r) ? -EOPNOTSUPP : r;

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -39,12 +40,15 @@ int pagemap_scan(int pagemap_fd, uint64_t start, uint64_t end, enum page_selecti
 int pagemap_scan_guards(int pagemap_fd, uint64_t start, uint64_t end, struct page_ranges *ranges);
 
 /*
- * Adds the ranges written since the last rearming, for memory registered with an asynchronous write-protecting
- * userfaultfd; rearm protects what it reports again in the same step. -EPERM: the range, or a part of it, is not
- * tracked (also after mremap or in a forked child) and must be taken as written. Not maskable into a fallback:
- * -EOPNOTSUPP without PAGEMAP_SCAN.
+ * Adds what pagemap_scan() would add, less the pages that have not been written since they were armed, for memory
+ * registered with an asynchronous write-protecting userfaultfd; rearm protects what it reports again in the same step,
+ * the first time all of it. Pages without content are neither reported nor armed: a write to one makes content that is
+ * not armed, and a discarded page is gone from the plain scan. -EPERM: the range, or a part of it, is not registered
+ * (any more: also after mremap or in a forked child) and must be taken as written. There is no fallback: -EOPNOTSUPP
+ * without PAGEMAP_SCAN.
  */
-int pagemap_scan_written(int pagemap_fd, uint64_t start, uint64_t end, int rearm, struct page_ranges *ranges);
+int pagemap_scan_written(int pagemap_fd, uint64_t start, uint64_t end, enum page_selection selection, bool rearm,
+			 struct page_ranges *ranges);
 
 int page_ranges_add(struct page_ranges *ranges, uint64_t start, uint64_t page_count);
 uint64_t page_ranges_page_count(const struct page_ranges *ranges);

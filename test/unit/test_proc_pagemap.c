@@ -5,12 +5,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/memfd.h>
+#include <linux/userfaultfd.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -238,6 +241,60 @@ static void test_many_ranges(void **state)
 	(void)munmap(at, pages * PAGE_BYTES);
 }
 
+static void expect_written(const char *start, bool rearm, const char *expected)
+{
+	uint64_t from = (uintptr_t)start, to = from + strlen(expected) * PAGE_BYTES;
+
+	scanner.ranges.count = 0;
+	assert_int_equal(pagemap_scan_written(scanner.pagemap_fd, from, to, PAGES_ANON, rearm, &scanner.ranges), 0);
+	expect_pages(start, expected);
+}
+
+static bool register_write_tracking(int uffd, const char *start, size_t pages)
+{
+	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_PAGEFAULT_FLAG_WP | 1 << 15 };
+	struct uffdio_register area = {
+		.range = { .start = (uintptr_t)start, .len = pages * PAGE_BYTES },
+		.mode = UFFDIO_REGISTER_MODE_WP,
+	};
+
+	return uffd >= 0 && ioctl(uffd, UFFDIO_API, &api) == 0 && ioctl(uffd, UFFDIO_REGISTER, &area) == 0;
+}
+
+static void test_written(void **state)
+{
+	AUTO_CLOSE int uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+	char *at = map_private(8);
+	volatile char seen;
+
+	at[0] = at[PAGE_BYTES] = at[2 * PAGE_BYTES] = 1;
+	if (!register_write_tracking(uffd, at, 8))
+		skip();
+	expect_written(at, true, "xxx-----");
+	expect_written(at, true, "--------");
+	/* Arming left no marks that pass for content. */
+	expect_scan(at, PAGES_ANON, "xxx-----");
+	at[PAGE_BYTES] = 2;
+	at[5 * PAGE_BYTES] = 1;
+	seen = at[6 * PAGE_BYTES];
+	(void)seen;
+	assert_int_equal(madvise(at + 2 * PAGE_BYTES, PAGE_BYTES, MADV_DONTNEED), 0);
+	expect_written(at, false, "-x---x--");
+	expect_written(at, true, "-x---x--");
+	expect_written(at, false, "--------");
+	expect_scan(at, PAGES_ANON, "xx---x--");
+	(void)munmap(at, 8 * PAGE_BYTES);
+	/* Memory that nobody registered. */
+	at = map_private(1);
+	at[0] = 1;
+	scanner.ranges.count = 0;
+	assert_int_equal(pagemap_scan_written(scanner.pagemap_fd, (uintptr_t)at, (uintptr_t)at + PAGE_BYTES, PAGES_ANON,
+					      false, &scanner.ranges),
+			 -EPERM);
+	assert_int_equal(scanner.ranges.count, 0);
+	(void)munmap(at, PAGE_BYTES);
+}
+
 static void test_list(void **state)
 {
 	struct page_ranges ranges = { 0 };
@@ -263,7 +320,8 @@ int main(void)
 		cmocka_unit_test(test_anonymous),      cmocka_unit_test(test_guards),
 		cmocka_unit_test(test_copied),         cmocka_unit_test(test_shared),
 		cmocka_unit_test(test_huge_zero_page), cmocka_unit_test(test_sparse),
-		cmocka_unit_test(test_many_ranges),    cmocka_unit_test(test_list),
+		cmocka_unit_test(test_many_ranges),    cmocka_unit_test(test_written),
+		cmocka_unit_test(test_list),
 	};
 
 	return cmocka_run_group_tests(tests, open_scanner, close_scanner);
