@@ -14,22 +14,25 @@ static void on_stop(int signo)
 	stop = 1;
 }
 
-/* clang-format off: one instruction a line */
+/* clang-format off */
 #define EACH8(op, t) op(t##0) op(t##1) op(t##2) op(t##3) op(t##4) op(t##5) op(t##6) op(t##7)
-#define ZMM(op)      EACH8(op, ) op(8) op(9) EACH8(op, 1) op(18) op(19) EACH8(op, 2) op(28) op(29) op(30) op(31)
-#define LOAD(n)      "vmovdqu64 64*" #n "(%0), %%zmm" #n "\n\t"
-#define STORE(n)     "vmovdqu64 %%zmm" #n ", 64*" #n "(%1)\n\t"
-#define KLOAD(n)     "kmovq 8*" #n "(%2), %%k" #n "\n\t"
-#define KSTORE(n)    "kmovq %%k" #n ", 8*" #n "(%3)\n\t"
+#define ZMM(op) EACH8(op, ) op(8) op(9) EACH8(op, 1) op(18) op(19) EACH8(op, 2) op(28) op(29) op(30) op(31)
+#define LOAD(n)   "vmovdqu64 64*" #n "(%0), %%zmm" #n "\n\t"
+#define STORE(n)  "vmovdqu64 %%zmm" #n ", 64*" #n "(%1)\n\t"
+#define KLOAD(n)  "kmovq 8*" #n "(%2), %%k" #n "\n\t"
+#define KSTORE(n) "kmovq %%k" #n ", 8*" #n "(%3)\n\t"
 
 static void __attribute__((noinline)) spin(void)
 {
-	__asm__ volatile(ZMM(LOAD) EACH8(KLOAD, ) "1: movq stop(%%rip), %%rcx\n\t"
-						  "jrcxz 1b\n\t" ZMM(STORE) EACH8(KSTORE, ) "vzeroupper\n\t"
+	__asm__ volatile(ZMM(LOAD) EACH8(KLOAD, )
+			 "1: movq stop(%%rip), %%rcx\n\t"
+			 "jrcxz 1b\n\t"
+			 ZMM(STORE) EACH8(KSTORE, )
+			 "vzeroupper\n\t"
 			 :
 			 : "r"(block.zmm_in), "r"(block.zmm_out), "r"(block.k_in), "r"(block.k_out)
-			 : "memory", "rcx", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
-			   "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+			 : "memory", "rcx", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
+			   "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
 }
 /* clang-format on */
 

@@ -23,45 +23,51 @@ static void on_stop(int signo)
 	stop = 1;
 }
 
-/* clang-format off: one instruction a line */
-#define YMM(op)  op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7) op(8) op(9) op(10) op(11) op(12) op(13) op(14) op(15)
+/* clang-format off */
+#define YMM(op) op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7) op(8) op(9) op(10) op(11) op(12) op(13) op(14) op(15)
 #define LOAD(n)  "vmovdqu %c[ymm_in]+32*" #n "(%%rdi), %%ymm" #n "\n\t"
 #define STORE(n) "vmovdqu %%ymm" #n ", %c[ymm_out]+32*" #n "(%%rdi)\n\t"
-#define GPR(op)                                                                                                        \
-	op(0, rax) op(1, rbx) op(2, rdx) op(3, rsi) op(4, rbp) op(5, r8) op(6, r9) op(7, r10) op(8, r11) op(9, r12)    \
-	    op(10, r13) op(11, r14) op(12, r15)
+#define GPR(op) op(0, rax) op(1, rbx) op(2, rdx) op(3, rsi) op(4, rbp) op(5, r8) op(6, r9) op(7, r10) op(8, r11) op(9, r12) \
+		op(10, r13) op(11, r14) op(12, r15)
 #define GET(n, reg) "movq %c[gpr_in]+8*" #n "(%%rdi), %%" #reg "\n\t"
 #define PUT(n, reg) "movq %%" #reg ", %c[gpr_out]+8*" #n "(%%rdi)\n\t"
-#define FLD(n)      "fldt %c[x87_in]+16*" #n "(%%rdi)\n\t"
-#define FST(n)      "fstpt %c[x87_out]+16*" #n "(%%rdi)\n\t"
-#define AT(member)  [member] "i"(offsetof(__typeof__(block), member))
+#define FLD(n)  "fldt %c[x87_in]+16*" #n "(%%rdi)\n\t"
+#define FST(n)  "fstpt %c[x87_out]+16*" #n "(%%rdi)\n\t"
+#define AT(member) [member] "i"(offsetof(__typeof__(block), member))
 
 static void __attribute__((noinline)) spin(void)
 {
 	__asm__ volatile("pushq %%rbp\n\t"
 			 "pushq %%rbx\n\t"
 			 "fninit\n\t"
-			 "fldcw %c[control_in](%%rdi)\n\t" FLD(0) FLD(1) FLD(2) FLD(3)
-			     FLD(4) "ldmxcsr %c[mxcsr_in](%%rdi)\n\t" YMM(LOAD) "pushq %c[flags_in](%%rdi)\n\t" GPR(
-				 GET) "popfq\n"
-				      "1: movq stop(%%rip), %%rcx\n\t"
-				      "jrcxz 1b\n\t"
-				      "pushfq\n\t"
-				      "popq %c[flags_out](%%rdi)\n\t"
-				      "cld\n\t" GPR(PUT) YMM(STORE) "stmxcsr %c[mxcsr_out](%%rdi)\n\t"
-								    "fnstcw %c[control_out](%%rdi)\n\t"
-								    "fnstsw %c[status_out](%%rdi)\n\t" FST(4) FST(3)
-									FST(2) FST(1) FST(0) "fninit\n\t"
-											     "vzeroupper\n\t"
-											     "popq %%rbx\n\t"
-											     "popq %%rbp\n\t"
+			 "fldcw %c[control_in](%%rdi)\n\t"
+			 FLD(0) FLD(1) FLD(2) FLD(3) FLD(4)
+			 "ldmxcsr %c[mxcsr_in](%%rdi)\n\t"
+			 YMM(LOAD)
+			 "pushq %c[flags_in](%%rdi)\n\t"
+			 GPR(GET)
+			 "popfq\n"
+			 "1: movq stop(%%rip), %%rcx\n\t"
+			 "jrcxz 1b\n\t"
+			 "pushfq\n\t"
+			 "popq %c[flags_out](%%rdi)\n\t"
+			 "cld\n\t"
+			 GPR(PUT)
+			 YMM(STORE)
+			 "stmxcsr %c[mxcsr_out](%%rdi)\n\t"
+			 "fnstcw %c[control_out](%%rdi)\n\t"
+			 "fnstsw %c[status_out](%%rdi)\n\t"
+			 FST(4) FST(3) FST(2) FST(1) FST(0)
+			 "fninit\n\t"
+			 "vzeroupper\n\t"
+			 "popq %%rbx\n\t"
+			 "popq %%rbp\n\t"
 			 :
-			 : "D"(&block), AT(gpr_in), AT(gpr_out), AT(flags_in), AT(flags_out), AT(ymm_in), AT(ymm_out),
-			   AT(x87_in), AT(x87_out), AT(mxcsr_in), AT(mxcsr_out), AT(control_in), AT(control_out),
-			   AT(status_out)
-			 : "memory", "cc", "rax", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
-			   "r15", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
-			   "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+			 : "D"(&block), AT(gpr_in), AT(gpr_out), AT(flags_in), AT(flags_out), AT(ymm_in), AT(ymm_out), AT(x87_in),
+			   AT(x87_out), AT(mxcsr_in), AT(mxcsr_out), AT(control_in), AT(control_out), AT(status_out)
+			 : "memory", "cc", "rax", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+			   "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
+			   "xmm12", "xmm13", "xmm14", "xmm15");
 }
 /* clang-format on */
 
