@@ -122,7 +122,7 @@ static int check_inet(const struct checked_set *cs, const FileEntry *entry, cons
 
 	if (sk->family != AF_INET && sk->family != AF_INET6)
 		return check_bad(at, "file %u: address family %u is not known", entry->id, sk->family);
-	if (sk->n_src_addr != words || sk->n_dst_addr != words)
+	if (sk->n_src_addr < words || sk->n_src_addr > 4 || sk->n_dst_addr < words || sk->n_dst_addr > 4)
 		return check_bad(at, "file %u: an address of the wrong length", entry->id);
 	if (sk->src_port > UINT16_MAX || sk->dst_port > UINT16_MAX)
 		return check_bad(at, "file %u: a port is out of range", entry->id);
@@ -411,7 +411,7 @@ static int check_pipe_entry(const struct image_reader *r, const PipeDataEntry *e
 	return 0;
 }
 
-static int add_pipe_data(struct checked_set *cs, size_t *capacity, struct image_reader *reader, PipeDataEntry *entry,
+static int add_pipe_data(struct checked_pipe_list *list, struct image_reader *reader, PipeDataEntry *entry,
 			 struct error *err)
 {
 	const void *data;
@@ -423,16 +423,17 @@ static int add_pipe_data(struct checked_set *cs, size_t *capacity, struct image_
 	if (r < 0)
 		return r;
 	copy = malloc((size_t)entry->bytes + 1);
-	if (!copy || array_reserve(&cs->pipe_data, capacity, cs->pipe_data_count, sizeof(*cs->pipe_data)) < 0) {
+	if (!copy || array_reserve(&list->items, &list->capacity, list->count, sizeof(*list->items)) < 0) {
 		free(copy);
 		return error_set(err, -ENOMEM, "read %s", reader->name);
 	}
 	memcpy(copy, data, entry->bytes);
-	cs->pipe_data[cs->pipe_data_count++] = (struct checked_pipe_data){ .entry = entry, .data = copy };
+	list->items[list->count++] = (struct checked_pipe_data){ .entry = entry, .data = copy };
 	return 0;
 }
 
-static int load_pipe_data(struct checked_set *cs, size_t *capacity, enum image_kind kind, struct error *err)
+static int read_pipe_data(struct checked_set *cs, enum image_kind kind, struct checked_pipe_list *list,
+			  struct error *err)
 {
 	AUTO_IMAGE_READER struct image_reader reader = IMAGE_READER_INIT;
 	int r = image_reader_open(&reader, cs->set, kind, 0, err);
@@ -445,7 +446,7 @@ static int load_pipe_data(struct checked_set *cs, size_t *capacity, enum image_k
 		r = image_reader_next(&reader, &pipe_data_entry__descriptor, &entry, err);
 		if (r <= 0)
 			break;
-		r = add_pipe_data(cs, capacity, &reader, entry, err);
+		r = add_pipe_data(list, &reader, entry, err);
 		if (r < 0)
 			image_message_free(entry);
 	}
@@ -467,48 +468,52 @@ static int compare_numbers(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
-/* Content of a pipe that no file is an end of would be lost. */
-static int check_pipe_ids(const struct checked_set *cs, struct error *err)
+/* The ids of the pipes that files of the type are ends of, ascending: how many. */
+static size_t collect_pipe_ids(const struct checked_set *cs, FdTypes type, uint32_t *ids)
 {
-	AUTO_FREE uint32_t *ids = calloc(cs->file_count + 1, sizeof(*ids));
 	size_t count = 0;
 
-	if (!ids)
-		return error_set(err, -ENOMEM, "check pipes");
 	for (size_t i = 0; i < cs->file_count; i++) {
 		const FileEntry *entry = cs->files[i].entry;
 
-		if (entry->type == FD_TYPES__PIPE)
-			ids[count++] = entry->pipe->pipe_id;
-		else if (entry->type == FD_TYPES__FIFO)
-			ids[count++] = entry->fifo->pipe_id;
+		if (entry->type == type)
+			ids[count++] = type == FD_TYPES__PIPE ? entry->pipe->pipe_id : entry->fifo->pipe_id;
 	}
 	qsort(ids, count, sizeof(*ids), compare_numbers);
-	for (size_t i = 0; i < cs->pipe_data_count; i++) {
-		uint32_t id = cs->pipe_data[i].entry->pipe_id;
+	return count;
+}
 
+/* Content of a pipe that no file is an end of would be lost. */
+static int check_pipe_list(const struct checked_set *cs, const struct checked_pipe_list *list, FdTypes type,
+			   const struct check_place *at)
+{
+	AUTO_FREE uint32_t *ids = calloc(cs->file_count + 1, sizeof(*ids));
+	size_t count;
+
+	if (!ids)
+		return error_set(at->err, -ENOMEM, "check pipes");
+	count = collect_pipe_ids(cs, type, ids);
+	for (size_t i = 0; i < list->count; i++) {
+		uint32_t id = list->items[i].entry->pipe_id;
+
+		if (i > 0 && id == list->items[i - 1].entry->pipe_id)
+			return check_bad(at, "pipe %u is there twice", id);
 		if (!bsearch(&id, ids, count, sizeof(*ids), compare_numbers))
-			return error_say(err, -EBADMSG, "pipes-data.img: no file is an end of pipe %u", id);
+			return check_bad(at, "no file is an end of pipe %u", id);
 	}
 	return 0;
 }
 
-static int load_pipes(struct checked_set *cs, struct error *err)
+static int load_pipe_data(struct checked_set *cs, enum image_kind kind, FdTypes type, struct checked_pipe_list *list,
+			  struct error *err)
 {
-	size_t capacity = 0;
-	int r = load_pipe_data(cs, &capacity, IMAGE_PIPES_DATA, err);
+	const struct check_place at = { kind, 0, err };
+	int r = read_pipe_data(cs, kind, list, err);
 
-	if (r == 0)
-		r = load_pipe_data(cs, &capacity, IMAGE_FIFO_DATA, err);
-	if (r < 0 || cs->pipe_data_count == 0)
+	if (r < 0 || list->count == 0)
 		return r;
-	qsort(cs->pipe_data, cs->pipe_data_count, sizeof(*cs->pipe_data), compare_pipe_data);
-	for (size_t i = 1; i < cs->pipe_data_count; i++) {
-		if (cs->pipe_data[i].entry->pipe_id == cs->pipe_data[i - 1].entry->pipe_id)
-			return error_say(err, -EBADMSG, "pipes-data.img: pipe %u is there twice",
-					 cs->pipe_data[i].entry->pipe_id);
-	}
-	return check_pipe_ids(cs, err);
+	qsort(list->items, list->count, sizeof(*list->items), compare_pipe_data);
+	return check_pipe_list(cs, list, type, &at);
 }
 
 int check_files(struct checked_set *cs, struct error *err)
@@ -519,7 +524,9 @@ int check_files(struct checked_set *cs, struct error *err)
 	if (r == 0)
 		r = load_memfd_inodes(cs, err);
 	if (r == 0)
-		r = load_pipes(cs, err);
+		r = load_pipe_data(cs, IMAGE_PIPES_DATA, FD_TYPES__PIPE, &cs->pipes, err);
+	if (r == 0)
+		r = load_pipe_data(cs, IMAGE_FIFO_DATA, FD_TYPES__FIFO, &cs->fifos, err);
 	for (size_t i = 0; i < cs->file_count && r == 0; i++)
 		r = check_content(cs, cs->files[i].entry, &at);
 	return r < 0 ? r : load_remaps(cs, err);

@@ -155,11 +155,17 @@ static size_t find_vma(const MmEntry *mm, size_t mappings, uint64_t address)
 	return low;
 }
 
-/* Whether mappings with pages of their own cover the whole range, without a hole. */
-static bool is_covered(const MmEntry *mm, size_t mappings, uint64_t start, uint64_t end)
+static bool is_any(const VmaEntry *vma)
+{
+	return true;
+}
+
+/* Whether mappings that fit cover the whole range, without a hole. */
+static bool is_covered(const MmEntry *mm, size_t mappings, uint64_t start, uint64_t end,
+		       bool (*fits)(const VmaEntry *vma))
 {
 	for (size_t i = find_vma(mm, mappings, start); start < end; i++) {
-		if (i >= mappings || mm->vmas[i]->start > start || !vma_has_private_pages(mm->vmas[i]))
+		if (i >= mappings || mm->vmas[i]->start > start || !fits(mm->vmas[i]))
 			return false;
 		start = mm->vmas[i]->end;
 	}
@@ -175,8 +181,8 @@ static int check_order(const MmEntry *mm, size_t mappings, const struct check_pl
 			return bad_vma(mm->vmas[i], at, "overlaps the one before");
 	}
 	for (size_t i = mappings; i < mm->n_vmas; i++) {
-		if (!is_covered(mm, mappings, mm->vmas[i]->start, mm->vmas[i]->end))
-			return bad_vma(mm->vmas[i], at, "a guard range outside of private mappings");
+		if (!is_covered(mm, mappings, mm->vmas[i]->start, mm->vmas[i]->end, is_any))
+			return bad_vma(mm->vmas[i], at, "a guard range outside of mappings");
 	}
 	return 0;
 }
@@ -231,7 +237,8 @@ static int check_pages(const struct pagemap *map, const MmEntry *mm, size_t mapp
 	for (size_t i = 0; i < map->run_count; i++) {
 		const struct page_run *run = &map->runs[i];
 
-		if (!is_covered(mm, mappings, run->vaddr, run->vaddr + run->nr_pages * PAGE_BYTES))
+		if (!is_covered(mm, mappings, run->vaddr, run->vaddr + run->nr_pages * PAGE_BYTES,
+				vma_has_private_pages))
 			return -EBADMSG;
 	}
 	return 0;

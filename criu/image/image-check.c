@@ -141,6 +141,15 @@ static void free_task(struct checked_task *task)
 	pagemap_free(task->pagemap);
 }
 
+static void free_pipes(struct checked_pipe_list *list)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		image_message_free(list->items[i].entry);
+		free(list->items[i].data);
+	}
+	free(list->items);
+}
+
 static void free_files(struct checked_set *cs)
 {
 	for (size_t i = 0; i < cs->fd_table_count; i++) {
@@ -156,11 +165,8 @@ static void free_files(struct checked_set *cs)
 	for (size_t i = 0; i < cs->memfd_inode_count; i++)
 		image_message_free(cs->memfd_inodes[i]);
 	free(cs->memfd_inodes);
-	for (size_t i = 0; i < cs->pipe_data_count; i++) {
-		image_message_free(cs->pipe_data[i].entry);
-		free(cs->pipe_data[i].data);
-	}
-	free(cs->pipe_data);
+	free_pipes(&cs->pipes);
+	free_pipes(&cs->fifos);
 }
 
 void checked_set_free(struct checked_set *cs)
@@ -251,7 +257,15 @@ static int compare_pipe_id(const void *pipe_id, const void *data)
 	return compare_u32(pipe_id, &((const struct checked_pipe_data *)data)->entry->pipe_id);
 }
 
+const struct checked_pipe_data *checked_set_find_fifo_data(const struct checked_set *cs, uint32_t pipe_id)
+{
+	return find_in(&pipe_id, cs->fifos.items, cs->fifos.count, sizeof(*cs->fifos.items), compare_pipe_id);
+}
+
 const struct checked_pipe_data *checked_set_find_pipe_data(const struct checked_set *cs, uint32_t pipe_id)
 {
-	return find_in(&pipe_id, cs->pipe_data, cs->pipe_data_count, sizeof(*cs->pipe_data), compare_pipe_id);
+	const struct checked_pipe_data *data =
+	    find_in(&pipe_id, cs->pipes.items, cs->pipes.count, sizeof(*cs->pipes.items), compare_pipe_id);
+
+	return data ? data : checked_set_find_fifo_data(cs, pipe_id);
 }

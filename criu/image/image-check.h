@@ -80,6 +80,13 @@ struct checked_pipe_data {
 	void *data; /* entry->bytes of them */
 };
 
+/* Ascending pipe_id. */
+struct checked_pipe_list {
+	struct checked_pipe_data *items;
+	size_t count;
+	size_t capacity;
+};
+
 struct checked_set {
 	struct image_set *set;     /* borrowed, must outlive this */
 	InventoryEntry *inventory; /* the set's */
@@ -94,8 +101,8 @@ struct checked_set {
 	size_t shmem_count;
 	MemfdInodeEntry **memfd_inodes; /* ascending inode_id */
 	size_t memfd_inode_count;
-	struct checked_pipe_data *pipe_data; /* of pipes and fifos, ascending pipe_id */
-	size_t pipe_data_count;
+	struct checked_pipe_list pipes;
+	struct checked_pipe_list fifos;
 
 	SeccompEntry *seccomp; /* NULL when there is no image */
 	TimensEntry *timens;   /* of the root's time namespace or timens-0; NULL when there is no image */
@@ -119,4 +126,10 @@ const struct checked_file *checked_set_find_file(const struct checked_set *check
 const struct checked_task *checked_set_find_task(const struct checked_set *checked, uint32_t pid);
 const struct checked_shmem *checked_set_find_shmem(const struct checked_set *checked, uint64_t shmid);
 MemfdInodeEntry *checked_set_find_memfd_inode(const struct checked_set *checked, uint64_t inode_id);
+
+/*
+ * The number of a fifo is that of its inode, in any file system: a pipe may have the same. Who knows that it is a fifo
+ * asks for one; the other function takes a fifo only where no pipe has the number.
+ */
 const struct checked_pipe_data *checked_set_find_pipe_data(const struct checked_set *checked, uint32_t pipe_id);
+const struct checked_pipe_data *checked_set_find_fifo_data(const struct checked_set *checked, uint32_t pipe_id);

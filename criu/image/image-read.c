@@ -280,6 +280,8 @@ int image_read_list(const struct image_set *set, enum image_kind kind, uint64_t 
 		image_list_done(&list);
 		return r;
 	}
+	if (list.count == 0)
+		image_list_done(&list);
 	*ret_list = list;
 	return 0;
 }

@@ -30,7 +30,7 @@ int image_read_one(const struct image_set *set, enum image_kind kind, uint64_t i
 int image_read_required(const struct image_set *set, enum image_kind kind, uint64_t id,
 			const ProtobufCMessageDescriptor *descriptor, void *ret_message, struct error *err);
 
-/* All records of a file without payloads. An absent file is an empty list. */
+/* All records of a file without payloads. An absent file is an empty list, without items. */
 struct image_list {
 	void **items;
 	size_t count;

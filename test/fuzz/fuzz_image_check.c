@@ -1,6 +1,6 @@
 /*
- * The whole-set check on a sound set that the input damages: patches of six bytes (file, what to do, two bytes of place,
- * two of value). The set is the sample of the unit tests, or the one in the directory GOLDEN_SET.
+ * The whole-set check on a sound set that the input damages: patches of six bytes (file, what to do, two bytes of
+ * place, two of value). The set is the sample of the unit tests, or the one in the directory GOLDEN_SET.
  */
 #include <fcntl.h>
 #include <stdint.h>

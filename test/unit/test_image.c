@@ -136,9 +136,8 @@ static void empty_list_removes_stale_file(void **state)
 	image_writer_open(&w, &f->set, IMAGE_FILELOCKS, 0);
 	assert_int_equal(image_writer_finish(&w, &f->err), 0);
 	assert_int_equal(faccessat(f->dirfd, "filelocks.img", F_OK, 0), -1);
-	assert_int_equal(image_read_list(&f->set, IMAGE_FILELOCKS, 0, image_type(IMAGE_FILELOCKS)->message, &list,
-					 &f->err),
-			 0);
+	assert_int_equal(
+	    image_read_list(&f->set, IMAGE_FILELOCKS, 0, image_type(IMAGE_FILELOCKS)->message, &list, &f->err), 0);
 	assert_int_equal(list.count, 0);
 	assert_false(error_is_set(&f->err));
 	image_list_done(&list);
@@ -273,9 +272,11 @@ static void absent_file_is_no_error(void **state)
 	struct fixture *f = *state;
 	SeccompEntry *read;
 
-	assert_int_equal(image_read_one(&f->set, IMAGE_SECCOMP, 0, &seccomp_entry__descriptor, &read, &f->err), -ENOENT);
+	assert_int_equal(image_read_one(&f->set, IMAGE_SECCOMP, 0, &seccomp_entry__descriptor, &read, &f->err),
+			 -ENOENT);
 	assert_false(error_is_set(&f->err));
-	assert_int_equal(image_read_required(&f->set, IMAGE_CORE, 7, &core_entry__descriptor, &read, &f->err), -EBADMSG);
+	assert_int_equal(image_read_required(&f->set, IMAGE_CORE, 7, &core_entry__descriptor, &read, &f->err),
+			 -EBADMSG);
 	assert_string_equal(f->err.text, "core-7.img is missing");
 }
 
@@ -329,7 +330,8 @@ static void missing_required_field_is_refused(void **state)
 	const char *reason = NULL;
 	PstreeEntry *entry = NULL;
 
-	assert_int_equal(image_message_decode(&pstree_entry__descriptor, wire, sizeof(wire), &entry, &reason), -EBADMSG);
+	assert_int_equal(image_message_decode(&pstree_entry__descriptor, wire, sizeof(wire), &entry, &reason),
+			 -EBADMSG);
 	assert_string_equal(reason, "a required field is missing");
 }
 

@@ -107,11 +107,11 @@ static void refuse_changed(struct fixture *f, enum image_kind kind, uint64_t id,
 	image_message_free(message);
 }
 
-#define DAMAGE(name, type, change)           \
-	static void name(void *message)      \
-	{                                    \
-		type *m = message;           \
-		change;                      \
+#define DAMAGE(name, type, change)                                                                                     \
+	static void name(void *message)                                                                                \
+	{                                                                                                              \
+		type *m = message;                                                                                     \
+		change;                                                                                                \
 	}
 
 DAMAGE(kernel_cs, CoreEntry, m->thread_info->gpregs->cs = 0x10)
@@ -234,9 +234,9 @@ static void absent_table_is_empty(void **state)
 static void each_missing_file_is_named(void **state)
 {
 	struct fixture *f = *state;
-	const char *const needed[] = { "inventory.img", "core-100.img", "core-101.img", "core-102.img", "ids-100.img",
-				       "mm-100.img",	"fs-100.img",	"pages-1.img",	"memfd.img",	"seccomp.img",
-				       "files.img",	"pstree.img" };
+	const char *const needed[] = { "inventory.img", "core-100.img", "core-101.img", "core-102.img",
+				       "ids-100.img",   "mm-100.img",   "fs-100.img",   "pages-1.img",
+				       "memfd.img",     "seccomp.img",  "files.img",    "pstree.img" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
 		assert_int_equal(renameat(f->dirfd, needed[i], f->dirfd, "away"), 0);
@@ -303,8 +303,9 @@ static void old_file_images_are_read(void **state)
 		image_writer_open(&w, &set, kinds[pass], 0);
 		for (size_t i = 0; i < files.count; i++) {
 			const FileEntry *entry = files.items[i];
-			const void *member = pass == 0 ? (void *)entry->reg : pass == 1 ? (void *)entry->pipe :
-											    (void *)entry->epfd;
+			const void *member = pass == 0   ? (void *)entry->reg
+					     : pass == 1 ? (void *)entry->pipe
+							 : (void *)entry->epfd;
 
 			if (member)
 				assert_int_equal(image_writer_add(&w, member, &f->err), 0);

@@ -261,8 +261,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(all_forms_become_one), TEST(damage_is_refused),		TEST(writer_merges_neighbours),
-		TEST(parents_are_followed), TEST(circle_of_parents_is_refused), TEST(dangling_parent_is_refused),
+		TEST(all_forms_become_one),         TEST(damage_is_refused),
+		TEST(writer_merges_neighbours),     TEST(parents_are_followed),
+		TEST(circle_of_parents_is_refused), TEST(dangling_parent_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
