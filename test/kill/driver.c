@@ -29,7 +29,7 @@ struct traced_run {
 	struct tracee tracees[MOST_TRACEES];
 	size_t count;
 	pid_t first, spared;
-	bool first_ended;
+	bool first_ended, let_go;
 	const struct blow *blow;
 	struct outcome *out;
 };
@@ -149,9 +149,27 @@ static void on_new(struct traced_run *run, pid_t tid)
 {
 	if (tid == run->spared || process_of(tid) == run->spared || run->count == MOST_TRACEES) {
 		(void)ptrace(PTRACE_DETACH, tid, NULL, NULL);
+		run->let_go |= tid == run->spared;
 		return;
 	}
 	run->tracees[run->count++] = (struct tracee){ .tid = tid };
+	resume(run, tid, 0);
+}
+
+/*
+ * A restored task is let go before its maker goes on: criu may want to trace it at once. When its own stop was seen
+ * first it has been let go already.
+ */
+static void on_event(struct traced_run *run, pid_t tid)
+{
+	unsigned long made = 0;
+	int status;
+
+	if (ptrace(PTRACE_GETEVENTMSG, tid, NULL, &made) == 0 && made && (pid_t)made == run->spared && !run->let_go) {
+		if (waitpid((pid_t)made, &status, __WALL) == (pid_t)made)
+			(void)ptrace(PTRACE_DETACH, (pid_t)made, NULL, NULL);
+		run->let_go = true;
+	}
 	resume(run, tid, 0);
 }
 
@@ -165,7 +183,7 @@ static void on_stop(struct traced_run *run, pid_t tid, int status)
 	else if (signo == (SIGTRAP | 0x80))
 		on_call(run, tracee);
 	else if (status >> 16)
-		resume(run, tid, 0);
+		on_event(run, tid);
 	else
 		resume(run, tid, signo);
 }
