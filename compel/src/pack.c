@@ -151,7 +151,7 @@ static int relocate(struct object *o, uint64_t base, uint64_t limit, const Elf64
 	uint64_t index = ELF64_R_SYM(rela->r_info), target, place = base + rela->r_offset;
 	unsigned int type = (unsigned int)ELF64_R_TYPE(rela->r_info);
 	unsigned int bytes = type == R_X86_64_64 || type == R_X86_64_PC64 ? 8 : 4;
-	int64_t value;
+	int64_t value, distance;
 
 	if (type == R_X86_64_NONE)
 		return 0;
@@ -159,15 +159,15 @@ static int relocate(struct object *o, uint64_t base, uint64_t limit, const Elf64
 		return fail_say(err, -EINVAL, "damaged relocation");
 	if (!symbol_offset(o, &o->symbols[index], &target))
 		return fail_say(err, -EINVAL, "symbol %s is not defined", symbol_name(o, &o->symbols[index]));
-	value = (int64_t)target + rela->r_addend;
+	value = (int64_t)(target + (uint64_t)rela->r_addend);
 	switch (type) {
 	case R_X86_64_PC32:
 	case R_X86_64_PLT32:
 	case R_X86_64_PC64:
-		value -= (int64_t)place;
-		if (bytes == 4 && value != (int32_t)value)
+		distance = (int64_t)((uint64_t)value - place);
+		if (bytes == 4 && distance != (int32_t)distance)
 			return fail_say(err, -ERANGE, "symbol %s is too far away", symbol_name(o, &o->symbols[index]));
-		memcpy(o->image + place, &value, bytes);
+		memcpy(o->image + place, &distance, bytes);
 		return 0;
 	case R_X86_64_64:
 	case R_X86_64_32:
@@ -183,10 +183,11 @@ static int relocate_all(struct object *o, struct compel_error *err)
 {
 	for (unsigned int i = 0; i < o->header->e_shnum; i++) {
 		const Elf64_Shdr *s = &o->sections[i];
-		const Elf64_Rela *relas = (const void *)(o->data + s->sh_offset);
+		const Elf64_Rela *relas;
 
 		if (s->sh_type != SHT_RELA || s->sh_info >= o->header->e_shnum || o->section_at[s->sh_info] == NOWHERE)
 			continue;
+		relas = (const void *)(o->data + s->sh_offset);
 		for (size_t n = 0; n < s->sh_size / sizeof(*relas); n++) {
 			int r = relocate(o, o->section_at[s->sh_info], o->sections[s->sh_info].sh_size, &relas[n], err);
 
