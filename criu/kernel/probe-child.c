@@ -49,6 +49,21 @@ int probe_answer(long result)
 	}
 }
 
+#define LONGEST_PROBE_SECONDS 10
+
+/* Whatever happens to the child (a lock that another thread held, a device that does not answer), the caller goes on.
+ */
+static void limit_lifetime(void)
+{
+	sigset_t mask;
+
+	(void)signal(SIGALRM, SIG_DFL);
+	(void)sigemptyset(&mask);
+	(void)sigaddset(&mask, SIGALRM);
+	(void)sigprocmask(SIG_UNBLOCK, &mask, NULL);
+	(void)alarm(LONGEST_PROBE_SECONDS);
+}
+
 /* 0 in the child. No exit signal, so that the caller's own waiting and its SIGCHLD handler see nothing. */
 static pid_t start_child(void)
 {
@@ -57,6 +72,7 @@ static pid_t start_child(void)
 
 	if (pid)
 		return pid;
+	limit_lifetime();
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(1);

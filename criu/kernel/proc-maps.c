@@ -98,27 +98,34 @@ static int parse_header(char *text, char *line, struct proc_vma *vma)
 
 struct detail_key {
 	const char *key;
+	size_t key_bytes;
 	size_t offset;
 };
 
+#define KILOBYTE_KEY(text, member)                                                                                     \
+	{                                                                                                              \
+		text, sizeof(text) - 1, offsetof(struct proc_vma, member)                                              \
+	}
+
 static const struct detail_key kilobyte_keys[] = {
-	{ "KernelPageSize", offsetof(struct proc_vma, kernel_page_bytes) },
-	{ "Rss", offsetof(struct proc_vma, rss_bytes) },
-	{ "Private_Dirty", offsetof(struct proc_vma, private_dirty_bytes) },
-	{ "Anonymous", offsetof(struct proc_vma, anonymous_bytes) },
-	{ "Swap", offsetof(struct proc_vma, swap_bytes) },
-	{ "Locked", offsetof(struct proc_vma, locked_bytes) },
+	KILOBYTE_KEY("KernelPageSize", kernel_page_bytes),
+	KILOBYTE_KEY("Rss", rss_bytes),
+	KILOBYTE_KEY("Private_Dirty", private_dirty_bytes),
+	KILOBYTE_KEY("Anonymous", anonymous_bytes),
+	KILOBYTE_KEY("Swap", swap_bytes),
+	KILOBYTE_KEY("Locked", locked_bytes),
 };
 
 /* "Key:   value kB" below the line of a mapping in smaps. */
 static int parse_detail(const char *line, struct proc_vma *vma)
 {
-	size_t key_bytes = strcspn(line, ":"), i;
-	const char *at = line + key_bytes;
+	const char *at = strchr(line, ':');
+	size_t key_bytes, i;
 	uint64_t value;
 
-	if (!skip_char(&at, ':'))
+	if (!at)
 		return -EINVAL;
+	key_bytes = (size_t)(at++ - line);
 	if (key_bytes == 7 && memcmp(line, "VmFlags", 7) == 0) {
 		vma->vm_flags = parse_vm_flags(at);
 		vma->has_vm_flags = true;
@@ -128,7 +135,7 @@ static int parse_detail(const char *line, struct proc_vma *vma)
 	if (key_bytes == 13 && memcmp(line, "ProtectionKey", 13) == 0)
 		return scan_int(&at, &vma->protection_key);
 	for (i = 0; i < ARRAY_SIZE(kilobyte_keys); i++) {
-		if (strncmp(kilobyte_keys[i].key, line, key_bytes) != 0 || kilobyte_keys[i].key[key_bytes])
+		if (kilobyte_keys[i].key_bytes != key_bytes || memcmp(kilobyte_keys[i].key, line, key_bytes) != 0)
 			continue;
 		if (scan_u64(&at, 10, &value) < 0)
 			return -EINVAL;
