@@ -291,6 +291,7 @@ static void test_identity(void **state)
 	AUTO_CLOSE int other = eventfd(0, EFD_CLOEXEC);
 	pid_t self = getpid();
 	int order = 9, reverse = 9;
+	pid_t child;
 
 	assert_int_equal(kcmp_files(self, event_fd, self, copy, &order), 0);
 	assert_int_equal(order, 0);
@@ -300,8 +301,13 @@ static void test_identity(void **state)
 	assert_int_equal(kcmp_files(self, event_fd, self, 9999, &order), -EBADF);
 	assert_int_equal(kcmp_object(KCMP_KIND_VM, self, self, &order), 0);
 	assert_int_equal(order, 0);
-	assert_int_equal(kcmp_object(KCMP_KIND_FILES, self, getppid(), &order), 0);
+	child = fork();
+	if (child == 0)
+		wait_forever(NULL);
+	assert_int_equal(kcmp_object(KCMP_KIND_FILES, self, child, &order), 0);
 	assert_int_not_equal(order, 0);
+	(void)kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, NULL, 0), child);
 }
 
 static void test_clone(void **state)

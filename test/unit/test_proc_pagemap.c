@@ -88,6 +88,9 @@ static void expect_scan(const char *start, enum page_selection selection, const 
 	(void)unsetenv("CRIU_MASK_FEATURES");
 	scan_once(start, strlen(expected), selection);
 	expect_pages(start, expected);
+	/* Words hide the frame of the zero page from us then. */
+	if (geteuid() != 0)
+		return;
 	(void)setenv("CRIU_MASK_FEATURES", "mseal,pagemap_scan", 1);
 	scan_once(start, strlen(expected), selection);
 	expect_pages(start, expected);
