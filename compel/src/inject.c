@@ -219,6 +219,12 @@ static int stop_started(struct compel_task *task, uint64_t deadline_ns)
 		r = wait_event_stop(task->threads[i].tid, deadline_ns, &task->threads[i].stop_signal);
 		if (r == 0)
 			states[i].started = false;
+		/*
+		 * Suspended filters are in force again when the tracer dies, and going on in the blob would repeat its
+		 * system call. In the stub it makes none.
+		 */
+		if (r == 0 && task_state(task)->suspend_asked)
+			r = park_again(task->threads[i].journal, task->journal->stub_addr);
 		else if (first == 0)
 			first = r;
 	}

@@ -54,8 +54,8 @@ struct task_state {
 	size_t private_journal_bytes; /* != 0: journal is ours */
 	struct thread_state *thread_states;
 	size_t thread_capacity;
+	bool suspend_asked;
 	bool seccomp_suspended; /* for every thread seized so far */
-	bool filters_checked;   /* no thread has a seccomp filter that stays in force */
 	uint64_t offered_start, offered_end;
 };
 
@@ -115,6 +115,11 @@ int poll_stop(pid_t tid, bool *ret_stopped, struct stop *ret_stop);
  * system call stop is passed. -ESRCH when the thread has ended.
  */
 int wait_event_stop(pid_t tid, uint64_t deadline_ns, int *ret_stop_signal);
+/*
+ * A tracee that dies stays a zombie until its tracer has waited for it, and its process's parent hears nothing before
+ * that: waits for one that has been found dead or dying.
+ */
+void collect_dead(pid_t pid, pid_t tid);
 
 /* --- journal.c --- */
 

@@ -233,9 +233,9 @@ static int seize_thread(struct compel_task *task, pid_t tid, unsigned int flags,
 	if (r < 0)
 		return fail(err, r, "pid %d: the journal has no room for its threads", task->pid);
 	r = attach(state, tid, flags);
-	if (r == 0)
-		r = ptrace_interrupt(tid);
 	if (r == 0) {
+		/* Fails only for one that is dying: the wait for its stop will see that. */
+		(void)ptrace_interrupt(tid);
 		task->threads[task->thread_count] = (struct compel_thread){ .tid = tid, .journal = journal };
 		state->thread_states[task->thread_count] = (struct thread_state){ 0 };
 		task->thread_count++;
@@ -277,6 +277,7 @@ int compel_seize(struct compel_task *task, unsigned int flags, size_t *ret_new, 
 	size_t count = 0, hint = 0;
 	long n;
 
+	state->suspend_asked |= (flags & COMPEL_SEIZE_SUSPEND_SECCOMP) != 0;
 	if (lseek(state->task_dirfd, 0, SEEK_SET) < 0)
 		return fail(err, -errno, "pid %d: cannot list its threads", task->pid);
 	while ((n = syscall(SYS_getdents64, state->task_dirfd, dirents, sizeof(dirents))) > 0) {
@@ -326,6 +327,17 @@ static int stop_thread(struct compel_task *task, struct compel_thread *thread, u
 	return r;
 }
 
+/* The leader has ended, so all others have or will. */
+static void collect_threads(struct compel_task *task)
+{
+	while (task->thread_count) {
+		size_t last = task->thread_count - 1;
+
+		collect_dead(task->pid, task->threads[last].tid);
+		forget_thread(task, last);
+	}
+}
+
 int compel_wait_stopped(struct compel_task *task, uint64_t deadline_ns, struct compel_error *err)
 {
 	for (size_t i = 0; i < task->thread_count;) {
@@ -341,9 +353,14 @@ int compel_wait_stopped(struct compel_task *task, uint64_t deadline_ns, struct c
 			return explain_timeout(task, tid, err);
 		if (r != -ESRCH)
 			return fail(err, r, "pid %d, thread %d: cannot stop it", task->pid, tid);
+		if (tid != task->pid)
+			collect_dead(task->pid, tid);
 		forget_thread(task, i);
-		if (tid == task->pid)
+		if (tid == task->pid) {
+			collect_threads(task);
+			collect_dead(task->pid, task->pid);
 			return fail_gone(err, task->pid);
+		}
 	}
 	return 0;
 }
@@ -368,6 +385,7 @@ static int detach_running(pid_t tid, uint64_t deadline_ns)
 int compel_detach(struct compel_task *task, struct compel_error *err)
 {
 	uint64_t deadline_ns = 0;
+	bool dead = false;
 	int first = 0;
 
 	for (size_t i = 0; i < task->thread_count; i++)
@@ -380,7 +398,7 @@ int compel_detach(struct compel_task *task, struct compel_error *err)
 	first = 0;
 	for (size_t i = 0; i < task->thread_count; i++)
 		if (task->threads[i].stopped)
-			(void)ptrace_detach(task->threads[i].tid);
+			dead |= ptrace_detach(task->threads[i].tid) == -ESRCH;
 	for (size_t i = 0; i < task->thread_count; i++) {
 		struct compel_thread *thread = &task->threads[i];
 		int r = 0;
@@ -390,7 +408,7 @@ int compel_detach(struct compel_task *task, struct compel_error *err)
 				deadline_ns = deadline_after_ms(DETACH_MS);
 			r = detach_running(thread->tid, deadline_ns);
 		}
-		thread->stopped = false;
+		dead |= r == -ESRCH;
 		thread->journal->state = COMPEL_THREAD_FREE;
 		if (r < 0 && r != -ESRCH && first == 0)
 			first =
@@ -398,6 +416,8 @@ int compel_detach(struct compel_task *task, struct compel_error *err)
 				     "pid %d, thread %d: it does not stop, so it stays traced until this process ends",
 				     task->pid, thread->tid);
 	}
+	if (dead)
+		collect_threads(task);
 	task->thread_count = 0;
 	return first;
 }

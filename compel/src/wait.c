@@ -7,8 +7,12 @@
 
 #include <sys/ptrace.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define SLEEP_MAX_NS 500000
+
+/* How long the exit of a killed thread may take. */
+#define DEATH_MS 1000
 
 static struct stop decode(int status)
 {
@@ -85,4 +89,17 @@ int wait_event_stop(pid_t tid, uint64_t deadline_ns, int *ret_stop_signal)
 			break;
 		}
 	}
+}
+
+void collect_dead(pid_t pid, pid_t tid)
+{
+	uint64_t deadline_ns = deadline_after_ms(DEATH_MS);
+	struct stop stop = { STOP_EVENT, 0 };
+	long parent = 0;
+
+	/* A child of our own is waited for by whoever has made it. */
+	if (tid == pid && proc_status_number(pid, tid, "PPid", &parent) == 0 && parent == getpid())
+		return;
+	while (stop.kind != STOP_GONE && wait_stop(tid, deadline_ns, &stop) == 0)
+		;
 }

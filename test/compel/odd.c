@@ -97,6 +97,11 @@ static inline __attribute__((always_inline)) void tick_for_ever(struct shared *s
 		shared->ticks[0]++;
 }
 
+static void tick_for_ever_target(struct shared *shared)
+{
+	tick_for_ever(shared);
+}
+
 /* --- seccomp
  * ---------------------------------------------------------------------------------------------------------- */
 
@@ -351,6 +356,129 @@ static int test_no_process(void)
 	return r == -ESRCH ? 0 : test_fail("expected ESRCH, found %s", strerror(-r));
 }
 
+/* --- the tracer's death at each stage
+ * --------------------------------------------------------------------------------- */
+
+static void die_at(enum stage stage, const struct target *target, struct compel_task *task, void *arg)
+{
+	if (stage == *(const enum stage *)arg)
+		(void)kill(getpid(), SIGKILL);
+}
+
+static int die_and_rescue(target_function *function, bool stopped, enum stage stage)
+{
+	struct target target = target_start(function, 1);
+	struct compel_journal *journal =
+	    mmap(NULL, compel_journal_bytes(1, 8), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct cycle cycle = {
+		.seize_flags = COMPEL_SEIZE_SUSPEND_SECCOMP, .hook = die_at, .arg = &stage, .journal = journal
+	};
+	struct compel_error err = { 0 };
+	struct snapshot before;
+	const char *differs;
+	int failed = 0, status;
+	uint64_t ticks;
+	pid_t tracer;
+
+	compel_journal_init(journal, 1, 8);
+	if (stopped) {
+		(void)kill(target.pid, SIGSTOP);
+		(void)waitpid(target.pid, &status, WUNTRACED);
+	}
+	snapshot_take(target.pid, &before);
+	tracer = fork();
+	if (tracer == 0)
+		_exit(run_cycle(&target, &cycle, &err) != 0);
+	(void)waitpid(tracer, &status, 0);
+	sleep_ms(2);
+	if (!WIFSIGNALED(status))
+		failed = test_fail("stage %d: the tracer has not died", (int)stage);
+	else if (compel_rescue(journal, &err) != 0)
+		failed = test_fail("stage %d: %s", (int)stage, err.text);
+	sleep_ms(2);
+	differs = snapshot_differs(&before, target.pid);
+	if (!failed && differs)
+		failed = test_fail("stage %d: %s", (int)stage, differs);
+	if (!failed && stopped && thread_state(target.pid, target.pid) != 'T')
+		failed = test_fail("stage %d: it is not stopped any more", (int)stage);
+	if (!failed && stopped && waitpid(target.pid, &status, WUNTRACED | WNOHANG) != 0)
+		failed = test_fail("stage %d: its parent is told a second time that it has stopped", (int)stage);
+	(void)kill(target.pid, SIGCONT);
+	ticks = target.shared->ticks[0];
+	for (int i = 0; i < 500 && target.shared->ticks[0] == ticks; i++)
+		sleep_ms(1);
+	if (!failed && target.shared->ticks[0] == ticks)
+		failed = test_fail("stage %d: does not run on", (int)stage);
+	snapshot_done(&before);
+	(void)munmap(journal, compel_journal_bytes(1, 8));
+	target_kill(&target);
+	return failed;
+}
+
+static int test_tracer_dies(void)
+{
+	target_function *const functions[] = { tick_for_ever_target, mdwe_target, no_vdso_target, filter_target,
+					       strict_target };
+	int failed = 0;
+
+	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
+		for (enum stage stage = STAGE_STOPPED; stage <= STAGE_DETACHED; stage++) {
+			bool filtered = functions[i] == filter_target || functions[i] == strict_target;
+
+			/* While code of ours runs, only the tracer holds the filters back. */
+			if (filtered && stage == STAGE_STARTED)
+				continue;
+			failed |= die_and_rescue(functions[i], false, stage);
+			if (i == 0)
+				failed |= die_and_rescue(functions[i], true, stage);
+		}
+	return failed;
+}
+
+/* --- the target's parent
+ * ---------------------------------------------------------------------------------------------- */
+
+static void kill_at_finish(enum stage stage, const struct target *target, struct compel_task *task, void *arg)
+{
+	if (stage == STAGE_FINISHED)
+		(void)kill(target->pid, SIGKILL);
+}
+
+static void threads_target(struct shared *shared)
+{
+	pthread_t thread;
+
+	leader_shared = shared;
+	for (int i = 0; i < 7; i++)
+		(void)pthread_create(&thread, NULL, outlive_leader, NULL);
+	sleep_ms(40);
+	tick_for_ever(shared);
+}
+
+/* The tracer lives on; still the parent, which is another process, must hear that its child was killed. */
+static int test_parent_hears(void)
+{
+	struct target target = target_start(threads_target, 1);
+	struct cycle cycle = { .hook = kill_at_finish };
+	struct compel_error err;
+	int failed = 0, status = 0;
+	pid_t tracer = fork();
+
+	if (tracer == 0) {
+		(void)run_cycle(&target, &cycle, &err);
+		for (;;)
+			(void)pause();
+	}
+	for (int i = 0; i < 1500 && waitpid(target.pid, &status, WNOHANG) == 0; i++)
+		sleep_ms(1);
+	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
+		failed = test_fail("it is not told that its child was killed");
+	(void)kill(tracer, SIGKILL);
+	(void)waitpid(tracer, NULL, 0);
+	target_kill(&target);
+	return failed;
+}
+
 /* --- restartable sequences
  * -------------------------------------------------------------------------------------------- */
 
@@ -419,6 +547,8 @@ const struct test odd_tests[] = {
 	{ "odd: the first thread has exited", test_no_leader },
 	{ "odd: traced by another process", test_traced },
 	{ "odd: no such process", test_no_process },
+	{ "odd: the tracer dies at each stage", test_tracer_dies },
+	{ "odd: the parent of a killed target", test_parent_hears },
 	{ "odd: inside a restartable sequence", test_rseq },
 	{ 0 },
 };

@@ -134,7 +134,13 @@ struct compel_task {
 int compel_task_new(struct compel_journal *journal, pid_t pid, struct compel_task **ret_task, struct compel_error *err);
 void compel_task_free(struct compel_task *task);
 
-#define COMPEL_SEIZE_SUSPEND_SECCOMP 0x1 /* tried; where the kernel refuses, filters stay in force */
+/*
+ * Tried; where the kernel refuses, filters stay in force, and injecting into a thread that has one is refused (-EPERM).
+ * The kernel takes the suspension back when the tracer dies: a tracer that is killed at the very moment at which a
+ * thread is about to make a system call of ours leaves that call to the filter. Threads that sleep in the blob or that
+ * compel_finish() has stopped are not exposed.
+ */
+#define COMPEL_SEIZE_SUSPEND_SECCOMP 0x1
 
 /*
  * Seizes and interrupts all threads that /proc/PID/task shows and that are not seized yet; *ret_new counts them.
@@ -145,8 +151,13 @@ int compel_seize(struct compel_task *task, unsigned int flags, size_t *ret_new, 
 
 /*
  * Waits until every seized thread has stopped, at most until deadline_ns (CLOCK_MONOTONIC; -ETIMEDOUT), and reads
- * registers and masks. Threads that have died are removed from the list. Signals that arrive for a thread between its
- * interruption and its stop are given back to it (re-injected at detach in order), never lost.
+ * registers and masks. Threads that have died are removed from the list. A signal that arrives for a thread between its
+ * interruption and its stop is taken by the thread, which then stops at the first instruction of its handler; later
+ * ones stay pending. So none is lost or doubled. Seize and wait in turn until compel_seize() finds nothing new.
+ *
+ * In regs, calls that the stop would make fail with EINTR although they have no timeout (epoll_wait, semop, sigwaitinfo
+ * ...) carry -ERESTARTNOHAND instead; with a timeout they fail, as after any stop. A thread inside a restartable
+ * sequence is shown at its abort handler, where the kernel would resume it.
  */
 int compel_wait_stopped(struct compel_task *task, uint64_t deadline_ns, struct compel_error *err);
 
@@ -161,8 +172,9 @@ int compel_syscall(struct compel_task *task, long number, const uint64_t args[6]
 		   struct compel_error *err);
 
 /*
- * Maps code_bytes + data_bytes (page aligned each) into the task and copies the code there. The data area follows the
- * code at *ret_data. Entry point is the first byte.
+ * Maps code_bytes + data_bytes (page aligned each) into the task and copies the code there; the task may refuse memory
+ * that is both writable and executable, so the code must not write to itself. The data area follows the code at
+ * *ret_data. Entry point is the first byte.
  */
 int compel_inject(struct compel_task *task, const void *code, size_t code_bytes, size_t data_bytes,
 		  struct remote_addr *ret_code, struct remote_addr *ret_data, struct compel_error *err);
@@ -186,7 +198,11 @@ int compel_finish(struct compel_task *task, const struct remote_addr *done, size
 /* Unmaps, takes the stub out, gives every thread its registers and mask back. The task stays seized and stopped. */
 int compel_cure(struct compel_task *task, struct compel_error *err);
 
-/* Lets all threads go: they run on, or stay in the group stop they were in. */
+/*
+ * Lets all threads go: they run on, or stay in the group stop they were in. A task that has been killed is let go as
+ * well: its dead threads are collected here, and its parent hears of its end only after that (or after this process's
+ * end). -EBUSY: a thread could not be stopped (state D) and stays traced until the tracing process ends.
+ */
 int compel_detach(struct compel_task *task, struct compel_error *err);
 
 /* --- registers -------------------------------------------------------------------------------------------------------
