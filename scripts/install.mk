@@ -9,6 +9,8 @@ install: all
 	install -m 755 $(B)/compel/compel $(DESTDIR)$(BINDIR)/compel
 	install -m 644 $(B)/compel/libcompel.a $(DESTDIR)$(LIBDIR)/libcompel.a
 	install -m 644 compel/include/compel/*.h $(DESTDIR)$(INCDIR)/compel/
+	install -d $(DESTDIR)$(LIBDIR)/compel/scripts
+	install -m 644 compel/scripts/compel-pack.lds $(DESTDIR)$(LIBDIR)/compel/scripts/
 	install -d $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(MANDIR)/man1
 	install -m 644 $(wildcard doc/*.8) $(DESTDIR)$(MANDIR)/man8/
 	install -m 644 $(wildcard doc/*.1) $(DESTDIR)$(MANDIR)/man1/
