@@ -89,14 +89,14 @@ static int check_fifo(const struct checked_set *cs, const FileEntry *entry, cons
 		fifo->has_regf_id = true;
 		fifo->regf_id = fifo->id;
 	}
-	if (!checked_set_find_file(cs, FD_TYPES__REG, fifo->regf_id))
+	if (!checked_set_find_typed_file(cs, FD_TYPES__REG, fifo->regf_id))
 		return check_bad(at, "file %u: its path, file %u, is not there", entry->id, fifo->regf_id);
 	return 0;
 }
 
 static int check_tty(const struct checked_set *cs, const FileEntry *entry, const struct check_place *at)
 {
-	if (entry->tty->has_regf_id && !checked_set_find_file(cs, FD_TYPES__REG, entry->tty->regf_id))
+	if (entry->tty->has_regf_id && !checked_set_find_typed_file(cs, FD_TYPES__REG, entry->tty->regf_id))
 		return check_bad(at, "file %u: its path, file %u, is not there", entry->id, entry->tty->regf_id);
 	return 0;
 }
@@ -363,7 +363,7 @@ static int check_remap(struct checked_set *cs, const RemapFilePathEntry *remap, 
 {
 	switch (remap->remap_type) {
 	case REMAP_TYPE__LINKED:
-		if (!checked_set_find_file(cs, FD_TYPES__REG, remap->remap_id))
+		if (!checked_set_find_typed_file(cs, FD_TYPES__REG, remap->remap_id))
 			return check_bad(at, "file %u: its other name, file %u, is not there", remap->orig_id,
 					 remap->remap_id);
 		return 0;
@@ -385,7 +385,7 @@ static int load_remaps(struct checked_set *cs, struct error *err)
 
 	for (size_t i = 0; i < cs->remaps.count && r == 0; i++) {
 		RemapFilePathEntry *remap = cs->remaps.items[i];
-		const struct checked_file *file = checked_set_find_file(cs, FD_TYPES__REG, remap->orig_id);
+		const struct checked_file *file = checked_set_find_typed_file(cs, FD_TYPES__REG, remap->orig_id);
 
 		if (!file)
 			return check_bad(&at, "file %u is not there", remap->orig_id);
@@ -553,9 +553,9 @@ static int check_fd_table(const struct checked_set *cs, const struct checked_fd_
 			return check_bad(at, "descriptor %u: unknown flags 0x%x", entry->fd, entry->flags);
 		if (!file_row_of(entry->type))
 			return check_bad(at, "descriptor %u: type %d is not known", entry->fd, entry->type);
-		if (checked_set_find_file(cs, entry->type, entry->id))
+		if (checked_set_find_typed_file(cs, entry->type, entry->id))
 			continue;
-		if (checked_set_find_file(cs, FD_TYPES__UND, entry->id))
+		if (checked_set_find_file(cs, entry->id))
 			return check_bad(at, "descriptor %u: file %u is of another type", entry->fd, entry->id);
 		return check_bad(at, "descriptor %u: file %u is not there", entry->fd, entry->id);
 	}
@@ -635,8 +635,8 @@ static int check_table_epolls(const struct checked_set *cs, const struct checked
 		const FdinfoEntry *entry = table->entries[i];
 
 		if (entry->type == FD_TYPES__EVENTPOLL)
-			r = check_epoll_targets(table, checked_set_find_file(cs, entry->type, entry->id)->entry->epfd,
-						&at);
+			r = check_epoll_targets(
+			    table, checked_set_find_typed_file(cs, entry->type, entry->id)->entry->epfd, &at);
 	}
 	return r;
 }
@@ -672,9 +672,9 @@ int check_fs(struct checked_set *cs, struct error *err)
 		r = image_read_required(cs->set, IMAGE_FS, task->entry->pid, &fs_entry__descriptor, &task->fs, err);
 		if (r < 0)
 			return r;
-		if (!checked_set_find_file(cs, FD_TYPES__REG, task->fs->cwd_id))
+		if (!checked_set_find_typed_file(cs, FD_TYPES__REG, task->fs->cwd_id))
 			return check_bad(&at, "the working directory, file %u, is not there", task->fs->cwd_id);
-		if (!checked_set_find_file(cs, FD_TYPES__REG, task->fs->root_id))
+		if (!checked_set_find_typed_file(cs, FD_TYPES__REG, task->fs->root_id))
 			return check_bad(&at, "the root directory, file %u, is not there", task->fs->root_id);
 		if (task->fs->has_umask && task->fs->umask > 0777)
 			return check_bad(&at, "umask 0%o is out of range", task->fs->umask);

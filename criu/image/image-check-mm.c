@@ -111,7 +111,7 @@ static int check_vma_file(const struct checked_set *cs, VmaEntry *vma, const str
 		type = FD_TYPES__PACKETSK;
 	else if (!(vma->status & (VMA_FILE_PRIVATE | VMA_FILE_SHARED)))
 		return 0;
-	if (vma->shmid > UINT32_MAX || !checked_set_find_file(cs, type, (uint32_t)vma->shmid))
+	if (vma->shmid > UINT32_MAX || !checked_set_find_typed_file(cs, type, (uint32_t)vma->shmid))
 		return check_bad(at, "mapping 0x%" PRIx64 "-0x%" PRIx64 ": file %" PRIu64 " is not there%s", vma->start,
 				 vma->end, vma->shmid, type == FD_TYPES__MEMFD ? " as a memfd" : "");
 	fill_fdflags(vma);
@@ -272,7 +272,7 @@ static int check_task_mm(struct checked_set *cs, struct checked_task *task, stru
 		return r;
 	if (mm->n_vmas == 0)
 		return check_bad(&at, "holds no mapping");
-	if (!checked_set_find_file(cs, FD_TYPES__REG, mm->exe_file_id))
+	if (!checked_set_find_typed_file(cs, FD_TYPES__REG, mm->exe_file_id))
 		return check_bad(&at, "the executable, file %u, is not there", mm->exe_file_id);
 	for (size_t i = 0; i < mm->n_vmas && r == 0; i++)
 		r = check_vma(cs, mm->vmas[i], &at);

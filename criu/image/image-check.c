@@ -193,7 +193,8 @@ static void *find_in(const void *key, const void *array, size_t count, size_t by
 	return count ? bsearch(key, array, count, bytes, compare) : NULL;
 }
 
-const struct checked_file *checked_set_find_file(const struct checked_set *cs, FdTypes type, uint32_t id)
+/* The first file with the id, or the file before which it would be. */
+static size_t find_first_file(const struct checked_set *cs, uint32_t id)
 {
 	size_t low = 0, high = cs->file_count;
 
@@ -205,9 +206,21 @@ const struct checked_file *checked_set_find_file(const struct checked_set *cs, F
 		else
 			high = middle;
 	}
-	for (; low < cs->file_count && cs->files[low].id == id; low++) {
-		if (type == FD_TYPES__UND || cs->files[low].entry->type == type)
-			return &cs->files[low];
+	return low;
+}
+
+const struct checked_file *checked_set_find_file(const struct checked_set *cs, uint32_t id)
+{
+	size_t i = find_first_file(cs, id);
+
+	return i < cs->file_count && cs->files[i].id == id ? &cs->files[i] : NULL;
+}
+
+const struct checked_file *checked_set_find_typed_file(const struct checked_set *cs, FdTypes type, uint32_t id)
+{
+	for (size_t i = find_first_file(cs, id); i < cs->file_count && cs->files[i].id == id; i++) {
+		if (cs->files[i].entry->type == type)
+			return &cs->files[i];
 	}
 	return NULL;
 }
@@ -264,8 +277,5 @@ const struct checked_pipe_data *checked_set_find_fifo_data(const struct checked_
 
 const struct checked_pipe_data *checked_set_find_pipe_data(const struct checked_set *cs, uint32_t pipe_id)
 {
-	const struct checked_pipe_data *data =
-	    find_in(&pipe_id, cs->pipes.items, cs->pipes.count, sizeof(*cs->pipes.items), compare_pipe_id);
-
-	return data ? data : checked_set_find_fifo_data(cs, pipe_id);
+	return find_in(&pipe_id, cs->pipes.items, cs->pipes.count, sizeof(*cs->pipes.items), compare_pipe_id);
 }

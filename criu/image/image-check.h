@@ -118,18 +118,13 @@ int image_check(struct image_set *set, struct checked_set **ret_checked, struct 
 /* Takes NULL. */
 void checked_set_free(struct checked_set *checked);
 
-/*
- * NULL when there is none. In old sets a file id is unique only among files of one type: who knows the type asks for it
- * (FD_TYPES__UND: any).
- */
-const struct checked_file *checked_set_find_file(const struct checked_set *checked, FdTypes type, uint32_t id);
+/* NULL when there is none. In old sets a file id is unique only among files of one type. */
+const struct checked_file *checked_set_find_file(const struct checked_set *checked, uint32_t id);
+const struct checked_file *checked_set_find_typed_file(const struct checked_set *checked, FdTypes type, uint32_t id);
 const struct checked_task *checked_set_find_task(const struct checked_set *checked, uint32_t pid);
 const struct checked_shmem *checked_set_find_shmem(const struct checked_set *checked, uint64_t shmid);
 MemfdInodeEntry *checked_set_find_memfd_inode(const struct checked_set *checked, uint64_t inode_id);
 
-/*
- * The number of a fifo is that of its inode, in any file system: a pipe may have the same. Who knows that it is a fifo
- * asks for one; the other function takes a fifo only where no pipe has the number.
- */
+/* The number of a fifo is that of its inode, in any file system: a pipe may have the same. */
 const struct checked_pipe_data *checked_set_find_pipe_data(const struct checked_set *checked, uint32_t pipe_id);
 const struct checked_pipe_data *checked_set_find_fifo_data(const struct checked_set *checked, uint32_t pipe_id);

@@ -75,9 +75,9 @@ static void sample_passes(void **state)
 	assert_int_equal(task->pagemap->extent_count, 1);
 	assert_true(checked->tasks[1].is_zombie);
 	assert_ptr_equal(checked->tasks[1].parent, task);
-	assert_non_null(checked_set_find_file(checked, FD_TYPES__PIPE, 3));
-	assert_null(checked_set_find_file(checked, FD_TYPES__REG, 3));
-	assert_null(checked_set_find_file(checked, FD_TYPES__UND, 33));
+	assert_non_null(checked_set_find_typed_file(checked, FD_TYPES__PIPE, 3));
+	assert_null(checked_set_find_typed_file(checked, FD_TYPES__REG, 3));
+	assert_null(checked_set_find_file(checked, 33));
 	assert_memory_equal(checked_set_find_pipe_data(checked, 777)->data, "hello", 5);
 	assert_int_equal(checked_set_find_shmem(checked, 4242)->bytes, 8192);
 	checked_set_free(checked);
