@@ -56,11 +56,11 @@ static inline int take_fd(int *fd)
 	return taken;
 }
 
-#define TAKE_PTR(p)                \
-	({                         \
-		typeof(p) taken_ = (p); \
-		(p) = NULL;        \
-		taken_;            \
+#define TAKE_PTR(p)                                                                                                    \
+	({                                                                                                             \
+		typeof(p) taken_ = (p);                                                                                \
+		(p) = NULL;                                                                                            \
+		taken_;                                                                                                \
 	})
 
 /* Closes what *fd holds, if anything, and marks it empty. */

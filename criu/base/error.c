@@ -50,8 +50,8 @@ void error_prefix(struct error *err, const char *format, ...)
 	(void)vsnprintf(context, sizeof(context), format, args);
 	va_end(args);
 	memcpy(before, err->text, sizeof(before));
-	(void)snprintf(err->text, sizeof(err->text), "%s: %.*s", context, (int)(sizeof(err->text) - sizeof(context) - 3),
-		       before);
+	(void)snprintf(err->text, sizeof(err->text), "%s: %.*s", context,
+		       (int)(sizeof(err->text) - sizeof(context) - 3), before);
 }
 
 void error_hint(struct error *err, const char *format, ...)

@@ -36,6 +36,11 @@ int log_get_fd(void)
 	return log_state.fd;
 }
 
+void log_move_fd(int fd)
+{
+	log_state.fd = fd;
+}
+
 void log_set_task(int pid)
 {
 	log_state.task = pid;

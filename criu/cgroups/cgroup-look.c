@@ -54,8 +54,10 @@ static int look_at(const struct buffer *own, struct task *task, pid_t tid, struc
 		return 0;
 	find_difference(own, &theirs, line, sizeof(line));
 	error_hint(err, "--manage-cgroups=ignore restores it in the cgroups of whoever restores");
-	return error_say(err, -ENOTSUP, TASK_FORMAT ": is in cgroup %s, not in the one of this process, which is not supported "
-			 "yet", TASK_ARGS(task), line);
+	return error_say(err, -ENOTSUP,
+			 TASK_FORMAT ": is in cgroup %s, not in the one of this process, which is not supported "
+				     "yet",
+			 TASK_ARGS(task), line);
 }
 
 int cgroup_look(const struct options *opts, const struct buffer *own, struct task *task, struct error *err)

@@ -43,7 +43,7 @@
 #define MAX_WORKERS   8
 #define IMAGE_VERSION 2
 
-/* --- work on all tasks by several threads ---------------------------------------------------------------------------- */
+/* --- work on all tasks by several threads ------------------------------------------------------------------------ */
 
 struct dump_run;
 
@@ -110,7 +110,7 @@ static int for_all_tasks(struct dump_run *run, task_work work, struct error *err
 	return run->result;
 }
 
-/* --- look ------------------------------------------------------------------------------------------------------------ */
+/* --- look -------------------------------------------------------------------------------------------------------- */
 
 static int look_task(struct dump_run *run, struct task *task, struct error *err)
 {
@@ -135,10 +135,12 @@ static int check_sharing(const struct task *task, struct error *err)
 	if (!parent || parent->is_zombie || task->is_zombie)
 		return 0;
 	if (kcmp_object(KCMP_KIND_VM, parent->host_pid, task->host_pid, &order) == 0 && order == 0)
-		return error_say(err, -ENOTSUP, TASK_FORMAT ": shares its memory with its parent, pid %d (vfork or CLONE_VM)",
+		return error_say(err, -ENOTSUP,
+				 TASK_FORMAT ": shares its memory with its parent, pid %d (vfork or CLONE_VM)",
 				 TASK_ARGS(task), parent->host_pid);
 	if (kcmp_object(KCMP_KIND_FS, parent->host_pid, task->host_pid, &order) == 0 && order == 0)
-		return error_say(err, -ENOTSUP, TASK_FORMAT ": shares its working directory with its parent, pid %d (CLONE_FS)",
+		return error_say(err, -ENOTSUP,
+				 TASK_FORMAT ": shares its working directory with its parent, pid %d (CLONE_FS)",
 				 TASK_ARGS(task), parent->host_pid);
 	return 0;
 }
@@ -168,7 +170,7 @@ static int look(struct dump_run *run, struct error *err)
 	return r;
 }
 
-/* --- save ------------------------------------------------------------------------------------------------------------ */
+/* --- save -------------------------------------------------------------------------------------------------------- */
 
 static int save_ids(struct dump_run *run, const struct task *task, struct error *err)
 {
@@ -255,7 +257,8 @@ static int save(struct dump_run *run, struct error *err)
 	return r;
 }
 
-/* --- the commit point ------------------------------------------------------------------------------------------------- */
+/* --- the commit point
+ * ------------------------------------------------------------------------------------------------- */
 
 static void make_run_id(char text[37])
 {
@@ -264,8 +267,8 @@ static void make_run_id(char text[37])
 	(void)!getrandom(b, sizeof(b), 0);
 	b[6] = (uint8_t)((b[6] & 0x0f) | 0x40);
 	b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
-	(void)snprintf(text, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2],
-		       b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+	(void)snprintf(text, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
+		       b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
 }
 
 /* What the rescuer has to do should we die between the commit point and the end. */
@@ -310,7 +313,7 @@ static int commit(struct dump_run *run, struct error *err)
 	return r;
 }
 
-/* --- settle ---------------------------------------------------------------------------------------------------------- */
+/* --- settle ------------------------------------------------------------------------------------------------------ */
 
 static int settle(struct dump_run *run, struct error *err)
 {
@@ -363,7 +366,7 @@ static void estimate_bytes(struct dump_run *run)
 		run->bytes_total += task->stat.rss_pages * PAGE_BYTES;
 }
 
-/* --- the stages ------------------------------------------------------------------------------------------------------ */
+/* --- the stages -------------------------------------------------------------------------------------------------- */
 
 static int check_interrupted(const struct dump *d, struct error *err)
 {
@@ -402,7 +405,8 @@ static int post_dump(struct dump_run *run, struct error *err)
 	int status = action_scripts_run(run->d.opts, "post-dump", run->d.opts->pid);
 
 	if (status != 0)
-		(void)error_say(err, -ECANCELED, "a post-dump script failed with status %d: the tasks were resumed", status);
+		(void)error_say(err, -ECANCELED, "a post-dump script failed with status %d: the tasks were resumed",
+				status);
 	return status;
 }
 

@@ -24,8 +24,8 @@ struct file_registry;
 struct shared_memory;
 
 struct dump_stats {
-	uint64_t freezing_us;  /* first stop to all stopped */
-	uint64_t frozen_us;    /* first stop to last resume: the freeze time */
+	uint64_t freezing_us; /* first stop to all stopped */
+	uint64_t frozen_us;   /* first stop to last resume: the freeze time */
 	uint64_t memdump_us, memwrite_us;
 	uint64_t pages_scanned, pages_written, pages_skipped_parent, pages_lazy;
 	uint64_t shared_pages_scanned, shared_pages_written, shared_pages_skipped_parent;
@@ -44,8 +44,8 @@ struct dump {
 	struct dump_stats stats;
 };
 
-#define for_each_task(d, t) \
-	for (size_t t##_i = 0; t##_i < (d)->task_count; t##_i++) \
+#define for_each_task(d, t)                                                                                            \
+	for (size_t t##_i = 0; t##_i < (d)->task_count; t##_i++)                                                       \
 		for (struct task *t = (d)->tasks[t##_i]; t; t = NULL)
 
 /* So many more bytes of page contents are saved; called by any thread. */

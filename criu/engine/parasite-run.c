@@ -159,8 +159,8 @@ static void take_fd_flags(struct task *task, const struct layout *layout)
  * Whom a thread is told to look at: us, or if it is not root's a process with its own ids. One that may not look at us
  * lacks a capability or is confined: the process with its own ids tells which.
  */
-static int check_confinement(struct task *task, const struct place *place, size_t index,
-			     struct landlock_probes *probes, struct error *err)
+static int check_confinement(struct task *task, const struct place *place, size_t index, struct landlock_probes *probes,
+			     struct error *err)
 {
 	struct parasite_thread *threads = local_threads(task, &place->layout);
 	pid_t probe = threads[index].probe_pid;
@@ -182,8 +182,10 @@ static int check_confinement(struct task *task, const struct place *place, size_
 			r = finish(task, place, err);
 	}
 	if (r == 0 && threads[index].probe_result < 0)
-		r = error_say(err, -ENOTSUP, TASK_FORMAT ", thread %d: is confined by a Landlock domain, which the kernel does "
-			      "not let us read back", TASK_ARGS(task), task->threads[index].tid);
+		r = error_say(err, -ENOTSUP,
+			      TASK_FORMAT ", thread %d: is confined by a Landlock domain, which the kernel does "
+					  "not let us read back",
+			      TASK_ARGS(task), task->threads[index].tid);
 	return r;
 }
 

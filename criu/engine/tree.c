@@ -25,14 +25,14 @@
 
 #define PID_LIMIT       (1 << 22) /* the kernel's PID_MAX_LIMIT on 64-bit */
 #define PID_INDEX_BYTES ((size_t)PID_LIMIT * sizeof(uint32_t))
-#define SETTLE_NS 10000000000ull /* without --timeout: how long all tasks may take to stop */
+#define SETTLE_NS       10000000000ull /* without --timeout: how long all tasks may take to stop */
 
 static int from_compel(struct error *err, const struct task *task, const struct compel_error *compel_err, int r)
 {
 	return error_say(err, r, TASK_FORMAT ": %s", TASK_ARGS(task), compel_err->text);
 }
 
-/* --- tasks ----------------------------------------------------------------------------------------------------------- */
+/* --- tasks ------------------------------------------------------------------------------------------------------- */
 
 static void task_free(struct task *task)
 {
@@ -47,23 +47,26 @@ static void task_free(struct task *task)
 	free(task);
 }
 
-static int task_read(struct task *task, struct error *err)
+static int task_open(struct task *task, struct error *err)
 {
-	int r;
-
 	task->procfd = proc_open(task->host_pid);
 	if (task->procfd < 0)
 		return error_set(err, task->procfd, "pid %d", task->host_pid);
 	task->pidfd = pidfd_open_pid(task->host_pid);
 	if (task->pidfd < 0)
 		return error_set(err, task->pidfd, "pid %d", task->host_pid);
-	r = proc_stat_read(task->procfd, "stat", &task->stat);
+	task->id.levels = 1;
+	task->id.ns_pids[0] = task->host_pid;
+	return 0;
+}
+
+static int task_read_stat(struct task *task, struct error *err)
+{
+	int r = proc_stat_read(task->procfd, "stat", &task->stat);
+
 	if (r < 0)
 		return error_set(err, r, "pid %d: read its stat", task->host_pid);
 	(void)strcpy(task->comm, task->stat.comm);
-	task->is_zombie = task->stat.state == 'Z';
-	task->id.levels = 1;
-	task->id.ns_pids[0] = task->host_pid;
 	return 0;
 }
 
@@ -105,7 +108,7 @@ static int tree_add(struct dump *d, pid_t pid, struct task *parent, struct error
 	task->host_pid = pid;
 	task->parent = parent;
 	task->pidfd = task->procfd = -1;
-	r = task_read(task, &own);
+	r = task_open(task, &own);
 	if (r == 0)
 		r = tree_insert(d, task);
 	if (r == 0)
@@ -121,7 +124,7 @@ static bool tree_has(const struct dump *d, pid_t pid)
 	return d->task_by_pid[pid] != 0;
 }
 
-/* --- collect --------------------------------------------------------------------------------------------------------- */
+/* --- collect ----------------------------------------------------------------------------------------------------- */
 
 static int check_not_ancestor(const struct task *root, struct error *err)
 {
@@ -146,13 +149,16 @@ static int check_not_ancestor(const struct task *root, struct error *err)
 
 static int check_root(struct task *root, struct error *err)
 {
-	int r = proc_status_read(root->procfd, "status", &root->status);
+	int r = task_read_stat(root, err);
 
+	if (r < 0)
+		return r;
+	r = proc_status_read(root->procfd, "status", &root->status);
 	if (r < 0)
 		return error_set(err, r, TASK_FORMAT ": read its status", TASK_ARGS(root));
 	if (root->status.kernel_thread || root->stat.flags & 0x00200000 /* PF_KTHREAD */)
 		return error_say(err, -EINVAL, TASK_FORMAT ": is a kernel thread", TASK_ARGS(root));
-	if (root->is_zombie) {
+	if (root->stat.state == 'Z') {
 		error_hint(err, "its parent, pid %d, has to wait for it", root->stat.ppid);
 		return error_say(err, -EINVAL, TASK_FORMAT ": has ended already (a zombie)", TASK_ARGS(root));
 	}
@@ -172,7 +178,7 @@ int tree_collect(struct dump *d, struct error *err)
 	return r < 0 ? r : check_root(d->tasks[0], err);
 }
 
-/* --- freeze ---------------------------------------------------------------------------------------------------------- */
+/* --- freeze ------------------------------------------------------------------------------------------------------ */
 
 /* Who traces it, what we lack: EPERM alone helps nobody. */
 static int explain_eperm(const struct task *task, const struct compel_error *compel_err, struct error *err)
@@ -190,8 +196,8 @@ static int explain_eperm(const struct task *task, const struct compel_error *com
 				 status.tracer_pid, comm);
 	}
 	error_hint(err, "run it as root, or with CAP_SYS_PTRACE and CAP_CHECKPOINT_RESTORE");
-	return error_say(err, -EPERM, TASK_FORMAT ": may not be traced (CAP_SYS_PTRACE is missing?): %s", TASK_ARGS(task),
-			 compel_err->text);
+	return error_say(err, -EPERM, TASK_FORMAT ": may not be traced (CAP_SYS_PTRACE is missing?): %s",
+			 TASK_ARGS(task), compel_err->text);
 }
 
 /* Seizes what is new in a task: *ret_new counts threads. */
@@ -216,13 +222,11 @@ static int seize_task(struct dump *d, struct task *task, size_t *ret_new, struct
 /* True when a process that could not be seized has only ended in the meantime. */
 static bool has_ended(struct task *task)
 {
-	int r = proc_stat_read(task->procfd, "stat", &task->stat);
+	struct error ignored = { 0 };
 
-	if (r == 0 && task->stat.state == 'Z' && task->stat.thread_count <= 1) {
-		task->is_zombie = true;
-		return true;
-	}
-	return false;
+	task->is_zombie =
+	    task_read_stat(task, &ignored) == 0 && task->stat.state == 'Z' && task->stat.thread_count <= 1;
+	return task->is_zombie;
 }
 
 static int add_children(struct dump *d, struct task *task, size_t *ret_new, struct error *err)
@@ -288,7 +292,9 @@ static int wait_all(struct dump *d, uint64_t deadline_ns, struct error *err)
 			continue;
 		r = compel_wait_stopped(task->compel, deadline_ns, &compel_err);
 		if (r == -ETIMEDOUT)
-			error_hint(err, "--timeout SECONDS allows more time; a task in uninterruptible sleep cannot be stopped");
+			error_hint(
+			    err,
+			    "--timeout SECONDS allows more time; a task in uninterruptible sleep cannot be stopped");
 		if (r < 0 && !(task->parent && has_ended(task)))
 			return from_compel(err, task, &compel_err, r);
 	}
@@ -315,8 +321,6 @@ static void sort_tree(struct dump *d, struct task **sorted)
 
 static int read_frozen(struct task *task, struct error *err)
 {
-	int r;
-
 	task->thread_count = task->compel->thread_count;
 	task->threads = calloc(task->thread_count, sizeof(*task->threads));
 	if (!task->threads)
@@ -333,11 +337,7 @@ static int read_frozen(struct task *task, struct error *err)
 		if (from->stop_signal)
 			task->stop_signal = from->stop_signal;
 	}
-	r = proc_stat_read(task->procfd, "stat", &task->stat);
-	if (r < 0)
-		return error_set(err, r, TASK_FORMAT ": read its stat", TASK_ARGS(task));
-	(void)strcpy(task->comm, task->stat.comm);
-	return 0;
+	return task_read_stat(task, err);
 }
 
 int tree_freeze(struct dump *d, struct error *err)
@@ -371,7 +371,7 @@ int tree_freeze(struct dump *d, struct error *err)
 	return 0;
 }
 
-/* --- sessions -------------------------------------------------------------------------------------------------------- */
+/* --- sessions ---------------------------------------------------------------------------------------------------- */
 
 int tree_check_sessions(struct dump *d, struct error *err)
 {
@@ -380,15 +380,17 @@ int tree_check_sessions(struct dump *d, struct error *err)
 	if (d->opts->shell_job)
 		return 0;
 	if (root->stat.sid != root->host_pid) {
-		error_hint(err, "--shell-job takes session and terminal from the caller at restore; setsid starts a program in "
-				"a session of its own");
+		error_hint(
+		    err,
+		    "--shell-job takes session and terminal from the caller at restore; setsid starts a program in "
+		    "a session of its own");
 		return error_say(err, -EINVAL, TASK_FORMAT ": its session leader, pid %d, is outside of the tree",
 				 TASK_ARGS(root), root->stat.sid);
 	}
 	return 0;
 }
 
-/* --- settle ---------------------------------------------------------------------------------------------------------- */
+/* --- settle ------------------------------------------------------------------------------------------------------ */
 
 int tree_release(struct dump *d, struct error *err)
 {

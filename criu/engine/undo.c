@@ -25,7 +25,7 @@
 
 #define FILE_NAME_BYTES 64
 #define FILE_LIMIT      (1u << 20)
-#define END_LIMIT      (1u << 17)
+#define END_LIMIT       (1u << 17)
 
 struct end_note {
 	int32_t pid;
@@ -192,7 +192,8 @@ int undo_rollback(struct undo *undo)
 		(void)unlinkat(undo->images_dirfd, undo->files[i], 0);
 	undo->log->file_count = 0;
 	if (undo->log->files_lost)
-		log_warn("%u image files could not be noted and are left in the image directory", undo->log->files_lost);
+		log_warn("%u image files could not be noted and are left in the image directory",
+			 undo->log->files_lost);
 	if (undo->rollback)
 		r = undo->rollback(undo->ctx);
 	return r;
@@ -222,7 +223,8 @@ static void rescue(struct undo *undo)
 	uint32_t phase = undo->log->phase;
 	bool committed = phase == UNDO_COMMITTED || (phase == UNDO_COMMITTING && is_inventory_in_place(undo));
 
-	log_warn("the worker has died, its rescuer %s", committed ? "carries the run to its end" : "takes everything back");
+	log_warn("the worker has died, its rescuer %s",
+		 committed ? "carries the run to its end" : "takes everything back");
 	if (committed) {
 		for (uint32_t i = 0; i < undo->log->end_count; i++)
 			end_noted(&undo->ends[i]);

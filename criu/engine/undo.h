@@ -1,7 +1,8 @@
 /*
- * The undo log and the rescuer. Each intrusion is written to shared memory before it happens; two processes work on a run:
- * the worker does everything, the rescuer only waits for the worker's end. If the worker dies before the commit point, the
- * rescuer takes everything back; after it, the rescuer carries the run to its end. If the rescuer dies, the worker goes on.
+ * The undo log and the rescuer. Each intrusion is written to shared memory before it happens; two processes work on a
+ * run: the worker does everything, the rescuer only waits for the worker's end. If the worker dies before the commit
+ * point, the rescuer takes everything back; after it, the rescuer carries the run to its end. If the rescuer dies, the
+ * worker goes on.
  */
 #pragma once
 
@@ -58,8 +59,8 @@ void undo_set_phase(struct undo *undo, enum undo_phase phase);
 bool undo_interrupted(const struct undo *undo);
 
 /*
- * The worker's own rollback: created files are unlinked and the rollback callback runs. Tracees are the tracer's to give
- * back (compel_cure, compel_detach) before this.
+ * The worker's own rollback: created files are unlinked and the rollback callback runs. Tracees are the tracer's to
+ * give back (compel_cure, compel_detach) before this.
  */
 int undo_rollback(struct undo *undo);
 

@@ -37,8 +37,8 @@ static const struct {
 	uint64_t vm_flag;
 	int advice;
 } advices[] = {
-	{ VMF_BIT(SR), MADV_SEQUENTIAL }, { VMF_BIT(RR), MADV_RANDOM },       { VMF_BIT(DC), MADV_DONTFORK },
-	{ VMF_BIT(DD), MADV_DONTDUMP },   { VMF_BIT(MG), MADV_MERGEABLE },    { VMF_BIT(HG), MADV_HUGEPAGE },
+	{ VMF_BIT(SR), MADV_SEQUENTIAL }, { VMF_BIT(RR), MADV_RANDOM },     { VMF_BIT(DC), MADV_DONTFORK },
+	{ VMF_BIT(DD), MADV_DONTDUMP },   { VMF_BIT(MG), MADV_MERGEABLE },  { VMF_BIT(HG), MADV_HUGEPAGE },
 	{ VMF_BIT(NH), MADV_NOHUGEPAGE }, { VMF_BIT(WF), MADV_WIPEONFORK },
 };
 
@@ -48,7 +48,8 @@ static const struct {
 	const char *reason;
 	const char *hint;
 } refusals[] = {
-	{ VMF_BIT(UM) | VMF_BIT(UW) | VMF_BIT(UI), "is watched by a userfaultfd", "end the program's use of userfaultfd first" },
+	{ VMF_BIT(UM) | VMF_BIT(UW) | VMF_BIT(UI), "is watched by a userfaultfd",
+	  "end the program's use of userfaultfd first" },
 	{ VMF_BIT(SS), "is a shadow stack, which is not supported yet", "start the program without shadow stacks" },
 	{ VMF_BIT(HT), "uses huge pages of hugetlbfs, which are not supported yet", NULL },
 	{ VMF_BIT(LF), "is locked on fault (mlock2), which is not supported yet", NULL },

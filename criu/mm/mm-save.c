@@ -22,7 +22,7 @@
 #include "mm/page-save.h"
 #include "pie/parasite-border.h"
 
-/* --- pages ----------------------------------------------------------------------------------------------------------- */
+/* --- pages ------------------------------------------------------------------------------------------------------- */
 
 struct source_list {
 	struct page_source *items;
@@ -154,8 +154,7 @@ static int save_pages(struct dump *d, struct task *task, struct error *err)
 	AUTO_PAGEMAP_WRITER struct pagemap_writer w = PAGEMAP_WRITER_INIT;
 	struct source_list list = { 0 };
 	uint32_t pages_id = image_set_next_pages_id(d->set);
-	int r = pagemap_writer_open(&w, d->set, IMAGE_PAGEMAP, (uint64_t)task_id_own(&task->id), pages_id,
-				    err);
+	int r = pagemap_writer_open(&w, d->set, IMAGE_PAGEMAP, (uint64_t)task_id_own(&task->id), pages_id, err);
 
 	if (r == 0)
 		r = collect_pages(d, task, &list, &w, err);
@@ -168,7 +167,8 @@ static int save_pages(struct dump *d, struct task *task, struct error *err)
 	return r;
 }
 
-/* --- the address space ------------------------------------------------------------------------------------------------ */
+/* --- the address space
+ * ------------------------------------------------------------------------------------------------ */
 
 static void fill_bounds(const struct task *task, MmEntry *mm)
 {

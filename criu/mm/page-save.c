@@ -1,8 +1,8 @@
 /*
- * The sources of a job form one row of bytes, the content of the pages file. It is cut into chunks; each thread takes the
- * next chunk, fills a buffer from the sources it covers and writes it at its place. Reading another task's memory and
- * writing a file overlap between two threads, which is worth more than any way to avoid the copy (writes to one file
- * serialise on its inode, splice needs a pipe-sized keyhole).
+ * The sources of a job form one row of bytes, the content of the pages file. It is cut into chunks; each thread takes
+ * the next chunk, fills a buffer from the sources it covers and writes it at its place. Reading another task's memory
+ * and writing a file overlap between two threads, which is worth more than any way to avoid the copy (writes to one
+ * file serialise on its inode, splice needs a pipe-sized keyhole).
  */
 #include "mm/page-save.h"
 

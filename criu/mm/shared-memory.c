@@ -1,6 +1,6 @@
 /*
- * Objects are collected while files and mappings are looked at, each with a descriptor of ours, and saved once: data found
- * by SEEK_DATA goes to pagemap-shmem-INODE and a pages file, holes stay holes.
+ * Objects are collected while files and mappings are looked at, each with a descriptor of ours, and saved once: data
+ * found by SEEK_DATA goes to pagemap-shmem-INODE and a pages file, holes stay holes.
  */
 #include "mm/shared-memory.h"
 
@@ -96,8 +96,8 @@ static int add_object(struct dump *d, int *fd, const char *link, struct shared_o
 	if (fstat(*fd, &object.st) < 0)
 		return error_set(err, -errno, "shared memory %s", link);
 	if (object.st.st_ino > UINT32_MAX)
-		return error_say(err, -EOVERFLOW, "shared memory %s: inode number %llu does not fit the image format", link,
-				 (unsigned long long)object.st.st_ino);
+		return error_say(err, -EOVERFLOW, "shared memory %s: inode number %llu does not fit the image format",
+				 link, (unsigned long long)object.st.st_ino);
 	object.seals = fcntl(*fd, F_GET_SEALS);
 	if (object.seals < 0)
 		object.seals = F_SEAL_SEAL;
@@ -138,7 +138,8 @@ int shared_memory_add_mapping(struct dump *d, struct task *task, const struct pr
 	int r;
 
 	if (!strncmp(path, "/SYSV", strlen("/SYSV")))
-		return error_say(err, -ENOTSUP, TASK_FORMAT ", mapping %llx-%llx: System V shared memory is not supported yet",
+		return error_say(err, -ENOTSUP,
+				 TASK_FORMAT ", mapping %llx-%llx: System V shared memory is not supported yet",
 				 TASK_ARGS(task), (unsigned long long)vma->start, (unsigned long long)vma->end);
 	if (!object) {
 		fd = proc_open_map(task->procfd, vma->start, vma->end, O_RDONLY | O_CLOEXEC);
@@ -156,7 +157,7 @@ int shared_memory_add_mapping(struct dump *d, struct task *task, const struct pr
 	return 0;
 }
 
-/* --- saving ---------------------------------------------------------------------------------------------------------- */
+/* --- saving ------------------------------------------------------------------------------------------------------ */
 
 /* The next stretch of data from offset on; -ENXIO behind the last. */
 static int find_data(int fd, uint64_t offset, uint64_t size, uint64_t *ret_start, uint64_t *ret_end)
@@ -194,7 +195,7 @@ static int collect_data(const struct shared_object *object, struct page_source *
 		if (array_reserve(ret_sources, &capacity, *ret_count, sizeof(**ret_sources)) < 0)
 			return error_set(err, -ENOMEM, "shared memory %s", object->name);
 		(*ret_sources)[(*ret_count)++] =
-			(struct page_source){ .kind = PAGES_FROM_FD, .address = start, .bytes = end - start };
+		    (struct page_source){ .kind = PAGES_FROM_FD, .address = start, .bytes = end - start };
 		r = pagemap_writer_add(w, start, (end - start) / PAGE_BYTES, PAGEMAP_PRESENT, err);
 		if (r < 0)
 			return r;

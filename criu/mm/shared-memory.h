@@ -19,7 +19,8 @@ struct task;
 /* True for a mapping of such an inode, told by its device. */
 bool is_shared_memory_vma(const struct proc_vma *vma);
 
-/* Look stage. An open memfd; *ret_inode_id is what its file entry refers to. file->local_fd is only used during the call. */
+/* Look stage. An open memfd; *ret_inode_id is what its file entry refers to. file->local_fd is only used during the
+ * call. */
 int shared_memory_add_file(struct dump *d, const struct open_file *file, uint32_t *ret_inode_id, struct error *err);
 
 /* Look stage. A mapping of an object; *ret_file_id is the memfd file entry that the mapping's shmid must name. */

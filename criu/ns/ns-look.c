@@ -11,8 +11,7 @@
 enum { ID_PID = 1, ID_NET, ID_IPC, ID_UTS, ID_TIME, ID_MNT, ID_USER, ID_CGROUP };
 
 static const enum proc_ns kinds[] = {
-	PROC_NS_PID, PROC_NS_NET, PROC_NS_IPC,  PROC_NS_UTS,
-	PROC_NS_MNT, PROC_NS_USER, PROC_NS_TIME, PROC_NS_CGROUP,
+	PROC_NS_PID, PROC_NS_NET, PROC_NS_IPC, PROC_NS_UTS, PROC_NS_MNT, PROC_NS_USER, PROC_NS_TIME, PROC_NS_CGROUP,
 };
 
 int ns_read_own(struct proc_ns_ids *ret_own, struct error *err)
@@ -38,7 +37,8 @@ int ns_look(const struct proc_ns_ids *own, struct task *task, struct error *err)
 		if (inode == own->inode[kinds[i]])
 			continue;
 		error_hint(err, "run the dump inside that namespace (nsenter)");
-		return error_say(err, -ENOTSUP, TASK_FORMAT ": lives in another %s namespace, which is not supported yet",
+		return error_say(err, -ENOTSUP,
+				 TASK_FORMAT ": lives in another %s namespace, which is not supported yet",
 				 TASK_ARGS(task), proc_ns_name(kinds[i]));
 	}
 	return 0;

@@ -9,10 +9,11 @@
 
 #define BORDER_VERSION 1
 
-/* --- parasite: asks the task what only the task can tell; changes nothing in it --------------------------------------- */
+/* --- parasite: asks the task what only the task can tell; changes nothing in it
+ * --------------------------------------- */
 
-#define PARASITE_SIGNALS       64
-#define PARASITE_STACK_BYTES   2048
+#define PARASITE_SIGNALS         64
+#define PARASITE_STACK_BYTES     2048
 #define PARASITE_MAX_SPECULATION 4
 
 struct parasite_sigaction {
@@ -30,8 +31,8 @@ struct parasite_itimer {
 };
 
 struct parasite_posix_timer {
-	int32_t id;       /* in */
-	int32_t overrun;  /* out: timer_getoverrun, or -errno */
+	int32_t id;                                                 /* in */
+	int32_t overrun;                                            /* out: timer_getoverrun, or -errno */
 	int64_t interval_sec, interval_nsec, value_sec, value_nsec; /* out: timer_gettime */
 };
 
@@ -58,11 +59,11 @@ struct parasite_thread {
 /* What the leader tells of the process; arrays follow behind the struct in the data area. */
 struct parasite_task {
 	uint32_t version;
-	uint32_t posix_timer_count;   /* in */
-	uint32_t fd_count;            /* in */
+	uint32_t posix_timer_count; /* in */
+	uint32_t fd_count;          /* in */
 	uint32_t reserved;
-	uint64_t posix_timers;        /* in: address of struct parasite_posix_timer[] */
-	uint64_t fds;                 /* in: address of int32_t[fd_count]: numbers in, F_GETFD results (or -errno) out */
+	uint64_t posix_timers; /* in: address of struct parasite_posix_timer[] */
+	uint64_t fds;          /* in: address of int32_t[fd_count]: numbers in, F_GETFD results (or -errno) out */
 	struct parasite_sigaction sigactions[PARASITE_SIGNALS]; /* [n - 1] */
 	struct parasite_limit limits[PARASITE_LIMITS];          /* by RLIMIT_ number */
 	struct parasite_itimer itimers[3];                      /* ITIMER_REAL, _VIRTUAL, _PROF */

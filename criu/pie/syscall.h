@@ -18,11 +18,10 @@ static inline long pie_syscall(long number, long a, long b, long c, long d, long
 	return result;
 }
 
-#define SYS0(n)                pie_syscall(n, 0, 0, 0, 0, 0, 0)
-#define SYS1(n, a)             pie_syscall(n, (long)(a), 0, 0, 0, 0, 0)
-#define SYS2(n, a, b)          pie_syscall(n, (long)(a), (long)(b), 0, 0, 0, 0)
-#define SYS3(n, a, b, c)       pie_syscall(n, (long)(a), (long)(b), (long)(c), 0, 0, 0)
-#define SYS4(n, a, b, c, d)    pie_syscall(n, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
-#define SYS5(n, a, b, c, d, e) pie_syscall(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
-#define SYS6(n, a, b, c, d, e, f) \
-	pie_syscall(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+#define SYS0(n)                   pie_syscall(n, 0, 0, 0, 0, 0, 0)
+#define SYS1(n, a)                pie_syscall(n, (long)(a), 0, 0, 0, 0, 0)
+#define SYS2(n, a, b)             pie_syscall(n, (long)(a), (long)(b), 0, 0, 0, 0)
+#define SYS3(n, a, b, c)          pie_syscall(n, (long)(a), (long)(b), (long)(c), 0, 0, 0)
+#define SYS4(n, a, b, c, d)       pie_syscall(n, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
+#define SYS5(n, a, b, c, d, e)    pie_syscall(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
+#define SYS6(n, a, b, c, d, e, f) pie_syscall(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))

@@ -35,6 +35,7 @@ int lsm_look(struct task *task, struct error *err)
 	label[strcspn(label, "\n")] = '\0';
 	if (!*label || !strncmp(label, "unconfined", strlen("unconfined")))
 		return 0;
-	return error_say(err, -ENOTSUP, TASK_FORMAT ": is confined by the security label %s, which is not supported yet",
+	return error_say(err, -ENOTSUP,
+			 TASK_FORMAT ": is confined by the security label %s, which is not supported yet",
 			 TASK_ARGS(task), label);
 }

@@ -1,8 +1,8 @@
 /*
- * Filters are read from a stopped tracee, oldest first, and stand in seccomp.img as one contiguous chain per thread. When
- * all threads of a process are under the same chain only the leader's is stored, marked TSYNC: it is put on the leader
- * once the other threads exist. A filter that hands system calls to a listener cannot be brought back: the listener's
- * descriptor belongs to the filter's installation.
+ * Filters are read from a stopped tracee, oldest first, and stand in seccomp.img as one contiguous chain per thread.
+ * When all threads of a process are under the same chain only the leader's is stored, marked TSYNC: it is put on the
+ * leader once the other threads exist. A filter that hands system calls to a listener cannot be brought back: the
+ * listener's descriptor belongs to the filter's installation.
  */
 #include "security/seccomp.h"
 
@@ -51,8 +51,8 @@ int seccomp_look(struct task *task, struct task_thread *thread, struct error *er
 	for (size_t i = 0; i < seccomp->filter_count; i++)
 		if (hands_to_listener(&seccomp->filters[i])) {
 			error_hint(err, "end the supervisor that listens for this task's system calls first");
-			return error_say(err, -ENOTSUP, "seccomp filter %zu hands system calls to a listener (user notification)",
-					 i);
+			return error_say(err, -ENOTSUP,
+					 "seccomp filter %zu hands system calls to a listener (user notification)", i);
 		}
 	(void)task;
 	return 0;
@@ -90,7 +90,8 @@ static int add_chain(struct thread_seccomp *seccomp, bool tsync, SeccompEntry *i
 		const struct seccomp_filter *filter = &seccomp->filters[i];
 		SeccompFilter *entry = malloc(sizeof(*entry));
 
-		if (!entry || array_reserve(&image->seccomp_filters, capacity, image->n_seccomp_filters, sizeof(entry)) < 0) {
+		if (!entry ||
+		    array_reserve(&image->seccomp_filters, capacity, image->n_seccomp_filters, sizeof(entry)) < 0) {
 			free(entry);
 			return -ENOMEM;
 		}

@@ -1,6 +1,6 @@
 /*
- * Registers of a thread. General registers go into the image as a return from a signal handler would need them: a system
- * call that the kernel was about to restart is rewound to its instruction (arch/x86/syscall-restart.h).
+ * Registers of a thread. General registers go into the image as a return from a signal handler would need them: a
+ * system call that the kernel was about to restart is rewound to its instruction (arch/x86/syscall-restart.h).
  */
 #include <errno.h>
 #include <signal.h>

@@ -1,6 +1,6 @@
 /*
- * Signal state: handlers of the process, and per thread the mask, pending signals with their whole siginfo in order, and
- * the alternate stack. Handlers and the alternate stack are known to the task alone and come from the parasite.
+ * Signal state: handlers of the process, and per thread the mask, pending signals with their whole siginfo in order,
+ * and the alternate stack. Handlers and the alternate stack are known to the task alone and come from the parasite.
  */
 #include <errno.h>
 #include <signal.h>

@@ -37,7 +37,8 @@ int switches_save_process(const struct task *task, TaskCoreEntry *tc, struct are
 	tc->thp_disable_flags = (uint32_t)told->thp_disabled;
 	tc->has_io_flusher = task->threads[0].parasite->io_flusher > 0;
 	tc->io_flusher = task->threads[0].parasite->io_flusher > 0;
-	tc->has_mce_kill = task->threads[0].parasite->mce_kill >= 0 && task->threads[0].parasite->mce_kill != MCE_KILL_DEFAULT;
+	tc->has_mce_kill =
+	    task->threads[0].parasite->mce_kill >= 0 && task->threads[0].parasite->mce_kill != MCE_KILL_DEFAULT;
 	tc->mce_kill = (uint32_t)task->threads[0].parasite->mce_kill;
 	return 0;
 }

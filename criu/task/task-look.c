@@ -18,7 +18,7 @@
 #include "kernel/proc-misc.h"
 #include "security/seccomp.h"
 
-/* --- from /proc ------------------------------------------------------------------------------------------------------ */
+/* --- from /proc -------------------------------------------------------------------------------------------------- */
 
 static int look_thread(struct task *task, struct task_thread *thread, struct error *err)
 {
@@ -81,7 +81,7 @@ int task_look(struct dump *d, struct task *task, struct error *err)
 	return 0;
 }
 
-/* --- by ptrace ------------------------------------------------------------------------------------------------------- */
+/* --- by ptrace --------------------------------------------------------------------------------------------------- */
 
 static int look_registers(const struct task *task, struct task_thread *thread, void *area, struct error *err)
 {
@@ -154,7 +154,7 @@ int task_look_traced(struct dump *d, struct task *task, struct error *err)
 	return 0;
 }
 
-/* --- release --------------------------------------------------------------------------------------------------------- */
+/* --- release ----------------------------------------------------------------------------------------------------- */
 
 static void free_thread(struct task_thread *thread)
 {

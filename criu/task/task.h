@@ -40,11 +40,11 @@ struct task_thread {
 	struct task_id id;
 	struct user_regs_struct regs; /* as at the stop */
 	uint64_t signal_mask;
-	struct proc_status status;    /* credentials are per thread */
+	struct proc_status status; /* credentials are per thread */
 	struct proc_stat stat;
-	struct thread_state *state;   /* task/: what ptrace told of it */
+	struct thread_state *state;     /* task/: what ptrace told of it */
 	struct thread_seccomp *seccomp; /* security/: NULL when it is under none */
-	pid_t probe_pid;              /* whom the parasite tries to look at, to find out whether it is confined */
+	pid_t probe_pid;                /* whom the parasite tries to look at, to find out whether it is confined */
 	const struct parasite_thread *parasite; /* what the thread itself told; valid from the infect stage on */
 };
 
@@ -58,13 +58,13 @@ struct task_fd {
 struct task {
 	pid_t host_pid;
 	struct task_id id;
-	struct task *parent; /* NULL for the root */
+	struct task *parent;                                  /* NULL for the root */
 	struct task *first_child, *last_child, *next_sibling; /* in the order in which they were found */
 	char comm[64];
 	int pidfd;
-	int procfd;          /* /proc/PID */
+	int procfd; /* /proc/PID */
 	bool is_zombie;
-	int stop_signal;     /* != 0: stopped by this signal */
+	int stop_signal; /* != 0: stopped by this signal */
 
 	struct proc_stat stat;
 	struct proc_status status;
@@ -85,7 +85,6 @@ struct task {
 	struct task_memory *memory;         /* mm/: what becomes of each mapping */
 	struct task_state *state;           /* task/: what was read of the process itself */
 };
-
 
 /* Both for sentences: error_set(err, r, TASK_FORMAT ": cannot ...", TASK_ARGS(task)) begins with "pid 4242 (nginx)". */
 #define TASK_FORMAT     "pid %d (%s)"

@@ -23,8 +23,8 @@ static ItimerEntry *save_itimer(const struct parasite_itimer *timer, struct aren
 	return entry;
 }
 
-static PosixTimerEntry *save_posix_timer(const struct task *task, size_t index, const struct parasite_posix_timer *times,
-					 struct arena *arena)
+static PosixTimerEntry *save_posix_timer(const struct task *task, size_t index,
+					 const struct parasite_posix_timer *times, struct arena *arena)
 {
 	const struct proc_timer *timer = &task->state->timers[index];
 	PosixTimerEntry *entry = arena_alloc(arena, sizeof(*entry));
