@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -247,6 +248,20 @@ bool wait_sleeping(pid_t pid)
 	return true;
 }
 
+static void read_vdso_end(pid_t pid, struct snapshot *snapshot)
+{
+	const char *name = strstr(snapshot->maps, "[vdso]"), *line = name;
+	struct iovec local = { snapshot->vdso_end, sizeof(snapshot->vdso_end) }, remote = local;
+	unsigned long start, end;
+
+	while (line && line > snapshot->maps && line[-1] != '\n')
+		line--;
+	if (!line || sscanf(line, "%lx-%lx", &start, &end) != 2)
+		return;
+	remote.iov_base = (void *)(end - sizeof(snapshot->vdso_end));
+	(void)process_vm_readv(pid, &local, 1, &remote, 1, 0);
+}
+
 void snapshot_take(pid_t pid, struct snapshot *snapshot)
 {
 	char path[64];
@@ -256,6 +271,7 @@ void snapshot_take(pid_t pid, struct snapshot *snapshot)
 	memset(snapshot, 0, sizeof(*snapshot));
 	(void)snprintf(path, sizeof(path), "/proc/%d/maps", pid);
 	snapshot->maps = read_file(path);
+	read_vdso_end(pid, snapshot);
 	(void)snprintf(path, sizeof(path), "/proc/%d/task", pid);
 	dir = opendir(path);
 	while (dir && (entry = readdir(dir))) {
@@ -292,6 +308,8 @@ const char *snapshot_differs(const struct snapshot *before, pid_t pid)
 	snapshot_take(pid, &after);
 	if (strcmp(before->maps, after.maps) != 0)
 		what = "mappings differ";
+	if (memcmp(before->vdso_end, after.vdso_end, sizeof(after.vdso_end)) != 0)
+		what = "the end of the vdso differs";
 	if (before->count != after.count)
 		what = "number of threads differs";
 	for (size_t i = 0; !what && i < before->count; i++) {

@@ -54,6 +54,7 @@ int run_cycle(const struct target *target, struct cycle *cycle, struct compel_er
 
 struct snapshot {
 	char *maps;
+	char vdso_end[64]; /* where a stub goes */
 	size_t count;
 	struct {
 		pid_t tid;
@@ -65,7 +66,7 @@ struct snapshot {
 
 void snapshot_take(pid_t pid, struct snapshot *snapshot);
 void snapshot_done(struct snapshot *snapshot);
-/* NULL: the same mappings and threads with the same masks, untraced. Otherwise what differs. */
+/* NULL: the same mappings and threads with the same masks, untraced, no stub in the vdso. Otherwise what differs. */
 const char *snapshot_differs(const struct snapshot *before, pid_t pid);
 char thread_state(pid_t pid, pid_t tid);
 /* Waits until the (only) thread sleeps in the system call. */
