@@ -143,6 +143,7 @@ int main(int argc, char **argv)
 		if (strcmp(argv[1], loads[i].name) != 0 || argc != 2 + loads[i].size_count)
 			continue;
 		(void)setsid();
+		(void)close_range(READY_FD + 1, ~0U, 0);
 		loads[i].become(sizes);
 		if (write(READY_FD, "", 1) != 1)
 			die("write");

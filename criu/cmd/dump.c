@@ -7,6 +7,7 @@
 #include "cmd/command.h"
 #include "cmd/options.h"
 #include "cmd/progress.h"
+#include "cmd/session.h"
 #include "cmd/stats.h"
 #include "engine/engine.h"
 
@@ -37,7 +38,9 @@ int command_dump(struct command_line *line, struct error *err)
 		log_info("Dumping finished successfully\n");
 	if (opts->display_stats)
 		stats_print(opts, IMAGE_STATS_DUMP);
-	if (r > 0)
-		log_error("the images are complete, but a post-dump script failed with status %d\n", r);
+	if (r > 0) {
+		error_say(err, -ECANCELED, "the images are complete, but a post-dump script failed with status %d", r);
+		session_report_failure("dump", err, NULL);
+	}
 	return r;
 }
