@@ -25,7 +25,7 @@
 #include "kernel/kcmp.h"
 
 /* In an image that other programs read: no descriptor can have this number. */
-#define NO_NUMBER INT32_MAX
+#define NO_NUMBER ((1 << 30) - 1)
 
 /* --- dump ------------------------------------------------------------------------------------------------------------ */
 
@@ -145,12 +145,12 @@ static int add_target(struct open_file *file, const char *line, struct epoll_tar
 
 static int read_targets(struct open_file *file, struct epoll_targets **data)
 {
-	AUTO_FDINFO struct fdinfo info = { 0 };
+	const struct fdinfo *info;
 	const char *line;
 	size_t at = 0;
-	int r = fdinfo_read(file->task->procfd, file->fd, &info);
+	int r = open_file_fdinfo(file, &info);
 
-	while (r == 0 && (line = fdinfo_next(&info, "tfd", &at)))
+	while (r == 0 && (line = fdinfo_next(info, "tfd", &at)))
 		r = add_target(file, line, data);
 	return r;
 }
@@ -247,7 +247,7 @@ static int check_epoll(struct restore *r, struct restore_file *file, struct erro
 
 		if (!epoll->tfd[i]->has_target_id)
 			continue;
-		target = restore_find_file(r, epoll->tfd[i]->target_id);
+		target = restore_find_file(r, FD_TYPES__UND, epoll->tfd[i]->target_id);
 		if (!target || target->first_fd < 0)
 			return restore_refuse(r, file, err, "an epoll watches file %u, which nobody has open",
 					      epoll->tfd[i]->target_id);
@@ -300,7 +300,7 @@ static int add_any(const struct restore *r, int epoll, const EventpollTfdEntry *
 
 	if (!target->has_target_id)
 		return add(epoll, (int)target->tfd, target);
-	file = restore_find_file(r, target->target_id);
+	file = restore_find_file(r, FD_TYPES__UND, target->target_id);
 	return add_under_number(r, epoll, file->fd, (int)(target->has_number ? target->number : target->tfd), target);
 }
 

@@ -26,19 +26,19 @@ static bool is_eventfd(const struct dump *d, const struct open_file *file)
 static int look_eventfd(struct dump *d, struct open_file *file, struct error *err)
 {
 	struct eventfd_data *data = calloc(1, sizeof(*data));
-	AUTO_FDINFO struct fdinfo info = { 0 };
+	const struct fdinfo *info;
 	uint64_t semaphore;
 	int r;
 
 	file->kind_data = data;
 	if (!data)
 		return open_file_error(file, err, -ENOMEM, "look");
-	r = fdinfo_read(file->task->procfd, file->fd, &info);
+	r = open_file_fdinfo(file, &info);
 	if (r == 0)
-		r = fdinfo_number(&info, "eventfd-count", 16, &data->counter);
+		r = fdinfo_number(info, "eventfd-count", 16, &data->counter);
 	if (r < 0)
 		return open_file_error(file, err, r, "read its counter");
-	data->has_semaphore = fdinfo_number(&info, "eventfd-semaphore", 10, &semaphore) == 0;
+	data->has_semaphore = fdinfo_number(info, "eventfd-semaphore", 10, &semaphore) == 0;
 	data->semaphore = data->has_semaphore && semaphore;
 	return 0;
 }

@@ -131,9 +131,7 @@ struct restore_fifo {
 
 static struct restore_file *path_of(const struct restore *r, const struct restore_file *file)
 {
-	struct restore_file *path = restore_find_file(r, file->entry->fifo->regf_id);
-
-	return path && path->entry->reg ? path : NULL;
+	return restore_find_file(r, FD_TYPES__REG, file->entry->fifo->regf_id);
 }
 
 static int check_fifo(struct restore *r, struct restore_file *file, struct error *err)
@@ -151,7 +149,7 @@ static int check_fifo(struct restore *r, struct restore_file *file, struct error
 	if (first == file)
 		*fifo = (struct restore_fifo){
 			.holder = -1,
-			.data = checked_set_find_pipe_data(r->images, file->entry->fifo->pipe_id),
+			.data = checked_set_find_fifo_data(r->images, file->entry->fifo->pipe_id),
 		};
 	fifo->to_open++;
 	file->kind_data = fifo;

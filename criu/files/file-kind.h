@@ -59,6 +59,7 @@ struct open_file {
 	enum file_name_state name_state;
 	struct file_signal_owner owner;
 	uint64_t serial;      /* the kernel's own number where it tells one (eventfd); 0: none */
+	struct fdinfo *info;  /* see open_file_fdinfo() */
 	bool is_program;      /* mapped executable, or what a task executes: worth a build-id */
 	uint64_t map_start, map_end; /* of a mapped file: a mapping in task by which it can be opened */
 	bool needed;          /* save() is wanted: somebody's image refers to it */

@@ -318,12 +318,13 @@ static int compare_descriptions(const struct open_file *a, const struct open_fil
 static void read_serials(void *ctx, size_t begin, size_t end)
 {
 	struct open_file **files = ctx;
-	AUTO_FDINFO struct fdinfo info = { 0 };
 
 	for (size_t i = begin; i < end; i++) {
-		if (fdinfo_read(files[i]->task->procfd, files[i]->fd, &info) < 0)
+		const struct fdinfo *info;
+
+		if (open_file_fdinfo(files[i], &info) < 0)
 			continue;
-		if (fdinfo_number(&info, "eventfd-id", 10, &files[i]->serial) < 0)
+		if (fdinfo_number(info, "eventfd-id", 10, &files[i]->serial) < 0)
 			files[i]->serial = 0;
 		else
 			files[i]->serial++; /* they count from 0 */
@@ -349,6 +350,7 @@ static size_t count_fds(const struct table *tables, size_t table_count)
 static void drop_duplicate(struct open_file *file)
 {
 	close_fd(&file->local_fd);
+	open_file_forget_fdinfo(file);
 }
 
 /* Puts the first file of each description in place of its duplicates and registers it. */
@@ -467,6 +469,15 @@ static int name_file(struct open_file *file, struct name_memory *memory)
 	return 0;
 }
 
+/* Kinds of anonymous inodes have no other source: read here, where two threads do it. */
+static void read_ahead(const struct dump *d, struct open_file *file)
+{
+	const struct fdinfo *info;
+
+	if (file->st.st_dev == d->files->anon_dev)
+		(void)open_file_fdinfo(file, &info);
+}
+
 static void name_files(void *ctx, size_t begin, size_t end)
 {
 	struct dump *d = ctx;
@@ -478,6 +489,7 @@ static void name_files(void *ctx, size_t begin, size_t end)
 		if (file->fd < 0 || file->link || S_ISSOCK(file->st.st_mode) || file->st.st_dev == d->files->pipe_dev)
 			continue;
 		(void)name_file(file, &memory); /* a file without a link is refused by its kind */
+		read_ahead(d, file);
 	}
 	close_fd(&memory.fd_dir);
 }

@@ -36,21 +36,36 @@ void *restore_alloc(struct restore *r, size_t bytes)
 	return arena_alloc(&restore_files_of(r)->arena, bytes);
 }
 
-struct restore_file *restore_find_file(const struct restore *r, uint32_t id)
+static int compare_ids(const struct restore_file *file, FdTypes type, uint32_t id)
+{
+	if (file->id != id)
+		return file->id < id ? -1 : 1;
+	if (type == FD_TYPES__UND || file->entry->type == type)
+		return 0;
+	return file->entry->type < type ? -1 : 1;
+}
+
+struct restore_file *restore_find_file(const struct restore *r, FdTypes type, uint32_t id)
 {
 	size_t low = 0, high = r->file_count;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
+		int order = compare_ids(r->files[middle], type, id);
 
-		if (r->files[middle]->id == id)
+		if (order == 0)
 			return r->files[middle];
-		if (r->files[middle]->id < id)
+		if (order < 0)
 			low = middle + 1;
 		else
 			high = middle;
 	}
 	return NULL;
+}
+
+static struct restore_file *file_of(const struct restore *r, const FdinfoEntry *entry)
+{
+	return restore_find_file(r, entry->type, entry->id);
 }
 
 uint32_t restore_open_flags(uint32_t flags)
@@ -100,7 +115,7 @@ int restore_replace_fd(struct restore *r, struct restore_task *task, struct rest
 	for (size_t i = 0; i < table->count; i++) {
 		const FdinfoEntry *entry = table->entries[i];
 
-		if (entry->id == file->id &&
+		if (file_of(r, entry) == file &&
 		    dup3(owned, (int)entry->fd, entry->flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0)
 			return -errno;
 	}
@@ -286,7 +301,7 @@ static int find_users(struct restore *r, struct restore_task *task, struct error
 	const struct checked_fd_table *table = task->image->fds;
 
 	for (size_t i = 0; i < table->count; i++) {
-		struct restore_file *file = restore_find_file(r, table->entries[i]->id);
+		struct restore_file *file = file_of(r, table->entries[i]);
 
 		if (!file)
 			return error_say(err, -EBADMSG, "pid %d (%s), fd %u: the images have no file %u", task->pid,
@@ -479,7 +494,7 @@ static int move_away(struct restore *r, const struct checked_fd_table *table)
 		if (file->fd < 0 || file->fd >= r->service_fd_base)
 			continue;
 		entry = find_entry(table, file->fd);
-		if (entry && entry->id == file->id)
+		if (entry && file_of(r, entry) == file)
 			continue;
 		kept = fcntl(file->fd, F_DUPFD_CLOEXEC, r->service_fd_base);
 		if (kept < 0)
@@ -503,7 +518,7 @@ static int close_others(struct restore *r, const struct checked_fd_table *table)
 	int next = 0;
 
 	for (size_t i = 0; i < table->count; i++) {
-		const struct restore_file *file = restore_find_file(r, table->entries[i]->id);
+		const struct restore_file *file = file_of(r, table->entries[i]);
 		int result;
 
 		if (file->fd != (int)table->entries[i]->fd)
@@ -543,7 +558,7 @@ static int open_at(struct restore *r, struct restore_file *file, int number, boo
 
 static int install_fd(struct restore *r, const FdinfoEntry *entry, struct error *err)
 {
-	struct restore_file *file = restore_find_file(r, entry->id);
+	struct restore_file *file = file_of(r, entry);
 	bool cloexec = entry->flags & FD_CLOEXEC;
 	int number = (int)entry->fd;
 
@@ -599,7 +614,7 @@ static int finish_files(struct restore *r, struct restore_task *task, bool last,
 
 	for (size_t i = 0; i < table->count; i++) {
 		const FdinfoEntry *entry = table->entries[i];
-		struct restore_file *file = restore_find_file(r, entry->id);
+		struct restore_file *file = file_of(r, entry);
 		int result;
 
 		if (file->kind->finish_last != last || file->is_finished)
@@ -631,18 +646,18 @@ int files_finish(struct restore *r, struct restore_task *task, struct error *err
 int files_open_for_mapping(struct restore *r, struct restore_task *task, uint32_t file_id, uint32_t open_flags,
 			   int *ret_fd, struct error *err)
 {
-	struct restore_file *file = restore_find_file(r, file_id);
+	struct restore_file *file = restore_find_file(r, FD_TYPES__REG, file_id);
 
-	if (!file || !file->entry->reg)
+	if (!file)
 		return error_say(err, -EBADMSG, "pid %d: the images have no file %u to map", task->pid, file_id);
 	return regular_open(r, file, restore_open_flags(open_flags) | O_CLOEXEC, ret_fd, err);
 }
 
 static int open_dir(struct restore *r, struct restore_task *task, uint32_t id, int *ret_fd, struct error *err)
 {
-	struct restore_file *file = restore_find_file(r, id);
+	struct restore_file *file = restore_find_file(r, FD_TYPES__REG, id);
 
-	if (!file || !file->entry->reg)
+	if (!file)
 		return error_say(err, -EBADMSG, "pid %d: the images have no directory %u", task->pid, id);
 	return regular_open(r, file, O_PATH | O_DIRECTORY | O_CLOEXEC, ret_fd, err);
 }

@@ -291,35 +291,17 @@ static int read_head(const struct restore *r, struct image_reader *reader, uint3
 	return result == 0 ? error_say(err, -EBADMSG, "ghost-file-%x.img is empty", id) : result < 0 ? result : 0;
 }
 
-static int check_head(const struct restore *r, uint32_t id, struct error *err)
-{
-	AUTO_IMAGE_READER struct image_reader reader = IMAGE_READER_INIT;
-	AUTO_MESSAGE GhostFileEntry *entry = NULL;
-	int result = read_head(r, &reader, id, &entry, err);
-
-	if (result < 0)
-		return result;
-	if (!is_storable(entry->mode) || (S_ISLNK(entry->mode) && !entry->symlnk_target) ||
-	    (entry->has_chunks && entry->chunks && !entry->has_size) || (entry->has_size && entry->size > INT64_MAX))
-		return image_reader_bad(&reader, err, "is no deleted file (mode %o)", entry->mode);
-	return 0;
-}
-
 int ghost_check(struct restore *r, struct restore_file *file, struct restore_ghost **ret_ghost, struct error *err)
 {
 	struct restore_files *rf = restore_files_of(r);
-	uint32_t id = file->remap->remap_id & (file->remap->has_remap_type ? ~0u : ~(1u << 31));
+	uint32_t id = file->remap->remap_id;
 	const char *path = file->entry->reg->name;
-	int result;
 
 	*ret_ghost = find_restore_ghost(rf, id);
 	if (*ret_ghost)
 		return 0;
 	if (path[0] != '/' || !path[1])
 		return restore_refuse(r, file, err, "%s: is not an absolute path", path);
-	result = check_head(r, id, err);
-	if (result < 0)
-		return result;
 	if (rf->ghost_count == rf->ghost_capacity)
 		return error_say(err, -EBADMSG, "more deleted files than remap-fpath.img has records");
 	rf->ghosts[rf->ghost_count] = (struct restore_ghost){ .id = id, .fd = -1, .path = path };

@@ -1,11 +1,13 @@
 /*
  * Files whose name was taken away or taken over while the inode has other links somewhere. The content is not ours to
- * copy: other links would no longer be the same file. With --link-remap the dump makes a link of its own to the inode,
- * link_remap.ID in the directory of the old name, which the restore opens and removes when all is done; without it such
- * a file is refused.
+ * copy: other links would no longer be the same file. A link in the directory of the old name is found and taken instead:
+ * renaming a file over another and keeping a backup both leave it there. Else, with --link-remap, the dump makes a link of
+ * its own to the inode, link_remap.ID in that directory, which the restore opens and removes when all is done; without
+ * it such a file is refused.
  *
  * A link made by a dump that did not finish is taken back.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -36,6 +38,44 @@ static bool is_overmounted(const struct open_file *file)
 	return !link_is_deleted(file->link);
 }
 
+static bool is_link(int dirfd, const char *name, const struct stat *st)
+{
+	struct stat found;
+
+	return fstatat(dirfd, name, &found, AT_SYMLINK_NOFOLLOW) == 0 && found.st_dev == st->st_dev &&
+	       found.st_ino == st->st_ino;
+}
+
+/* Another name of the inode in the directory of path: allocated, NULL when there is none. */
+static char *find_link(const char *path, const struct stat *st)
+{
+	AUTO_FREE char *directory = strndup(path, (size_t)(strrchr(path, '/') - path));
+	AUTO_CLOSEDIR DIR *dir = directory ? opendir(*directory ? directory : "/") : NULL;
+	const struct dirent *entry;
+	char *link;
+
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_ino != st->st_ino || !is_link(dirfd(dir), entry->d_name, st))
+			continue;
+		return asprintf(&link, "%s/%s", directory, entry->d_name) < 0 ? NULL : link;
+	}
+	return NULL;
+}
+
+static bool take_other_name(struct dump *d, struct open_file *file)
+{
+	const char *path = open_file_path(d, file);
+	char *link = path && path[0] == '/' ? find_link(path, &file->st) : NULL;
+
+	if (!link)
+		return false;
+	log_info("%s is saved under its other name, %s", file->link, link);
+	free(file->link);
+	file->link = link;
+	file->name_state = FILE_NAME_GOOD;
+	return true;
+}
+
 int link_remap_look(struct dump *d, struct open_file *file, struct error *err)
 {
 	struct file_registry *registry = d->files;
@@ -45,6 +85,8 @@ int link_remap_look(struct dump *d, struct open_file *file, struct error *err)
 			   (unsigned int)file->mnt_id, (unsigned long long)file->st.st_ino);
 		return open_file_refuse(file, err, "its path leads to another file or to none");
 	}
+	if (!S_ISDIR(file->st.st_mode) && take_other_name(d, file))
+		return 0;
 	if (!d->opts->link_remap) {
 		error_hint(err, "--link-remap lets the dump make a link to it");
 		return open_file_refuse(file, err, "the name was removed, but the file has other links");
@@ -145,10 +187,10 @@ void files_remove_links(struct restore *r)
 	for (size_t i = 0; i < r->file_count; i++) {
 		const struct restore_file *file = r->files[i], *link;
 
-		if (!file->remap || restore_remap_type(file->remap) != REMAP_TYPE__LINKED)
+		if (!file->remap || file->remap->remap_type != REMAP_TYPE__LINKED)
 			continue;
-		link = restore_find_file(r, file->remap->remap_id);
-		if (link && link->entry->reg && unlink(link->entry->reg->name) < 0)
+		link = restore_find_file(r, FD_TYPES__REG, file->remap->remap_id);
+		if (link && unlink(link->entry->reg->name) < 0)
 			log_warn("%s: not removed: %s", link->entry->reg->name, strerror(errno));
 	}
 }

@@ -44,15 +44,15 @@ static int own_pid(const struct dump *d, const struct open_file *file, pid_t pid
 static int look_pidfd(struct dump *d, struct open_file *file, struct error *err)
 {
 	int *pid = calloc(1, sizeof(*pid));
-	AUTO_FDINFO struct fdinfo info = { 0 };
+	const struct fdinfo *info;
 	const char *shown;
 	int r;
 
 	file->kind_data = pid;
 	if (!pid)
 		return open_file_error(file, err, -ENOMEM, "look");
-	r = fdinfo_read(file->task->procfd, file->fd, &info);
-	shown = r == 0 ? fdinfo_value(&info, "Pid") : NULL;
+	r = open_file_fdinfo(file, &info);
+	shown = r == 0 ? fdinfo_value(info, "Pid") : NULL;
 	if (!shown)
 		return open_file_error(file, err, r < 0 ? r : -ENOENT, "read whose it is");
 	*pid = DEAD;

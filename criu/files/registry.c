@@ -3,6 +3,7 @@
  */
 #include "files/registry.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -18,7 +19,7 @@
 #include "kernel/pidfd.h"
 #include "kernel/proc-misc.h"
 
-static const char deleted_suffix[] = " (deleted)";
+static const char deleted_suffix[] = " (deleted)", ghost_suffix[] = ".ghost";
 
 int registry_add(struct dump *d, struct open_file *file, struct error *err)
 {
@@ -74,6 +75,33 @@ int open_file_reopen(struct dump *d, struct open_file *file, int flags)
 	return proc_open_link(file->task->procfd, "root", flags | O_CLOEXEC);
 }
 
+int open_file_fdinfo(struct open_file *file, const struct fdinfo **ret_info)
+{
+	int r;
+
+	if (!file->info) {
+		file->info = calloc(1, sizeof(*file->info));
+		if (!file->info)
+			return -ENOMEM;
+		r = fdinfo_read(file->task->procfd, file->fd, file->info);
+		if (r < 0) {
+			free(file->info);
+			file->info = NULL;
+			return r;
+		}
+	}
+	*ret_info = file->info;
+	return 0;
+}
+
+void open_file_forget_fdinfo(struct open_file *file)
+{
+	if (file->info)
+		fdinfo_done(file->info);
+	free(file->info);
+	file->info = NULL;
+}
+
 bool link_is_deleted(const char *link)
 {
 	size_t length = strlen(link), suffix = strlen(deleted_suffix);
@@ -81,12 +109,29 @@ bool link_is_deleted(const char *link)
 	return length > suffix && !strcmp(link + length - suffix, deleted_suffix);
 }
 
+/* ".cr.ID.ghost": what restores append to the name of an inode that has none. It must not grow with each of them. */
+static void cut_ghost_suffix(char *path)
+{
+	size_t length = strlen(path), suffix = strlen(ghost_suffix);
+	char *at;
+
+	if (length <= suffix || strcmp(path + length - suffix, ghost_suffix) != 0)
+		return;
+	at = path + length - suffix;
+	while (at > path && isxdigit((unsigned char)at[-1]))
+		at--;
+	if (at > path + 4 && !strncmp(at - 4, ".cr.", 4) && at[-5] != '/')
+		at[-4] = '\0';
+}
+
 char *open_file_path(struct dump *d, const struct open_file *file)
 {
 	char *path = arena_strdup(&d->files->scratch, file->link);
 
-	if (path && file->name_state == FILE_NAME_GONE && link_is_deleted(path))
+	if (path && file->name_state == FILE_NAME_GONE && link_is_deleted(path)) {
 		path[strlen(path) - strlen(deleted_suffix)] = '\0';
+		cut_ghost_suffix(path);
+	}
 	return path;
 }
 
@@ -152,6 +197,7 @@ void files_free(struct dump *d)
 		close_fd(&file->local_fd);
 		free(file->link);
 		free(file->kind_data);
+		open_file_forget_fdinfo(file);
 	}
 	ghosts_free(d);
 	link_remaps_free(d);

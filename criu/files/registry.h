@@ -46,6 +46,10 @@ void open_file_release(struct dump *d, struct open_file *file);
 /* A read-only descriptor for the inode, whatever access the description has: -errno. The caller closes it. */
 int open_file_reopen(struct dump *d, struct open_file *file, int flags);
 
+/* What /proc says of the descriptor; read once, valid until it is forgotten. 0 or -errno. */
+int open_file_fdinfo(struct open_file *file, const struct fdinfo **ret_info);
+void open_file_forget_fdinfo(struct open_file *file);
+
 /* The path without the kernel's " (deleted)"; allocated in the scratch arena. NULL when there is no memory. */
 char *open_file_path(struct dump *d, const struct open_file *file);
 bool link_is_deleted(const char *link);

@@ -229,12 +229,12 @@ static int check_path(struct restore *r, struct restore_file *file, const RegFil
 
 static int check_link_remap(struct restore *r, struct restore_file *file, struct error *err)
 {
-	const struct restore_file *link = restore_find_file(r, file->remap->remap_id);
+	const struct restore_file *link = restore_find_file(r, FD_TYPES__REG, file->remap->remap_id);
 	struct regular_restore *s = special(r, file);
 
 	if (!s)
 		return error_set(err, -ENOMEM, "open files");
-	if (!link || !link->entry->reg)
+	if (!link)
 		return restore_refuse(r, file, err, "%s: the images do not say where its link is", file->entry->reg->name);
 	s->path = link->entry->reg->name;
 	/* It is removed after the restore: an image must not make that happen to anything else. */
@@ -248,9 +248,9 @@ static int check_remap(struct restore *r, struct restore_file *file, struct erro
 	const RemapFilePathEntry *remap = file->remap;
 	struct regular_restore *s;
 
-	if (restore_remap_type(remap) == REMAP_TYPE__LINKED)
+	if (remap->remap_type == REMAP_TYPE__LINKED)
 		return check_link_remap(r, file, err);
-	if (restore_remap_type(remap) != REMAP_TYPE__GHOST)
+	if (remap->remap_type != REMAP_TYPE__GHOST)
 		return restore_refuse(r, file, err, "%s: files of processes that had ended are not supported",
 				      file->entry->reg->name);
 	s = special(r, file);

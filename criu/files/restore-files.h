@@ -44,8 +44,8 @@ static inline struct restore_files *restore_files_of(const struct restore *r)
 /* Memory that lives as long as the restore; NULL when there is none. */
 void *restore_alloc(struct restore *r, size_t bytes);
 
-/* NULL when the images have no such file. */
-struct restore_file *restore_find_file(const struct restore *r, uint32_t id);
+/* NULL when the images have no such file. In old sets an id is unique only among files of one type; FD_TYPES__UND: any. */
+struct restore_file *restore_find_file(const struct restore *r, FdTypes type, uint32_t id);
 
 /* "pid 4242 (nginx), fd 7" or "pid 4242 (nginx), mapped file": where somebody has it. */
 const char *restore_describe(const struct restore *r, const struct restore_file *file, char *buffer, size_t bytes);
@@ -82,14 +82,6 @@ int restore_inherited(const struct restore *r, const char *key);
 
 /* regular.c: a file with a path, for kinds that keep theirs in an entry of its own. */
 int regular_open(struct restore *r, struct restore_file *file, uint32_t flags, int *ret_fd, struct error *err);
-
-/* Old images have no type: there the top bit of the id means a ghost. */
-static inline RemapType restore_remap_type(const RemapFilePathEntry *remap)
-{
-	if (remap->has_remap_type)
-		return remap->remap_type;
-	return remap->remap_id >> 31 ? REMAP_TYPE__GHOST : REMAP_TYPE__LINKED;
-}
 
 /* ghost.c */
 int ghost_check(struct restore *r, struct restore_file *file, struct restore_ghost **ret_ghost, struct error *err);

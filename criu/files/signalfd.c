@@ -22,15 +22,15 @@ static bool is_signalfd(const struct dump *d, const struct open_file *file)
 static int look_signalfd(struct dump *d, struct open_file *file, struct error *err)
 {
 	uint64_t *mask = calloc(1, sizeof(*mask));
-	AUTO_FDINFO struct fdinfo info = { 0 };
+	const struct fdinfo *info;
 	int r;
 
 	file->kind_data = mask;
 	if (!mask)
 		return open_file_error(file, err, -ENOMEM, "look");
-	r = fdinfo_read(file->task->procfd, file->fd, &info);
+	r = open_file_fdinfo(file, &info);
 	if (r == 0)
-		r = fdinfo_number(&info, "sigmask", 16, mask);
+		r = fdinfo_number(info, "sigmask", 16, mask);
 	return r < 0 ? open_file_error(file, err, r, "read its signals") : 0;
 }
 

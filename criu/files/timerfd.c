@@ -53,20 +53,20 @@ static int parse_time(const struct fdinfo *info, const char *key, struct timespe
 	return 0;
 }
 
-static int read_timer(const struct open_file *file, struct timerfd_data *ret)
+static int read_timer(struct open_file *file, struct timerfd_data *ret)
 {
-	AUTO_FDINFO struct fdinfo info = { 0 };
-	int r = fdinfo_read(file->task->procfd, file->fd, &info);
+	const struct fdinfo *info;
+	int r = open_file_fdinfo(file, &info);
 
 	if (r == 0)
-		r = fdinfo_number(&info, "clockid", 10, &ret->clock);
+		r = fdinfo_number(info, "clockid", 10, &ret->clock);
 	if (r == 0)
-		r = fdinfo_number(&info, "ticks", 10, &ret->ticks);
+		r = fdinfo_number(info, "ticks", 10, &ret->ticks);
 	if (r == 0)
-		r = fdinfo_number(&info, "settime flags", 8, &ret->settime_flags);
+		r = fdinfo_number(info, "settime flags", 8, &ret->settime_flags);
 	if (r == 0)
-		r = parse_time(&info, "it_value", &ret->spec.it_value);
-	return r < 0 ? r : parse_time(&info, "it_interval", &ret->spec.it_interval);
+		r = parse_time(info, "it_value", &ret->spec.it_value);
+	return r < 0 ? r : parse_time(info, "it_interval", &ret->spec.it_interval);
 }
 
 static bool is_zero(const struct timespec *t)
@@ -117,6 +117,7 @@ static int look_timerfd(struct dump *d, struct open_file *file, struct error *er
 	r = read_timer(file, data);
 	if (r == 0 && is_zero(&data->spec.it_value) && !is_zero(&data->spec.it_interval)) {
 		r = start_again(d, file);
+		open_file_forget_fdinfo(file);
 		if (r == 0)
 			r = read_timer(file, data);
 	}
