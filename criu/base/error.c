@@ -1,41 +1,34 @@
 #include "base/error.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-static void format_sentence(struct error *err, int r, const char *format, va_list args)
-{
-	err->code = r < 0 ? r : -EINVAL;
-	(void)vsnprintf(err->text, sizeof(err->text), format, args);
-}
-
-int error_set(struct error *err, int r, const char *format, ...)
+void error_set_text(struct error *err, int r, const char *format, ...)
 {
 	size_t used;
 	va_list args;
 
 	if (error_is_set(err))
-		return r;
+		return;
+	err->code = r;
 	va_start(args, format);
-	format_sentence(err, r, format, args);
+	(void)vsnprintf(err->text, sizeof(err->text), format, args);
 	va_end(args);
 	used = strlen(err->text);
-	(void)snprintf(err->text + used, sizeof(err->text) - used, ": %s", strerror(-err->code));
-	return r;
+	(void)snprintf(err->text + used, sizeof(err->text) - used, ": %s", strerror(-r));
 }
 
-int error_say(struct error *err, int r, const char *format, ...)
+void error_say_text(struct error *err, int r, const char *format, ...)
 {
 	va_list args;
 
 	if (error_is_set(err))
-		return r;
+		return;
+	err->code = r;
 	va_start(args, format);
-	format_sentence(err, r, format, args);
+	(void)vsnprintf(err->text, sizeof(err->text), format, args);
 	va_end(args);
-	return r;
 }
 
 void error_prefix(struct error *err, const char *format, ...)

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <errno.h>
 #include <stdbool.h>
 
 struct error {
@@ -16,11 +17,31 @@ struct error {
 	char hint[512];
 };
 
-/* Sets the sentence and ": " with the text of errno -r behind it. Returns r. */
-int error_set(struct error *err, int r, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/*
+ * error_set() sets the sentence and ": " with the text of errno -r behind it; error_say() is the same without the errno
+ * text: the sentence already says the reason. Both are r (always negative: -EINVAL for a caller that had no reason), in
+ * a form that lets the compiler see so.
+ */
+#define error_set(err, r, ...)                                                                                         \
+	({                                                                                                             \
+		int error_r_ = error_negative(r);                                                                      \
+		error_set_text((err), error_r_, __VA_ARGS__);                                                          \
+		error_r_;                                                                                              \
+	})
+#define error_say(err, r, ...)                                                                                         \
+	({                                                                                                             \
+		int error_r_ = error_negative(r);                                                                      \
+		error_say_text((err), error_r_, __VA_ARGS__);                                                          \
+		error_r_;                                                                                              \
+	})
 
-/* The same without the errno text: the sentence already says the reason. Returns r. */
-int error_say(struct error *err, int r, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static inline int error_negative(int r)
+{
+	return r < 0 ? r : -EINVAL;
+}
+
+void error_set_text(struct error *err, int r, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void error_say_text(struct error *err, int r, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Puts "context: " in front of the sentence. */
 void error_prefix(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
