@@ -1,0 +1,414 @@
+/*
+ * Each process follows the tree plan: it creates those that belong to its session at birth, starts its own session or
+ * group, creates the rest, joins its group. Zombies then exit, helpers when everybody is done with forking. All others
+ * set up their descriptors, open what their memory needs, and jump into the restorer blob.
+ *
+ * All signals are blocked in the new tree. SIGCHLD of helpers and zombies piles up at most once per parent, and is thrown
+ * away by ignoring it for a moment; the real handlers come later, in the blob.
+ *
+ * The processes are copies of the worker: what it planned is theirs to read. They return to nobody.
+ */
+#include "engine/restore-fork.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/rseq.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "engine/restore-check.h"
+#include "engine/restore-failure.h"
+#include "engine/restore-sync.h"
+#include "engine/restore.h"
+#include "engine/tree-plan.h"
+#include "files/files.h"
+#include "kernel/clone.h"
+#include "mm/restore-area.h"
+#include "mm/restore-memory.h"
+#include "task/restore-limits.h"
+
+#define RSEQ_BYTES_ORIGINAL 32
+
+static struct restorer_slot *slot_of(const struct restore *r, const struct restore_task *task)
+{
+	return &r->shared->words.slots[task->index];
+}
+
+/* --- creation ----------------------------------------------------------------------------------------------------------- */
+
+static int describe_clone_failure(const struct restore_task *task, int r, struct error *err)
+{
+	char name[64], holder[96];
+
+	(void)restore_task_name(task, name, sizeof(name));
+	if (r == -EEXIST && restore_describe_pid_holder(task->pid, holder, sizeof(holder)) == 0)
+		return error_say(err, r, "%s cannot be created: pid %d is taken by %s", name, task->pid, holder);
+	if (r == -EPERM)
+		error_hint(err, "choosing a pid needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN in the pid namespace");
+	if (r == -EAGAIN)
+		error_hint(err, "the limit on processes (RLIMIT_NPROC, pids.max, kernel.threads-max) may be reached");
+	return error_set(err, r, "%s cannot be created", name);
+}
+
+static uint64_t clone_flags(const struct restore_task *task, bool as_sibling)
+{
+	uint64_t flags = as_sibling ? CLONE_PARENT : 0;
+
+	if (task->files_owner != task)
+		flags |= CLONE_FILES;
+	return flags;
+}
+
+static int exit_signal_of(const struct restore_task *task)
+{
+	const TaskCoreEntry *tc = task->image ? task->image->threads[0].core->tc : NULL;
+
+	return tc && tc->has_exit_signal ? (int)tc->exit_signal : SIGCHLD;
+}
+
+/* The slot says what may exist before it exists: whoever has to clean up looks there. 0 in the child. */
+static pid_t create_process(struct restore *r, struct restore_task *task, bool as_sibling, struct error *err)
+{
+	struct restorer_slot *slot = slot_of(r, task);
+	const struct clone_request request = {
+		.flags = clone_flags(task, as_sibling),
+		.exit_signal = as_sibling ? 0 : exit_signal_of(task),
+		.set_tid = &task->pid,
+		.set_tid_count = 1,
+		.cgroup_fd = -1,
+	};
+	uint32_t forking = SLOT_FORKING;
+	pid_t pid;
+
+	slot->pid = task->pid;
+	__atomic_store_n(&slot->state, SLOT_FORKING, __ATOMIC_RELEASE);
+	pid = clone_process(&request, NULL);
+	if (pid < 0) {
+		__atomic_store_n(&slot->state, SLOT_NONE, __ATOMIC_RELEASE);
+		return describe_clone_failure(task, pid, err);
+	}
+	if (pid > 0)
+		(void)__atomic_compare_exchange_n(&slot->state, &forking, SLOT_ALIVE, false, __ATOMIC_ACQ_REL,
+						  __ATOMIC_RELAXED);
+	return pid;
+}
+
+static void mark_alive(const struct restore *r, const struct restore_task *task)
+{
+	struct restorer_slot *slot = slot_of(r, task);
+
+	__atomic_store_n(&slot->state, SLOT_ALIVE, __ATOMIC_RELEASE);
+}
+
+static _Noreturn void run_task(struct restore *r, struct restore_task *task, struct error *err);
+
+static int reap(const struct restore_task *child, int options, struct error *err)
+{
+	siginfo_t info;
+
+	while (waitid(P_PID, (id_t)child->pid, &info, WEXITED | options) < 0) {
+		if (errno == EINTR)
+			continue;
+		return error_set(err, -errno, "wait for process %d", child->pid);
+	}
+	return 0;
+}
+
+static int create_some(struct restore *r, struct restore_task *task, bool before_setsid, struct error *err)
+{
+	for (size_t i = 0; i < task->created_count; i++) {
+		struct restore_task *next = task->created[i];
+		pid_t pid;
+		int result;
+
+		if (next->before_setsid != before_setsid)
+			continue;
+		pid = create_process(r, next, next->as_sibling, err);
+		if (pid < 0)
+			return pid;
+		if (pid == 0)
+			run_task(r, next, err);
+		/* Its child is handed to the subreaper by its end. */
+		result = next->go_between ? reap(next, 0, err) : 0;
+		if (result < 0)
+			return result;
+	}
+	return 0;
+}
+
+static int lead(struct restore *r, const struct restore_task *task, struct error *err)
+{
+	if (task->make_session && setsid() < 0)
+		return error_set(err, -errno, "start session %d", task->pid);
+	if (task->make_group && setpgid(0, 0) < 0)
+		return error_set(err, -errno, "start process group %d", task->pid);
+	if (task->is_waited_for)
+		restore_open_gate(&slot_of(r, task)->group_made);
+	return 0;
+}
+
+static struct restore_task *find_group_leader(const struct restore *r, pid_t pgid)
+{
+	for (size_t i = 0; i < r->task_count; i++)
+		if (r->tasks[i]->pid == pgid)
+			return r->tasks[i];
+	return NULL;
+}
+
+static int join(const struct restore *r, const struct restore_task *task, struct error *err)
+{
+	const struct restore_task *leader = find_group_leader(r, task->pgid);
+	pid_t pgid = task->pgid == PLAN_CALLERS ? r->caller_pgid : task->pgid;
+
+	if (!task->join_group)
+		return 0;
+	if (leader)
+		restore_wait_gate(&slot_of(r, leader)->group_made);
+	if (setpgid(0, pgid) < 0)
+		return error_set(err, -errno, "join process group %d", pgid);
+	return 0;
+}
+
+/* --- ends --------------------------------------------------------------------------------------------------------------- */
+
+static _Noreturn void end(const struct restore *r, const struct restore_task *task, int status)
+{
+	__atomic_store_n(&slot_of(r, task)->state, SLOT_ENDED, __ATOMIC_RELEASE);
+	_exit(status);
+}
+
+/* No core is written: the one who really crashed had his chance. */
+static _Noreturn void die_by_signal(int signal_number)
+{
+	sigset_t only;
+
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	(void)signal(signal_number, SIG_DFL);
+	(void)sigemptyset(&only);
+	(void)sigaddset(&only, signal_number);
+	(void)kill(getpid(), signal_number);
+	(void)sigprocmask(SIG_UNBLOCK, &only, NULL);
+	_exit(128);
+}
+
+static _Noreturn void become_zombie(struct restore *r, const struct restore_task *task)
+{
+	const TaskCoreEntry *tc = task->image->threads[0].core->tc;
+	const int status = (int)tc->exit_code;
+
+	(void)prctl(PR_SET_NAME, tc->comm, 0, 0, 0);
+	__atomic_store_n(&slot_of(r, task)->state, SLOT_ENDED, __ATOMIC_RELEASE);
+	restore_arrive(&r->shared->words.forking, &r->shared->words.forked);
+	if (WIFSIGNALED(status))
+		die_by_signal(WTERMSIG(status));
+	_exit(WEXITSTATUS(status));
+}
+
+/* A zombie that a sibling creates may not be there yet. */
+static void wait_until_born(const struct restore *r, const struct restore_task *task)
+{
+	const struct restorer_slot *slot = slot_of(r, task);
+
+	while (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) < SLOT_ALIVE)
+		(void)usleep(100);
+}
+
+static int wait_for_zombies(const struct restore *r, const struct restore_task *task, struct error *err)
+{
+	int result = 0;
+
+	for (size_t i = 0; result == 0 && i < task->child_count; i++) {
+		if (!task->children[i]->is_zombie)
+			continue;
+		wait_until_born(r, task->children[i]);
+		result = reap(task->children[i], WNOWAIT, err);
+	}
+	return result;
+}
+
+static int wait_for_helpers(const struct restore *r, const struct restore_task *task, struct error *err)
+{
+	bool waited = false;
+	int result = 0;
+
+	for (size_t i = 0; result == 0 && i < task->created_count; i++) {
+		if (!task->created[i]->is_helper || task->created[i]->go_between)
+			continue;
+		if (!waited)
+			restore_wait_gate(&r->shared->words.forked);
+		waited = true;
+		result = reap(task->created[i], 0, err);
+	}
+	return result;
+}
+
+/* Ignoring a signal drops what is pending of it. */
+static void drop_pending_sigchld(void)
+{
+	(void)signal(SIGCHLD, SIG_IGN);
+}
+
+/* --- the way of a process ----------------------------------------------------------------------------------------------- */
+
+static int set_up_files(struct restore *r, struct restore_task *task, struct error *err)
+{
+	struct restorer_shared *words = &r->shared->words;
+	int result;
+
+	if (task->files_owner != task) {
+		restore_wait_gate(&slot_of(r, task->files_owner)->table_ready);
+		result = 0;
+	} else {
+		if (task->restorer->table_users)
+			restore_wait_gate(&words->forked);
+		result = files_install(r, task, err);
+		restore_open_gate(&slot_of(r, task)->table_ready);
+	}
+	if (result < 0)
+		return result;
+	restore_arrive(&words->installing, &words->installed);
+	if (r->files_need_all)
+		restore_wait_gate(&words->installed);
+	if (task->files_owner == task)
+		result = files_finish(r, task, err);
+	return result;
+}
+
+/* Roots and working directories come behind everything that is opened by path. */
+static int prepare(struct restore *r, struct restore_task *task, struct error *err)
+{
+	int result = set_up_files(r, task, err);
+
+	if (result == 0)
+		result = restore_memory_open(r, task, err);
+	if (result == 0)
+		result = restore_loginuid(r->own_limits, task, err);
+	if (result == 0)
+		result = files_restore_fs(r, task, err);
+	return result;
+}
+
+static int take_place_in_tree(struct restore *r, struct restore_task *task, struct error *err)
+{
+	int result = 0;
+
+	if (task->subreaper_meanwhile && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+		return error_set(err, -errno, "become a subreaper");
+	if (task->restorer)
+		result = files_open_shared(r, task, err);
+	if (result == 0)
+		result = create_some(r, task, true, err);
+	if (result == 0)
+		result = lead(r, task, err);
+	if (result == 0)
+		result = create_some(r, task, false, err);
+	if (result == 0)
+		result = join(r, task, err);
+	return result;
+}
+
+static int finish_forking(struct restore *r, const struct restore_task *task, struct error *err)
+{
+	struct restorer_shared *words = &r->shared->words;
+	int result = wait_for_zombies(r, task, err);
+
+	if (result < 0)
+		return result;
+	restore_arrive(&words->forking, &words->forked);
+	result = wait_for_helpers(r, task, err);
+	drop_pending_sigchld();
+	return result;
+}
+
+static _Noreturn void enter_blob(const struct restore *r, const struct restore_task *task)
+{
+	const uint64_t stack = task->restorer->threads[0].stack_top;
+
+	__asm__ volatile("movq %[stack], %%rsp\n\t"
+			 "xorl %%ebp, %%ebp\n\t"
+			 "call *%[entry]\n\t"
+			 :
+			 : [stack] "r"(stack), [entry] "r"(r->shared->entry), "D"(task->restorer)
+			 : "memory");
+	__builtin_unreachable();
+}
+
+static _Noreturn void fail(struct restore *r, const struct restore_task *task, struct error *err)
+{
+	char name[64];
+
+	error_prefix(err, "%s", restore_task_name(task, name, sizeof(name)));
+	restore_report_failure(r, task, err);
+	_exit(1);
+}
+
+static _Noreturn void run_task(struct restore *r, struct restore_task *task, struct error *err)
+{
+	int result;
+
+	mark_alive(r, task);
+	if (r->opts->log_pid || log_get_level() >= LOG_DEBUG)
+		log_set_task(task->pid);
+	result = take_place_in_tree(r, task, err);
+	if (result == 0 && task->go_between)
+		end(r, task, 0);
+	if (result == 0 && task->is_zombie)
+		become_zombie(r, task);
+	if (result == 0)
+		result = finish_forking(r, task, err);
+	if (result == 0 && task->is_helper) {
+		restore_wait_gate(&r->shared->words.forked);
+		end(r, task, 0);
+	}
+	if (result == 0)
+		result = prepare(r, task, err);
+	if (result < 0)
+		fail(r, task, err);
+	enter_blob(r, task);
+}
+
+/* --- the worker --------------------------------------------------------------------------------------------------------- */
+
+/* The C library's area for restartable sequences is unmapped in the new processes; they must not inherit it. */
+static bool unregister_rseq(void)
+{
+	void *area = (char *)__builtin_thread_pointer() + __rseq_offset;
+
+	return syscall(__NR_rseq, area, RSEQ_BYTES_ORIGINAL, RSEQ_FLAG_UNREGISTER, RSEQ_SIG) == 0 ||
+	       (__rseq_size > RSEQ_BYTES_ORIGINAL &&
+		syscall(__NR_rseq, area, __rseq_size, RSEQ_FLAG_UNREGISTER, RSEQ_SIG) == 0);
+}
+
+static void register_rseq(void)
+{
+	void *area = (char *)__builtin_thread_pointer() + __rseq_offset;
+
+	(void)syscall(__NR_rseq, area, RSEQ_BYTES_ORIGINAL, 0, RSEQ_SIG);
+}
+
+int restore_fork_root(struct restore *r, struct error *err)
+{
+	struct restore_task *root = r->tasks[0];
+	struct error child_error = { 0 };
+	sigset_t all, saved;
+	bool had_rseq = unregister_rseq();
+	pid_t pid;
+
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_BLOCK, &all, &saved);
+	pid = create_process(r, root, r->opts->restore_sibling, err);
+	if (pid == 0) {
+		(void)signal(SIGCHLD, SIG_DFL);
+		log_move_fd(r->log_fd);
+		run_task(r, root, &child_error);
+	}
+	if (had_rseq)
+		register_rseq();
+	(void)sigprocmask(SIG_SETMASK, &saved, NULL);
+	return pid < 0 ? pid : 0;
+}

@@ -1,0 +1,353 @@
+/*
+ * The last thing of ours in a process is the restore area. Its leader unmaps it with an injected system call, from a
+ * stub "syscall; jmp ." in the zero bytes behind the vdso's image: if the worker dies right then, the leader spins there
+ * until the rescuer finds it. Other threads have their registers by then. A task without a vdso makes the call from the
+ * blob itself, where this one moment is not covered.
+ *
+ * Where a thread stands tells how far it has come: in the area, nothing has been done for it; on the stub, the area is
+ * being unmapped; anywhere else, it is the program's.
+ */
+#include "engine/restore-resume.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "compel/compel.h"
+#include "engine/restore-sync.h"
+#include "engine/restore.h"
+#include "kernel/missing-ptrace.h"
+#include "kernel/ptrace-info.h"
+#include "mm/restore-area.h"
+
+#define STUB_CODE        0xfeeb050full /* syscall; jmp . */
+#define STUB_BYTES       4
+#define STUB_CALL_BYTES  2
+#define SYSCALL_STOP     (SIGTRAP | 0x80)
+
+static unsigned long seize_options(const struct restorer_thread *thread)
+{
+	return PTRACE_O_TRACESYSGOOD | (thread->is_filtered ? PTRACE_O_SUSPEND_SECCOMP : 0);
+}
+
+static int wait_for_stop(pid_t tid, int *ret_status)
+{
+	while (waitpid(tid, ret_status, __WALL) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFSTOPPED(*ret_status) ? 0 : -ESRCH;
+}
+
+static int trace(long request, pid_t tid, unsigned long address, unsigned long data)
+{
+	return ptrace((enum __ptrace_request)request, tid, address, data) < 0 ? -errno : 0;
+}
+
+/* --- before the commit point ---------------------------------------------------------------------------------------------- */
+
+typedef int (*thread_step)(struct restorer_thread *thread);
+
+static int for_all_threads(struct restore *r, thread_step step, const char *what, struct error *err)
+{
+	for (size_t i = 0; i < r->task_count; i++) {
+		struct restorer_task *task = r->tasks[i]->restorer;
+
+		for (uint64_t k = 0; task && k < task->thread_count; k++) {
+			int result = step(&task->threads[k]);
+
+			if (result < 0)
+				return error_set(err, result, "pid %d, thread %d: %s", task->pid, task->threads[k].tid, what);
+		}
+	}
+	return 0;
+}
+
+static int seize(struct restorer_thread *thread)
+{
+	return trace(PTRACE_SEIZE, thread->tid, 0, seize_options(thread));
+}
+
+static int seize_filtered(struct restorer_thread *thread)
+{
+	return thread->is_filtered ? seize(thread) : 0;
+}
+
+static int seize_unfiltered(struct restorer_thread *thread)
+{
+	return thread->is_filtered ? 0 : seize(thread);
+}
+
+static int interrupt(struct restorer_thread *thread)
+{
+	return trace(PTRACE_INTERRUPT, thread->tid, 0, 0);
+}
+
+static int stop_and_prepare(struct restorer_thread *thread)
+{
+	int status, r = wait_for_stop(thread->tid, &status);
+
+	if (r < 0)
+		return r;
+	if (status >> 16 != PTRACE_EVENT_STOP)
+		return -EPROTO;
+	return compel_set_xstate(thread->tid, thread->xstate, thread->xstate_bytes);
+}
+
+int restore_trace_filtered(struct restore *r, struct error *err)
+{
+	struct restorer_shared *words = &r->shared->words;
+	int result = for_all_threads(r, seize_filtered, "trace it with its seccomp filters suspended", err);
+
+	if (result < 0) {
+		if (result == -EPERM)
+			error_hint(err, "seccomp filters are restored with CAP_SYS_ADMIN, by a process without filters");
+		return result;
+	}
+	restore_open_gate(&words->seccomp_go);
+	return 0;
+}
+
+int restore_take_over(struct restore *r, struct error *err)
+{
+	int result = for_all_threads(r, seize_unfiltered, "attach to it", err);
+
+	if (result == 0)
+		result = for_all_threads(r, interrupt, "stop it", err);
+	if (result == 0)
+		result = for_all_threads(r, stop_and_prepare, "set its extended registers", err);
+	return result;
+}
+
+/* --- behind it ------------------------------------------------------------------------------------------------------------ */
+
+static bool is_in_area(const struct restorer_task *task, uint64_t address)
+{
+	return address >= task->area_start && address - task->area_start < task->area_bytes;
+}
+
+static bool is_on_stub(const struct restorer_task *task, uint64_t address)
+{
+	return task->stub_addr && address >= task->stub_addr && address - task->stub_addr < STUB_BYTES;
+}
+
+/* The mask first: from the moment the registers are its own the thread must be complete. */
+static int make_final(const struct restorer_thread *thread)
+{
+	int r = compel_set_signal_mask(thread->tid, thread->signal_mask);
+
+	if (r == 0)
+		r = compel_set_regs(thread->tid, thread->regs);
+	if (r == 0 && thread->rseq_cs)
+		(void)trace(PTRACE_POKEDATA, thread->tid, thread->rseq_address + 8, thread->rseq_cs);
+	return r;
+}
+
+static int make_others_final(const struct restorer_task *task)
+{
+	int r = 0;
+
+	for (uint64_t i = 1; r == 0 && i < task->thread_count; i++)
+		r = make_final(&task->threads[i]);
+	return r;
+}
+
+static int begin_unmap(const struct restorer_task *task)
+{
+	const pid_t tid = task->threads[0].tid;
+	struct user_regs_struct regs;
+	int r = compel_get_regs(tid, &regs);
+
+	if (r < 0)
+		return r;
+	if (!task->stub_is_own) {
+		task->slot->stub_poked = 1;
+		r = trace(PTRACE_POKEDATA, tid, task->stub_addr, STUB_CODE);
+		if (r < 0)
+			return r;
+	}
+	regs.rip = task->stub_addr;
+	regs.rax = SYS_munmap;
+	regs.orig_rax = ~0ull;
+	regs.rdi = task->area_start;
+	regs.rsi = task->area_bytes;
+	r = compel_set_regs(tid, &regs);
+	return r < 0 ? r : trace(PTRACE_SYSCALL, tid, 0, 0);
+}
+
+static int wait_for_syscall_stop(pid_t tid)
+{
+	int status, r;
+
+	for (;;) {
+		r = wait_for_stop(tid, &status);
+		if (r < 0 || WSTOPSIG(status) == SYSCALL_STOP)
+			return r;
+		r = trace(PTRACE_SYSCALL, tid, 0, 0);
+		if (r < 0)
+			return r;
+	}
+}
+
+static int enter_unmap(const struct restorer_task *task)
+{
+	int r = wait_for_syscall_stop(task->threads[0].tid);
+
+	return r < 0 ? r : trace(PTRACE_SYSCALL, task->threads[0].tid, 0, 0);
+}
+
+static int end_unmap(const struct restorer_task *task)
+{
+	const pid_t tid = task->threads[0].tid;
+	struct user_regs_struct regs;
+	int r = wait_for_syscall_stop(tid);
+
+	if (r == 0)
+		r = compel_get_regs(tid, &regs);
+	if (r == 0 && regs.rax != 0)
+		log_warn("pid %d: the restore area stays mapped: %lld\n", task->pid, (long long)regs.rax);
+	return r;
+}
+
+static void remove_stub(const struct restorer_task *task)
+{
+	if (!task->slot->stub_poked)
+		return;
+	if (trace(PTRACE_POKEDATA, task->threads[0].tid, task->stub_addr, 0) == 0)
+		task->slot->stub_poked = 0;
+}
+
+static int complete_leader(const struct restorer_task *task)
+{
+	int r = make_final(&task->threads[0]);
+
+	if (r == 0)
+		remove_stub(task);
+	return r;
+}
+
+/* The pending signal takes effect before the task runs a single instruction. */
+static int let_go(const struct restorer_task *task)
+{
+	int result = 0;
+
+	if (task->stop_signal && !task->slot->stop_sent) {
+		(void)kill(task->pid, SIGSTOP);
+		task->slot->stop_sent = 1;
+	}
+	for (uint64_t i = 0; i < task->thread_count; i++) {
+		int r = trace(PTRACE_DETACH, task->threads[i].tid, 0, 0);
+
+		if (r < 0 && r != -ESRCH)
+			result = r;
+	}
+	return result;
+}
+
+static const struct {
+	int (*run)(const struct restorer_task *task);
+	const char *what;
+} hand_over_steps[] = {
+	{ make_others_final, "set the registers of its threads" },
+	{ begin_unmap, "inject a system call" },
+	{ enter_unmap, "unmap the restore area" },
+	{ end_unmap, "unmap the restore area" },
+	{ complete_leader, "set its registers" },
+	{ let_go, "detach from it" },
+};
+
+/* Step by step for all, so that they run at the same time. A task that has died meanwhile is let be. */
+int restore_hand_over(struct restore *r, struct error *err)
+{
+	int result = 0;
+
+	for (size_t step = 0; step < sizeof(hand_over_steps) / sizeof(*hand_over_steps); step++)
+		for (size_t i = 0; i < r->task_count; i++) {
+			const struct restorer_task *task = r->tasks[i]->restorer;
+			int one = task ? hand_over_steps[step].run(task) : 0;
+
+			if (one == 0)
+				continue;
+			log_error("pid %d: cannot %s: error %d\n", task->pid, hand_over_steps[step].what, one);
+			if (result == 0)
+				result = error_set(err, one, "pid %d: %s", task->pid, hand_over_steps[step].what);
+		}
+	return result;
+}
+
+/* --- the rescuer ---------------------------------------------------------------------------------------------------------- */
+
+/* False when the thread is the program's already, or gone: it has been let go again. */
+static bool take_again(const struct restorer_task *task, const struct restorer_thread *thread,
+		       struct user_regs_struct *ret_regs)
+{
+	int status;
+
+	if (seize((struct restorer_thread *)thread) < 0)
+		return false;
+	(void)trace(PTRACE_INTERRUPT, thread->tid, 0, 0);
+	if (wait_for_stop(thread->tid, &status) < 0)
+		return false;
+	if (compel_get_regs(thread->tid, ret_regs) == 0 &&
+	    (is_in_area(task, ret_regs->rip) || is_on_stub(task, ret_regs->rip)))
+		return true;
+	if (thread == &task->threads[0])
+		remove_stub(task);
+	/* A signal that came in between is the program's. */
+	(void)trace(PTRACE_DETACH, thread->tid, 0, status >> 16 ? 0 : (unsigned long)WSTOPSIG(status));
+	return false;
+}
+
+static void carry_on_others(const struct restorer_task *task)
+{
+	struct user_regs_struct regs;
+
+	for (uint64_t i = 1; i < task->thread_count; i++) {
+		const struct restorer_thread *thread = &task->threads[i];
+
+		if (take_again(task, thread, &regs) && make_final(thread) == 0)
+			(void)trace(PTRACE_DETACH, thread->tid, 0, 0);
+	}
+}
+
+static void carry_on_task(const struct restorer_task *task)
+{
+	struct user_regs_struct regs;
+	int r = 0;
+
+	carry_on_others(task);
+	if (!take_again(task, &task->threads[0], &regs))
+		return;
+	if (regs.rip != task->stub_addr + STUB_CALL_BYTES) {
+		r = begin_unmap(task);
+		if (r == 0)
+			r = enter_unmap(task);
+		if (r == 0)
+			r = end_unmap(task);
+	}
+	if (r == 0)
+		(void)complete_leader(task);
+	if (task->stop_signal && !task->slot->stop_sent)
+		(void)kill(task->pid, SIGSTOP);
+	(void)trace(PTRACE_DETACH, task->threads[0].tid, 0, 0);
+}
+
+int restore_carry_on(void *ctx)
+{
+	const struct restore_shared *shared = ctx;
+
+	for (uint32_t i = 0; i < shared->slot_count; i++)
+		if (shared->restorers[i])
+			carry_on_task(shared->restorers[i]);
+	return 0;
+}
+
+int restore_roll_back(void *ctx)
+{
+	return restore_abort(ctx);
+}

@@ -1,0 +1,241 @@
+/*
+ * A counter reaches zero once; a gate is a word that turns from 0 to 1. The worker sleeps on one word, which everybody who
+ * changes something bumps. When that stays the same for a while it looks whether somebody has died.
+ */
+#include "engine/restore-sync.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "engine/restore-failure.h"
+#include "engine/restore.h"
+#include "engine/undo.h"
+#include "kernel/pidfd.h"
+#include "kernel/proc-pid.h"
+#include "kernel/proc-stat.h"
+#include "mm/restore-area.h"
+#include "mm/restore-fill.h"
+
+#define LOOK_AFTER_NS      (100 * 1000 * 1000)
+#define DEATH_TIMEOUT_MS   5000
+#define DEATH_POLL_MS      5
+#define ABORT_PASSES       64
+
+static void futex_wake(uint32_t *word, int count)
+{
+	(void)syscall(__NR_futex, word, FUTEX_WAKE, count, NULL, NULL, 0);
+}
+
+static int futex_wait(uint32_t *word, uint32_t value, const struct timespec *timeout)
+{
+	return syscall(__NR_futex, word, FUTEX_WAIT, value, timeout, NULL, 0) < 0 ? -errno : 0;
+}
+
+static void report_progress(struct restorer_shared *words)
+{
+	__atomic_add_fetch(&words->progress, 1, __ATOMIC_RELEASE);
+	futex_wake(&words->progress, 1);
+}
+
+void restore_open_gate(uint32_t *gate)
+{
+	__atomic_store_n(gate, 1, __ATOMIC_RELEASE);
+	futex_wake(gate, INT32_MAX);
+}
+
+void restore_wait_gate(uint32_t *gate)
+{
+	while (__atomic_load_n(gate, __ATOMIC_ACQUIRE) == 0)
+		(void)futex_wait(gate, 0, NULL);
+}
+
+void restore_arrive(uint32_t *left, uint32_t *gate)
+{
+	if (__atomic_sub_fetch(left, 1, __ATOMIC_ACQ_REL) == 0)
+		restore_open_gate(gate);
+}
+
+void restore_report_failure(struct restore *r, const struct restore_task *task, const struct error *err)
+{
+	struct restore_shared *shared = r->shared;
+	uint32_t none = 0;
+
+	if (!__atomic_compare_exchange_n(&shared->words.failed, &none, (uint32_t)task->index + 1, false,
+					 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		return;
+	shared->error = *err;
+	shared->error_is_sentence = 1;
+	__atomic_store_n(&shared->words.error_ready, 1, __ATOMIC_RELEASE);
+	report_progress(&shared->words);
+}
+
+/* --- the worker's watch ------------------------------------------------------------------------------------------------- */
+
+static bool is_dead(pid_t pid)
+{
+	AUTO_CLOSE int procfd = proc_open(pid);
+	struct proc_stat stat;
+
+	if (procfd < 0 || proc_stat_read(procfd, "stat", &stat) < 0)
+		return true;
+	return stat.state == 'Z' || stat.state == 'X';
+}
+
+static int look_after_all(const struct restore *r, struct error *err)
+{
+	for (size_t i = 0; i < r->task_count; i++) {
+		const struct restorer_slot *slot = &r->shared->words.slots[i];
+
+		if (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) != SLOT_ALIVE || !is_dead(slot->pid))
+			continue;
+		/* It may just have said that it ends. */
+		if (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) == SLOT_ALIVE)
+			return restore_death_describe(r, r->tasks[i], err);
+	}
+	return 0;
+}
+
+static int fill_one(struct restore *r, struct restore_task *task, const struct restorer_slot *slot, struct error *err)
+{
+	AUTO_CLOSE int pidfd = pidfd_open_pid(task->pid);
+	AUTO_CLOSE int uffd = -1;
+
+	if (pidfd < 0)
+		return error_set(err, pidfd, "pid %d: fill its memory", task->pid);
+	uffd = pidfd_getfd_from(pidfd, slot->fill_uffd);
+	if (uffd < 0)
+		return error_set(err, uffd, "pid %d: take over its userfaultfd", task->pid);
+	return restore_fill_task(r, task, uffd, err);
+}
+
+/* A task that is not served reads its pages itself. */
+static void serve_fills(struct restore *r)
+{
+	for (size_t i = 0; i < r->task_count; i++) {
+		struct restore_task *task = r->tasks[i];
+		struct restorer_slot *slot = &r->shared->words.slots[i];
+		struct error reason = { 0 };
+
+		if (!task->restorer || !task->restorer->large_read_count ||
+		    __atomic_load_n(&slot->fill_state, __ATOMIC_ACQUIRE) != FILL_WANTED)
+			continue;
+		if (fill_one(r, task, slot, &reason) < 0)
+			log_warn("%s; it reads its memory itself\n", reason.text);
+		__atomic_store_n(&slot->fill_state, error_is_set(&reason) ? FILL_FAILED : FILL_DONE, __ATOMIC_RELEASE);
+		futex_wake(&slot->fill_state, 1);
+	}
+}
+
+static int collect_failure(const struct restore *r, struct error *err)
+{
+	const struct timespec pause = { .tv_nsec = 1000 * 1000 };
+
+	/* Whoever failed is writing down why; should it be killed in that, something is said anyway. */
+	for (int i = 0; i < 1000 && !__atomic_load_n(&r->shared->words.error_ready, __ATOMIC_ACQUIRE); i++)
+		(void)nanosleep(&pause, NULL);
+	return restore_failure_describe(r, err);
+}
+
+int restore_wait_for(struct restore *r, const uint32_t *left, struct error *err)
+{
+	const struct timespec timeout = { .tv_nsec = LOOK_AFTER_NS };
+	struct restorer_shared *words = &r->shared->words;
+
+	for (;;) {
+		uint32_t progress = __atomic_load_n(&words->progress, __ATOMIC_ACQUIRE);
+		int result;
+
+		if (__atomic_load_n(&words->failed, __ATOMIC_ACQUIRE))
+			return collect_failure(r, err);
+		if (__atomic_load_n(left, __ATOMIC_ACQUIRE) == 0)
+			return 0;
+		if (undo_interrupted(r->undo))
+			return error_say(err, -EINTR, "interrupted by a signal");
+		serve_fills(r);
+		if (futex_wait(&words->progress, progress, &timeout) != -ETIMEDOUT)
+			continue;
+		result = look_after_all(r, err);
+		if (result < 0)
+			return __atomic_load_n(&words->failed, __ATOMIC_ACQUIRE) ? collect_failure(r, err) : result;
+	}
+}
+
+/* --- the end of a half-built tree --------------------------------------------------------------------------------------- */
+
+static bool may_be_there(const struct restorer_slot *slot)
+{
+	uint32_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
+
+	return slot->pid > 0 && (state == SLOT_FORKING || state == SLOT_ALIVE || state == SLOT_ENDED);
+}
+
+/* A process descriptor of a living process of ours, or negative. */
+static int kill_if_ours(const struct restore_shared *shared, const struct restorer_slot *slot)
+{
+	AUTO_CLOSE int pidfd = pidfd_open_pid(slot->pid);
+
+	if (pidfd < 0 || !pidfd_is_alive(pidfd) || !restore_area_is_mapped(shared, slot->pid))
+		return -ESRCH;
+	if (pidfd_send_signal_to(pidfd, SIGKILL) < 0)
+		return -ESRCH;
+	return take_fd(&pidfd);
+}
+
+static void reap(const struct restore_shared *shared, uint32_t slot)
+{
+	const struct restorer_task *task = shared->restorers[slot];
+
+	(void)waitpid(shared->words.slots[slot].pid, NULL, WNOHANG | __WALL);
+	for (uint64_t i = 0; task && i < task->thread_count; i++)
+		(void)waitpid(task->threads[i].tid, NULL, WNOHANG | __WALL);
+}
+
+/* Threads that we trace are ours to reap, or the process does not end. */
+static void wait_for_death(const struct restore_shared *shared, uint32_t slot, int pidfd)
+{
+	struct pollfd poll_fd = { .fd = pidfd, .events = POLLIN };
+
+	for (int waited_ms = 0; waited_ms < DEATH_TIMEOUT_MS; waited_ms += DEATH_POLL_MS) {
+		reap(shared, slot);
+		if (poll(&poll_fd, 1, DEATH_POLL_MS) > 0)
+			break;
+	}
+	reap(shared, slot);
+}
+
+/*
+ * Those higher up come first and are waited for, so that nobody is left who could create another one; what was being
+ * created meanwhile is found by the next pass.
+ */
+int restore_abort(struct restore_shared *shared)
+{
+	for (int pass = 0; pass < ABORT_PASSES; pass++) {
+		bool found = false;
+
+		for (uint32_t i = 0; i < shared->slot_count; i++) {
+			const struct restorer_slot *slot = &shared->words.slots[i];
+			AUTO_CLOSE int pidfd = may_be_there(slot) ? kill_if_ours(shared, slot) : -ESRCH;
+
+			if (pidfd < 0)
+				continue;
+			found = true;
+			wait_for_death(shared, i, pidfd);
+		}
+		if (!found)
+			break;
+	}
+	for (uint32_t i = 0; i < shared->slot_count; i++)
+		if (may_be_there(&shared->words.slots[i]))
+			reap(shared, i);
+	return 0;
+}

@@ -1,0 +1,528 @@
+/*
+ * The restore engine. The stages are the table at the end; each works on the struct restore_run and says what went wrong in
+ * one sentence. Up to the commit point a failure, a signal, or the death of this process kills the new tree; from there
+ * on the rest is carried to its end, by the rescuer if need be.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "engine/actions.h"
+#include "engine/engine.h"
+#include "engine/pidfile.h"
+#include "engine/restore-check.h"
+#include "engine/restore-fork.h"
+#include "engine/restore-resume.h"
+#include "engine/restore-sync.h"
+#include "engine/restore.h"
+#include "engine/stats.h"
+#include "engine/tree-plan.h"
+#include "engine/undo.h"
+#include "files/file-kind.h"
+#include "files/files.h"
+#include "mm/restore-area.h"
+#include "mm/restore-memory.h"
+#include "mm/restore-shmem.h"
+#include "mm/vdso.h"
+#include "task/restore-creds.h"
+#include "task/restore-limits.h"
+#include "task/restore-process.h"
+
+#define SERVICE_FD_ROUND 64
+#define SERVICE_FD_ROOM  128
+
+struct restore_run {
+	struct restore r;
+	struct image_set set;
+	struct own_creds own_creds;
+	struct own_limits own_limits;
+	struct rlimit saved_nofile;
+	bool nofile_raised;
+	bool pidfile_written;
+	bool committed;
+	uint64_t forked_us;
+};
+
+/* --- open --------------------------------------------------------------------------------------------------------------- */
+
+static int read_own_state(struct restore_run *run, struct error *err)
+{
+	struct restore *r = &run->r;
+	int result = own_creds_read(&run->own_creds);
+
+	if (result == 0)
+		result = own_limits_read(&run->own_limits);
+	if (result == 0)
+		result = vdso_read_own(&r->vdso);
+	if (result < 0)
+		return error_set(err, result, "look at the restorer's own state");
+	r->own_creds = &run->own_creds;
+	r->own_limits = &run->own_limits;
+	r->caller_sid = getsid(0);
+	r->caller_pgid = getpgrp();
+	return 0;
+}
+
+static int open_set(struct restore_run *run, struct error *err)
+{
+	struct restore *r = &run->r;
+	int result;
+
+	if (action_scripts_run(r->opts, "pre-restore", 0) != 0)
+		return error_say(err, -ECANCELED, "a pre-restore script failed");
+	result = image_set_open(&run->set, r->opts->images_dir_fd, NULL, err);
+	if (result == 0)
+		result = image_check(r->set, &r->images, err);
+	if (result == 0)
+		result = read_own_state(run, err);
+	if (result == 0)
+		result = restore_collect_tasks(r, err);
+	return result;
+}
+
+static int check_set(struct restore_run *run, struct error *err)
+{
+	struct restore *r = &run->r;
+
+	if (r->images->inventory->has_tcp_close && r->images->inventory->tcp_close && !r->opts->tcp_close)
+		return error_say(err, -EINVAL, "the set was dumped with --tcp-close, the restore needs it too");
+	return restore_check(r, err);
+}
+
+static bool pid_in_use(pid_t pid)
+{
+	return restore_pid_is_taken(pid);
+}
+
+/* Tables are shared from creator to created; the first user in the list owns it. */
+static int find_table_owners(struct restore *r, struct error *err)
+{
+	for (size_t i = 1; i < r->task_count; i++) {
+		struct restore_task *task = r->tasks[i], *first = NULL;
+
+		if (!task->image || task->is_zombie)
+			continue;
+		for (size_t k = 0; !first && k < i; k++)
+			if (r->tasks[k]->image && !r->tasks[k]->is_zombie &&
+			    r->tasks[k]->image->fds == task->image->fds && task->image->fds)
+				first = r->tasks[k];
+		if (!first)
+			continue;
+		if (task->creator != first && task->creator->files_owner != first)
+			return error_say(err, -EOPNOTSUPP, "pid %d shares its descriptor table with pid %d, which is not "
+				     "the one that creates it",
+					 task->pid, first->pid);
+		task->files_owner = first;
+	}
+	return 0;
+}
+
+static int plan_tree(struct restore_run *run, struct error *err)
+{
+	struct restore *r = &run->r;
+	int result = tree_plan_make(r, pid_in_use, err);
+
+	if (result == 0)
+		result = find_table_owners(r, err);
+	if (result == 0)
+		tree_plan_log(r);
+	return result;
+}
+
+/* --- plan --------------------------------------------------------------------------------------------------------------- */
+
+/* Restored descriptors and ours must fit below the limit together. */
+static int raise_descriptor_limit(struct restore_run *run, struct error *err)
+{
+	struct restore *r = &run->r;
+	struct rlimit limit;
+
+	r->service_fd_base = files_highest_fd(r->images) + 1;
+	r->service_fd_base = (r->service_fd_base + SERVICE_FD_ROUND) / SERVICE_FD_ROUND * SERVICE_FD_ROUND;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return error_set(err, -errno, "read RLIMIT_NOFILE");
+	run->saved_nofile = limit;
+	if (limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		run->nofile_raised = setrlimit(RLIMIT_NOFILE, &limit) == 0;
+	}
+	if ((rlim_t)r->service_fd_base + SERVICE_FD_ROOM <= limit.rlim_max)
+		return 0;
+	return error_say(err, -EMFILE, "the set has descriptor %d; with RLIMIT_NOFILE at %llu there is no room above it",
+			 files_highest_fd(r->images), (unsigned long long)limit.rlim_max);
+}
+
+static int move_up(const struct restore *r, int *fd, struct error *err)
+{
+	int moved = fcntl(*fd, F_DUPFD_CLOEXEC, r->service_fd_base);
+
+	if (moved < 0)
+		return error_set(err, -errno, "move a descriptor out of the way");
+	(void)close(*fd);
+	*fd = moved;
+	return 0;
+}
+
+static int move_service_descriptors(struct restore_run *run, struct error *err)
+{
+	struct restore *r = &run->r;
+	int result = 0;
+
+	for (struct image_set *set = r->set; result == 0 && set; set = set->parent)
+		result = set->dirfd >= r->service_fd_base ? 0 : move_up(r, &set->dirfd, err);
+	if (result < 0)
+		return result;
+	r->log_fd = fcntl(log_get_fd(), F_DUPFD_CLOEXEC, r->service_fd_base);
+	/* Without a log there is nothing to keep. */
+	if (r->log_fd < 0 && errno != EBADF)
+		return error_set(err, -errno, "move the log out of the way");
+	return 0;
+}
+
+static int check_files(struct restore_run *run, struct error *err)
+{
+	struct restore *r = &run->r;
+	int result = raise_descriptor_limit(run, err);
+
+	if (result == 0)
+		result = move_service_descriptors(run, err);
+	if (result == 0)
+		result = files_check(r, err);
+	for (size_t i = 0; result == 0 && i < r->file_count; i++)
+		r->files_need_all |= r->files[i]->kind && r->files[i]->kind->finish;
+	return result;
+}
+
+static uint64_t count_room(const struct restore *r)
+{
+	uint64_t bytes = area_room(r->task_count, sizeof(struct restorer_slot)) +
+			 area_room(r->task_count, sizeof(struct restorer_task *)) +
+			 area_room(r->task_count, 2 * sizeof(uint64_t));
+
+	for (size_t i = 0; i < r->images->task_count; i++)
+		if (!r->images->tasks[i].is_zombie)
+			bytes += restore_process_room(r, &r->images->tasks[i]) +
+				 restore_memory_room(&r->images->tasks[i]);
+	return bytes;
+}
+
+static int make_words(struct restore *r, struct error *err)
+{
+	struct restore_shared *shared = r->shared;
+
+	shared->slot_count = (uint32_t)r->task_count;
+	shared->words.slots = area_alloc(r, r->task_count * sizeof(*shared->words.slots));
+	shared->restorers = area_alloc(r, r->task_count * sizeof(*shared->restorers));
+	if (!shared->words.slots || !shared->restorers)
+		return error_set(err, -ENOMEM, "restore area");
+	for (size_t i = 0; i < r->task_count; i++) {
+		struct restore_task *task = r->tasks[i];
+
+		shared->words.forking += !task->go_between;
+		if (!task->image || task->is_zombie)
+			continue;
+		task->restorer = area_alloc(r, sizeof(*task->restorer));
+		if (!task->restorer)
+			return error_set(err, -ENOMEM, "restore area");
+		shared->restorers[i] = task->restorer;
+		shared->words.installing++;
+		shared->words.preparing += (uint32_t)task->image->thread_count;
+	}
+	return 0;
+}
+
+static int share_table(struct restore *r, struct restore_task *task, struct error *err)
+{
+	struct restorer_task *owner = task->files_owner->restorer;
+
+	if (task->files_owner == task)
+		return 0;
+	if (!owner->table_users) {
+		owner->table_users = area_alloc(r, sizeof(*owner->table_users));
+		if (!owner->table_users)
+			return error_set(err, -ENOMEM, "restore area");
+		*owner->table_users = 1;
+	}
+	++*owner->table_users;
+	task->restorer->table_users = owner->table_users;
+	return 0;
+}
+
+/* Where the last system call of ours is injected: behind the vdso's code, or in the blob where there is no vdso. */
+static void find_stub(const struct restore *r, struct restorer_task *restorer)
+{
+	uint64_t offset = vdso_stub_offset(r->vdso.code, r->vdso.code_bytes);
+	const unsigned char *code = r->shared->entry;
+
+	if (restorer->vdso != VDSO_NONE && offset) {
+		restorer->stub_addr = restorer->vdso_map_at + r->vdso.data_bytes + offset;
+		return;
+	}
+	for (; code[0] != 0x0f || code[1] != 0x05; code++)
+		;
+	restorer->stub_addr = (uint64_t)code;
+	restorer->stub_is_own = 1;
+}
+
+static int plan_task(struct restore *r, struct restore_task *task, struct error *err)
+{
+	struct restorer_task *restorer = task->restorer;
+	int result;
+
+	restorer->shared = &r->shared->words;
+	restorer->slot = &r->shared->words.slots[task->index];
+	restorer->slot_index = (uint32_t)task->index;
+	restorer->pid = task->pid;
+	restorer->area_start = r->area->start;
+	restorer->area_bytes = r->area->bytes;
+	restorer->close_from = (uint32_t)r->service_fd_base;
+	result = restore_process_plan(r, r->own_creds, task, err);
+	if (result == 0)
+		result = restore_memory_plan(r, task, err);
+	if (result == 0)
+		result = share_table(r, task, err);
+	if (result < 0)
+		return result;
+	find_stub(r, restorer);
+	if (r->opts->leave == LEAVE_STOPPED && !restorer->stop_signal)
+		restorer->stop_signal = SIGSTOP;
+	return 0;
+}
+
+static int plan_tasks(struct restore_run *run, struct error *err)
+{
+	struct restore *r = &run->r;
+	int result = restore_area_map(r, count_room(r), err);
+
+	if (result == 0)
+		result = make_words(r, err);
+	for (size_t i = 0; result == 0 && i < r->task_count; i++)
+		if (r->tasks[i]->restorer)
+			result = plan_task(r, r->tasks[i], err);
+	return result;
+}
+
+/* --- build -------------------------------------------------------------------------------------------------------------- */
+
+static int start_rescuer(struct restore_run *run, struct error *err)
+{
+	struct restore *r = &run->r;
+	int result = undo_new(r->set->dirfd, 1, 1, &r->undo, err);
+
+	if (result < 0)
+		return result;
+	undo_set_callbacks(r->undo, restore_roll_back, restore_carry_on, r->shared);
+	return undo_start(r->undo, err);
+}
+
+static int make_shared_memory(struct restore_run *run, struct error *err)
+{
+	return shmem_restore_prepare(&run->r, err);
+}
+
+static int fork_tree(struct restore_run *run, struct error *err)
+{
+	struct restore *r = &run->r;
+	uint64_t start_us = now_us();
+	int result = restore_fork_root(r, err);
+
+	if (result == 0)
+		result = restore_wait_for(r, &r->shared->words.forking, err);
+	run->forked_us = now_us() - start_us;
+	return result;
+}
+
+static int install_filters(struct restore_run *run, struct error *err)
+{
+	struct restore *r = &run->r;
+	int result;
+
+	for (size_t i = 0; i < r->task_count; i++)
+		if (r->tasks[i]->restorer && r->tasks[i]->restorer->threads[0].is_filtered)
+			goto needed;
+	return 0;
+needed:
+	result = restore_wait_for(r, &r->shared->words.filtering, err);
+	return result < 0 ? result : restore_trace_filtered(r, err);
+}
+
+static int wait_until_ready(struct restore_run *run, struct error *err)
+{
+	return restore_wait_for(&run->r, &run->r.shared->words.preparing, err);
+}
+
+static int set_from_outside(struct restore_run *run, struct error *err)
+{
+	struct restore *r = &run->r;
+	int result = shmem_restore_seal(r, err);
+
+	for (size_t i = 0; result == 0 && i < r->task_count; i++)
+		if (r->tasks[i]->restorer)
+			result = restore_limits_apply(r->own_limits, r->tasks[i], err);
+	return result;
+}
+
+static int run_post_restore(struct restore_run *run, struct error *err)
+{
+	const struct restore *r = &run->r;
+
+	if (action_scripts_run(r->opts, "post-restore", r->tasks[0]->pid) != 0)
+		return error_say(err, -ECANCELED, "a post-restore script failed");
+	return 0;
+}
+
+/* --- resume ------------------------------------------------------------------------------------------------------------- */
+
+static int take_over(struct restore_run *run, struct error *err)
+{
+	return restore_take_over(&run->r, err);
+}
+
+static int write_pidfile(struct restore_run *run, struct error *err)
+{
+	int result = pidfile_write(run->r.opts, run->r.tasks[0]->pid, err);
+
+	run->pidfile_written = result == 0 && run->r.opts->pidfile;
+	return result;
+}
+
+static int commit(struct restore_run *run, struct error *err)
+{
+	if (undo_interrupted(run->r.undo))
+		return error_say(err, -EINTR, "interrupted by a signal");
+	undo_set_phase(run->r.undo, UNDO_COMMITTED);
+	run->committed = true;
+	return 0;
+}
+
+static int hand_over(struct restore_run *run, struct error *err)
+{
+	const struct options *opts = run->r.opts;
+	const pid_t pid = run->r.tasks[0]->pid;
+	struct error ignored = { 0 };
+	int result;
+
+	(void)err;
+	(void)action_scripts_run(opts, "pre-resume", pid);
+	/* There is no way back: what did not work is in the log, the tree runs. */
+	result = restore_hand_over(&run->r, &ignored);
+	undo_set_phase(run->r.undo, UNDO_DONE);
+	if (result < 0)
+		log_error("%s\n", ignored.text);
+	return 0;
+}
+
+static int report(struct restore_run *run, struct error *err)
+{
+	struct restore *r = &run->r;
+	RestoreStatsEntry stats = RESTORE_STATS_ENTRY__INIT;
+	struct error ignored = { 0 };
+
+	(void)err;
+	files_remove_links(r);
+	stats.forking_time = (uint32_t)run->forked_us;
+	stats.restore_time = (uint32_t)(now_us() - r->start_us);
+	stats.has_pages_restored = 1;
+	stats.pages_restored = r->pages_restored;
+	if (stats_write_restore(r->opts, &stats, &ignored) < 0)
+		log_warn("%s\n", ignored.text);
+	(void)action_scripts_run(r->opts, "post-resume", r->tasks[0]->pid);
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	int (*run)(struct restore_run *run, struct error *err);
+} stages[] = {
+	{ "open: read the set", open_set },
+	{ "open: check it", check_set },
+	{ "open: plan the tree", plan_tree },
+	{ "open: check files", check_files },
+	{ "plan: memory and state of each task", plan_tasks },
+	{ "fork: rescuer", start_rescuer },
+	{ "memory: shared objects", make_shared_memory },
+	{ "fork: the tree", fork_tree },
+	{ "switch: seccomp filters", install_filters },
+	{ "switch: wait until all are ready", wait_until_ready },
+	{ "switch: limits and seals", set_from_outside },
+	{ "switch: post-restore hook", run_post_restore },
+	{ "resume: take over", take_over },
+	{ "resume: pidfile", write_pidfile },
+	{ "resume: commit", commit },
+	{ "resume: hand over", hand_over },
+	{ "resume: report", report },
+};
+
+static int run_stages(struct restore_run *run, struct error *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(stages); i++) {
+		int result;
+
+		log_debug("restore: %s\n", stages[i].name);
+		result = stages[i].run(run, err);
+		if (result < 0) {
+			log_debug("restore: %s: failed: %s\n", stages[i].name, strerror(-result));
+			return result;
+		}
+	}
+	return 0;
+}
+
+static void take_back(struct restore_run *run)
+{
+	struct restore *r = &run->r;
+
+	if (run->committed)
+		return;
+	if (r->undo)
+		(void)undo_rollback(r->undo);
+	if (run->pidfile_written)
+		(void)unlink(r->opts->pidfile);
+	restore_put_back_pid_max(r);
+}
+
+static void release(struct restore_run *run)
+{
+	struct restore *r = &run->r;
+
+	undo_finish(r->undo);
+	for (size_t i = 0; i < r->task_count; i++)
+		restore_memory_free(r->tasks[i]);
+	shmem_restore_done(r);
+	files_restore_free(r);
+	restore_area_unmap(r);
+	tree_plan_free(r);
+	checked_set_free(r->images);
+	image_set_done(&run->set);
+	own_creds_done(&run->own_creds);
+	own_limits_done(&run->own_limits);
+	close_fd(&r->log_fd);
+	if (run->nofile_raised)
+		(void)setrlimit(RLIMIT_NOFILE, &run->saved_nofile);
+}
+
+int restore_run(const struct options *opts, pid_t *ret_root_pid, struct error *err)
+{
+	struct restore_run run = {
+		.r = { .opts = opts, .start_us = now_us(), .log_fd = -1 },
+		.set = IMAGE_SET_INIT,
+	};
+	int result;
+
+	run.r.set = &run.set;
+	result = run_stages(&run, err);
+	if (result == 0)
+		*ret_root_pid = run.r.tasks[0]->pid;
+	else
+		take_back(&run);
+	release(&run);
+	return result;
+}

@@ -1,0 +1,85 @@
+/*
+ * A restore: everything one run knows. Stages, in order (engine/restore.c):
+ *
+ *	open      the whole set is read and checked; pids are free, files are there; nothing is created yet
+ *	fork      clone3 with set_tid builds the tree, helpers for dead leaders
+ *	files     descriptors
+ *	memory    the restorer blob unmaps what is ours and builds the task's mappings in place
+ *	switch    what only the task itself can set
+ *	resume    registers from outside, all together; until here any failure kills the whole new tree
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "engine/options.h"
+#include "image/image-check.h"
+#include "mm/vdso.h"
+
+struct mapped_file;
+struct own_creds;
+struct own_limits;
+struct restore_area;
+struct restore_file;
+struct restore_shared;
+struct restorer_task;
+struct undo;
+
+struct restore_task {
+	const struct checked_task *image; /* NULL for a helper */
+	pid_t pid, pgid, sid;
+	struct restore_task *parent;      /* in the restored tree; NULL for the root */
+	struct restore_task **children;
+	size_t child_count;
+	size_t index;                     /* in restore->tasks, and its slot in the shared area */
+	bool is_helper, is_zombie;
+	struct restore_task *files_owner; /* whose descriptor table it uses (CLONE_FILES), itself in most cases */
+
+	/*
+	 * How it comes into being (engine/tree-plan.h). The creator calls clone3: mostly the parent, but a sibling or a
+	 * helper where only that gives the right session. Descriptors are inherited from the creator, so what is shared
+	 * by inheritance belongs to the lowest common ancestor in the tree of creators.
+	 */
+	struct restore_task *creator;  /* NULL for the root */
+	struct restore_task **created; /* in the order of their creation; those before setsid come first */
+	size_t created_count;
+	bool as_sibling;               /* by CLONE_PARENT */
+	bool before_setsid;            /* of the creator */
+	bool make_session, make_group;
+	bool join_group;               /* pgid is a group that someone else makes */
+	bool go_between;               /* a helper that exits once it has created: its children go to a subreaper */
+	bool subreaper_meanwhile;      /* takes in children of go-betweens */
+	bool is_waited_for;            /* someone joins its group */
+
+	struct restorer_task *restorer; /* in the shared area; NULL for helpers and zombies */
+	struct mapped_file *mapped;     /* mm/: what restorer->files stand for */
+};
+
+struct restore {
+	const struct options *opts;
+	struct image_set *set;
+	struct checked_set *images;
+	struct undo *undo;
+	struct restore_task **tasks; /* parents before children; [0] is the root; helpers behind all others */
+	size_t task_count;
+	size_t helper_count;         /* the last so many of them */
+	struct restore_file **files; /* sorted by id */
+	size_t file_count;
+	int service_fd_base;         /* descriptors of ours live here and above; every restored descriptor is below */
+	struct restore_shared *shared; /* mapped MAP_SHARED by all processes of the restore */
+	struct restore_area *area;     /* what shared lies in */
+	void *shared_memory;           /* mm/: objects by shmid */
+	struct vdso_image vdso;        /* of this kernel */
+	const struct own_creds *own_creds;   /* what new processes inherit */
+	const struct own_limits *own_limits;
+	bool files_need_all;           /* some file can only be finished when all processes have theirs */
+	pid_t caller_sid, caller_pgid; /* session and group of who restores: with --shell-job the root stays in them */
+	int log_fd;                    /* the log, out of the way of restored descriptors */
+	uint64_t pid_max_before;       /* 0: not changed */
+	uint64_t start_us, fork_us;
+	uint64_t pages_restored;
+};

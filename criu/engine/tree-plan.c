@@ -1,0 +1,531 @@
+/*
+ * The plan is made in passes over all tasks, each linear (look-ups by pid are binary searches):
+ *
+ *	link      children lists, an index by pid
+ *	needs     bottom-up: into which session each process must be born
+ *	creators  top-down: who can give it that
+ *	helpers   for dead leaders of sessions and of groups
+ *	order     lists of created, those before setsid first
+ *	check     everyone is reached from the root
+ */
+#include "engine/tree-plan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/util.h"
+
+#define ANY_SESSION (-1)
+
+struct plan {
+	struct restore *r;
+	size_t capacity;
+	struct restore_task **by_pid; /* sorted; helpers are found by a linear list, there are few */
+	size_t by_pid_count;
+	pid_t *births;       /* by index: the session a task must be born into, or ANY_SESSION */
+	pid_t *birth_groups; /* by index: the group it finds itself in */
+	pid_t *foreign_ids;  /* thread ids that lead no process, sorted: no helper may have one */
+	size_t foreign_count;
+	bool (*pid_in_use)(pid_t pid);
+	pid_t next_free;
+};
+
+struct restore_task *tree_plan_new_task(struct restore *r, struct error *err)
+{
+	struct restore_task *task = calloc(1, sizeof(*task));
+	struct restore_task **grown;
+
+	/* Doubling: room is a power of two from 16 on. */
+	if (task && (r->task_count == 0 || (r->task_count >= 16 && (r->task_count & (r->task_count - 1)) == 0))) {
+		grown = reallocarray(r->tasks, r->task_count ? r->task_count * 2 : 16, sizeof(*grown));
+		if (!grown) {
+			free(task);
+			task = NULL;
+		} else {
+			r->tasks = grown;
+		}
+	}
+	if (!task) {
+		error_set(err, -ENOMEM, "process tree");
+		return NULL;
+	}
+	task->index = r->task_count;
+	task->files_owner = task;
+	r->tasks[r->task_count++] = task;
+	return task;
+}
+
+void tree_plan_free(struct restore *r)
+{
+	for (size_t i = 0; i < r->task_count; i++) {
+		free(r->tasks[i]->children);
+		free(r->tasks[i]->created);
+		free(r->tasks[i]);
+	}
+	free(r->tasks);
+	r->tasks = NULL;
+	r->task_count = r->helper_count = 0;
+}
+
+static int compare_pids(const void *a, const void *b)
+{
+	const struct restore_task *const *x = a, *const *y = b;
+
+	return ((*x)->pid > (*y)->pid) - ((*x)->pid < (*y)->pid);
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+	const pid_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static struct restore_task *find_task(const struct plan *plan, pid_t pid)
+{
+	size_t low = 0, high = plan->by_pid_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (plan->by_pid[middle]->pid < pid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low < plan->by_pid_count && plan->by_pid[low]->pid == pid)
+		return plan->by_pid[low];
+	for (size_t i = plan->by_pid_count; i < plan->r->task_count; i++)
+		if (plan->r->tasks[i]->pid == pid)
+			return plan->r->tasks[i];
+	return NULL;
+}
+
+static int collect_threads(struct plan *plan, struct error *err)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < plan->r->task_count; i++)
+		if (plan->r->tasks[i]->image)
+			count += plan->r->tasks[i]->image->thread_count;
+	plan->foreign_ids = calloc(count + 1, sizeof(pid_t));
+	if (!plan->foreign_ids)
+		return error_set(err, -ENOMEM, "process tree");
+	for (size_t i = 0; i < plan->r->task_count; i++) {
+		const struct checked_task *image = plan->r->tasks[i]->image;
+
+		for (size_t k = 1; image && !image->is_zombie && k < image->thread_count; k++)
+			plan->foreign_ids[plan->foreign_count++] = (pid_t)image->threads[k].tid;
+	}
+	qsort(plan->foreign_ids, plan->foreign_count, sizeof(pid_t), compare_numbers);
+	return 0;
+}
+
+static bool is_foreign(const struct plan *plan, pid_t pid)
+{
+	return bsearch(&pid, plan->foreign_ids, plan->foreign_count, sizeof(pid_t), compare_numbers) != NULL;
+}
+
+static int link_children(struct restore *r, struct error *err)
+{
+	for (size_t i = 0; i < r->task_count; i++)
+		if (r->tasks[i]->parent)
+			r->tasks[i]->parent->child_count++;
+	for (size_t i = 0; i < r->task_count; i++) {
+		struct restore_task *task = r->tasks[i];
+
+		if (!task->child_count)
+			continue;
+		if (task->is_zombie)
+			return error_say(err, -EBADMSG, "pid %d is a zombie and has children", task->pid);
+		task->children = calloc(task->child_count, sizeof(*task->children));
+		if (!task->children)
+			return error_set(err, -ENOMEM, "process tree");
+		task->child_count = 0;
+	}
+	for (size_t i = 0; i < r->task_count; i++) {
+		struct restore_task *parent = r->tasks[i]->parent;
+
+		if (parent)
+			parent->children[parent->child_count++] = r->tasks[i];
+	}
+	return 0;
+}
+
+/* What the root belongs to without leading it is the caller's; 0 in an image is a leader outside of the namespace. */
+static void rename_callers(struct restore *r)
+{
+	const pid_t sid = r->tasks[0]->sid, pgid = r->tasks[0]->pgid, pid = r->tasks[0]->pid;
+
+	for (size_t i = 0; i < r->task_count; i++) {
+		struct restore_task *task = r->tasks[i];
+
+		if (sid != pid && task->sid == sid)
+			task->sid = PLAN_CALLERS;
+		if (pgid != pid && task->pgid == pgid)
+			task->pgid = PLAN_CALLERS;
+	}
+}
+
+static int index_tasks(struct plan *plan, struct error *err)
+{
+	struct restore *r = plan->r;
+
+	plan->by_pid = calloc(r->task_count, sizeof(*plan->by_pid));
+	plan->births = calloc(r->task_count, sizeof(*plan->births));
+	if (!plan->by_pid || !plan->births)
+		return error_set(err, -ENOMEM, "process tree");
+	for (size_t i = 0; i < r->task_count; i++)
+		plan->by_pid[i] = r->tasks[i];
+	plan->by_pid_count = r->task_count;
+	qsort(plan->by_pid, r->task_count, sizeof(*plan->by_pid), compare_pids);
+	for (size_t i = 1; i < r->task_count; i++)
+		if (plan->by_pid[i]->pid == plan->by_pid[i - 1]->pid)
+			return error_say(err, -EBADMSG, "pid %d is there twice", plan->by_pid[i]->pid);
+	return 0;
+}
+
+static bool leads_session(const struct restore_task *task)
+{
+	return task->sid == task->pid;
+}
+
+/* A leader may be born into any session; into which one its children that stayed behind say. */
+static void find_needs(struct plan *plan)
+{
+	struct restore *r = plan->r;
+
+	for (size_t i = 0; i < r->task_count; i++)
+		plan->births[i] = leads_session(r->tasks[i]) ? ANY_SESSION : r->tasks[i]->sid;
+	for (size_t i = r->task_count; i-- > 1;) {
+		struct restore_task *task = r->tasks[i], *parent = task->parent;
+		pid_t need = plan->births[i];
+
+		if (need != ANY_SESSION && leads_session(parent) && need != parent->sid && need != parent->pid &&
+		    plan->births[parent->index] == ANY_SESSION)
+			plan->births[parent->index] = need;
+	}
+	plan->births[0] = PLAN_CALLERS;
+}
+
+static bool is_ancestor(const struct restore_task *ancestor, const struct restore_task *task)
+{
+	for (; task; task = task->parent)
+		if (task == ancestor)
+			return true;
+	return false;
+}
+
+/* A zombie can do it, too: before it exits. */
+static bool is_sibling_leader(const struct restore_task *parent, const struct restore_task *leader)
+{
+	return leader && leader->parent == parent && leads_session(leader);
+}
+
+static struct restore_task *add_helper(struct plan *plan, pid_t pid, pid_t sid, struct restore_task *parent,
+				       struct error *err)
+{
+	struct restore_task *helper;
+
+	if (is_foreign(plan, pid)) {
+		error_say(err, -EBADMSG, "%d is a thread and the leader of a session or group as well", pid);
+		return NULL;
+	}
+	helper = tree_plan_new_task(plan->r, err);
+	if (!helper)
+		return NULL;
+	plan->r->helper_count++;
+	helper->is_helper = true;
+	helper->pid = pid;
+	helper->pgid = pid;
+	helper->sid = sid;
+	helper->parent = helper->creator = parent;
+	helper->make_session = sid == pid;
+	helper->make_group = sid != pid;
+	return helper;
+}
+
+/* The session's leader is dead: a helper below the deepest parent who needs it. */
+static struct restore_task *make_session_helper(struct plan *plan, const struct restore_task *member, struct error *err)
+{
+	struct restore_task *deepest = member->parent;
+
+	for (size_t i = 0; i < plan->by_pid_count; i++) {
+		struct restore_task *other = plan->r->tasks[i];
+
+		if (!other->creator && other->parent && plan->births[i] == plan->births[member->index] &&
+		    other->parent != deepest && is_ancestor(deepest, other->parent))
+			deepest = other->parent;
+	}
+	return add_helper(plan, plan->births[member->index], plan->births[member->index], deepest, err);
+}
+
+static int find_free_pid(struct plan *plan, pid_t *ret_pid, struct error *err)
+{
+	for (pid_t pid = plan->next_free; pid > 300; pid--) {
+		if (find_task(plan, pid) || is_foreign(plan, pid) || (plan->pid_in_use && plan->pid_in_use(pid)))
+			continue;
+		plan->next_free = pid - 1;
+		*ret_pid = pid;
+		return 0;
+	}
+	return error_say(err, -EAGAIN, "no pid is free for a helper process");
+}
+
+/* The child was orphaned once; it is orphaned again. */
+static int create_through_go_between(struct plan *plan, struct restore_task *task, struct restore_task *member,
+				     struct error *err)
+{
+	struct restore_task *between;
+	pid_t pid = 0;
+	int r = find_free_pid(plan, &pid, err);
+
+	if (r < 0)
+		return r;
+	between = add_helper(plan, pid, member->sid, member, err);
+	if (!between)
+		return err->code;
+	between->make_group = false;
+	between->pgid = member->pgid;
+	between->go_between = true;
+	task->creator = between;
+	if (task->parent->pid != 1)
+		task->parent->subreaper_meanwhile = true;
+	return 0;
+}
+
+static int find_creator(struct plan *plan, struct restore_task *task, struct error *err)
+{
+	struct restore_task *parent = task->parent, *leader;
+	pid_t need = plan->births[task->index];
+
+	if (need == ANY_SESSION || need == parent->sid) {
+		task->creator = parent;
+		return 0;
+	}
+	if (need == plan->births[parent->index]) {
+		task->creator = parent;
+		task->before_setsid = true;
+		return 0;
+	}
+	leader = find_task(plan, need);
+	if (!leader && need != PLAN_CALLERS) {
+		leader = make_session_helper(plan, task, err);
+		if (!leader)
+			return err->code;
+	}
+	if (is_sibling_leader(parent, leader)) {
+		task->creator = leader;
+		task->as_sibling = true;
+		return 0;
+	}
+	if (leader && is_ancestor(parent, leader))
+		return create_through_go_between(plan, task, leader, err);
+	return error_say(err, -EOPNOTSUPP, "pid %d cannot become a child of %d in session %d, where its parent never was",
+			 task->pid, parent->pid, need);
+}
+
+/* Unresolved ones come after all others, so that a helper finds everybody who needs it. */
+static int find_creators(struct plan *plan, struct error *err)
+{
+	struct restore *r = plan->r;
+
+	for (size_t i = 0; i < r->task_count; i++) {
+		struct restore_task *task = r->tasks[i];
+
+		task->make_session = leads_session(task);
+		task->make_group = !task->make_session && task->pgid == task->pid;
+		if (i > 0 && (plan->births[i] == ANY_SESSION || plan->births[i] == task->parent->sid)) {
+			task->creator = task->parent;
+			if (plan->births[i] == ANY_SESSION)
+				plan->births[i] = task->parent->sid;
+		}
+	}
+	for (size_t i = 1; i < plan->by_pid_count; i++) {
+		int result = r->tasks[i]->creator ? 0 : find_creator(plan, r->tasks[i], err);
+
+		if (result < 0)
+			return result;
+	}
+	return 0;
+}
+
+/* Who can create the helper that leads a dead group: someone who is in its session. */
+static struct restore_task *find_group_creator(const struct restore *r, const struct restore_task *member)
+{
+	if (!member->is_zombie)
+		return (struct restore_task *)member;
+	for (size_t i = 0; i < r->task_count - r->helper_count; i++)
+		if (!r->tasks[i]->is_zombie && r->tasks[i]->sid == member->sid)
+			return r->tasks[i];
+	return NULL;
+}
+
+static int make_group_helpers(struct plan *plan, struct error *err)
+{
+	struct restore *r = plan->r;
+
+	for (size_t i = 0; i < plan->by_pid_count; i++) {
+		struct restore_task *task = r->tasks[i], *creator, *leader;
+
+		if (task->pgid == PLAN_CALLERS || task->pgid == task->pid)
+			continue;
+		leader = find_task(plan, task->pgid);
+		if (leader) {
+			if (leader->pgid != leader->pid || (leader->sid != task->sid))
+				return error_say(err, -EBADMSG, "pid %d is in group %d, which is not one of session %d",
+						 task->pid, task->pgid, task->sid);
+			continue;
+		}
+		creator = find_group_creator(r, task);
+		if (!creator)
+			return error_say(err, -EOPNOTSUPP, "pid %d: nobody alive can make its process group %d",
+					 task->pid, task->pgid);
+		if (!add_helper(plan, task->pgid, task->sid, creator, err))
+			return err->code;
+	}
+	return 0;
+}
+
+static int order_created(struct restore *r, struct error *err)
+{
+	for (size_t i = 1; i < r->task_count; i++)
+		r->tasks[i]->creator->created_count++;
+	for (size_t i = 0; i < r->task_count; i++) {
+		struct restore_task *task = r->tasks[i];
+
+		if (!task->created_count)
+			continue;
+		task->created = calloc(task->created_count, sizeof(*task->created));
+		if (!task->created)
+			return error_set(err, -ENOMEM, "process tree");
+		task->created_count = 0;
+	}
+	for (int before = 1; before >= 0; before--)
+		for (size_t i = 1; i < r->task_count; i++) {
+			struct restore_task *creator = r->tasks[i]->creator;
+
+			if (r->tasks[i]->before_setsid == before)
+				creator->created[creator->created_count++] = r->tasks[i];
+		}
+	return 0;
+}
+
+static int check_reached(const struct restore *r, struct error *err)
+{
+	AUTO_FREE struct restore_task **queue = calloc(r->task_count, sizeof(*queue));
+	size_t done = 0, queued = 0;
+
+	if (!queue)
+		return error_set(err, -ENOMEM, "process tree");
+	queue[queued++] = r->tasks[0];
+	while (done < queued) {
+		const struct restore_task *task = queue[done++];
+
+		for (size_t i = 0; i < task->created_count; i++)
+			queue[queued++] = task->created[i];
+	}
+	if (queued == r->task_count)
+		return 0;
+	return error_say(err, -EOPNOTSUPP, "sessions of the process tree depend on each other in a circle");
+}
+
+/* The group a task finds itself in, in the order of creation: creators first. */
+static int find_birth_groups(struct plan *plan, struct error *err)
+{
+	struct restore *r = plan->r;
+	AUTO_FREE struct restore_task **queue = calloc(r->task_count, sizeof(*queue));
+	size_t done = 0, queued = 0;
+
+	plan->birth_groups = calloc(r->task_count, sizeof(pid_t));
+	if (!queue || !plan->birth_groups)
+		return error_set(err, -ENOMEM, "process tree");
+	queue[queued++] = r->tasks[0];
+	plan->birth_groups[0] = PLAN_CALLERS;
+	while (done < queued) {
+		const struct restore_task *task = queue[done++];
+		bool leads_group = task->make_session || task->make_group;
+
+		for (size_t i = 0; i < task->created_count; i++) {
+			struct restore_task *next = task->created[i];
+
+			plan->birth_groups[next->index] = leads_group && !next->before_setsid ?
+								  task->pid :
+								  plan->birth_groups[task->index];
+			queue[queued++] = next;
+		}
+	}
+	return 0;
+}
+
+static void find_joiners(struct plan *plan)
+{
+	struct restore *r = plan->r;
+
+	for (size_t i = 0; i < r->task_count; i++) {
+		struct restore_task *task = r->tasks[i], *leader;
+
+		if (task->go_between || task->make_session || task->make_group ||
+		    task->pgid == plan->birth_groups[i])
+			continue;
+		task->join_group = true;
+		leader = find_task(plan, task->pgid);
+		if (leader)
+			leader->is_waited_for = true;
+	}
+}
+
+static int run_passes(struct plan *plan, struct error *err)
+{
+	int r = link_children(plan->r, err);
+
+	if (r == 0)
+		r = collect_threads(plan, err);
+	if (r < 0)
+		return r;
+	rename_callers(plan->r);
+	r = index_tasks(plan, err);
+	if (r < 0)
+		return r;
+	find_needs(plan);
+	r = find_creators(plan, err);
+	if (r == 0)
+		r = make_group_helpers(plan, err);
+	if (r == 0)
+		r = order_created(plan->r, err);
+	if (r == 0)
+		r = check_reached(plan->r, err);
+	if (r == 0)
+		r = find_birth_groups(plan, err);
+	if (r == 0)
+		find_joiners(plan);
+	return r;
+}
+
+int tree_plan_make(struct restore *r, bool (*pid_in_use)(pid_t pid), struct error *err)
+{
+	struct plan plan = { .r = r, .pid_in_use = pid_in_use, .next_free = 32000 };
+	int result = run_passes(&plan, err);
+
+	free(plan.by_pid);
+	free(plan.births);
+	free(plan.birth_groups);
+	free(plan.foreign_ids);
+	return result;
+}
+
+void tree_plan_log(const struct restore *r)
+{
+	for (size_t i = 0; i < r->task_count; i++) {
+		const struct restore_task *task = r->tasks[i];
+
+		log_debug("plan: %d%s: by %d%s%s%s%s%s\n", task->pid,
+			  task->go_between ? " (go-between)" : task->is_helper ? " (helper)" :
+			  task->is_zombie  ? " (zombie)" : "",
+			  task->creator ? task->creator->pid : 0, task->as_sibling ? " as sibling" : "",
+			  task->before_setsid ? " before setsid" : "", task->make_session ? ", setsid" : "",
+			  task->make_group ? ", makes its group" : "", task->join_group ? ", joins a group" : "");
+	}
+}

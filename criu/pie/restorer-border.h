@@ -1,0 +1,334 @@
+/*
+ * What crosses the border between the restore engine and the restorer blob: included by both sides. Everything here
+ * lives in the restore area: one shared mapping that the worker, the rescuer and all processes of the new tree have at
+ * the same address, in a hole of every address space that is restored. Pointers therefore mean the same on both sides.
+ *
+ * The restorer runs once per process, on a stack in the area. It unmaps all else, builds the mappings in place, sets
+ * what only the task itself can set, starts the threads and sleeps; registers are set from outside.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define RESTORER_SIGNALS            64
+#define RESTORER_SIGINFO_BYTES      128
+#define RESTORER_TLS_SLOTS          3
+#define RESTORER_USER_DESC_BYTES    16
+#define RESTORER_LEADER_STACK_BYTES 8192
+#define RESTORER_THREAD_STACK_BYTES 4096
+#define RESTORER_IOV_LIMIT          1024 /* UIO_MAXIOV */
+
+/* How far a process has come; what a failure happened in. Names for sentences are in engine/restore-failure.c. */
+enum restorer_step {
+	STEP_BEFORE, /* still in the engine's own code */
+	STEP_UNMAP,
+	STEP_VDSO,
+	STEP_MAP,
+	STEP_USERFAULTFD,
+	STEP_READ_PAGES,
+	STEP_PROTECT,
+	STEP_MADVISE,
+	STEP_GUARD,
+	STEP_LOCK,
+	STEP_MM_MAP,
+	STEP_SEAL,
+	STEP_MDWE,
+	STEP_PERSONALITY,
+	STEP_SIGACTION,
+	STEP_THREAD,
+	STEP_TLS,
+	STEP_ROBUST_LIST,
+	STEP_SIGALTSTACK,
+	STEP_COMM,
+	STEP_TIMER_SLACK,
+	STEP_IO_FLUSHER,
+	STEP_MCE_KILL,
+	STEP_MEMPOLICY,
+	STEP_SPECULATION,
+	STEP_PENDING_SIGNAL,
+	STEP_CAPABILITIES,
+	STEP_BOUNDING_SET,
+	STEP_AMBIENT_SET,
+	STEP_GROUPS,
+	STEP_GROUP_IDS,
+	STEP_USER_IDS,
+	STEP_SECUREBITS,
+	STEP_NO_NEW_PRIVS,
+	STEP_SECCOMP,
+	STEP_PDEATH_SIGNAL,
+	STEP_RSEQ,
+	STEP_DUMPABLE,
+	STEP_THP,
+	STEP_KSM,
+	STEP_SUBREAPER,
+	STEP_MEMBARRIER,
+	STEP_POSIX_TIMER,
+	STEP_ITIMER,
+	STEP_READY,
+	STEP_COUNT
+};
+
+enum restorer_slot_state {
+	SLOT_NONE,
+	SLOT_FORKING, /* clone3 is about to be called: there may be such a process, and it may be ours */
+	SLOT_ALIVE,   /* said by the process itself */
+	SLOT_ENDED,   /* about to exit by plan: a zombie or a helper */
+};
+
+/* One per process of the plan, helpers included. */
+struct restorer_slot {
+	int32_t pid;
+	uint32_t state;      /* enum restorer_slot_state; futex */
+	uint32_t group_made; /* futex: its process group exists */
+	uint32_t step;       /* enum restorer_step of the leader */
+	int32_t error;       /* of the failure: -errno, */
+	uint32_t error_step; /* in which step, */
+	int32_t error_tid;   /* of which thread, */
+	uint32_t reserved;
+	uint64_t detail[2];  /* and about what (an address, a number) */
+
+	/* filling large memory from outside */
+	uint32_t fill_state; /* enum restorer_fill; futex */
+	int32_t fill_uffd;
+
+	/* handing over, see engine/restore-resume.c */
+	uint32_t stub_poked; /* a stub may stand at restorer_task.stub_addr */
+	uint32_t stop_sent;
+	uint32_t table_ready; /* futex: the descriptor table is complete */
+	uint32_t reserved2;
+};
+
+enum restorer_fill {
+	FILL_NONE,
+	FILL_WANTED, /* the userfaultfd is ready, the task sleeps */
+	FILL_DONE,
+	FILL_FAILED, /* the task is to read its pages itself */
+};
+
+/* Words that all processes of a restore share. */
+struct restorer_shared {
+	uint32_t progress;    /* futex: the worker sleeps on it */
+	uint32_t failed;      /* 1 + number of the slot that failed first */
+	uint32_t error_ready; /* its reason is complete */
+	uint32_t forking;     /* processes that are not done with forking, */
+	uint32_t forked;      /* futex: 1 when there is none */
+	uint32_t installing;  /* processes whose descriptor tables are not complete, */
+	uint32_t installed;   /* futex: 1 when there is none */
+	uint32_t preparing;   /* threads that are not ready */
+	uint32_t hold;        /* futex that nobody wakes: ready threads sleep on it */
+	uint32_t filtering;   /* threads that have not come to their seccomp filters */
+	uint32_t seccomp_go;  /* futex: 1 when they are traced and may install them */
+	struct restorer_slot *slots;
+};
+
+/* --- memory ----------------------------------------------------------------------------------------------------------- */
+
+#define RESTORER_VMA_LOCK       0x1u
+#define RESTORER_VMA_SEAL       0x2u
+#define RESTORER_VMA_FILL       0x4u /* contents come through the userfaultfd */
+#define RESTORER_VMA_LOCK_QUIET 0x8u /* pages that cannot be faulted in are no failure */
+
+struct restorer_vma {
+	uint64_t start, end, offset;
+	uint64_t advice;    /* bit N: madvise number N */
+	int32_t file;       /* index into files, -1: anonymous */
+	uint32_t map_flags;
+	uint32_t map_prot;  /* with PROT_WRITE while contents are put in */
+	uint32_t prot;
+	uint32_t flags;     /* RESTORER_VMA_xx */
+	uint32_t reserved;
+};
+
+struct restorer_range {
+	uint64_t start, end;
+};
+
+/* Laid out as struct iovec. */
+struct restorer_iovec {
+	uint64_t base, bytes;
+};
+
+/* One stretch of a pages file, spread over iovecs. */
+struct restorer_read {
+	struct restorer_iovec *iov;
+	uint64_t iov_count;
+	uint64_t offset;
+	int32_t file; /* index into files */
+	uint32_t reserved;
+};
+
+/* The kernel's struct prctl_mm_map. */
+struct restorer_mm_map {
+	uint64_t start_code, end_code, start_data, end_data, start_brk, brk, start_stack;
+	uint64_t arg_start, arg_end, env_start, env_end;
+	uint64_t *auxv;
+	uint32_t auxv_bytes;
+	int32_t exe_fd;
+};
+
+/* How the new task gets its vdso. */
+enum restorer_vdso {
+	VDSO_NONE,  /* the image has none */
+	VDSO_SAME,  /* the kernel's, at the address it had */
+	VDSO_PROXY, /* the old one is ordinary memory whose functions jump into the kernel's, which is somewhere else */
+};
+
+/* A function of the old vdso that becomes a jump. */
+struct restorer_jump {
+	uint64_t from, to;
+};
+
+/* --- the process ------------------------------------------------------------------------------------------------------ */
+
+/* The kernel's struct sigaction. */
+struct restorer_sigaction {
+	uint64_t handler, flags, restorer, mask;
+};
+
+struct restorer_itimer {
+	int64_t interval_sec, interval_usec, value_sec, value_usec;
+};
+
+struct restorer_posix_timer {
+	int32_t id, clock_id, signal, notify, notify_tid, reserved;
+	uint64_t value; /* sigev_value */
+	int64_t interval_sec, interval_nsec, value_sec, value_nsec;
+};
+
+struct restorer_siginfo {
+	uint8_t bytes[RESTORER_SIGINFO_BYTES];
+};
+
+/* --- threads ---------------------------------------------------------------------------------------------------------- */
+
+/* Which calls are needed to come from the restorer's credentials to those of the image. */
+#define RESTORER_CREDS_CAPS        0x01u
+#define RESTORER_CREDS_BOUNDING    0x02u
+#define RESTORER_CREDS_AMBIENT     0x04u
+#define RESTORER_CREDS_GROUPS      0x08u
+#define RESTORER_CREDS_IDS         0x10u
+#define RESTORER_CREDS_SECUREBITS  0x20u
+#define RESTORER_CREDS_NO_NEW_PRIVS 0x40u
+
+struct restorer_creds {
+	uint32_t needed; /* RESTORER_CREDS_xx */
+	uint32_t uid, euid, suid, fsuid, gid, egid, sgid, fsgid;
+	uint32_t securebits;
+	uint32_t *groups;
+	uint64_t group_count;
+	uint64_t cap_inh, cap_prm, cap_eff, cap_amb;
+	uint64_t cap_drop;            /* bounding capabilities to give up */
+	uint64_t own_prm, own_eff;    /* what the restorer has */
+};
+
+struct restorer_filter {
+	uint64_t instruction_count;
+	void *instructions;
+	uint64_t flags;
+};
+
+#define RESTORER_THREAD_SLACK      0x01u
+#define RESTORER_THREAD_IO_FLUSHER 0x02u
+#define RESTORER_THREAD_MCE_KILL   0x04u
+#define RESTORER_THREAD_MEMPOLICY  0x08u
+
+struct restorer_thread {
+	int32_t tid;
+	uint32_t flags; /* RESTORER_THREAD_xx */
+	uint64_t stack_top;
+	struct restorer_task *task;
+	uint64_t clear_tid;
+	uint64_t robust_list, robust_list_bytes;
+	uint64_t sas_address, sas_bytes;
+	uint32_t sas_flags, has_sas;
+	uint64_t rseq_address;
+	uint32_t rseq_bytes, rseq_signature;
+	uint64_t rseq_cs; /* written last, from outside; 0: none */
+	char comm[16];
+	uint32_t pdeath_signal;
+	uint32_t mce_kill;
+	uint64_t timer_slack_ns;
+	int32_t mempolicy_mode;
+	uint32_t mempolicy_bits;
+	uint64_t *mempolicy_nodes;
+	uint32_t speculation_count;
+	uint32_t has_tls;
+	uint32_t (*speculation)[2];
+	uint8_t tls[RESTORER_TLS_SLOTS][RESTORER_USER_DESC_BYTES];
+	struct restorer_siginfo *pending;
+	uint64_t pending_count;
+	struct restorer_creds creds;
+	uint32_t seccomp_mode;
+	uint32_t filter_count;
+	uint32_t is_filtered; /* this thread or another one of its process has filters */
+	uint32_t reserved;
+	struct restorer_filter *filters; /* oldest first */
+
+	/* for those who hand over from outside */
+	uint64_t signal_mask;
+	void *regs;   /* struct user_regs_struct */
+	void *xstate;
+	uint64_t xstate_bytes;
+};
+
+/* --- all that one process is made of ---------------------------------------------------------------------------------- */
+
+struct restorer_task {
+	struct restorer_shared *shared;
+	struct restorer_slot *slot;
+	uint32_t slot_index;
+	int32_t pid;
+	uint64_t area_start, area_bytes;
+
+	int32_t *files; /* descriptors, opened by the engine in this process; closed by number at the end */
+	uint64_t file_count;
+	uint64_t own_file_count;    /* the first so many are closed one by one */
+	uint32_t close_from;        /* descriptors from here up are the restore's */
+	uint32_t *table_users;      /* who else uses the descriptor table: the last one closes */
+
+	struct restorer_vma *vmas;
+	uint64_t vma_count;
+	struct restorer_range *guards;
+	uint64_t guard_count;
+	struct restorer_read *reads;
+	uint64_t read_count;
+	struct restorer_read *large_reads; /* through a userfaultfd, if that works */
+	uint64_t large_read_count;
+	struct restorer_mm_map mm_map;
+	int32_t exe; /* index into files */
+	uint32_t personality;
+
+	uint32_t vdso; /* enum restorer_vdso */
+	uint32_t jump_count;
+	uint64_t vdso_map_at; /* where the kernel's vvar and vdso go */
+	struct restorer_jump *jumps;
+
+	struct restorer_sigaction sigactions[RESTORER_SIGNALS]; /* [n - 1] */
+	struct restorer_itimer itimers[3];
+	struct restorer_posix_timer *posix_timers;
+	uint64_t posix_timer_count;
+	struct restorer_siginfo *pending;
+	uint64_t pending_count;
+	int32_t dumpable;      /* -1: leave */
+	int32_t thp_disable;   /* -1: leave; else the argument, */
+	uint32_t thp_flags;    /* with these flags */
+	int32_t ksm;           /* -1: leave */
+	int32_t subreaper;     /* -1: leave */
+	uint32_t mdwe;         /* 0: none */
+	uint64_t membarrier_commands;
+	uint32_t stop_signal; /* the task is stopped by it in the end, 0: runs */
+	uint32_t threads_left; /* futex: threads without the leader that have not set their credentials */
+
+	struct restorer_thread *threads; /* [0] is the leader */
+	uint64_t thread_count;
+
+	uint64_t stub_addr;   /* where an injected system call can stand, in memory that stays */
+	uint32_t stub_is_own; /* it is in the blob: nothing is written */
+	uint32_t reserved;
+};
+
+_Static_assert(sizeof(void *) == 8, "border");
+_Static_assert(sizeof(struct restorer_mm_map) == 104, "the kernel's layout");
+_Static_assert(sizeof(struct restorer_sigaction) == 32, "the kernel's layout");
+_Static_assert(sizeof(struct restorer_iovec) == 16, "the kernel's layout");

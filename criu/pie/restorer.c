@@ -1,0 +1,828 @@
+/*
+ * The restorer: runs in each process of the new tree on memory of the restore area, where the engine has laid down what
+ * to do (restorer-border.h). It unmaps everything else, makes the mappings of the task in place and puts the contents in,
+ * then sets what only the task itself can set, thread by thread, and sleeps until it is taken over from outside. All
+ * signals are blocked while it runs.
+ *
+ * One short function per kind of state. A failure is a step, an errno and up to two numbers; the worker makes the
+ * sentence.
+ */
+#include <asm/prctl.h>
+#include <linux/capability.h>
+#include <linux/futex.h>
+#include <linux/ioctl.h>
+#include <linux/mman.h>
+#include <linux/prctl.h>
+#include <linux/sched.h>
+#include <linux/userfaultfd.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pie/restorer-border.h"
+#include "pie/syscall.h"
+
+#define ERROR_NOMEM  12
+#define ERROR_EXIST  17
+#define ERROR_INVAL  22
+#define ERROR_IO     5
+#define ERROR_AGAIN  11
+#define ERROR_INTR   4
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+#define CALL_MSEAL           462
+#define CALL_CLOSE_RANGE     436
+#define CALL_RSEQ            334
+#define CALL_SECCOMP         317
+#define CALL_MEMBARRIER      324
+#define ADVICE_GUARD_INSTALL 102
+#define MAP_VDSO_64          0x2003
+#define SET_MEMORY_MERGE     67
+#define SET_MDWE             65
+#define SET_IO_FLUSHER       57
+#define TIMER_RESTORE_IDS    77
+#define UFFD_USER_MODE       1
+
+#define TASK_END  0x7ffffffff000ull
+#define PAGE_SIZE 4096ull
+
+#define CAPABILITY_VERSION 0x20080522u
+#define NO_SETUID_FIXUP    (1ul << 2)
+
+#define SECCOMP_MODE_STRICT_ 1
+#define SECCOMP_MODE_FILTER_ 2
+#define SECCOMP_FLAGS_KEPT   0x7ul /* TSYNC, LOG, SPEC_ALLOW */
+
+#define SPECULATION_SETTABLE 0x1u
+#define SPECULATION_VALUES   0x1eu
+
+#define MADV_LAST 63
+
+void pie_entry(struct restorer_task *task);
+
+/* --- words shared with others ------------------------------------------------------------------------------------------- */
+
+static void wake(uint32_t *word, uint32_t count)
+{
+	(void)SYS3(__NR_futex, word, FUTEX_WAKE, count);
+}
+
+static void wait_while(uint32_t *word, uint32_t value)
+{
+	while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == value)
+		(void)SYS4(__NR_futex, word, FUTEX_WAIT, value, 0);
+}
+
+static void report_progress(struct restorer_shared *shared)
+{
+	__atomic_add_fetch(&shared->progress, 1, __ATOMIC_RELEASE);
+	wake(&shared->progress, 1);
+}
+
+static _Noreturn void fail_thread(struct restorer_task *task, int32_t tid, uint32_t step, long error, uint64_t detail,
+				  uint64_t detail2)
+{
+	struct restorer_shared *shared = task->shared;
+	uint32_t none = 0;
+
+	if (__atomic_compare_exchange_n(&shared->failed, &none, task->slot_index + 1, 0, __ATOMIC_ACQ_REL,
+					__ATOMIC_RELAXED)) {
+		task->slot->error = (int32_t)error;
+		task->slot->error_step = step;
+		task->slot->error_tid = tid;
+		task->slot->detail[0] = detail;
+		task->slot->detail[1] = detail2;
+		__atomic_store_n(&shared->error_ready, 1, __ATOMIC_RELEASE);
+		report_progress(shared);
+	}
+	for (;;)
+		(void)SYS1(__NR_exit_group, 1);
+}
+
+static _Noreturn void fail(struct restorer_task *task, long error, uint64_t detail, uint64_t detail2)
+{
+	fail_thread(task, task->pid, task->slot->step, error, detail, detail2);
+}
+
+static void enter(struct restorer_task *task, uint32_t step)
+{
+	task->slot->step = step;
+}
+
+static void check(struct restorer_task *task, long result, uint64_t detail)
+{
+	if (result < 0)
+		fail(task, result, detail, 0);
+}
+
+static void check_thread(struct restorer_thread *thread, uint32_t step, long result, uint64_t detail)
+{
+	if (result < 0)
+		fail_thread(thread->task, thread->tid, step, result, detail, 0);
+}
+
+/* --- memory ------------------------------------------------------------------------------------------------------------- */
+
+static void unmap_others(struct restorer_task *task)
+{
+	const uint64_t end = task->area_start + task->area_bytes;
+
+	enter(task, STEP_UNMAP);
+	check(task, SYS2(__NR_munmap, 0, task->area_start), 0);
+	check(task, SYS2(__NR_munmap, end, TASK_END - end), end);
+}
+
+static void set_thp(struct restorer_task *task)
+{
+	if (task->thp_disable < 0)
+		return;
+	enter(task, STEP_THP);
+	check(task, SYS5(__NR_prctl, PR_SET_THP_DISABLE, task->thp_disable, task->thp_flags, 0, 0), 0);
+}
+
+/* The kernel takes the address as a wish only: whether it was granted is seen by what is there now. */
+static void map_vdso(struct restorer_task *task)
+{
+	long result;
+
+	if (task->vdso == VDSO_NONE)
+		return;
+	enter(task, STEP_VDSO);
+	check(task, SYS2(__NR_arch_prctl, MAP_VDSO_64, task->vdso_map_at), task->vdso_map_at);
+	result = SYS6(__NR_mmap, task->vdso_map_at, PAGE_SIZE, PROT_NONE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	if (result != -ERROR_EXIST)
+		fail(task, -ERROR_EXIST, task->vdso_map_at, 0);
+}
+
+static void map_one(struct restorer_task *task, const struct restorer_vma *vma)
+{
+	const int fd = vma->file < 0 ? -1 : task->files[vma->file];
+	const long result = SYS6(__NR_mmap, vma->start, vma->end - vma->start, vma->map_prot, vma->map_flags, fd,
+				 fd < 0 ? 0 : vma->offset);
+
+	if (result < 0 && result > -4096)
+		fail(task, result, vma->start, vma->end);
+	/* Kernels that do not know the flag take the address as a wish. */
+	if ((uint64_t)result != vma->start)
+		fail(task, -ERROR_EXIST, vma->start, vma->end);
+}
+
+static void advise_one(struct restorer_task *task, const struct restorer_vma *vma)
+{
+	for (uint32_t n = 0; n <= MADV_LAST; n++) {
+		long result;
+
+		if (!(vma->advice >> n & 1))
+			continue;
+		result = SYS3(__NR_madvise, vma->start, vma->end - vma->start, n);
+		if (result < 0)
+			fail(task, result, vma->start, n);
+	}
+}
+
+static void map_all(struct restorer_task *task)
+{
+	for (uint64_t i = 0; i < task->vma_count; i++) {
+		enter(task, STEP_MAP);
+		map_one(task, &task->vmas[i]);
+		if (!task->vmas[i].advice)
+			continue;
+		enter(task, STEP_MADVISE);
+		advise_one(task, &task->vmas[i]);
+	}
+}
+
+/* Skips what a short read has already brought. */
+static void advance(struct restorer_read *read, uint64_t bytes)
+{
+	read->offset += bytes;
+	while (bytes && read->iov_count) {
+		uint64_t part = bytes < read->iov->bytes ? bytes : read->iov->bytes;
+
+		read->iov->base += part;
+		read->iov->bytes -= part;
+		bytes -= part;
+		if (read->iov->bytes == 0) {
+			read->iov++;
+			read->iov_count--;
+		}
+	}
+}
+
+static void read_pages(struct restorer_task *task, struct restorer_read *reads, uint64_t count)
+{
+	enter(task, STEP_READ_PAGES);
+	for (uint64_t i = 0; i < count; i++) {
+		struct restorer_read *read = &reads[i];
+
+		while (read->iov_count) {
+			uint64_t at = read->iov->base;
+			long result = SYS5(__NR_preadv, task->files[read->file], read->iov, read->iov_count,
+					   read->offset, 0);
+
+			if (result == -ERROR_INTR || result == -ERROR_AGAIN)
+				continue;
+			if (result <= 0)
+				fail(task, result ? result : -ERROR_IO, at, 0);
+			advance(read, (uint64_t)result);
+		}
+	}
+}
+
+static int register_ranges(const struct restorer_task *task, int uffd)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+
+	if (SYS3(__NR_ioctl, uffd, UFFDIO_API, &api) < 0)
+		return 0;
+	for (uint64_t i = 0; i < task->vma_count; i++) {
+		const struct restorer_vma *vma = &task->vmas[i];
+		struct uffdio_register range = {
+			.range = { vma->start, vma->end - vma->start },
+			.mode = UFFDIO_REGISTER_MODE_MISSING,
+		};
+
+		if (vma->flags & RESTORER_VMA_FILL && SYS3(__NR_ioctl, uffd, UFFDIO_REGISTER, &range) < 0)
+			return 0;
+	}
+	return 1;
+}
+
+/* Closing the descriptor unregisters: nothing of it stays in the mappings. */
+static int fill_from_outside(struct restorer_task *task)
+{
+	struct restorer_slot *slot = task->slot;
+	long uffd = SYS1(__NR_userfaultfd, UFFD_USER_MODE);
+	int filled = 0;
+
+	if (uffd < 0)
+		return 0;
+	if (register_ranges(task, (int)uffd)) {
+		slot->fill_uffd = (int32_t)uffd;
+		__atomic_store_n(&slot->fill_state, FILL_WANTED, __ATOMIC_RELEASE);
+		report_progress(task->shared);
+		wait_while(&slot->fill_state, FILL_WANTED);
+		filled = __atomic_load_n(&slot->fill_state, __ATOMIC_ACQUIRE) == FILL_DONE;
+	}
+	(void)SYS1(__NR_close, uffd);
+	return filled;
+}
+
+static void fill_large(struct restorer_task *task)
+{
+	if (!task->large_read_count)
+		return;
+	enter(task, STEP_USERFAULTFD);
+	if (!fill_from_outside(task))
+		read_pages(task, task->large_reads, task->large_read_count);
+}
+
+/* jmp *0(%rip), and the address right behind it */
+static void write_jumps(const struct restorer_task *task)
+{
+	static const uint8_t opcode[6] = { 0xff, 0x25, 0, 0, 0, 0 };
+
+	for (uint32_t i = 0; i < task->jump_count; i++) {
+		volatile uint8_t *at = (volatile uint8_t *)task->jumps[i].from;
+
+		for (uint32_t k = 0; k < sizeof(opcode); k++)
+			at[k] = opcode[k];
+		for (uint32_t k = 0; k < 8; k++)
+			at[sizeof(opcode) + k] = (uint8_t)(task->jumps[i].to >> (8 * k));
+	}
+}
+
+static void protect_all(struct restorer_task *task)
+{
+	enter(task, STEP_PROTECT);
+	for (uint64_t i = 0; i < task->vma_count; i++) {
+		const struct restorer_vma *vma = &task->vmas[i];
+		long result = vma->prot == vma->map_prot ? 0 :
+			      SYS3(__NR_mprotect, vma->start, vma->end - vma->start, vma->prot);
+
+		if (result < 0)
+			fail(task, result, vma->start, vma->end);
+	}
+}
+
+static void install_guards(struct restorer_task *task)
+{
+	enter(task, STEP_GUARD);
+	for (uint64_t i = 0; i < task->guard_count; i++) {
+		const struct restorer_range *guard = &task->guards[i];
+		long result = SYS3(__NR_madvise, guard->start, guard->end - guard->start, ADVICE_GUARD_INSTALL);
+
+		if (result < 0)
+			fail(task, result, guard->start, guard->end);
+	}
+}
+
+static void lock_all(struct restorer_task *task)
+{
+	enter(task, STEP_LOCK);
+	for (uint64_t i = 0; i < task->vma_count; i++) {
+		const struct restorer_vma *vma = &task->vmas[i];
+		long result = 0;
+
+		if (vma->flags & RESTORER_VMA_LOCK)
+			result = SYS2(__NR_mlock, vma->start, vma->end - vma->start);
+		if (result < 0 && !(result == -ERROR_NOMEM && vma->flags & RESTORER_VMA_LOCK_QUIET))
+			fail(task, result, vma->start, vma->end);
+	}
+}
+
+static void seal_all(struct restorer_task *task)
+{
+	enter(task, STEP_SEAL);
+	for (uint64_t i = 0; i < task->vma_count; i++) {
+		const struct restorer_vma *vma = &task->vmas[i];
+		long result = 0;
+
+		if (vma->flags & RESTORER_VMA_SEAL)
+			result = SYS3(CALL_MSEAL, vma->start, vma->end - vma->start, 0);
+		if (result < 0)
+			fail(task, result, vma->start, vma->end);
+	}
+}
+
+static void set_mm_map(struct restorer_task *task)
+{
+	enter(task, STEP_MM_MAP);
+	task->mm_map.exe_fd = task->files[task->exe];
+	check(task, SYS5(__NR_prctl, PR_SET_MM, PR_SET_MM_MAP, &task->mm_map, sizeof(task->mm_map), 0), 0);
+}
+
+static void close_files(struct restorer_task *task)
+{
+	for (uint64_t i = 0; i < task->own_file_count; i++)
+		(void)SYS1(__NR_close, task->files[i]);
+	/* In a table that others use as well the last one cleans up: until then they need theirs. */
+	if (!task->table_users || __atomic_sub_fetch(task->table_users, 1, __ATOMIC_ACQ_REL) == 0)
+		(void)SYS3(CALL_CLOSE_RANGE, task->close_from, ~0u, 0);
+}
+
+static void build_memory(struct restorer_task *task)
+{
+	unmap_others(task);
+	set_thp(task);
+	map_vdso(task);
+	map_all(task);
+	fill_large(task);
+	read_pages(task, task->reads, task->read_count);
+	write_jumps(task);
+	protect_all(task);
+	install_guards(task);
+	lock_all(task);
+	set_mm_map(task);
+	close_files(task);
+	seal_all(task);
+}
+
+/* --- the process -------------------------------------------------------------------------------------------------------- */
+
+static void set_personality(struct restorer_task *task)
+{
+	enter(task, STEP_PERSONALITY);
+	check(task, SYS1(__NR_personality, task->personality), task->personality);
+}
+
+static void set_sigactions(struct restorer_task *task)
+{
+	enter(task, STEP_SIGACTION);
+	for (uint32_t signal = 1; signal <= RESTORER_SIGNALS; signal++) {
+		if (signal == 9 || signal == 19)
+			continue;
+		check(task, SYS4(__NR_rt_sigaction, signal, &task->sigactions[signal - 1], 0, sizeof(uint64_t)), signal);
+	}
+}
+
+static void set_ksm(struct restorer_task *task)
+{
+	if (task->ksm < 0)
+		return;
+	enter(task, STEP_KSM);
+	check(task, SYS5(__NR_prctl, SET_MEMORY_MERGE, task->ksm, 0, 0, 0), 0);
+}
+
+static void set_subreaper(struct restorer_task *task)
+{
+	if (task->subreaper < 0)
+		return;
+	enter(task, STEP_SUBREAPER);
+	check(task, SYS5(__NR_prctl, PR_SET_CHILD_SUBREAPER, task->subreaper, 0, 0, 0), 0);
+}
+
+static void register_membarriers(struct restorer_task *task)
+{
+	enter(task, STEP_MEMBARRIER);
+	for (uint32_t bit = 0; bit < 32; bit++)
+		if (task->membarrier_commands >> bit & 1)
+			check(task, SYS3(CALL_MEMBARRIER, 1u << bit, 0, 0), bit);
+}
+
+static void queue_shared_signals(struct restorer_task *task)
+{
+	enter(task, STEP_PENDING_SIGNAL);
+	for (uint64_t i = 0; i < task->pending_count; i++) {
+		const struct restorer_siginfo *info = &task->pending[i];
+		int32_t signal = *(const int32_t *)(const void *)info->bytes;
+
+		check(task, SYS3(__NR_rt_sigqueueinfo, task->pid, signal, info), (uint64_t)signal);
+	}
+}
+
+/* Laid out as the kernel's struct sigevent. */
+struct sigevent_record {
+	uint64_t value;
+	int32_t signal, notify, tid;
+	int32_t reserved[11];
+};
+
+static long create_timer(const struct restorer_posix_timer *timer, int32_t *id)
+{
+	struct sigevent_record event = {
+		.value = timer->value, .signal = timer->signal, .notify = timer->notify, .tid = timer->notify_tid
+	};
+
+	return SYS3(__NR_timer_create, timer->clock_id, &event, id);
+}
+
+/* Without the kernel's help ids count up: unwanted timers are made and deleted until the number comes. */
+static long create_timer_by_counting(const struct restorer_posix_timer *timer)
+{
+	for (;;) {
+		int32_t id = -1;
+		long result = create_timer(timer, &id);
+
+		if (result < 0 || id == timer->id)
+			return result;
+		(void)SYS1(__NR_timer_delete, id);
+		if (id > timer->id)
+			return -ERROR_EXIST;
+	}
+}
+
+static void create_timers(struct restorer_task *task)
+{
+	long by_id;
+
+	if (!task->posix_timer_count)
+		return;
+	enter(task, STEP_POSIX_TIMER);
+	by_id = SYS5(__NR_prctl, TIMER_RESTORE_IDS, 1, 0, 0, 0);
+	for (uint64_t i = 0; i < task->posix_timer_count; i++) {
+		const struct restorer_posix_timer *timer = &task->posix_timers[i];
+		int32_t id = timer->id;
+		long result = by_id == 0 ? create_timer(timer, &id) : create_timer_by_counting(timer);
+
+		check(task, result, (uint64_t)timer->id);
+	}
+	if (by_id == 0)
+		(void)SYS5(__NR_prctl, TIMER_RESTORE_IDS, 0, 0, 0, 0);
+}
+
+static void arm_timers(struct restorer_task *task)
+{
+	enter(task, STEP_POSIX_TIMER);
+	for (uint64_t i = 0; i < task->posix_timer_count; i++) {
+		const struct restorer_posix_timer *timer = &task->posix_timers[i];
+
+		if (timer->value_sec || timer->value_nsec)
+			check(task, SYS4(__NR_timer_settime, timer->id, 0, &timer->interval_sec, 0), (uint64_t)timer->id);
+	}
+	enter(task, STEP_ITIMER);
+	for (uint32_t which = 0; which < 3; which++) {
+		const struct restorer_itimer *timer = &task->itimers[which];
+
+		if (timer->value_sec || timer->value_usec)
+			check(task, SYS3(__NR_setitimer, which, timer, 0), which);
+	}
+}
+
+/* 2 is what the kernel itself sets after a change of ids; it cannot be asked for, and 0 is as tight. */
+static void set_dumpable(struct restorer_task *task)
+{
+	if (task->dumpable < 0)
+		return;
+	enter(task, STEP_DUMPABLE);
+	if (SYS5(__NR_prctl, PR_GET_DUMPABLE, 0, 0, 0, 0) != task->dumpable)
+		check(task, SYS5(__NR_prctl, PR_SET_DUMPABLE, task->dumpable == 1, 0, 0, 0), (uint64_t)task->dumpable);
+}
+
+static void set_mdwe(struct restorer_task *task)
+{
+	if (!task->mdwe)
+		return;
+	enter(task, STEP_MDWE);
+	check(task, SYS5(__NR_prctl, SET_MDWE, task->mdwe, 0, 0, 0), task->mdwe);
+}
+
+/* --- threads ------------------------------------------------------------------------------------------------------------ */
+
+static void set_tls(struct restorer_thread *thread)
+{
+	for (uint32_t i = 0; i < RESTORER_TLS_SLOTS; i++)
+		if (thread->has_tls >> i & 1)
+			check_thread(thread, STEP_TLS, SYS1(__NR_set_thread_area, thread->tls[i]), i);
+}
+
+/* Laid out as the kernel's stack_t. */
+struct altstack_record {
+	uint64_t address;
+	uint32_t flags, reserved;
+	uint64_t bytes;
+};
+
+static void set_addresses(struct restorer_thread *thread)
+{
+	struct altstack_record stack = {
+		.address = thread->sas_address, .flags = thread->sas_flags, .bytes = thread->sas_bytes
+	};
+
+	(void)SYS1(__NR_set_tid_address, thread->clear_tid);
+	if (thread->robust_list)
+		check_thread(thread, STEP_ROBUST_LIST,
+			     SYS2(__NR_set_robust_list, thread->robust_list, thread->robust_list_bytes),
+			     thread->robust_list);
+	if (thread->has_sas)
+		check_thread(thread, STEP_SIGALTSTACK, SYS2(__NR_sigaltstack, &stack, 0), thread->sas_address);
+}
+
+static void set_speculation(struct restorer_thread *thread)
+{
+	for (uint32_t i = 0; i < thread->speculation_count; i++) {
+		uint32_t which = thread->speculation[i][0], value = thread->speculation[i][1];
+
+		if (value & SPECULATION_SETTABLE && value & SPECULATION_VALUES)
+			check_thread(thread, STEP_SPECULATION,
+				     SYS5(__NR_prctl, PR_SET_SPECULATION_CTRL, which, value & SPECULATION_VALUES, 0, 0),
+				     which);
+	}
+}
+
+static void set_attributes(struct restorer_thread *thread)
+{
+	check_thread(thread, STEP_COMM, SYS2(__NR_prctl, PR_SET_NAME, thread->comm), 0);
+	if (thread->flags & RESTORER_THREAD_SLACK)
+		check_thread(thread, STEP_TIMER_SLACK, SYS2(__NR_prctl, PR_SET_TIMERSLACK, thread->timer_slack_ns),
+			     thread->timer_slack_ns);
+	if (thread->flags & RESTORER_THREAD_IO_FLUSHER)
+		check_thread(thread, STEP_IO_FLUSHER, SYS5(__NR_prctl, SET_IO_FLUSHER, 1, 0, 0, 0), 0);
+	if (thread->flags & RESTORER_THREAD_MCE_KILL)
+		check_thread(thread, STEP_MCE_KILL,
+			     SYS5(__NR_prctl, PR_MCE_KILL, PR_MCE_KILL_SET, thread->mce_kill, 0, 0), thread->mce_kill);
+	if (thread->flags & RESTORER_THREAD_MEMPOLICY)
+		check_thread(thread, STEP_MEMPOLICY,
+			     SYS3(__NR_set_mempolicy, thread->mempolicy_mode,
+				  thread->mempolicy_bits ? thread->mempolicy_nodes : 0, thread->mempolicy_bits),
+			     (uint64_t)thread->mempolicy_mode);
+	set_speculation(thread);
+}
+
+static void queue_own_signals(struct restorer_thread *thread)
+{
+	for (uint64_t i = 0; i < thread->pending_count; i++) {
+		const struct restorer_siginfo *info = &thread->pending[i];
+		int32_t signal = *(const int32_t *)(const void *)info->bytes;
+
+		check_thread(thread, STEP_PENDING_SIGNAL,
+			     SYS4(__NR_rt_tgsigqueueinfo, thread->task->pid, thread->tid, signal, info),
+			     (uint64_t)signal);
+	}
+}
+
+static void set_capabilities(struct restorer_thread *thread, uint64_t inheritable, uint64_t permitted,
+			     uint64_t effective)
+{
+	struct __user_cap_header_struct header = { CAPABILITY_VERSION, 0 };
+	struct __user_cap_data_struct data[2] = {
+		{ (uint32_t)effective, (uint32_t)permitted, (uint32_t)inheritable },
+		{ (uint32_t)(effective >> 32), (uint32_t)(permitted >> 32), (uint32_t)(inheritable >> 32) },
+	};
+
+	check_thread(thread, STEP_CAPABILITIES, SYS2(__NR_capset, &header, data), permitted);
+}
+
+static void set_ambient(struct restorer_thread *thread, uint64_t set)
+{
+	check_thread(thread, STEP_AMBIENT_SET,
+		     SYS5(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), 0);
+	for (uint32_t i = 0; i < 64; i++)
+		if (set >> i & 1)
+			check_thread(thread, STEP_AMBIENT_SET,
+				     SYS5(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, i, 0, 0), i);
+}
+
+static void drop_bounding(struct restorer_thread *thread, uint64_t set)
+{
+	for (uint32_t i = 0; i < 64; i++)
+		if (set >> i & 1)
+			check_thread(thread, STEP_BOUNDING_SET, SYS2(__NR_prctl, PR_CAPBSET_DROP, i), i);
+}
+
+/* With this bit a change of ids leaves the capabilities alone. */
+static void hold_capabilities(struct restorer_thread *thread)
+{
+	unsigned long bits = (unsigned long)SYS1(__NR_prctl, PR_GET_SECUREBITS);
+
+	if (!(bits & NO_SETUID_FIXUP))
+		check_thread(thread, STEP_SECUREBITS, SYS2(__NR_prctl, PR_SET_SECUREBITS, bits | NO_SETUID_FIXUP), bits);
+}
+
+static void set_ids(struct restorer_thread *thread, const struct restorer_creds *creds)
+{
+	hold_capabilities(thread);
+	check_thread(thread, STEP_GROUP_IDS, SYS3(__NR_setresgid, creds->gid, creds->egid, creds->sgid), creds->gid);
+	(void)SYS1(__NR_setfsgid, creds->fsgid);
+	if ((uint32_t)SYS1(__NR_setfsgid, -1) != creds->fsgid)
+		check_thread(thread, STEP_GROUP_IDS, -ERROR_INVAL, creds->fsgid);
+	check_thread(thread, STEP_USER_IDS, SYS3(__NR_setresuid, creds->uid, creds->euid, creds->suid), creds->uid);
+	(void)SYS1(__NR_setfsuid, creds->fsuid);
+	if ((uint32_t)SYS1(__NR_setfsuid, -1) != creds->fsuid)
+		check_thread(thread, STEP_USER_IDS, -ERROR_INVAL, creds->fsuid);
+}
+
+/*
+ * The order: inheritable capabilities cannot be added once the bounding set lacks them; ambient ones need to be permitted
+ * and inheritable, and no secure bit against it; giving up rights comes last.
+ */
+static void set_credentials(struct restorer_thread *thread)
+{
+	const struct restorer_creds *creds = &thread->creds;
+
+	if (creds->needed & RESTORER_CREDS_CAPS)
+		set_capabilities(thread, creds->cap_inh, creds->own_prm, creds->own_eff);
+	if (creds->needed & RESTORER_CREDS_AMBIENT)
+		set_ambient(thread, creds->cap_amb);
+	if (creds->needed & RESTORER_CREDS_GROUPS)
+		check_thread(thread, STEP_GROUPS, SYS2(__NR_setgroups, creds->group_count, creds->groups),
+			     creds->group_count);
+	if (creds->needed & RESTORER_CREDS_BOUNDING)
+		drop_bounding(thread, creds->cap_drop);
+	if (creds->needed & RESTORER_CREDS_IDS)
+		set_ids(thread, creds);
+	if (creds->needed & RESTORER_CREDS_SECUREBITS)
+		check_thread(thread, STEP_SECUREBITS, SYS2(__NR_prctl, PR_SET_SECUREBITS, creds->securebits),
+			     creds->securebits);
+	if (creds->needed & RESTORER_CREDS_CAPS)
+		set_capabilities(thread, creds->cap_inh, creds->cap_prm, creds->cap_eff);
+	if (creds->needed & RESTORER_CREDS_NO_NEW_PRIVS)
+		check_thread(thread, STEP_NO_NEW_PRIVS, SYS5(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+}
+
+/* Laid out as struct sock_fprog. */
+struct filter_record {
+	uint16_t count;
+	uint16_t reserved[3];
+	const void *instructions;
+};
+
+/*
+ * Filters would stop the restorer's own calls. They are installed while the worker traces the thread with filters
+ * suspended, and before rights are given up, for installing them needs rights or no_new_privs.
+ */
+static void install_filters(struct restorer_thread *thread)
+{
+	struct restorer_shared *shared = thread->task->shared;
+
+	if (!thread->is_filtered)
+		return;
+	if (__atomic_sub_fetch(&shared->filtering, 1, __ATOMIC_ACQ_REL) == 0)
+		report_progress(shared);
+	wait_while(&shared->seccomp_go, 0);
+	for (uint32_t i = 0; i < thread->filter_count; i++) {
+		const struct restorer_filter *filter = &thread->filters[i];
+		const struct filter_record record = { .count = (uint16_t)filter->instruction_count,
+						      .instructions = filter->instructions };
+
+		check_thread(thread, STEP_SECCOMP,
+			     SYS3(CALL_SECCOMP, 1, filter->flags & SECCOMP_FLAGS_KEPT, &record), i);
+	}
+}
+
+static void set_strict_mode(struct restorer_thread *thread)
+{
+	if (thread->seccomp_mode == SECCOMP_MODE_STRICT_)
+		check_thread(thread, STEP_SECCOMP, SYS2(__NR_prctl, PR_SET_SECCOMP, SECCOMP_MODE_STRICT_), 0);
+}
+
+/* Changing credentials takes the signal away, so it comes behind. */
+static void set_pdeath_signal(struct restorer_thread *thread)
+{
+	if (thread->pdeath_signal)
+		check_thread(thread, STEP_PDEATH_SIGNAL, SYS2(__NR_prctl, PR_SET_PDEATHSIG, thread->pdeath_signal),
+			     thread->pdeath_signal);
+}
+
+static void register_rseq(struct restorer_thread *thread)
+{
+	if (thread->rseq_address)
+		check_thread(thread, STEP_RSEQ,
+			     SYS4(CALL_RSEQ, thread->rseq_address, thread->rseq_bytes, 0, thread->rseq_signature),
+			     thread->rseq_address);
+}
+
+static void set_up_thread(struct restorer_thread *thread)
+{
+	set_addresses(thread);
+	set_tls(thread);
+	set_attributes(thread);
+	queue_own_signals(thread);
+	install_filters(thread);
+	set_credentials(thread);
+	set_pdeath_signal(thread);
+	register_rseq(thread);
+}
+
+/* A filtered thread makes no call any more: when its tracer dies, filters come into force again. */
+static _Noreturn void sleep_until_taken(struct restorer_thread *thread)
+{
+	struct restorer_shared *shared = thread->task->shared;
+
+	if (__atomic_sub_fetch(&shared->preparing, 1, __ATOMIC_ACQ_REL) == 0)
+		report_progress(shared);
+	if (thread->is_filtered)
+		for (;;)
+			__asm__ volatile("pause");
+	for (;;)
+		(void)SYS4(__NR_futex, &shared->hold, FUTEX_WAIT, 0, 0);
+}
+
+__attribute__((used)) static _Noreturn void thread_main(struct restorer_thread *thread)
+{
+	struct restorer_task *task = thread->task;
+
+	set_up_thread(thread);
+	if (__atomic_sub_fetch(&task->threads_left, 1, __ATOMIC_ACQ_REL) == 0)
+		wake(&task->threads_left, 1);
+	set_strict_mode(thread);
+	sleep_until_taken(thread);
+}
+
+/* Laid out as the kernel's struct clone_args. */
+struct clone_record {
+	uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_bytes, tls, set_tid, set_tid_count;
+	uint64_t cgroup;
+};
+
+static void start_thread(struct restorer_task *task, struct restorer_thread *thread)
+{
+	const struct clone_record record = {
+		.flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM,
+		.stack = thread->stack_top - RESTORER_THREAD_STACK_BYTES,
+		.stack_bytes = RESTORER_THREAD_STACK_BYTES,
+		.set_tid = (uint64_t)&thread->tid,
+		.set_tid_count = 1,
+	};
+	long result;
+
+	__asm__ volatile("syscall\n\t"
+			 "testq %%rax, %%rax\n\t"
+			 "jnz 1f\n\t"
+			 "xorl %%ebp, %%ebp\n\t"
+			 "movq %%rbx, %%rdi\n\t"
+			 "call %P[main]\n\t"
+			 "1:"
+			 : "=a"(result)
+			 : "a"((long)__NR_clone3), "D"(&record), "S"(sizeof(record)), "b"(thread), [main] "i"(thread_main)
+			 : "rcx", "r11", "memory", "cc");
+	check(task, result, (uint64_t)thread->tid);
+}
+
+static void start_threads(struct restorer_task *task)
+{
+	enter(task, STEP_THREAD);
+	for (uint64_t i = 1; i < task->thread_count; i++)
+		start_thread(task, &task->threads[i]);
+}
+
+static void wait_for_threads(struct restorer_task *task)
+{
+	uint32_t left;
+
+	while ((left = __atomic_load_n(&task->threads_left, __ATOMIC_ACQUIRE)) != 0)
+		wait_while(&task->threads_left, left);
+}
+
+__attribute__((section(".text.pie_entry"))) void pie_entry(struct restorer_task *task)
+{
+	build_memory(task);
+	set_personality(task);
+	set_sigactions(task);
+	set_ksm(task);
+	set_subreaper(task);
+	register_membarriers(task);
+	start_threads(task);
+	create_timers(task);
+	queue_shared_signals(task);
+	set_up_thread(&task->threads[0]);
+	wait_for_threads(task);
+	set_dumpable(task);
+	set_mdwe(task);
+	arm_timers(task);
+	enter(task, STEP_READY);
+	set_strict_mode(&task->threads[0]);
+	sleep_until_taken(&task->threads[0]);
+}

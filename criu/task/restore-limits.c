@@ -1,0 +1,233 @@
+/*
+ * Hard limits can only be lowered without CAP_SYS_RESOURCE: a set that needs more is refused before anything is created,
+ * with the limit's name. /proc/PID files are written by path: the process is one of ours and waits.
+ */
+#include "task/restore-limits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "engine/restore.h"
+#include "kernel/proc-misc.h"
+#include "kernel/proc-pid.h"
+#include "kernel/proc-status.h"
+
+#define CAP_SYS_RESOURCE_BIT 24
+
+static const char *const limit_names[] = {
+	[RLIMIT_CPU] = "RLIMIT_CPU",	       [RLIMIT_FSIZE] = "RLIMIT_FSIZE",	  [RLIMIT_DATA] = "RLIMIT_DATA",
+	[RLIMIT_STACK] = "RLIMIT_STACK",       [RLIMIT_CORE] = "RLIMIT_CORE",	  [RLIMIT_RSS] = "RLIMIT_RSS",
+	[RLIMIT_NPROC] = "RLIMIT_NPROC",       [RLIMIT_NOFILE] = "RLIMIT_NOFILE", [RLIMIT_MEMLOCK] = "RLIMIT_MEMLOCK",
+	[RLIMIT_AS] = "RLIMIT_AS",	       [RLIMIT_LOCKS] = "RLIMIT_LOCKS",	  [RLIMIT_SIGPENDING] = "RLIMIT_SIGPENDING",
+	[RLIMIT_MSGQUEUE] = "RLIMIT_MSGQUEUE", [RLIMIT_NICE] = "RLIMIT_NICE",	  [RLIMIT_RTPRIO] = "RLIMIT_RTPRIO",
+	[RLIMIT_RTTIME] = "RLIMIT_RTTIME",
+};
+
+static bool has_sys_resource(int procfd)
+{
+	AUTO_PROC_STATUS struct proc_status status = { 0 };
+
+	return proc_status_read(procfd, "status", &status) == 0 && status.cap_eff >> CAP_SYS_RESOURCE_BIT & 1;
+}
+
+int own_limits_read(struct own_limits *ret)
+{
+	AUTO_CLOSE int procfd = proc_open(0);
+	int r = procfd < 0 ? procfd : 0;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->loginuid = (uint32_t)-1;
+	for (int i = 0; r == 0 && i < RLIM_NLIMITS; i++)
+		r = getrlimit((__rlimit_resource_t)i, &ret->limits[i]) < 0 ? -errno : 0;
+	if (r == 0)
+		r = sched_read_attributes(0, &ret->sched);
+	if (r == 0)
+		r = sched_read_affinity(0, &ret->affinity, &ret->affinity_words);
+	if (r == 0)
+		r = ioprio_read(0, &ret->ioprio);
+	if (r < 0)
+		return r;
+	ret->may_raise = has_sys_resource(procfd);
+	if (proc_read_oom_score_adj(procfd, &ret->oom_score_adj) < 0)
+		ret->oom_score_adj = 0;
+	if (proc_read_coredump_filter(procfd, &ret->coredump_filter) < 0)
+		ret->coredump_filter = 0;
+	(void)proc_read_loginuid(procfd, &ret->loginuid);
+	return 0;
+}
+
+void own_limits_done(struct own_limits *own)
+{
+	free(own->affinity);
+	own->affinity = NULL;
+}
+
+int restore_limits_check(const struct own_limits *own, const struct checked_task *task, struct error *err)
+{
+	const TaskRlimitsEntry *limits = task->threads[0].core->tc->rlimits;
+
+	for (size_t i = 0; limits && i < limits->n_rlimits && i < RLIM_NLIMITS; i++) {
+		if (limits->rlimits[i]->max <= own->limits[i].rlim_max || own->may_raise)
+			continue;
+		error_hint(err, "restore with CAP_SYS_RESOURCE, or with a higher hard limit (here it is %llu)",
+			   (unsigned long long)own->limits[i].rlim_max);
+		return error_say(err, -EPERM, "pid %u (%s): its limit %s of %llu is higher than what can be given here",
+				 task->entry->pid, task->threads[0].core->tc->comm, limit_names[i],
+				 (unsigned long long)limits->rlimits[i]->max);
+	}
+	return 0;
+}
+
+static int apply_rlimits(const struct own_limits *own, const struct restore_task *task, struct error *err)
+{
+	const TaskRlimitsEntry *limits = task->image->threads[0].core->tc->rlimits;
+
+	(void)own;
+	for (size_t i = 0; limits && i < limits->n_rlimits && i < RLIM_NLIMITS; i++) {
+		const struct rlimit wanted = { limits->rlimits[i]->cur, limits->rlimits[i]->max };
+		struct rlimit now;
+
+		/* What the process has now, not what the worker once had: descriptors may have needed more. */
+		if (getrlimit((__rlimit_resource_t)i, &now) == 0 && now.rlim_cur == wanted.rlim_cur &&
+		    now.rlim_max == wanted.rlim_max)
+			continue;
+		if (prlimit(task->pid, (__rlimit_resource_t)i, &wanted, NULL) < 0)
+			return error_set(err, -errno, "set %s", limit_names[i]);
+	}
+	return 0;
+}
+
+static int write_proc(pid_t pid, const char *name, const char *text)
+{
+	char path[64];
+	AUTO_CLOSE int fd = -1;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	return write_all(fd, text, strlen(text));
+}
+
+static int write_proc_number(pid_t pid, const char *name, const char *format, long value, struct error *err)
+{
+	char text[32];
+	int r;
+
+	(void)snprintf(text, sizeof(text), format, value);
+	r = write_proc(pid, name, text);
+	return r < 0 ? error_set(err, r, "set %s to %s", name, text) : 0;
+}
+
+static int apply_sched(const struct own_limits *own, pid_t tid, const ThreadCoreEntry *core, struct error *err)
+{
+	struct sched_attributes wanted = own->sched;
+	int r;
+
+	wanted.policy = core->has_sched_policy ? core->sched_policy : wanted.policy;
+	wanted.nice = core->has_sched_nice ? core->sched_nice : wanted.nice;
+	wanted.priority = core->has_sched_prio ? core->sched_prio : 0;
+	wanted.flags = core->has_sched_flags ? core->sched_flags : 0;
+	if (core->has_sched_runtime)
+		wanted.runtime_ns = core->sched_runtime;
+	if (core->has_sched_deadline)
+		wanted.deadline_ns = core->sched_deadline;
+	if (core->has_sched_period)
+		wanted.period_ns = core->sched_period;
+	wanted.has_util_clamp = core->has_sched_util_min || core->has_sched_util_max;
+	if (core->has_sched_util_min)
+		wanted.util_min = core->sched_util_min;
+	if (core->has_sched_util_max)
+		wanted.util_max = core->sched_util_max;
+	if (wanted.policy == own->sched.policy && wanted.nice == own->sched.nice &&
+	    wanted.priority == own->sched.priority && wanted.flags == own->sched.flags &&
+	    wanted.runtime_ns == own->sched.runtime_ns && wanted.deadline_ns == own->sched.deadline_ns &&
+	    wanted.period_ns == own->sched.period_ns &&
+	    (!wanted.has_util_clamp ||
+	     (wanted.util_min == own->sched.util_min && wanted.util_max == own->sched.util_max)))
+		return 0;
+	r = sched_write_attributes(tid, &wanted);
+	return r < 0 ? error_set(err, r, "thread %d: set scheduling policy %u, nice %d, priority %u", tid,
+				 wanted.policy, wanted.nice, wanted.priority) :
+		       0;
+}
+
+static int apply_affinity(const struct own_limits *own, pid_t tid, const ProtobufCBinaryData *mask, struct error *err)
+{
+	size_t words = (mask->len + 7) / 8, common = words < own->affinity_words ? words : own->affinity_words;
+	AUTO_FREE uint64_t *wanted = calloc(words + 1, sizeof(*wanted));
+	bool differs = false;
+	int r;
+
+	if (!wanted)
+		return error_set(err, -ENOMEM, "thread %d: processor affinity", tid);
+	memcpy(wanted, mask->data, mask->len);
+	for (size_t i = 0; i < words; i++)
+		differs |= wanted[i] != (i < common ? own->affinity[i] : 0);
+	for (size_t i = common; i < own->affinity_words; i++)
+		differs |= own->affinity[i] != 0;
+	if (!differs)
+		return 0;
+	r = sched_write_affinity(tid, wanted, words);
+	/* None of its processors is here: it may run on those that are. */
+	if (r == -EINVAL) {
+		log_warn("thread %d: none of the processors it was bound to can be used here\n", tid);
+		return 0;
+	}
+	return r < 0 ? error_set(err, r, "thread %d: set processor affinity", tid) : 0;
+}
+
+static int apply_thread(const struct own_limits *own, pid_t tid, const ThreadCoreEntry *core, struct error *err)
+{
+	int r = core->has_cpu_affinity ? apply_affinity(own, tid, &core->cpu_affinity, err) : 0;
+
+	if (r == 0 && core->has_io_prio && (int)core->io_prio != own->ioprio) {
+		r = ioprio_write(tid, (int)core->io_prio);
+		if (r < 0)
+			return error_set(err, r, "thread %d: set I/O priority", tid);
+	}
+	return r < 0 ? r : apply_sched(own, tid, core, err);
+}
+
+int restore_limits_apply(const struct own_limits *own, const struct restore_task *task, struct error *err)
+{
+	const struct checked_task *image = task->image;
+	const TaskCoreEntry *tc = image->threads[0].core->tc;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < image->thread_count; i++)
+		r = apply_thread(own, i ? (pid_t)image->threads[i].tid : task->pid, image->threads[i].core->thread_core,
+				 err);
+	if (r == 0 && tc->has_oom_score_adj && tc->oom_score_adj != own->oom_score_adj)
+		r = write_proc_number(task->pid, "oom_score_adj", "%ld", tc->oom_score_adj, err);
+	if (r == 0 && tc->has_coredump_filter && tc->coredump_filter != own->coredump_filter)
+		r = write_proc_number(task->pid, "coredump_filter", "0x%lx", (long)tc->coredump_filter, err);
+	if (r == 0)
+		r = apply_rlimits(own, task, err);
+	if (r < 0)
+		error_prefix(err, "pid %d (%s)", task->pid, tc->comm);
+	return r;
+}
+
+int restore_loginuid(const struct own_limits *own, const struct restore_task *task, struct error *err)
+{
+	const TaskCoreEntry *tc = task->image->threads[0].core->tc;
+	char text[16];
+	int r;
+
+	if (!tc->has_loginuid || tc->loginuid == own->loginuid)
+		return 0;
+	(void)snprintf(text, sizeof(text), "%u", tc->loginuid);
+	r = write_proc(getpid(), "loginuid", text);
+	/* Once set it can stay set for good, depending on the kernel. */
+	if (r == -EPERM && tc->loginuid == (uint32_t)-1)
+		return 0;
+	return r < 0 ? error_set(err, r, "set its login uid to %s", text) : 0;
+}

@@ -1,0 +1,40 @@
+/*
+ * What is set on a restored process from outside once everything else is done, because it might get in the way before:
+ * resource limits, scheduling, the OOM score, the core dump filter. Only what differs from what the worker has itself (and
+ * its children inherited) is set.
+ */
+#pragma once
+
+#include <sys/resource.h>
+
+#include "base/error.h"
+#include "image/image-check.h"
+#include "kernel/sched.h"
+
+struct restore;
+struct restore_task;
+
+/* What new processes inherit. */
+struct own_limits {
+	struct rlimit limits[RLIM_NLIMITS];
+	struct sched_attributes sched;
+	uint64_t *affinity;
+	size_t affinity_words;
+	int ioprio;
+	int oom_score_adj;
+	uint32_t coredump_filter;
+	uint32_t loginuid;
+	bool may_raise; /* CAP_SYS_RESOURCE */
+};
+
+int own_limits_read(struct own_limits *ret);
+void own_limits_done(struct own_limits *own);
+
+/* Open stage: limits above our own hard ones. */
+int restore_limits_check(const struct own_limits *own, const struct checked_task *task, struct error *err);
+
+/* In the worker, on a process whose threads all exist and wait. */
+int restore_limits_apply(const struct own_limits *own, const struct restore_task *task, struct error *err);
+
+/* In the process itself, before it gives up rights: the login uid can only be set by oneself. */
+int restore_loginuid(const struct own_limits *own, const struct restore_task *task, struct error *err);

@@ -1,0 +1,404 @@
+/*
+ * Messages of core-TID.img become fixed-width records in the restore area. Registers and extended state are converted
+ * here too: they are handed over from outside, by the worker or, should it die, by the rescuer.
+ */
+#include "task/restore-process.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/user.h>
+
+#include "arch/x86/regs.h"
+#include "arch/x86/xstate.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "engine/restore.h"
+#include "mm/restore-area.h"
+
+#define SIGNALS_IN_IMAGE 62 /* SIGKILL and SIGSTOP have no handler */
+
+/* --- the open stage ----------------------------------------------------------------------------------------------------- */
+
+static int check_thread(const struct restore *r, const struct own_creds *own, const struct checked_thread *thread,
+			const char *comm, struct error *err)
+{
+	const ThreadCoreEntry *core = thread->core->thread_core;
+	char who[64];
+	int result;
+
+	(void)r;
+	(void)snprintf(who, sizeof(who), "pid %u (%s)", thread->tid, comm);
+	if (core->creds) {
+		result = restore_creds_check(own, core->creds, who, err);
+		if (result < 0)
+			return result;
+		if (core->creds->lsm_profile)
+			log_warn("%s: the security label %s is not restored\n", who, core->creds->lsm_profile);
+	}
+	return 0;
+}
+
+int restore_process_check(const struct restore *r, const struct own_creds *own, const struct checked_task *task,
+			  struct error *err)
+{
+	const TaskCoreEntry *tc = task->threads[0].core->tc;
+	int result = 0;
+
+	if (task->is_zombie)
+		return 0;
+	if (tc->n_sigactions && tc->n_sigactions != SIGNALS_IN_IMAGE)
+		return error_say(err, -EBADMSG, "pid %u: %zu signal handlers instead of %d", task->entry->pid,
+				 tc->n_sigactions, SIGNALS_IN_IMAGE);
+	for (size_t i = 0; result == 0 && i < task->thread_count; i++)
+		result = check_thread(r, own, &task->threads[i], tc->comm, err);
+	return result;
+}
+
+/* --- room --------------------------------------------------------------------------------------------------------------- */
+
+static uint64_t queue_room(const SignalQueueEntry *queue)
+{
+	return queue ? area_room(queue->n_signals, sizeof(struct restorer_siginfo)) : 0;
+}
+
+static uint64_t filters_room(const struct restore *r, const ThreadCoreEntry *core)
+{
+	const SeccompEntry *seccomp = r->images->seccomp;
+	uint64_t bytes = 0;
+
+	if (!core->has_seccomp_filter || !seccomp)
+		return 0;
+	for (uint32_t at = core->seccomp_filter;;) {
+		const SeccompFilter *filter = at < seccomp->n_seccomp_filters ? seccomp->seccomp_filters[at] : NULL;
+
+		if (!filter)
+			return bytes;
+		bytes += area_room(1, sizeof(struct restorer_filter)) + area_room(1, filter->filter.len);
+		if (!filter->has_prev || filter->prev >= at)
+			return bytes;
+		at = filter->prev;
+	}
+}
+
+static uint64_t thread_room(const struct restore *r, const struct checked_thread *thread)
+{
+	const ThreadCoreEntry *core = thread->core->thread_core;
+
+	return area_room(1, sizeof(struct restorer_thread)) + area_room(1, sizeof(struct user_regs_struct)) +
+	       xstate_bytes() + 64 + RESTORER_THREAD_STACK_BYTES + queue_room(core->signals_p) +
+	       area_room(core->creds ? core->creds->n_groups : 0, sizeof(uint32_t)) +
+	       area_room(core->mempolicy ? core->mempolicy->nodemask.len + 8 : 0, 1) +
+	       area_room(core->n_speculation, 2 * sizeof(uint32_t)) + filters_room(r, core);
+}
+
+uint64_t restore_process_room(const struct restore *r, const struct checked_task *task)
+{
+	const TaskCoreEntry *tc = task->threads[0].core->tc;
+	uint64_t bytes = area_room(1, sizeof(struct restorer_task)) + RESTORER_LEADER_STACK_BYTES + 4096 +
+			 queue_room(tc->signals_s);
+
+	if (tc->timers)
+		bytes += area_room(tc->timers->n_posix, sizeof(struct restorer_posix_timer));
+	for (size_t i = 0; i < task->thread_count; i++)
+		bytes += thread_room(r, &task->threads[i]);
+	return bytes;
+}
+
+/* --- signals and timers ------------------------------------------------------------------------------------------------- */
+
+static void plan_sigactions(const TaskCoreEntry *tc, struct restorer_task *out)
+{
+	size_t at = 0;
+
+	for (int signal = 1; signal <= RESTORER_SIGNALS && at < tc->n_sigactions; signal++) {
+		const SaEntry *entry;
+
+		if (signal == SIGKILL || signal == SIGSTOP)
+			continue;
+		entry = tc->sigactions[at++];
+		out->sigactions[signal - 1] = (struct restorer_sigaction){
+			.handler = entry->sigaction,
+			.flags = entry->flags,
+			.restorer = entry->restorer,
+			.mask = entry->mask,
+		};
+	}
+}
+
+static int plan_queue(struct restore *r, const SignalQueueEntry *queue, struct restorer_siginfo **ret_infos,
+		      uint64_t *ret_count, struct error *err)
+{
+	size_t count = queue ? queue->n_signals : 0;
+	struct restorer_siginfo *infos = area_alloc(r, count * sizeof(*infos));
+
+	if (!infos)
+		return error_set(err, -ENOMEM, "pending signals");
+	for (size_t i = 0; i < count; i++) {
+		const ProtobufCBinaryData *data = &queue->signals[i]->siginfo;
+
+		if (data->len != sizeof(infos[i].bytes))
+			return error_say(err, -EBADMSG, "a pending signal of %zu bytes", data->len);
+		memcpy(infos[i].bytes, data->data, data->len);
+	}
+	*ret_infos = infos;
+	*ret_count = count;
+	return 0;
+}
+
+static struct restorer_itimer itimer_from_image(const ItimerEntry *entry)
+{
+	return (struct restorer_itimer){
+		.interval_sec = (int64_t)entry->isec,
+		.interval_usec = (int64_t)entry->iusec,
+		.value_sec = (int64_t)entry->vsec,
+		.value_usec = (int64_t)entry->vusec,
+	};
+}
+
+static int plan_timers(struct restore *r, const TaskTimersEntry *timers, struct restorer_task *out, struct error *err)
+{
+	if (!timers)
+		return 0;
+	out->itimers[0] = itimer_from_image(timers->real);
+	out->itimers[1] = itimer_from_image(timers->virt);
+	out->itimers[2] = itimer_from_image(timers->prof);
+	out->posix_timers = area_alloc(r, timers->n_posix * sizeof(*out->posix_timers));
+	if (!out->posix_timers)
+		return error_set(err, -ENOMEM, "timers");
+	out->posix_timer_count = timers->n_posix;
+	for (size_t i = 0; i < timers->n_posix; i++) {
+		const PosixTimerEntry *entry = timers->posix[i];
+
+		out->posix_timers[i] = (struct restorer_posix_timer){
+			.id = (int32_t)entry->it_id,
+			.clock_id = (int32_t)entry->clock_id,
+			.signal = (int32_t)entry->si_signo,
+			.notify = (int32_t)entry->it_sigev_notify,
+			.notify_tid = entry->has_notify_thread_id ? entry->notify_thread_id : 0,
+			.value = entry->sival_ptr,
+			.interval_sec = (int64_t)entry->isec,
+			.interval_nsec = (int64_t)entry->insec,
+			.value_sec = (int64_t)entry->vsec,
+			.value_nsec = (int64_t)entry->vnsec,
+		};
+	}
+	return 0;
+}
+
+static void plan_switches(const struct restore_task *task, struct restorer_task *out)
+{
+	const TaskCoreEntry *tc = task->image->threads[0].core->tc;
+	const MmEntry *mm = task->image->mm;
+
+	out->personality = tc->personality;
+	out->dumpable = mm->has_dumpable ? mm->dumpable : -1;
+	out->thp_disable = mm->has_thp_disabled && mm->thp_disabled ? 1 : -1;
+	out->thp_flags = tc->has_thp_disable_flags ? tc->thp_disable_flags : 0;
+	out->ksm = tc->has_ksm && tc->ksm ? 1 : -1;
+	out->subreaper = tc->has_child_subreaper && tc->child_subreaper ? 1 : task->subreaper_meanwhile ? 0 : -1;
+	out->mdwe = tc->has_mdwe ? tc->mdwe : 0;
+	out->membarrier_commands = tc->has_membarrier_registration_mask ? tc->membarrier_registration_mask : 0;
+	if (tc->task_state == 3)
+		out->stop_signal = tc->has_stop_signo && tc->stop_signo ? tc->stop_signo : SIGSTOP;
+}
+
+/* --- threads ------------------------------------------------------------------------------------------------------------ */
+
+static int plan_registers(struct restore *r, const struct checked_thread *thread, struct restorer_thread *out,
+			  struct error *err)
+{
+	const ThreadInfoX86 *info = thread->core->thread_info;
+	struct user_desc slots[RESTORER_TLS_SLOTS];
+	struct user_regs_struct *regs = area_alloc(r, sizeof(*regs));
+	int result;
+
+	out->xstate_bytes = xstate_bytes();
+	out->xstate = area_alloc_aligned(r, out->xstate_bytes, 64);
+	if (!regs || !out->xstate)
+		return error_set(err, -ENOMEM, "registers");
+	out->regs = regs;
+	result = regs_from_image(info->gpregs, regs, err);
+	if (result < 0)
+		return result;
+	/* The image says how to go on; the kernel must not restart anything by itself. */
+	regs->orig_rax = ~0ull;
+	result = xstate_from_image(info->fpregs, out->xstate, err);
+	if (result < 0)
+		return result;
+	result = tls_from_image(info->tls, info->n_tls, slots, err);
+	if (result < 0)
+		return result;
+	for (int i = 0; i < RESTORER_TLS_SLOTS; i++) {
+		_Static_assert(sizeof(slots[0]) == RESTORER_USER_DESC_BYTES, "the kernel's layout");
+		if (!tls_is_empty(&slots[i]))
+			out->has_tls |= 1u << i;
+		memcpy(out->tls[i], &slots[i], sizeof(slots[i]));
+	}
+	return 0;
+}
+
+static int plan_filters(struct restore *r, const ThreadCoreEntry *core, struct restorer_thread *out, struct error *err)
+{
+	const SeccompEntry *seccomp = r->images->seccomp;
+	uint32_t count = 0;
+
+	out->seccomp_mode = core->has_seccomp_mode ? (uint32_t)core->seccomp_mode : 0;
+	if (out->seccomp_mode != SECCOMP_MODE__filter)
+		return 0;
+	if (!seccomp || !core->has_seccomp_filter || core->seccomp_filter >= seccomp->n_seccomp_filters)
+		return error_say(err, -EBADMSG, "a seccomp filter is missing");
+	for (uint32_t at = core->seccomp_filter;; at = seccomp->seccomp_filters[at]->prev) {
+		count++;
+		if (!seccomp->seccomp_filters[at]->has_prev)
+			break;
+		if (seccomp->seccomp_filters[at]->prev >= at)
+			return error_say(err, -EBADMSG, "seccomp filters are chained in a circle");
+	}
+	out->filters = area_alloc(r, count * sizeof(*out->filters));
+	if (!out->filters)
+		return error_set(err, -ENOMEM, "seccomp filters");
+	out->filter_count = count;
+	for (uint32_t at = core->seccomp_filter; count-- > 0; at = seccomp->seccomp_filters[at]->prev) {
+		const SeccompFilter *filter = seccomp->seccomp_filters[at];
+
+		out->filters[count].instructions = area_memdup(r, filter->filter.data, filter->filter.len);
+		out->filters[count].instruction_count = filter->filter.len / 8;
+		out->filters[count].flags = filter->has_flags ? filter->flags : 0;
+		if (!out->filters[count].instructions)
+			return error_set(err, -ENOMEM, "seccomp filters");
+	}
+	return 0;
+}
+
+static int plan_extensions(struct restore *r, const ThreadCoreEntry *core, const TaskCoreEntry *tc,
+			   struct restorer_thread *out, struct error *err)
+{
+	if (core->has_timer_slack_ns) {
+		out->flags |= RESTORER_THREAD_SLACK;
+		out->timer_slack_ns = core->timer_slack_ns;
+	}
+	if (tc->has_io_flusher && tc->io_flusher)
+		out->flags |= RESTORER_THREAD_IO_FLUSHER;
+	if (tc->has_mce_kill) {
+		out->flags |= RESTORER_THREAD_MCE_KILL;
+		out->mce_kill = tc->mce_kill;
+	}
+	if (core->mempolicy) {
+		const ProtobufCBinaryData *nodes = &core->mempolicy->nodemask;
+
+		out->flags |= RESTORER_THREAD_MEMPOLICY;
+		out->mempolicy_mode = (int32_t)core->mempolicy->mode;
+		out->mempolicy_bits = (uint32_t)nodes->len * 8 + (nodes->len ? 1 : 0);
+		out->mempolicy_nodes = area_alloc(r, nodes->len + 8);
+		if (!out->mempolicy_nodes)
+			return error_set(err, -ENOMEM, "memory policy");
+		if (nodes->len)
+			memcpy(out->mempolicy_nodes, nodes->data, nodes->len);
+	}
+	out->speculation = area_alloc(r, core->n_speculation * sizeof(*out->speculation));
+	if (!out->speculation)
+		return error_set(err, -ENOMEM, "speculation controls");
+	for (size_t i = 0; i < core->n_speculation; i++) {
+		out->speculation[i][0] = core->speculation[i]->which;
+		out->speculation[i][1] = core->speculation[i]->value;
+	}
+	out->speculation_count = (uint32_t)core->n_speculation;
+	return 0;
+}
+
+static void plan_addresses(const struct checked_thread *thread, struct restorer_thread *out)
+{
+	const ThreadCoreEntry *core = thread->core->thread_core;
+
+	out->clear_tid = thread->core->thread_info->clear_tid_addr;
+	out->robust_list = core->futex_rla;
+	out->robust_list_bytes = core->futex_rla_len;
+	if (core->sas && !(core->sas->ss_flags & SS_DISABLE)) {
+		out->has_sas = 1;
+		out->sas_address = core->sas->ss_sp;
+		out->sas_bytes = core->sas->ss_size;
+		/* Being on it is not a thing to ask for. */
+		out->sas_flags = core->sas->ss_flags & ~(uint32_t)SS_ONSTACK;
+	}
+	if (core->rseq_entry && core->rseq_entry->rseq_abi_pointer) {
+		out->rseq_address = core->rseq_entry->rseq_abi_pointer;
+		out->rseq_bytes = core->rseq_entry->rseq_abi_size;
+		out->rseq_signature = core->rseq_entry->signature;
+		out->rseq_cs = core->rseq_entry->has_rseq_cs_pointer ? core->rseq_entry->rseq_cs_pointer : 0;
+	}
+	out->pdeath_signal = core->has_pdeath_sig ? core->pdeath_sig : 0;
+}
+
+static int plan_thread(struct restore *r, const struct own_creds *own, const struct restore_task *task, size_t index,
+		       struct error *err)
+{
+	const struct checked_thread *thread = &task->image->threads[index];
+	const ThreadCoreEntry *core = thread->core->thread_core;
+	const TaskCoreEntry *tc = task->image->threads[0].core->tc;
+	struct restorer_thread *out = &task->restorer->threads[index];
+	const char *comm = core->comm ? core->comm : tc->comm;
+	size_t stack_bytes = index ? RESTORER_THREAD_STACK_BYTES : RESTORER_LEADER_STACK_BYTES;
+	char *stack = area_alloc(r, stack_bytes);
+	int result;
+
+	if (!stack)
+		return error_set(err, -ENOMEM, "stack");
+	out->tid = index ? (int32_t)thread->tid : task->pid;
+	out->task = task->restorer;
+	out->stack_top = (uint64_t)(stack + stack_bytes);
+	(void)snprintf(out->comm, sizeof(out->comm), "%s", comm);
+	out->signal_mask = index ? (core->has_blk_sigset ? core->blk_sigset : 0) : tc->blk_sigset;
+	plan_addresses(thread, out);
+	result = plan_registers(r, thread, out, err);
+	if (result == 0)
+		result = plan_queue(r, core->signals_p, &out->pending, &out->pending_count, err);
+	if (result == 0 && core->creds)
+		result = restore_creds_plan(r, own, core->creds, &out->creds, err);
+	if (result == 0)
+		result = plan_filters(r, core, out, err);
+	if (result == 0)
+		result = plan_extensions(r, core, tc, out, err);
+	if (result < 0)
+		error_prefix(err, "thread %d", out->tid);
+	return result;
+}
+
+/* A filter may apply to all threads of its process, so all of them take part. */
+static void mark_filtered(struct restore *r, struct restorer_task *out)
+{
+	bool filtered = false;
+
+	for (size_t i = 0; i < out->thread_count; i++)
+		filtered |= out->threads[i].seccomp_mode != 0;
+	for (size_t i = 0; filtered && i < out->thread_count; i++) {
+		out->threads[i].is_filtered = 1;
+		r->shared->words.filtering++;
+	}
+}
+
+int restore_process_plan(struct restore *r, const struct own_creds *own, struct restore_task *task, struct error *err)
+{
+	const TaskCoreEntry *tc = task->image->threads[0].core->tc;
+	struct restorer_task *out = task->restorer;
+	int result;
+
+	out->thread_count = task->image->thread_count;
+	out->threads_left = (uint32_t)out->thread_count - 1;
+	out->threads = area_alloc(r, out->thread_count * sizeof(*out->threads));
+	if (!out->threads)
+		return error_set(err, -ENOMEM, "pid %d: threads", task->pid);
+	plan_sigactions(tc, out);
+	plan_switches(task, out);
+	result = plan_timers(r, tc->timers, out, err);
+	if (result == 0)
+		result = plan_queue(r, tc->signals_s, &out->pending, &out->pending_count, err);
+	for (size_t i = 0; result == 0 && i < out->thread_count; i++)
+		result = plan_thread(r, own, task, i, err);
+	if (result == 0)
+		mark_filtered(r, out);
+	if (result < 0)
+		error_prefix(err, "pid %d (%s)", task->pid, tc->comm);
+	return result;
+}
