@@ -386,6 +386,7 @@ static int die_and_rescue(target_function *function, bool stopped, enum stage st
 		(void)waitpid(target.pid, &status, WUNTRACED);
 	}
 	snapshot_take(target.pid, &before);
+	ticks = target.shared->ticks[0];
 	tracer = fork();
 	if (tracer == 0)
 		_exit(run_cycle(&target, &cycle, &err) != 0);
@@ -399,6 +400,10 @@ static int die_and_rescue(target_function *function, bool stopped, enum stage st
 	differs = snapshot_differs(&before, target.pid);
 	if (!failed && differs)
 		failed = test_fail("stage %d: %s", (int)stage, differs);
+	for (int i = 0; stopped && i < 500 && thread_state(target.pid, target.pid) != 'T'; i++)
+		sleep_ms(1);
+	if (!failed && stopped && target.shared->ticks[0] != ticks)
+		failed = test_fail("stage %d: it has run although it is stopped", (int)stage);
 	if (!failed && stopped && thread_state(target.pid, target.pid) != 'T')
 		failed = test_fail("stage %d: it is not stopped any more", (int)stage);
 	if (!failed && stopped && waitpid(target.pid, &status, WUNTRACED | WNOHANG) != 0)
