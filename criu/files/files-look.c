@@ -177,6 +177,12 @@ static int probe_listed(struct dump *d, struct task *task, struct error *err)
 	return r < 0 ? r : add_fds(task, probe.files, count, err);
 }
 
+static void drop_duplicate(struct open_file *file)
+{
+	close_fd(&file->local_fd);
+	open_file_forget_fdinfo(file);
+}
+
 /*
  * Listing /proc/PID/fd costs more than asking for each number. Where the table is nearly full, all numbers are tried, the
  * rest of the table only until as many were found as there are.
@@ -209,8 +215,15 @@ static int probe_table(struct dump *d, const struct table *table, struct error *
 	task->fds = calloc(1, sizeof(*task->fds));
 	if (!task->fds)
 		return error_set(err, -ENOMEM, TASK_FORMAT ": descriptors", TASK_ARGS(task));
-	if (table->count && table->table_size <= 2 * table->count + 64)
-		return probe_dense(d, task, table->count, table->table_size, err);
+	if (table->count && table->table_size <= 2 * table->count + 64) {
+		int r = probe_dense(d, task, table->count, table->table_size, err);
+
+		if (r < 0 || task->fd_count == table->count)
+			return r;
+		/* The numbers did not tell the truth: ask for the list itself. */
+		while (task->fd_count)
+			drop_duplicate(task->fds[--task->fd_count].file);
+	}
 	return probe_listed(d, task, err);
 }
 
@@ -261,7 +274,7 @@ static int read_table(struct task *task, struct table *ret, struct error *err)
 
 	if (fstatat(task->procfd, "fd", &st, 0) < 0)
 		return error_set(err, -errno, TASK_FORMAT ": its descriptor table", TASK_ARGS(task));
-	*ret = (struct table){ .task = task, .count = (size_t)st.st_size, .table_size = (size_t)task->status.fd_table_size };
+	*ret = (struct table){ .task = task, .count = (size_t)st.st_size, .table_size = (size_t)task->threads[0].status.fd_table_size };
 	return 0;
 }
 
@@ -345,12 +358,6 @@ static size_t count_fds(const struct table *tables, size_t table_count)
 	for (size_t i = 0; i < table_count; i++)
 		total += tables[i].task->fd_count;
 	return total;
-}
-
-static void drop_duplicate(struct open_file *file)
-{
-	close_fd(&file->local_fd);
-	open_file_forget_fdinfo(file);
 }
 
 /* Puts the first file of each description in place of its duplicates and registers it. */

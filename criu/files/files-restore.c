@@ -150,11 +150,19 @@ struct restore_task *restore_common_ancestor(struct restore_task *a, struct rest
 	return a;
 }
 
+/* Helpers and zombies open nothing: they pass on what their creators have. */
+static struct restore_task *nearest_opener(struct restore_task *task)
+{
+	while (task->creator && (task->is_helper || task->is_zombie))
+		task = task->creator;
+	return task;
+}
+
 void restore_add_user(struct restore *r, struct restore_file *file, struct restore_task *task)
 {
 	if (file->owner && file->owner != task)
 		file->is_shared = true;
-	file->owner = restore_common_ancestor(file->owner, task);
+	file->owner = nearest_opener(restore_common_ancestor(file->owner, task));
 }
 
 static size_t group_hash(const struct restore_file *file, uint64_t key)
@@ -356,6 +364,7 @@ static void unite_group(struct restore *r, struct restore_file *first)
 		owner = restore_common_ancestor(owner, file->owner);
 		file = file->group_next;
 	} while (file != first);
+	owner = owner ? nearest_opener(owner) : NULL;
 	do {
 		file->owner = owner;
 		file->is_shared = shared;
@@ -380,6 +389,22 @@ int files_check(struct restore *r, struct error *err)
 		if (rf->groups[i].first)
 			unite_group(r, rf->groups[i].first);
 	return result;
+}
+
+bool files_need_all_tasks(const struct restore *r)
+{
+	for (size_t i = 0; i < r->file_count; i++) {
+		const struct restore_file *file = r->files[i];
+		const FownEntry *owner;
+		uint32_t flags;
+
+		if (file->finish_in_each_user)
+			return true;
+		owner = file->kind->owner ? file->kind->owner(file->entry, &flags) : NULL;
+		if (owner && owner->pid)
+			return true;
+	}
+	return false;
 }
 
 void files_restore_free(struct restore *r)

@@ -89,8 +89,8 @@ static int save_fs(struct dump *d, const struct task *task, struct error *err)
 
 	entry.cwd_id = task->cwd->id;
 	entry.root_id = task->root->id;
-	entry.has_umask = true;
-	entry.umask = task->status.umask;
+	entry.has_umask = task->threads[0].status.umask != (typeof(task->threads[0].status.umask))-1;
+	entry.umask = (uint32_t)task->threads[0].status.umask;
 	return image_write_one(d->set, IMAGE_FS, (uint64_t)task_id_own(&task->id), &entry, err);
 }
 

@@ -58,6 +58,9 @@ int files_restore_fs(struct restore *r, struct restore_task *task, struct error 
 int files_open_for_mapping(struct restore *r, struct restore_task *task, uint32_t file_id, uint32_t open_flags,
 			   int *ret_fd, struct error *err);
 
+/* After files_check(): whether some finish() needs other tasks to be there (pidfds, signal owners, files of /proc/PID). */
+bool files_need_all_tasks(const struct restore *r);
+
 /* When the restore has succeeded: removes the links that the dump made for files without a name. */
 void files_remove_links(struct restore *r);
 void files_restore_free(struct restore *r);

@@ -335,6 +335,12 @@ static int seek(const RegFileEntry *entry, int fd, struct error *err)
 	return 0;
 }
 
+/* O_ASYNC means nothing to files that cannot send a signal; there fcntl(2) would not set it. */
+static uint32_t open_flags(const RegFileEntry *entry)
+{
+	return restore_open_flags(entry->flags) | (entry->flags & O_ASYNC);
+}
+
 static int open_regular(struct restore *r, struct restore_file *file, int *ret_fd, struct error *err)
 {
 	const struct regular_restore *s = file->kind_data;
@@ -346,7 +352,7 @@ static int open_regular(struct restore *r, struct restore_file *file, int *ret_f
 		*ret_fd = open("/", (int)(O_PATH | file->cloexec)); /* keeps the number until finish() */
 		return *ret_fd < 0 ? error_set(err, -errno, "open /") : 0;
 	}
-	result = regular_open(r, file, restore_open_flags(entry->flags) | file->cloexec, &fd, err);
+	result = regular_open(r, file, open_flags(entry) | file->cloexec, &fd, err);
 	if (result == 0 && !(s && s->inherited >= 0))
 		result = seek(entry, fd, err);
 	if (result == 0)
@@ -364,7 +370,7 @@ static int finish_regular(struct restore *r, struct restore_task *task, struct r
 
 	if (!s || !s->is_late)
 		return 0;
-	opened = open(entry->name, (int)(restore_open_flags(entry->flags) | O_CLOEXEC));
+	opened = open(entry->name, (int)(open_flags(entry) | O_CLOEXEC));
 	if (opened < 0)
 		return error_set(err, -errno, "open %s", entry->name);
 	result = seek(entry, opened, err);
