@@ -40,7 +40,6 @@ static void task_free(struct task *task)
 		return;
 	close_fd(&task->pidfd);
 	close_fd(&task->procfd);
-	proc_status_done(&task->status);
 	compel_task_free(task->compel);
 	free(task->threads);
 	free(task->parasite);
@@ -149,21 +148,22 @@ static int check_not_ancestor(const struct task *root, struct error *err)
 
 static int check_root(struct task *root, struct error *err)
 {
+	AUTO_PROC_STATUS struct proc_status status = { 0 };
 	int r = task_read_stat(root, err);
 
 	if (r < 0)
 		return r;
-	r = proc_status_read(root->procfd, "status", &root->status);
+	r = proc_status_read(root->procfd, "status", &status);
 	if (r < 0)
 		return error_set(err, r, TASK_FORMAT ": read its status", TASK_ARGS(root));
-	if (root->status.kernel_thread || root->stat.flags & 0x00200000 /* PF_KTHREAD */)
+	if (status.kernel_thread || root->stat.flags & 0x00200000 /* PF_KTHREAD */)
 		return error_say(err, -EINVAL, TASK_FORMAT ": is a kernel thread", TASK_ARGS(root));
 	if (root->stat.state == 'Z') {
 		error_hint(err, "its parent, pid %d, has to wait for it", root->stat.ppid);
 		return error_say(err, -EINVAL, TASK_FORMAT ": has ended already (a zombie)", TASK_ARGS(root));
 	}
-	if (root->status.tgid != root->host_pid) {
-		error_hint(err, "its process is pid %d", root->status.tgid);
+	if (status.tgid != root->host_pid) {
+		error_hint(err, "its process is pid %d", status.tgid);
 		return error_say(err, -EINVAL, TASK_FORMAT ": is a thread, not a process", TASK_ARGS(root));
 	}
 	return check_not_ancestor(root, err);

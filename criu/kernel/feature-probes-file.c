@@ -29,8 +29,7 @@
 #include "kernel/proc-fdinfo.h"
 #include "kernel/proc-pid.h"
 
-/* --- fdinfo --------------------------------------------------------------------------------------------------------
- */
+/* --- fdinfo ------------------------------------------------------------------------------------------------------ */
 
 static int read_own_fdinfo(int fd, struct fdinfo *info)
 {
@@ -106,8 +105,7 @@ int probe_fdinfo_lock(void)
 	return has_key(fd, "lock");
 }
 
-/* --- descriptors ---------------------------------------------------------------------------------------------------
- */
+/* --- descriptors ------------------------------------------------------------------------------------------------- */
 
 int probe_timerfd(void)
 {
@@ -168,8 +166,7 @@ int probe_pty_lock(void)
 	return seen == lock;
 }
 
-/* --- mounts --------------------------------------------------------------------------------------------------------
- */
+/* --- mounts ------------------------------------------------------------------------------------------------------ */
 
 /* Two mounts of one filesystem: /sys joins the peer group of /dev. Both are in a namespace of the probe's own. */
 static int join_peer_group(void)
@@ -185,8 +182,7 @@ int probe_move_mount_set_group(void)
 	return probe_in_namespaces(CLONE_NEWNS, join_peer_group);
 }
 
-/* --- AppArmor ------------------------------------------------------------------------------------------------------
- */
+/* --- AppArmor ---------------------------------------------------------------------------------------------------- */
 
 static int starts_with(const char *path, const char *expected)
 {

@@ -37,8 +37,7 @@ static char *map_pages(size_t pages)
 	return at == MAP_FAILED ? NULL : at;
 }
 
-/* --- page maps -----------------------------------------------------------------------------------------------------
- */
+/* --- page maps --------------------------------------------------------------------------------------------------- */
 
 static int scan_page(void *page, uint64_t category)
 {
@@ -106,8 +105,7 @@ int probe_pagemap_scan_guard_pages(void)
 	return probe_in_child(scan_guard);
 }
 
-/* --- userfaultfd and dirty tracking --------------------------------------------------------------------------------
- */
+/* --- userfaultfd and dirty tracking ------------------------------------------------------------------------------ */
 
 #ifndef UFFD_FEATURE_WP_UNPOPULATED
 #define UFFD_FEATURE_WP_UNPOPULATED (1 << 13) /* 6.4 */
@@ -227,8 +225,7 @@ int probe_mem_dirty_track(void)
 	return r == 1 ? 1 : probe_in_child(track_by_soft_dirty);
 }
 
-/* --- mappings ------------------------------------------------------------------------------------------------------
- */
+/* --- mappings ---------------------------------------------------------------------------------------------------- */
 
 /* The head of the ring which the kernel maps for io_setup(2). */
 struct aio_ring_head {
@@ -384,8 +381,7 @@ int probe_process_vm_readv(void)
 	return to == from;
 }
 
-/* --- overlay -------------------------------------------------------------------------------------------------------
- */
+/* --- overlay ----------------------------------------------------------------------------------------------------- */
 
 static int write_one_page(const char *path)
 {

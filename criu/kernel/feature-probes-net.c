@@ -38,8 +38,7 @@
 #include "kernel/missing-socket.h"
 #include "kernel/probe-child.h"
 
-/* --- netlink messages, as few as the probes need ---------------------------------------------------------------------
- */
+/* --- netlink messages, as few as the probes need ----------------------------------------------------------------- */
 
 struct message {
 	union {
@@ -122,8 +121,7 @@ static const struct rtattr *find_attribute(const struct nlmsghdr *header, size_t
 	return NULL;
 }
 
-/* --- sock_diag -----------------------------------------------------------------------------------------------------
- */
+/* --- sock_diag --------------------------------------------------------------------------------------------------- */
 
 static int dump_sockets(const void *request, size_t request_bytes)
 {
@@ -161,8 +159,7 @@ int probe_sock_diag(void)
 	return r <= 0 ? r : dump_inet_sockets(IPPROTO_TCP);
 }
 
-/* --- socket options and requests -----------------------------------------------------------------------------------
- */
+/* --- socket options and requests --------------------------------------------------------------------------------- */
 
 int probe_sk_ns(void)
 {
@@ -236,8 +233,7 @@ int probe_ipv6_freebind(void)
 	return probe_answer(setsockopt(sock, SOL_IPV6, IPV6_FREEBIND, &on, sizeof(on)));
 }
 
-/* --- TCP repair: in a network namespace of its own, so that no rule of the host is in the way ------------------------
- */
+/* --- TCP repair: in a network namespace of its own, so that no rule of the host is in the way -------------------- */
 
 static int enable_loopback(void)
 {
@@ -324,8 +320,7 @@ int probe_tcp_half_closed(void)
 	return probe_in_namespaces(CLONE_NEWNET, repair_half_closed);
 }
 
-/* --- tun -----------------------------------------------------------------------------------------------------------
- */
+/* --- tun --------------------------------------------------------------------------------------------------------- */
 
 static int make_tun(int *ret_fd)
 {
@@ -372,8 +367,7 @@ int probe_tun_ns(void)
 	return probe_in_namespaces(CLONE_NEWNET, read_tun_ns);
 }
 
-/* --- rtnetlink -----------------------------------------------------------------------------------------------------
- */
+/* --- rtnetlink --------------------------------------------------------------------------------------------------- */
 
 int probe_nsid(void)
 {
@@ -505,8 +499,7 @@ int probe_newifindex(void)
 	return probe_in_namespaces(CLONE_NEWNET, find_chosen_index);
 }
 
-/* --- packet filters ------------------------------------------------------------------------------------------------
- */
+/* --- packet filters ---------------------------------------------------------------------------------------------- */
 
 int probe_nftables(void)
 {

@@ -78,8 +78,7 @@ static void reset_ranges(struct page_ranges *ranges, struct ranges_mark mark)
 		ranges->ranges[mark.count - 1].page_count = mark.last_page_count;
 }
 
-/* --- the request ---------------------------------------------------------------------------------------------------
- */
+/* --- the request ------------------------------------------------------------------------------------------------- */
 
 static int add_regions(const struct page_region *regions, size_t count, struct page_ranges *ranges)
 {
@@ -153,8 +152,7 @@ static struct pm_scan_arg selection_request(uint64_t start, uint64_t end, enum p
 	return arg;
 }
 
-/* --- the words -----------------------------------------------------------------------------------------------------
- */
+/* --- the words --------------------------------------------------------------------------------------------------- */
 
 /* What a word must look like to be reported. */
 struct word_match {
@@ -249,8 +247,7 @@ static struct word_match selection_match(int selection)
 	return match;
 }
 
-/* --- what is exported ----------------------------------------------------------------------------------------------
- */
+/* --- what is exported -------------------------------------------------------------------------------------------- */
 
 static int check_bounds(uint64_t start, uint64_t end)
 {

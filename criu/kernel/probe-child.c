@@ -114,8 +114,7 @@ int probe_in_child(int (*probe)(void))
 	return probe_in_namespaces(0, probe);
 }
 
-/* --- tracees -------------------------------------------------------------------------------------------------------
- */
+/* --- tracees ----------------------------------------------------------------------------------------------------- */
 
 static void tracee_main(int (*prepare)(void), void (*loop)(void), int report_fd)
 {

@@ -131,8 +131,7 @@ int proc_read_cgroup(int procfd, const char *path, struct buffer *ret)
 	return buffer_read_at(ret, procfd, path);
 }
 
-/* --- namespaces ----------------------------------------------------------------------------------------------------
- */
+/* --- namespaces -------------------------------------------------------------------------------------------------- */
 
 static const struct {
 	const char *name;
@@ -224,8 +223,7 @@ int proc_ns_open(int procfd, enum proc_ns ns)
 	return proc_open_link(procfd, path, O_RDONLY);
 }
 
-/* --- links ---------------------------------------------------------------------------------------------------------
- */
+/* --- links ------------------------------------------------------------------------------------------------------- */
 
 int proc_open_link(int procfd, const char *path, int open_flags)
 {
@@ -294,8 +292,7 @@ int proc_open_map(int procfd, uint64_t start, uint64_t end, int open_flags)
 	return proc_open_link(procfd, path, open_flags);
 }
 
-/* --- mountinfo -----------------------------------------------------------------------------------------------------
- */
+/* --- mountinfo --------------------------------------------------------------------------------------------------- */
 
 /* Ends the word at the cursor with a NUL and moves behind it; NULL at the end of the line. */
 static char *cut_word(char **at)
@@ -466,8 +463,7 @@ void proc_mounts_done(struct proc_mounts *mounts)
 	*mounts = (struct proc_mounts){ 0 };
 }
 
-/* --- uptime --------------------------------------------------------------------------------------------------------
- */
+/* --- uptime ------------------------------------------------------------------------------------------------------ */
 
 int proc_uptime_parse(const char *text, uint64_t *ret_us)
 {

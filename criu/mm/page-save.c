@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -80,6 +81,26 @@ static int64_t fill_from_task(const struct transfer *t, size_t *at, uint64_t ski
 	return r < 0 ? r : (int64_t)bytes;
 }
 
+/* The last page of a file may reach beyond its end, and is zero there. */
+static int read_file_pages(int fd, char *to, uint64_t bytes, uint64_t offset)
+{
+	uint64_t done = 0;
+
+	while (done < bytes) {
+		ssize_t n = pread(fd, to + done, bytes - done, (off_t)(offset + done));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		done += (uint64_t)n;
+	}
+	memset(to + done, 0, bytes - done);
+	return 0;
+}
+
 static int64_t fill_from_one(const struct transfer *t, size_t *at, uint64_t skip, char *to, uint64_t want)
 {
 	const struct page_source *source = &t->job->sources[*at];
@@ -87,7 +108,9 @@ static int64_t fill_from_one(const struct transfer *t, size_t *at, uint64_t skip
 	int r = 0;
 
 	if (source->kind == PAGES_FROM_BUFFER)
-		__builtin_memcpy(to, (const char *)source->buffer + skip, part);
+		memcpy(to, (const char *)source->buffer + skip, part);
+	else if (source->kind == PAGES_FROM_FD)
+		r = read_file_pages(t->job->fd, to, part, source->address + skip);
 	else
 		r = pread_all(t->job->fd, to, part, source->address + skip);
 	if (skip + part == source->bytes)

@@ -117,7 +117,6 @@ static int look_signals(struct task *task, struct task_thread *thread, bool is_l
 
 static int look_traced_thread(struct task *task, struct task_thread *thread, void *area, struct error *err)
 {
-	struct syscall_user_dispatch dispatch;
 	int r = look_registers(task, thread, area, err);
 
 	if (r == 0)
@@ -130,9 +129,6 @@ static int look_traced_thread(struct task *task, struct task_thread *thread, voi
 	if (r < 0 && r != -EOPNOTSUPP)
 		return error_set(err, r, "read its rseq area");
 	thread->state->has_rseq = r == 0;
-	r = ptrace_read_user_dispatch(thread->tid, &dispatch);
-	if (r == 0 && dispatch.mode != 0)
-		return error_say(err, -ENOTSUP, "it uses system call user dispatch, which is not supported yet");
 	return 0;
 }
 

@@ -67,7 +67,6 @@ struct task {
 	int stop_signal; /* != 0: stopped by this signal */
 
 	struct proc_stat stat;
-	struct proc_status status;
 	struct proc_maps maps; /* with VmFlags */
 
 	struct task_thread *threads; /* [0] is the leader; empty for a zombie */

@@ -23,8 +23,7 @@ int regs_is_native(const struct user_regs_struct *regs)
 	return regs->cs == USER_CS || regs->cs == XEN_USER_CS;
 }
 
-/* --- the members, both directions ----------------------------------------------------------------------------------
- */
+/* --- the members, both directions -------------------------------------------------------------------------------- */
 
 struct register_row {
 	size_t live_offset, image_offset;
@@ -81,8 +80,7 @@ int regs_to_image(const struct user_regs_struct *regs, UserX86RegsEntry **ret, s
 	return 0;
 }
 
-/* --- what an image may hold ----------------------------------------------------------------------------------------
- */
+/* --- what an image may hold -------------------------------------------------------------------------------------- */
 
 /* CF PF AF ZF SF TF IF DF OF NT RF AC ID and the bit that is always set. */
 #define USER_FLAGS                                                                                                     \
@@ -163,8 +161,7 @@ int regs_from_image(const UserX86RegsEntry *entry, struct user_regs_struct *ret,
 	return 0;
 }
 
-/* --- TLS descriptors -----------------------------------------------------------------------------------------------
- */
+/* --- TLS descriptors --------------------------------------------------------------------------------------------- */
 
 static struct user_desc empty_slot(unsigned entry_number)
 {

@@ -102,8 +102,7 @@ static size_t array_length(const struct image_component *component)
 	return component->bytes / component->element_bytes;
 }
 
-/* --- this processor ------------------------------------------------------------------------------------------------
- */
+/* --- this processor ---------------------------------------------------------------------------------------------- */
 
 /* CPUID leaves a virtual machine each time it is asked, for microseconds: everything is asked once. */
 static struct {
@@ -192,8 +191,7 @@ static uint32_t known_mxcsr_bits(void)
 	return area.mxcsr_mask ? area.mxcsr_mask : 0xffbf;
 }
 
-/* --- names in a sentence -------------------------------------------------------------------------------------------
- */
+/* --- names in a sentence ----------------------------------------------------------------------------------------- */
 
 static void list_components(uint64_t components, char *text, size_t capacity)
 {
@@ -223,8 +221,7 @@ static uint64_t representable_components(void)
 	return components;
 }
 
-/* --- to the image --------------------------------------------------------------------------------------------------
- */
+/* --- to the image ------------------------------------------------------------------------------------------------ */
 
 static int copy_u32s(const uint32_t *from, size_t count, uint32_t **ret, size_t *ret_count)
 {
@@ -341,8 +338,7 @@ int xstate_to_image(const void *area, size_t bytes, UserX86FpregsEntry **ret, st
 	return 0;
 }
 
-/* --- from the image ------------------------------------------------------------------------------------------------
- */
+/* --- from the image ---------------------------------------------------------------------------------------------- */
 
 static int legacy_from_image(const UserX86FpregsEntry *fpregs, struct legacy_area *legacy, struct error *err)
 {
@@ -472,8 +468,7 @@ int xstate_from_image(const UserX86FpregsEntry *fpregs, void *area, struct error
 	return 0;
 }
 
-/* --- signal frames -------------------------------------------------------------------------------------------------
- */
+/* --- signal frames ----------------------------------------------------------------------------------------------- */
 
 #define FRAME_MAGIC1 0x46505853U
 #define FRAME_MAGIC2 0x46505845U
