@@ -5,8 +5,10 @@
  * kcmp(2) tells whether a descriptor is the target. Where none of the epoll's process is, the image also says which
  * file it was, and the restore puts that file under the old number for the moment of adding it.
  *
- * Not kept are the order of what is ready, and what an edge-triggered or one-shot target has already reported: a file that
- * is ready is reported once more. The kernel adds EPOLLERR and EPOLLHUP to a one-shot target that had been disarmed.
+ * A one-shot target that has fired waits for nothing until it is armed again. It cannot be added like that, the kernel
+ * would add EPOLLERR and EPOLLHUP: it is added armed and made to fire, which takes a file that is ready for anything. For
+ * one that is not the two remain. Also not kept are the order of what is ready, and what an edge-triggered target has
+ * reported: a file that is ready is reported once more.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -304,15 +306,43 @@ static int add_any(const struct restore *r, int epoll, const EventpollTfdEntry *
 	return add_under_number(r, epoll, file->fd, (int)(target->has_number ? target->number : target->tfd), target);
 }
 
+static bool has_fired(const EventpollTfdEntry *target)
+{
+	return target->events & EPOLLONESHOT &&
+	       !(target->events & ~(uint32_t)(EPOLLONESHOT | EPOLLET | EPOLLWAKEUP | EPOLLEXCLUSIVE));
+}
+
+/* Nothing else is in the epoll yet: the only event there can be is the one that is wanted. */
+static int add_fired(const struct restore *r, int epoll, const EventpollTfdEntry *target)
+{
+	EventpollTfdEntry armed = *target;
+	struct epoll_event event;
+	int result;
+
+	armed.events |= EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP;
+	result = add_any(r, epoll, &armed);
+	if (result < 0 || epoll_wait(epoll, &event, 1, 0) == 1)
+		return result;
+	if (target->has_target_id)
+		return 0; /* it has no number to change it by; it was not ready for anything */
+	event = (struct epoll_event){ .events = target->events, .data.u64 = target->data };
+	return epoll_ctl(epoll, EPOLL_CTL_MOD, (int)target->tfd, &event) < 0 ? -errno : 0;
+}
+
 static int finish_epoll(struct restore *r, struct restore_task *task, struct restore_file *file, int fd, struct error *err)
 {
 	const EventpollFileEntry *epoll = file->entry->epfd;
 
-	for (size_t i = 0; i < epoll->n_tfd; i++) {
-		int result = add_any(r, fd, epoll->tfd[i]);
+	for (size_t i = 0; i < 2 * epoll->n_tfd; i++) {
+		const EventpollTfdEntry *target = epoll->tfd[i % epoll->n_tfd];
+		bool fired_first = i < epoll->n_tfd;
+		int result;
 
+		if (has_fired(target) != fired_first)
+			continue;
+		result = fired_first ? add_fired(r, fd, target) : add_any(r, fd, target);
 		if (result < 0)
-			return error_set(err, result, "epoll, fd %d: watch descriptor %u", file->first_fd, epoll->tfd[i]->tfd);
+			return error_set(err, result, "epoll, fd %d: watch descriptor %u", file->first_fd, target->tfd);
 	}
 	return 0;
 }

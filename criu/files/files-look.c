@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "engine/dump.h"
+#include "files/locks.h"
 #include "files/registry.h"
 #include "kernel/kcmp.h"
 #include "kernel/pidfd.h"
@@ -535,12 +536,16 @@ static int look_kind(struct dump *d, struct open_file *file, struct error *err)
 
 static int look_kinds(struct dump *d, struct error *err)
 {
+	struct error locks = { 0 };
+
 	for (size_t i = 0; i < d->files->count; i++) {
 		struct error reason = { 0 };
 
 		if (look_kind(d, d->files->files[i], &reason) < 0)
 			gather_refusal(d, &reason, err);
 	}
+	if (locks_look(d, &locks) < 0)
+		gather_refusal(d, &locks, err);
 	if (d->files->refusal_count > 1) {
 		size_t used = strlen(err->text);
 

@@ -22,6 +22,7 @@
 #include "base/util.h"
 #include "engine/restore.h"
 #include "files/file-kinds.h"
+#include "files/locks.h"
 #include "files/registry.h"
 #include "files/restore-files.h"
 #include "image/image-check.h"
@@ -388,7 +389,7 @@ int files_check(struct restore *r, struct error *err)
 	for (size_t i = 0; i < rf->group_capacity && result == 0; i++)
 		if (rf->groups[i].first)
 			unite_group(r, rf->groups[i].first);
-	return result;
+	return result < 0 ? result : locks_check(r, err);
 }
 
 bool files_need_all_tasks(const struct restore *r)
@@ -414,6 +415,7 @@ void files_restore_free(struct restore *r)
 	if (!r->files)
 		return;
 	rf = restore_files_of(r);
+	locks_restore_free(r);
 	arena_done(&rf->arena);
 	free(rf);
 	r->files = NULL;
@@ -663,7 +665,9 @@ int files_finish(struct restore *r, struct restore_task *task, struct error *err
 	if (!has_table(task))
 		return 0;
 	result = finish_files(r, task, false, err);
-	return result < 0 ? result : finish_files(r, task, true, err);
+	if (result == 0)
+		result = finish_files(r, task, true, err);
+	return result < 0 ? result : locks_restore(r, task, err);
 }
 
 /* --- files without a descriptor -------------------------------------------------------------------------------------- */

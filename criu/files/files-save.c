@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "engine/dump.h"
 #include "files/files.h"
+#include "files/locks.h"
 #include "files/registry.h"
 #include "images/fs.pb-c.h"
 #include "mm/shared-memory.h"
@@ -120,6 +121,8 @@ int files_save(struct dump *d, struct error *err)
 		r = pipes_save_data(d, err);
 	if (r == 0)
 		r = fifos_save_data(d, err);
+	if (r == 0)
+		r = locks_save(d, err);
 	for (size_t i = 0; i < d->files->count; i++)
 		close_fd(&d->files->files[i]->local_fd);
 	return r;

@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/util.h"
 #include "engine/dump.h"
+#include "files/locks.h"
 #include "kernel/pidfd.h"
 #include "kernel/proc-misc.h"
 
@@ -201,6 +202,7 @@ void files_free(struct dump *d)
 	}
 	ghosts_free(d);
 	link_remaps_free(d);
+	locks_free(d);
 	path_files_free(d);
 	for (size_t i = 0; i < registry->chunk_count; i++)
 		free(registry->chunks[i]);

@@ -11,6 +11,7 @@
 #include "images/fown.pb-c.h"
 #include "images/regfile.pb-c.h"
 
+struct file_lock;
 struct ghost;
 struct link_remap;
 
@@ -25,6 +26,8 @@ struct file_registry {
 	size_t ghost_count, ghost_capacity;
 	struct link_remap *links;
 	size_t link_count, link_capacity;
+	struct file_lock *locks;
+	size_t lock_count, lock_capacity;
 	dev_t pipe_dev, anon_dev; /* of the kernel's own pipefs and anon_inodefs */
 	size_t refusal_count;     /* objects refused so far; the first one is in the caller's error */
 	bool keep_local;          /* there are so few descriptors that local_fd may stay open */

@@ -11,6 +11,7 @@
 #include "engine/restore.h"
 #include "files/file-kind.h"
 #include "files/files.h"
+#include "image/image-read.h"
 #include "images/fown.pb-c.h"
 #include "images/regfile.pb-c.h"
 
@@ -31,6 +32,7 @@ struct restore_files {
 	struct arena arena; /* what kinds keep, as long as the restore lives */
 	struct restore_ghost *ghosts;
 	size_t ghost_count, ghost_capacity;
+	struct image_list locks; /* of FileLockEntry */
 	struct restore_group *groups; /* hash table */
 	size_t group_capacity;
 	struct restore_file *files[];

@@ -1,0 +1,363 @@
+/*
+ * File locks: record locks of a process (fcntl), locks of an open file description (flock, OFD), leases. /proc/locks tells
+ * which inodes are locked at all; for descriptors of those fdinfo tells what is held through them: a record lock belongs
+ * to the descriptor table, the others to the description.
+ *
+ * A process loses all its record locks on a file when it closes any descriptor of it, so they have to be taken when
+ * nothing of the restore is left to be closed (files_record_locks).
+ */
+#include "files/locks.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/sysmacros.h>
+
+#include "base/buffer.h"
+#include "base/cleanup.h"
+#include "base/util.h"
+#include "engine/dump.h"
+#include "files/registry.h"
+#include "files/restore-files.h"
+#include "image/image-read.h"
+#include "images/file-lock.pb-c.h"
+
+/* Numbers of the image. */
+enum lock_kind {
+	LOCK_POSIX = 1,
+	LOCK_FLOCK = 2,
+	LOCK_OFD = 4,
+	LOCK_LEASE = 8,
+};
+
+static const struct {
+	const char *word; /* of the kernel */
+	enum lock_kind kind;
+	const char *name;
+} kinds[] = {
+	{ "POSIX", LOCK_POSIX, "record lock" },
+	{ "FLOCK", LOCK_FLOCK, "flock" },
+	{ "OFDLCK", LOCK_OFD, "open file description lock" },
+	{ "LEASE", LOCK_LEASE, "lease" },
+};
+
+static const char *kind_name(uint32_t kind)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (kinds[i].kind == kind)
+			return kinds[i].name;
+	return "lock";
+}
+
+/* --- dump ------------------------------------------------------------------------------------------------------------ */
+
+struct file_lock {
+	const struct task *task;
+	int fd;
+	uint32_t kind, type;
+	int64_t start, length;
+};
+
+struct locked_inode {
+	dev_t dev;
+	uint64_t inode;
+};
+
+struct locked_inodes {
+	struct locked_inode *items;
+	size_t count, capacity;
+};
+
+/* "1: POSIX  ADVISORY  WRITE 1234 08:01:12345 0 EOF" */
+struct lock_line {
+	char kind[16], state[16], access[16], end[24];
+	unsigned int major, minor;
+	uint64_t inode;
+	int64_t start;
+};
+
+static int parse_line(const char *line, struct lock_line *ret)
+{
+	return sscanf(line, "%*d: %15s %15s %15s %*d %x:%x:%" SCNu64 " %" SCNd64 " %23s", ret->kind, ret->state,
+		      ret->access, &ret->major, &ret->minor, &ret->inode, &ret->start, ret->end) == 8 ?
+		       0 :
+		       -EINVAL;
+}
+
+static int compare_inodes(const void *a, const void *b)
+{
+	const struct locked_inode *x = a, *y = b;
+
+	if (x->dev != y->dev)
+		return x->dev < y->dev ? -1 : 1;
+	return x->inode < y->inode ? -1 : x->inode > y->inode;
+}
+
+/* Lines of those who wait ("1: -> POSIX ...") do not parse, and need not. */
+static int parse_locks(char *text, struct locked_inodes *ret)
+{
+	struct lock_line line;
+	char *state = NULL;
+
+	for (char *at = strtok_r(text, "\n", &state); at; at = strtok_r(NULL, "\n", &state)) {
+		if (parse_line(at, &line) < 0)
+			continue;
+		if (array_reserve(&ret->items, &ret->capacity, ret->count, sizeof(*ret->items)) < 0)
+			return -ENOMEM;
+		ret->items[ret->count++] = (struct locked_inode){ makedev(line.major, line.minor), line.inode };
+	}
+	if (ret->count)
+		qsort(ret->items, ret->count, sizeof(*ret->items), compare_inodes);
+	return 0;
+}
+
+static bool is_locked(const struct locked_inodes *inodes, const struct open_file *file)
+{
+	struct locked_inode key = { file->st.st_dev, file->st.st_ino };
+
+	return !(file->flags & O_PATH) &&
+	       bsearch(&key, inodes->items, inodes->count, sizeof(key), compare_inodes) != NULL;
+}
+
+static int fill_lock(const struct lock_line *line, struct file_lock *lock)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (!strcmp(line->kind, kinds[i].word))
+			lock->kind = kinds[i].kind;
+	if (!strcmp(line->access, "READ"))
+		lock->type = F_RDLCK;
+	else if (!strcmp(line->access, "WRITE"))
+		lock->type = F_WRLCK;
+	else
+		return -EOPNOTSUPP;
+	if (lock->kind == LOCK_LEASE && strcmp(line->state, "ACTIVE") != 0)
+		return -EBUSY;
+	lock->start = line->start;
+	lock->length = strcmp(line->end, "EOF") != 0 ? strtoll(line->end, NULL, 10) - line->start + 1 : 0;
+	return lock->kind ? 0 : -EOPNOTSUPP;
+}
+
+static int refuse_lock(const struct task_fd *fd, const struct task *task, struct error *err, const char *reason)
+{
+	return error_say(err, -ENOTSUP, TASK_FORMAT ", fd %d, %s: %s", TASK_ARGS(task), fd->fd, fd->file->link, reason);
+}
+
+static int add_lock(struct dump *d, const struct task *task, const struct task_fd *fd, const char *text, struct error *err)
+{
+	struct file_registry *registry = d->files;
+	struct file_lock lock = { .task = task, .fd = fd->fd };
+	struct lock_line line;
+	int r = parse_line(text, &line);
+
+	if (r == 0)
+		r = fill_lock(&line, &lock);
+	if (r == -EBUSY)
+		return refuse_lock(fd, task, err, "its lease is being broken: try again");
+	if (r < 0)
+		return refuse_lock(fd, task, err, "holds a lock of a kind that is not supported");
+	/* The description's locks are shown by each of its descriptors. */
+	if (lock.kind != LOCK_POSIX && (fd->file->task != task || fd->file->fd != fd->fd))
+		return 0;
+	if (!d->opts->file_locks) {
+		error_hint(err, "--file-locks saves it");
+		return error_say(err, -ENOTSUP, TASK_FORMAT ", fd %d, %s: holds a file lock (%s)", TASK_ARGS(task), fd->fd,
+				 fd->file->link, kind_name(lock.kind));
+	}
+	if (array_reserve(&registry->locks, &registry->lock_capacity, registry->lock_count, sizeof(lock)) < 0)
+		return error_set(err, -ENOMEM, "file locks");
+	registry->locks[registry->lock_count++] = lock;
+	return 0;
+}
+
+/* Of descriptors of one table for one description only the first counts: all of them show its record locks. */
+static bool is_first_of_table(const struct task *task, size_t index)
+{
+	for (size_t i = 0; i < index; i++)
+		if (task->fds[i].file == task->fds[index].file)
+			return false;
+	return true;
+}
+
+static int look_fd(struct dump *d, const struct task *task, size_t index, struct error *err)
+{
+	const struct task_fd *fd = &task->fds[index];
+	AUTO_FDINFO struct fdinfo info = { 0 };
+	const char *line;
+	size_t at = 0;
+	int r;
+
+	if (!is_first_of_table(task, index))
+		return 0;
+	r = fdinfo_read(task->procfd, fd->fd, &info);
+	if (r < 0)
+		return error_set(err, r, TASK_FORMAT ", fd %d: read its locks", TASK_ARGS(task), fd->fd);
+	while (r == 0 && (line = fdinfo_next(&info, "lock", &at)))
+		r = add_lock(d, task, fd, line, err);
+	return r;
+}
+
+static int look_tables(struct dump *d, const struct locked_inodes *inodes, struct error *err)
+{
+	for_each_task(d, task) {
+		for (size_t i = 0; i < task->fd_count; i++) {
+			int r = is_locked(inodes, task->fds[i].file) ? look_fd(d, task, i, err) : 0;
+
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
+}
+
+int locks_look(struct dump *d, struct error *err)
+{
+	AUTO_BUFFER struct buffer text = { 0 };
+	struct locked_inodes inodes = { 0 };
+	int r = buffer_read_at(&text, AT_FDCWD, "/proc/locks");
+
+	if (r == -ENOENT)
+		return 0; /* a kernel without CONFIG_FILE_LOCKING has none */
+	if (r == 0)
+		r = parse_locks(text.data, &inodes);
+	if (r < 0)
+		(void)error_set(err, r, "read /proc/locks");
+	else if (inodes.count)
+		r = look_tables(d, &inodes, err);
+	free(inodes.items);
+	return r;
+}
+
+int locks_save(struct dump *d, struct error *err)
+{
+	AUTO_IMAGE_WRITER struct image_writer w = IMAGE_WRITER_INIT;
+
+	image_writer_open(&w, d->set, IMAGE_FILELOCKS, 0);
+	for (size_t i = 0; i < d->files->lock_count; i++) {
+		const struct file_lock *lock = &d->files->locks[i];
+		FileLockEntry entry = FILE_LOCK_ENTRY__INIT;
+		int r;
+
+		entry.flag = lock->kind;
+		entry.type = lock->type;
+		entry.pid = task_id_own(&lock->task->id);
+		entry.fd = lock->fd;
+		entry.start = lock->start;
+		entry.len = lock->length;
+		r = image_writer_add(&w, &entry, err);
+		if (r < 0)
+			return r;
+	}
+	return image_writer_finish(&w, err);
+}
+
+void locks_free(struct dump *d)
+{
+	free(d->files->locks);
+}
+
+/* --- restore --------------------------------------------------------------------------------------------------------- */
+
+static const FileLockEntry *lock_at(const struct restore *r, size_t index)
+{
+	return restore_files_of(r)->locks.items[index];
+}
+
+static bool has_descriptor(const struct restore *r, const FileLockEntry *lock)
+{
+	const struct checked_task *task = checked_set_find_task(r->images, (uint32_t)lock->pid);
+
+	for (size_t i = 0; task && task->fds && i < task->fds->count; i++)
+		if ((int)task->fds->entries[i]->fd == lock->fd)
+			return true;
+	return false;
+}
+
+int locks_check(struct restore *r, struct error *err)
+{
+	struct restore_files *rf = restore_files_of(r);
+	int result = image_read_list(r->set, IMAGE_FILELOCKS, 0, &file_lock_entry__descriptor, &rf->locks, err);
+
+	for (size_t i = 0; i < rf->locks.count && result == 0; i++) {
+		const FileLockEntry *lock = lock_at(r, i);
+
+		if (lock->pid <= 0 || !has_descriptor(r, lock))
+			result = error_say(err, -EBADMSG, "filelocks.img: pid %d has no descriptor %d", lock->pid, lock->fd);
+		else if (lock->type > F_UNLCK || lock->start < 0 || lock->len < 0)
+			result = error_say(err, -EBADMSG, "pid %d, fd %d: locks of type %u are not supported", lock->pid,
+					   lock->fd, lock->type);
+	}
+	return result;
+}
+
+static int take_lock(const FileLockEntry *lock)
+{
+	struct flock range = {
+		.l_type = (short)lock->type,
+		.l_whence = SEEK_SET,
+		.l_start = lock->start,
+		.l_len = lock->len,
+	};
+	int r;
+
+	switch (lock->flag) {
+	case LOCK_POSIX:
+		r = fcntl(lock->fd, F_SETLK, &range);
+		break;
+	case LOCK_FLOCK:
+		r = flock(lock->fd, (lock->type == F_WRLCK ? LOCK_EX : LOCK_SH) | LOCK_NB);
+		break;
+	case LOCK_OFD:
+		r = fcntl(lock->fd, F_OFD_SETLK, &range);
+		break;
+	case LOCK_LEASE:
+		r = fcntl(lock->fd, F_SETLEASE, (int)lock->type);
+		break;
+	default:
+		return -EOPNOTSUPP;
+	}
+	return r < 0 ? -errno : 0;
+}
+
+int locks_restore(struct restore *r, struct restore_task *task, struct error *err)
+{
+	for (size_t i = 0; i < restore_files_of(r)->locks.count; i++) {
+		const FileLockEntry *lock = lock_at(r, i);
+		int result;
+
+		if (lock->pid != (int)task->image->entry->pid)
+			continue;
+		result = take_lock(lock);
+		if (result == -EAGAIN || result == -EACCES)
+			return error_say(err, result, "fd %d: somebody else holds a lock on the file", lock->fd);
+		if (result < 0)
+			return error_set(err, result, "fd %d: take the %s", lock->fd, kind_name(lock->flag));
+	}
+	return 0;
+}
+
+int files_record_locks(const struct restore *r, const struct restore_task *task, struct record_lock *locks, size_t room,
+		       size_t *ret_count)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < restore_files_of(r)->locks.count; i++) {
+		const FileLockEntry *lock = lock_at(r, i);
+
+		if (lock->flag != LOCK_POSIX || lock->pid != (int)task->image->entry->pid)
+			continue;
+		if (count < room)
+			locks[count] = (struct record_lock){ lock->fd, (int)lock->type, lock->start, lock->len };
+		count++;
+	}
+	*ret_count = count;
+	return count > room && locks ? -ENOBUFS : 0;
+}
+
+void locks_restore_free(struct restore *r)
+{
+	image_list_done(&restore_files_of(r)->locks);
+}

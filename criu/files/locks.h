@@ -1,0 +1,19 @@
+/* File locks and leases of a tree: filelocks.img. Only for criu/files/. */
+#pragma once
+
+#include "base/error.h"
+
+struct dump;
+struct restore;
+struct restore_task;
+
+/* Look stage, when the kinds are known: finds the locks of the tree, and refuses them without --file-locks. */
+int locks_look(struct dump *d, struct error *err);
+int locks_save(struct dump *d, struct error *err);
+void locks_free(struct dump *d);
+
+int locks_check(struct restore *r, struct error *err);
+
+/* In the process of task, when its descriptors are complete. */
+int locks_restore(struct restore *r, struct restore_task *task, struct error *err);
+void locks_restore_free(struct restore *r);
