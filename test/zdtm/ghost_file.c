@@ -4,7 +4,7 @@
 
 #include <sys/stat.h>
 
-static int fd, copy, linked, sparse;
+static int fd, copy, sparse;
 
 static void child(void *arg)
 {
@@ -29,9 +29,6 @@ int main(void)
 	copy = MUST(open("ghost", O_RDONLY));
 	MUST(lseek(fd, 1234, SEEK_SET));
 	MUST(unlink("ghost"));
-	linked = MUST(open("old-name", O_RDWR | O_CREAT, 0600));
-	MUST(link("old-name", "new-name"));
-	MUST(unlink("old-name"));
 	sparse = MUST(open("sparse", O_RDWR | O_CREAT, 0600));
 	EXPECT_EQ(pwrite(sparse, "end", 3, 1 << 24), 3);
 	MUST(unlink("sparse"));
@@ -50,12 +47,6 @@ int main(void)
 	EXPECT_EQ(pread(copy, found, 5, 5000), 5);
 	EXPECT_MEM(found, "child", 5);
 	EXPECT_EQ(access("ghost", F_OK), -1);
-	EXPECT_EQ(access("old-name", F_OK), -1);
-	MUST(fstat(linked, &st));
-	EXPECT_EQ(st.st_nlink, 1);
-	EXPECT_EQ(write(linked, "visible", 7), 7);
-	MUST(stat("new-name", &st));
-	EXPECT_EQ(st.st_size, 7);
 	MUST(fstat(sparse, &st));
 	EXPECT_EQ(st.st_size, (1 << 24) + 3);
 	EXPECT(st.st_blocks < 1000);

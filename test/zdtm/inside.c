@@ -23,7 +23,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-enum { ITERATIONS = 5, DUMPS = 3, LOG_TAIL_BYTES = 6000 };
+enum { ITERATIONS = 5, DUMPS = 3, LOG_TAIL_BYTES = 6000, MOST_PIDS = 1 << 22 };
 
 /* The program under test, and the criu that works on it. */
 static struct {
@@ -221,12 +221,15 @@ static void each_thread(void (*act)(void *arg, int pid, int tid, char state), vo
 		tasks = opendir(path);
 		while (tasks && (task = readdir(tasks))) {
 			FILE *file;
+			size_t n;
 
 			if (task->d_name[0] == '.')
 				continue;
 			snprintf(path, sizeof(path), "/proc/%.20s/task/%.20s/stat", entry->d_name, task->d_name);
 			file = fopen(path, "re");
-			if (file && fgets(text, sizeof(text), file) && (close_bracket = strrchr(text, ')')))
+			n = file ? fread(text, 1, sizeof(text) - 1, file) : 0; /* a name may have line ends */
+			text[n] = 0;
+			if ((close_bracket = strrchr(text, ')')))
 				act(arg, atoi(entry->d_name), atoi(task->d_name), close_bracket[2]);
 			if (file)
 				fclose(file);
@@ -425,23 +428,23 @@ static void stop_and_continue(void)
 
 static void note_stopped(void *arg, int pid, int tid, char state)
 {
-	int *stopped = arg;
+	unsigned char *stopped = arg;
 
-	if (pid == tid && state == 'T' && pid < 65536)
+	if (pid == tid && state == 'T' && pid < MOST_PIDS)
 		stopped[pid] = 1;
 }
 
 static void continue_process(void *arg, int pid, int tid, char state)
 {
-	const int *stopped_before = arg;
+	const unsigned char *stopped_before = arg;
 
-	if (pid == tid && state == 'T' && pid < 65536 && !stopped_before[pid])
+	if (pid == tid && state == 'T' && pid < MOST_PIDS && !stopped_before[pid])
 		(void)kill(pid, SIGCONT);
 }
 
 static void run_stopped(void)
 {
-	static int stopped_before[65536];
+	static unsigned char stopped_before[MOST_PIDS];
 
 	each_thread(note_stopped, stopped_before);
 	stop_and_continue();

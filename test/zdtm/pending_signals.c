@@ -52,6 +52,7 @@ static void expect_none(void)
 
 	sigfillset(&set);
 	sigdelset(&set, SIGTERM);
+	sigdelset(&set, SIGCONT); /* of who stopped us */
 	EXPECT_EQ(sigtimedwait(&set, NULL, &zero), -1);
 	EXPECT_EQ(errno, EAGAIN);
 }

@@ -56,7 +56,7 @@ int main(void)
 	struct timespec second = { .tv_sec = 1 };
 	siginfo_t info;
 	sigset_t set;
-	int gap, ticking;
+	int gap, ticking, overruns = 0;
 
 	test_start();
 	sigemptyset(&set);
@@ -74,14 +74,19 @@ int main(void)
 	test_wait();
 	for (int i = 0; i < COUNT; i++)
 		check_timer(&timers[i]);
-	/* Its first expiry waits, blocked; the expiries since then count as overruns. */
-	EXPECT_EQ(sigtimedwait(&set, &info, &second), SIGRTMIN);
-	EXPECT_EQ(info.si_code, SI_TIMER);
-	EXPECT_EQ(info.si_value.sival_int, 4711);
-	EXPECT(info.si_overrun >= 10);
-	EXPECT_EQ(sigtimedwait(&set, &info, &second), SIGRTMIN);
-	EXPECT_EQ(info.si_code, SI_TIMER);
-	EXPECT_EQ(info.si_timerid, ticking);
+	/*
+	 * Its first expiry waits, blocked; later ones count as overruns. Those before a checkpoint stay unknown, no
+	 * interface of the kernel tells them.
+	 */
+	usleep(20000);
+	for (int i = 0; i < 2; i++) {
+		EXPECT_EQ(sigtimedwait(&set, &info, &second), SIGRTMIN);
+		EXPECT_EQ(info.si_code, SI_TIMER);
+		EXPECT_EQ(info.si_value.sival_int, 4711);
+		EXPECT_EQ(info.si_timerid, ticking);
+		overruns += info.si_overrun;
+	}
+	EXPECT(overruns >= 10);
 	for (int i = 0; i < COUNT; i++)
 		MUST(syscall(SYS_timer_delete, timers[i].id));
 	return test_pass();

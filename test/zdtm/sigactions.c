@@ -9,7 +9,7 @@ struct kernel_sigaction {
 	uint64_t mask;
 };
 
-static int last;
+static volatile int last;
 
 static void handler_a(int signo)
 {

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <sys/stat.h>
 
 #define FILE_BYTES (4u << 20)
 
@@ -21,6 +22,7 @@ struct source {
 	const char *file;
 	char *text;
 	size_t bytes;
+	char state; /* R, S, T, Z ... */
 };
 
 static const char *const stat_fields[] = {
@@ -34,11 +36,32 @@ static const char *const stat_fields[] = {
 	"env_start",  "env_end",     "exit_code",
 };
 
+/* A zombie is only what its parent can still learn; a stopped task may be just before its system call instead of in it.
+ */
+static bool is_recorded(const struct source *src, const char *field)
+{
+	static const char *const of_zombie[] = {
+		"comm", "state", "ppid", "pgrp", "session", "exit_code", "PPid", "Tgid"
+	};
+
+	if (src->state == 'T' && strcmp(src->file, "syscall") == 0)
+		return false;
+	if (src->state != 'Z')
+		return true;
+	for (size_t i = 0; i < sizeof(of_zombie) / sizeof(of_zombie[0]); i++) {
+		if (strcmp(of_zombie[i], field) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void add_line(struct source *src, const char *field, const char *value)
 {
 	struct snapshot *shot = src->shot;
 	char *line;
 
+	if (!is_recorded(src, field))
+		return;
 	if (shot->count == shot->capacity) {
 		size_t more = shot->capacity ? shot->capacity * 2 : 1024;
 		char **lines = realloc(shot->lines, more * sizeof(*lines));
@@ -70,6 +93,22 @@ static long inode_order(struct snapshot *shot, unsigned long inode, bool add)
 	shot->inodes = inodes;
 	inodes[shot->inode_count] = inode;
 	return (long)shot->inode_count++;
+}
+
+/* A removed file comes back with a new inode, and with what stands before its removal behind its name. */
+static void normalise_deleted(char *path)
+{
+	char *mark = strstr(path, ".cr."), *end = mark ? strstr(mark, ".ghost (deleted)") : NULL;
+
+	if (end)
+		memmove(mark, end + strlen(".ghost"), strlen(end + strlen(".ghost")) + 1);
+}
+
+static bool is_deleted(const char *path)
+{
+	size_t bytes = strlen(path);
+
+	return bytes > 10 && strcmp(path + bytes - 10, " (deleted)") == 0;
 }
 
 static char *next_line(char **cursor)
@@ -135,7 +174,7 @@ static void parse_keys(struct source *src)
 	}
 }
 
-/* "tfd: 5 events: 19 data: 5 pos:0 ino:61 sdev:5" and the like: each pair is a field of its own. */
+/* "events: 19 data: 5 pos:0 ino:61 sdev:5" and the like: each pair is a field of its own. */
 static void parse_many_pairs(struct source *src, const char *key, int order, char *value)
 {
 	char field[128], name[32] = "";
@@ -157,6 +196,20 @@ static void parse_many_pairs(struct source *src, const char *key, int order, cha
 	}
 }
 
+/* What an epoll watches; the kernel lists it in the order of addresses of its own. */
+static void parse_target(struct source *src, char *value)
+{
+	char key[64], data[32] = "", *at = strstr(value, "data:");
+	char *blank = strchr(skip_space(value), ' ');
+	int fd = atoi(value);
+
+	if (at)
+		(void)sscanf(at, "data: %31s", data);
+	snprintf(key, sizeof(key), "tfd[%s]", data);
+	if (blank)
+		parse_many_pairs(src, key, fd, blank);
+}
+
 static void parse_fdinfo(struct source *src)
 {
 	char *cursor = src->text, *line, text[64];
@@ -173,10 +226,7 @@ static void parse_fdinfo(struct source *src)
 				parse_many_pairs(src, line, order++, blank + 1);
 			}
 		} else if (strcmp(line, "tfd") == 0) {
-			char head[512];
-
-			snprintf(head, sizeof(head), "fd: %s", value);
-			parse_many_pairs(src, line, order++, head);
+			parse_target(src, value);
 		} else if (strcmp(line, "ino") == 0) {
 			long number = inode_order(src->shot, strtoul(value, NULL, 10), false);
 
@@ -223,6 +273,34 @@ static void parse_limits(struct source *src)
 	}
 }
 
+/* "rw-s 00000000 00:01 49367   /dev/zero (deleted)": the inode of what has no name is the kernel's to choose. */
+static void add_mapping(struct source *src, const char *field, char *value)
+{
+	char rights[8], device[16], text[4400];
+	unsigned long offset, inode;
+	int path = 0;
+
+	if (!is_deleted(value) || sscanf(value, "%7s %lx %15s %lu %n", rights, &offset, device, &inode, &path) != 4 ||
+	    !path) {
+		add_line(src, field, value);
+		return;
+	}
+	normalise_deleted(value + path);
+	snprintf(text, sizeof(text), "%s %08lx %s [%ld] %s", rights, offset, device,
+		 inode_order(src->shot, inode, true), value + path);
+	add_line(src, field, text);
+}
+
+/* Whether memory that cannot be written was writable once, and so is accounted, is no more than a number of the
+ * system's. */
+static void forget_accounting(char *flags)
+{
+	char *found = strstr(flags, " ac");
+
+	if (found && !strstr(flags, "wr "))
+		memmove(found, found + 3, strlen(found + 3) + 1);
+}
+
 /* maps, and smaps where "KEY: value" lines follow each mapping: KEY@ADDRESSES is the field. */
 static void parse_maps(struct source *src)
 {
@@ -235,11 +313,13 @@ static void parse_maps(struct source *src)
 			*blank = 0;
 			snprintf(range, sizeof(range), "%s", line);
 			snprintf(field, sizeof(field), "@%s", range);
-			add_line(src, field, blank + 1);
+			add_mapping(src, field, blank + 1);
 		} else {
 			char *value = split_key(line);
 
 			snprintf(field, sizeof(field), "%.48s@%s", line, range);
+			if (value && strcmp(line, "VmFlags") == 0)
+				forget_accounting(value);
 			add_line(src, field, value ? value : "");
 		}
 	}
@@ -306,17 +386,36 @@ static void parse_words(struct source *src)
 	}
 }
 
+/* Children that were adopted stand in the order of their adoption. */
+static int compare_words(const void *a, const void *b)
+{
+	return atoi(*(char *const *)a) - atoi(*(char *const *)b);
+}
+
+static void parse_children(struct source *src)
+{
+	char *words[4096], field[32];
+	size_t count = 0;
+
+	for (char *word = strtok(src->text, " \n"); word && count < 4096; word = strtok(NULL, " \n"))
+		words[count++] = word;
+	if (count)
+		qsort(words, count, sizeof(words[0]), compare_words);
+	for (size_t i = 0; i < count; i++) {
+		snprintf(field, sizeof(field), "%zu", i);
+		add_line(src, field, words[i]);
+	}
+}
+
 static const struct parser {
 	const char *file;
 	void (*parse)(struct source *src);
 } parsers[] = {
-	{ "status", parse_keys },       { "stat", parse_stat },
-	{ "statm", parse_words },       { "limits", parse_limits },
-	{ "maps", parse_maps },         { "smaps", parse_maps },
-	{ "smaps_rollup", parse_maps }, { "numa_maps", parse_numa_maps },
-	{ "timers", parse_timers },     { "auxv", parse_auxv },
-	{ "cmdline", parse_strings },   { "environ", parse_strings },
-	{ "sched", parse_keys },        { "io", parse_keys },
+	{ "status", parse_keys },       { "stat", parse_stat },           { "statm", parse_words },
+	{ "limits", parse_limits },     { "maps", parse_maps },           { "smaps", parse_maps },
+	{ "smaps_rollup", parse_maps }, { "numa_maps", parse_numa_maps }, { "timers", parse_timers },
+	{ "children", parse_children }, { "auxv", parse_auxv },           { "cmdline", parse_strings },
+	{ "environ", parse_strings },   { "sched", parse_keys },          { "io", parse_keys },
 	{ "fdinfo", parse_fdinfo },
 };
 
@@ -356,6 +455,7 @@ static void record_link(struct source *src, int dirfd, const char *name)
 {
 	char target[4096], text[64], *bracket;
 	ssize_t n = readlinkat(dirfd, name, target, sizeof(target) - 1);
+	struct stat st;
 
 	if (n < 0)
 		return;
@@ -364,6 +464,9 @@ static void record_link(struct source *src, int dirfd, const char *name)
 	if (bracket && (strncmp(target, "pipe:", 5) == 0 || strncmp(target, "socket:", 7) == 0)) {
 		snprintf(text, sizeof(text), "[%ld]", inode_order(src->shot, strtoul(bracket + 1, NULL, 10), true));
 		strcpy(bracket, text);
+	} else if ((is_deleted(target) || strncmp(target, "/proc/", 6) == 0) && fstatat(dirfd, name, &st, 0) == 0) {
+		(void)inode_order(src->shot, st.st_ino, true);
+		normalise_deleted(target);
 	}
 	add_line(src, "link", target);
 }
@@ -409,7 +512,7 @@ static void record_fd(void *arg, int dirfd, const char *entry)
 	struct source src = *(struct source *)arg;
 	char file[64];
 
-	snprintf(file, sizeof(file), "%s/%.20s", src.file, entry);
+	snprintf(file, sizeof(file), "%s/%.40s", src.file, entry);
 	src.file = file;
 	if (strncmp(file, "fdinfo", 6) == 0)
 		record_file(&src, dirfd, entry, "fdinfo");
@@ -443,11 +546,28 @@ static void record_entry(void *arg, int dirfd, const char *entry)
 	record_file(src, dirfd, entry, entry);
 }
 
+static char read_state(int dirfd, const char *entry)
+{
+	char path[64], text[512], *end;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "%.20s/stat", entry);
+	fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+	if (fd >= 0)
+		close(fd);
+	text[n > 0 ? n : 0] = 0;
+	end = strrchr(text, ')');
+	return end ? end[2] : '?';
+}
+
 static void record_thread(void *arg, int dirfd, const char *entry)
 {
 	struct source *src = arg;
 
 	src->tid = atoi(entry);
+	src->state = read_state(dirfd, entry);
 	each_entry(dirfd, entry, record_entry, src);
 }
 
@@ -460,6 +580,7 @@ static void record_process(void *arg, int dirfd, const char *entry)
 	if (src->pid <= 1 || src->pid == getpid())
 		return;
 	src->tid = 0;
+	src->state = read_state(dirfd, entry);
 	each_entry(dirfd, entry, record_entry, src);
 	snprintf(path, sizeof(path), "%.20s/task", entry);
 	each_entry(dirfd, path, record_thread, src);
