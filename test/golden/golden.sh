@@ -11,7 +11,7 @@ declare -A not_yet=([unix]="unix sockets are not supported yet" [tcp]="TCP conne
 # Inside the namespaces, as their first process: orphans and restored tasks are handed to it.
 restore_case() {
 	local case=$1 work=/tmp/golden/work pid i
-	mkdir -p /tmp/golden && mount -t tmpfs golden /tmp/golden && mkdir "$work" || exit 1
+	mkdir -p /tmp/golden && mount -t tmpfs -o mode=755 golden /tmp/golden && mkdir "$work" || exit 1
 	install -m 755 "$golden/golden" /tmp/golden/golden
 	[ -d "$golden/keep/$case" ] && cp "$golden/keep/$case/"* /tmp/golden/
 	case $case in
