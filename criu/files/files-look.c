@@ -23,6 +23,7 @@
 #include "engine/dump.h"
 #include "files/locks.h"
 #include "files/registry.h"
+#include "kernel/bpf-files.h"
 #include "kernel/kcmp.h"
 #include "kernel/pidfd.h"
 #include "kernel/proc-list.h"
@@ -329,6 +330,43 @@ static int compare_descriptions(const struct open_file *a, const struct open_fil
 	return kcmp_files(a->task->host_pid, a->fd, b->task->host_pid, b->fd, ret_order);
 }
 
+/* The kernel's own identities of one table, into the files of a run with the same task. */
+static int identify_table(int program_fd, struct open_file **files, size_t count)
+{
+	AUTO_FREE struct bpf_file *listed = NULL;
+	size_t listed_count = 0, at = 0;
+	int r = bpf_files_list(program_fd, files[0]->task->pidfd, &listed, &listed_count);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < count; i++) {
+		while (at < listed_count && listed[at].fd < (uint64_t)files[i]->fd)
+			at++;
+		if (at == listed_count || listed[at].fd != (uint64_t)files[i]->fd)
+			return -ENOENT;
+		files[i]->serial = listed[at].id;
+	}
+	return 0;
+}
+
+static int identify_files(struct dump *d, struct open_file **files, size_t count)
+{
+	AUTO_CLOSE int program_fd = bpf_files_open();
+	int r = program_fd < 0 ? program_fd : 0;
+
+	for (size_t i = 0, n; i < count && r == 0; i += n) {
+		for (n = 1; i + n < count && files[i + n]->task == files[i]->task;)
+			n++;
+		r = identify_table(program_fd, &files[i], n);
+	}
+	if (r < 0) {
+		log_debug("files: compared one by one, their identities cannot be read: %s", strerror(-r));
+		for (size_t i = 0; i < count; i++)
+			files[i]->serial = 0;
+	}
+	return r;
+}
+
 static void read_serials(void *ctx, size_t begin, size_t end)
 {
 	struct open_file **files = ctx;
@@ -390,7 +428,11 @@ static int merge_duplicates(struct dump *d, const struct table *tables, size_t t
 
 static int find_shared_descriptions(struct dump *d, const struct table *tables, size_t table_count, struct error *err)
 {
-	static const struct file_order order = { .compare = compare_descriptions, .refine = refine_group };
+	static const struct file_order order = {
+		.compare = compare_descriptions,
+		.identify = identify_files,
+		.refine = refine_group,
+	};
 	size_t total = count_fds(tables, table_count), at = 0;
 	AUTO_FREE struct open_file **files = calloc(total + 1, sizeof(struct open_file *));
 	AUTO_FREE size_t *first = calloc(total + 1, sizeof(size_t));
@@ -477,13 +519,17 @@ static int name_file(struct open_file *file, struct name_memory *memory)
 	return 0;
 }
 
-/* Kinds of anonymous inodes have no other source: read here, where two threads do it. */
+/*
+ * Kinds of anonymous inodes have no other source: read here, where two threads do it. What is an eventfd is known by then
+ * without asking for its link.
+ */
 static void read_ahead(const struct dump *d, struct open_file *file)
 {
 	const struct fdinfo *info;
 
-	if (file->st.st_dev == d->files->anon_dev)
-		(void)open_file_fdinfo(file, &info);
+	if (file->st.st_dev == d->files->anon_dev && open_file_fdinfo(file, &info) == 0 &&
+	    fdinfo_value(info, "eventfd-count"))
+		file->link = strdup("anon_inode:[eventfd]");
 }
 
 static void name_files(void *ctx, size_t begin, size_t end)
@@ -496,8 +542,9 @@ static void name_files(void *ctx, size_t begin, size_t end)
 
 		if (file->fd < 0 || file->link || S_ISSOCK(file->st.st_mode) || file->st.st_dev == d->files->pipe_dev)
 			continue;
-		(void)name_file(file, &memory); /* a file without a link is refused by its kind */
 		read_ahead(d, file);
+		if (!file->link)
+			(void)name_file(file, &memory); /* a file without a link is refused by its kind */
 	}
 	close_fd(&memory.fd_dir);
 }

@@ -1,7 +1,8 @@
 /*
  * Which descriptors stand for one open file description. Only kcmp(2) can tell, at a microsecond a call, so files are
  * sorted by what is known of them first and only true candidates are compared. Its answers are a total order: a group
- * of candidates is built up by sorted insertion.
+ * of candidates is built up by sorted insertion. Thousands of look-alikes are better identified by other means, where the
+ * kernel has them.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -9,6 +10,9 @@
 
 #include "base/cleanup.h"
 #include "files/registry.h"
+
+/* So many comparisons take about as long as starting to identify files otherwise. */
+#define MANY_COMPARISONS 12000
 
 struct candidate {
 	struct open_file *file;
@@ -113,6 +117,36 @@ static size_t group_size(const struct candidate *candidates, size_t count)
 	return n;
 }
 
+static size_t count_comparisons(const struct candidate *candidates, size_t count)
+{
+	size_t comparisons = 0;
+
+	for (size_t at = 0, n; at < count; at += n) {
+		n = group_size(&candidates[at], count - at);
+		for (size_t half = n; half > 1; half /= 2)
+			comparisons += n;
+	}
+	return comparisons;
+}
+
+/* Files with equal serials are one. */
+static void resolve_serials(const struct candidate *candidates, size_t count, size_t *ret_first)
+{
+	for (size_t i = 0; i < count; i++) {
+		bool same = i > 0 && candidates[i].file->serial == candidates[i - 1].file->serial;
+
+		ret_first[candidates[i].index] = same ? ret_first[candidates[i - 1].index] : candidates[i].index;
+	}
+}
+
+static int compare_serials(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+	int order = compare_u64(x->file->serial, y->file->serial);
+
+	return order ? order : compare_u64(x->index, y->index);
+}
+
 static int refine_groups(struct dump *d, struct candidate *candidates, size_t count, const struct file_order *order)
 {
 	AUTO_FREE struct open_file **files = calloc(count, sizeof(struct open_file *));
@@ -144,6 +178,12 @@ int identity_resolve(struct dump *d, struct open_file **files, size_t count, con
 	for (size_t i = 0; i < count; i++)
 		candidates[i] = (struct candidate){ .file = files[i], .index = i };
 	qsort(candidates, count, sizeof(*candidates), compare_candidates);
+	if (order->identify && count_comparisons(candidates, count) > MANY_COMPARISONS &&
+	    order->identify(d, files, count) == 0) {
+		qsort(candidates, count, sizeof(*candidates), compare_serials);
+		resolve_serials(candidates, count, ret_first);
+		return 0;
+	}
 	if (order->refine && count > 1) {
 		r = refine_groups(d, candidates, count, order);
 		if (r < 0)

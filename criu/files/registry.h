@@ -99,7 +99,12 @@ void path_files_free(struct dump *d);
 struct file_order {
 	/* *ret_order: 0 the same description, -1 or 1 otherwise, a total order. 0 or -errno. */
 	int (*compare)(const struct open_file *a, const struct open_file *b, int *ret_order);
-	/* May read more of the files of a group that look alike, so that they can be told apart; may be NULL. */
+	/*
+	 * Optional: gives every file a serial that only duplicates share (0 or -errno). It takes a while: asked for when
+	 * comparing would take longer.
+	 */
+	int (*identify)(struct dump *d, struct open_file **files, size_t count);
+	/* Optional: reads more of the files of a group that look alike, so that they can be told apart. */
 	void (*refine)(struct dump *d, struct open_file **files, size_t count);
 };
 
