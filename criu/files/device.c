@@ -1,7 +1,7 @@
 /*
  * Character devices that have no state of their own: null, zero, full, random, urandom, and kmsg for writing. They are
- * saved like regular files, by their path. All other devices are refused by name: what a driver keeps for an open file is
- * its own business.
+ * saved like regular files, by their path. All other devices are refused by name: what a driver keeps for an open file
+ * is its own business.
  */
 #include <errno.h>
 #include <fcntl.h>

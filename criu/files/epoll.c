@@ -1,14 +1,14 @@
 /*
- * Epolls and what they watch. A target is an open file together with the number it was added under: fdinfo lists number,
- * events, data, and since Linux 4.13 device, inode and offset. The number means something in the table of whoever added
- * it, and only as long as the descriptor is not closed: while the file is open elsewhere, the epoll goes on watching it.
- * kcmp(2) tells whether a descriptor is the target. Where none of the epoll's process is, the image also says which
- * file it was, and the restore puts that file under the old number for the moment of adding it.
+ * Epolls and what they watch. A target is an open file together with the number it was added under: fdinfo lists
+ * number, events, data, and since Linux 4.13 device, inode and offset. The number means something in the table of
+ * whoever added it, and only as long as the descriptor is not closed: while the file is open elsewhere, the epoll goes
+ * on watching it. kcmp(2) tells whether a descriptor is the target. Where none of the epoll's process is, the image
+ * also says which file it was, and the restore puts that file under the old number for the moment of adding it.
  *
  * A one-shot target that has fired waits for nothing until it is armed again. It cannot be added like that, the kernel
- * would add EPOLLERR and EPOLLHUP: it is added armed and made to fire, which takes a file that is ready for anything. For
- * one that is not the two remain. Also not kept are the order of what is ready, and what an edge-triggered target has
- * reported: a file that is ready is reported once more.
+ * would add EPOLLERR and EPOLLHUP: it is added armed and made to fire, which takes a file that is ready for anything.
+ * For one that is not the two remain. Also not kept are the order of what is ready, and what an edge-triggered target
+ * has reported: a file that is ready is reported once more.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,7 +29,7 @@
 /* In an image that other programs read: no descriptor can have this number. */
 #define NO_NUMBER ((1 << 30) - 1)
 
-/* --- dump ------------------------------------------------------------------------------------------------------------ */
+/* --- dump ----------------------------------------------------------------------------------------------------- */
 
 struct target {
 	struct epoll_target shown;
@@ -91,7 +91,8 @@ static int number_in(const struct task *task, const struct open_file *file)
 	return NO_NUMBER;
 }
 
-static int find_target(struct dump *d, struct open_file *epoll, unsigned int nth, struct target *target, struct error *err)
+static int find_target(struct dump *d, struct open_file *epoll, unsigned int nth, struct target *target,
+		       struct error *err)
 {
 	const struct task_fd *same_number = find_fd(epoll->task, target->shown.fd);
 
@@ -238,7 +239,7 @@ static int save_epoll(struct dump *d, struct open_file *file, FileEntry *entry, 
 	return 0;
 }
 
-/* --- restore --------------------------------------------------------------------------------------------------------- */
+/* --- restore -------------------------------------------------------------------------------------------------- */
 
 static int check_epoll(struct restore *r, struct restore_file *file, struct error *err)
 {
@@ -329,7 +330,8 @@ static int add_fired(const struct restore *r, int epoll, const EventpollTfdEntry
 	return epoll_ctl(epoll, EPOLL_CTL_MOD, (int)target->tfd, &event) < 0 ? -errno : 0;
 }
 
-static int finish_epoll(struct restore *r, struct restore_task *task, struct restore_file *file, int fd, struct error *err)
+static int finish_epoll(struct restore *r, struct restore_task *task, struct restore_file *file, int fd,
+			struct error *err)
 {
 	const EventpollFileEntry *epoll = file->entry->epfd;
 

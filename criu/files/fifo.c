@@ -1,7 +1,7 @@
 /*
  * Named pipes. A fifo is a path with flags, which is an entry of its own that the fifo's entry refers to, and a pipe
- * behind it; content and capacity go to fifo-data.img. At restore a descriptor that both reads and writes holds the pipe
- * while its descriptions are opened, so that none of them waits for another.
+ * behind it; content and capacity go to fifo-data.img. At restore a descriptor that both reads and writes holds the
+ * pipe while its descriptions are opened, so that none of them waits for another.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +18,7 @@
 #include "files/restore-files.h"
 #include "images/fifo.pb-c.h"
 
-/* --- dump ------------------------------------------------------------------------------------------------------------ */
+/* --- dump ----------------------------------------------------------------------------------------------------- */
 
 static bool is_fifo(const struct dump *d, const struct open_file *file)
 {
@@ -121,12 +121,12 @@ int fifos_save_data(struct dump *d, struct error *err)
 	return image_writer_finish(&w, err);
 }
 
-/* --- restore --------------------------------------------------------------------------------------------------------- */
+/* --- restore -------------------------------------------------------------------------------------------------- */
 
 struct restore_fifo {
 	const struct checked_pipe_data *data;
-	int holder;      /* -1 while there is none */
-	size_t to_open;  /* descriptions that are still to be opened */
+	int holder;     /* -1 while there is none */
+	size_t to_open; /* descriptions that are still to be opened */
 };
 
 static struct restore_file *path_of(const struct restore *r, const struct restore_file *file)
@@ -182,14 +182,16 @@ static int open_fifo(struct restore *r, struct restore_file *file, int *ret_fd, 
 	if (fifo->holder < 0)
 		result = hold_fifo(r, fifo, path, err);
 	if (result == 0)
-		result = regular_open(r, path, restore_open_flags(path->entry->reg->flags) | file->cloexec, ret_fd, err);
+		result =
+		    regular_open(r, path, restore_open_flags(path->entry->reg->flags) | file->cloexec, ret_fd, err);
 	if (--fifo->to_open == 0)
 		close_fd(&fifo->holder);
 	return result;
 }
 
 /* The owner is in the path's entry. */
-static int finish_fifo(struct restore *r, struct restore_task *task, struct restore_file *file, int fd, struct error *err)
+static int finish_fifo(struct restore *r, struct restore_task *task, struct restore_file *file, int fd,
+		       struct error *err)
 {
 	const RegFileEntry *path = path_of(r, file)->entry->reg;
 

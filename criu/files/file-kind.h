@@ -1,10 +1,10 @@
 /*
- * One row per kind of open file. To add a kind: write criu/files/KIND.c with both directions side by side and export one
- * struct file_kind, put it into the table in file-table.c, add its message to images/ and a test to test/zdtm/.
+ * One row per kind of open file. To add a kind: write criu/files/KIND.c with both directions side by side and export
+ * one struct file_kind, put it into the table in file-table.c, add its message to images/ and a test to test/zdtm/.
  *
- * Dump: for each distinct open file description of the tree the first kind whose is() says yes takes it. look() runs while
- * the tree stands still and nothing of ours is inside it: everything that can fail for the user's reasons fails there.
- * save() runs after the parasite has answered and fills the FileEntry; payloads go to images of their own.
+ * Dump: for each distinct open file description of the tree the first kind whose is() says yes takes it. look() runs
+ * while the tree stands still and nothing of ours is inside it: everything that can fail for the user's reasons fails
+ * there. save() runs after the parasite has answered and fills the FileEntry; payloads go to images of their own.
  *
  * Restore: check() runs before anything is created; open() makes a description in the process that owns it (the lowest
  * common ancestor of all who use it: descriptions are inherited by fork, never sent); finish() runs once the descriptor
@@ -38,32 +38,32 @@ struct file_signal_owner {
 
 /* Where the name of a file leads, as far as it has one. */
 enum file_name_state {
-	FILE_NAME_NONE,  /* pipes, sockets, anonymous inodes: no path */
-	FILE_NAME_GOOD,  /* to the file */
-	FILE_NAME_GONE,  /* to nothing, or to something else */
+	FILE_NAME_NONE, /* pipes, sockets, anonymous inodes: no path */
+	FILE_NAME_GOOD, /* to the file */
+	FILE_NAME_GONE, /* to nothing, or to something else */
 };
 
 /* An open file description of the tree that is being dumped, known once, however many descriptors refer to it. */
 struct open_file {
-	uint32_t id;          /* the file id of the images, from 1; of a file that was found to be a duplicate: 0 */
-	uint32_t path_id;     /* id of the entry that carries its path: the same, unless the kind has one beside it */
+	uint32_t id;      /* the file id of the images, from 1; of a file that was found to be a duplicate: 0 */
+	uint32_t path_id; /* id of the entry that carries its path: the same, unless the kind has one beside it */
 	const struct file_kind *kind;
-	struct task *task;    /* where it was seen first */
-	int fd;               /* its number there; -1 for a file without a descriptor (exe, cwd, root, mapped) */
-	int local_fd;         /* our duplicate of the description, -1 while there is none; see open_file_local() */
+	struct task *task; /* where it was seen first */
+	int fd;            /* its number there; -1 for a file without a descriptor (exe, cwd, root, mapped) */
+	int local_fd;      /* our duplicate of the description, -1 while there is none; see open_file_local() */
 	struct stat st;
-	uint32_t flags;       /* F_GETFL, without O_CLOEXEC */
+	uint32_t flags; /* F_GETFL, without O_CLOEXEC */
 	uint64_t pos;
 	int mnt_id;
-	char *link;           /* what /proc/PID/fd/N points to, " (deleted)" kept; NULL for pipes and sockets */
+	char *link; /* what /proc/PID/fd/N points to, " (deleted)" kept; NULL for pipes and sockets */
 	enum file_name_state name_state;
 	struct file_signal_owner owner;
-	uint64_t serial;      /* the kernel's own number where it tells one (eventfd); 0: none */
-	struct fdinfo *info;  /* see open_file_fdinfo() */
-	bool is_program;      /* mapped executable, or what a task executes: worth a build-id */
+	uint64_t serial;             /* the kernel's own number where it tells one (eventfd); 0: none */
+	struct fdinfo *info;         /* see open_file_fdinfo() */
+	bool is_program;             /* mapped executable, or what a task executes: worth a build-id */
 	uint64_t map_start, map_end; /* of a mapped file: a mapping in task by which it can be opened */
-	bool needed;          /* save() is wanted: somebody's image refers to it */
-	void *kind_data;      /* the kind's own, between look() and save(); freed with free() */
+	bool needed;                 /* save() is wanted: somebody's image refers to it */
+	void *kind_data;             /* the kind's own, between look() and save(); freed with free() */
 };
 
 struct restore_file {
@@ -71,12 +71,13 @@ struct restore_file {
 	const struct file_kind *kind;
 	const FileEntry *entry;
 	const RemapFilePathEntry *remap; /* how to open a path that is gone, or NULL */
-	struct restore_task *owner;      /* lowest common ancestor of all users; opens it before it forks the next user */
+	struct restore_task *owner; /* lowest common ancestor of all users; opens it before it forks the next user */
 	struct restore_task *first_user; /* first task with a descriptor of it: the one that runs finish() */
 	int first_fd;                    /* its lowest number there; -1: only mapped, cwd ... */
-	bool finish_in_each_user;        /* set by check(): finish() runs in every task that has the file, not in the first only */
-	bool is_shared;                  /* other tasks than the owner have it, or it must be there before the fork */
-	uint32_t cloexec;                /* O_CLOEXEC or 0: open() makes the descriptor with it */
+	bool finish_in_each_user; /* set by check(): finish() runs in every task that has the file, not in the first
+				     only */
+	bool is_shared;           /* other tasks than the owner have it, or it must be there before the fork */
+	uint32_t cloexec;         /* O_CLOEXEC or 0: open() makes the descriptor with it */
 	struct restore_file *group_next; /* ring of descriptions that must be made together (ends of a pipe) */
 	int fd;                          /* in the process that runs, -1 while not open */
 	bool fd_cloexec;                 /* that descriptor has FD_CLOEXEC */
@@ -94,12 +95,13 @@ struct file_kind {
 
 	int (*check)(struct restore *r, struct restore_file *file, struct error *err);
 	int (*open)(struct restore *r, struct restore_file *file, int *ret_fd, struct error *err);
-	int (*finish)(struct restore *r, struct restore_task *task, struct restore_file *file, int fd, struct error *err);
+	int (*finish)(struct restore *r, struct restore_task *task, struct restore_file *file, int fd,
+		      struct error *err);
 
 	/* The signal owner in the entry and the open flags (for O_ASYNC), brought back when all tasks exist. */
 	const FownEntry *(*owner)(const FileEntry *entry, uint32_t *ret_flags);
 
-	bool finish_last;         /* after all others in its task: needs their descriptors as they will be */
+	bool finish_last; /* after all others in its task: needs their descriptors as they will be */
 };
 
 /* All kinds, ended by NULL; what cannot be saved has a kind too, whose look() refuses by name. */

@@ -1,7 +1,7 @@
 /*
- * Finding the open files of a tree. Each descriptor is borrowed with pidfd_getfd(2) and asked what it is; those that stand
- * for one description are told from those that only look alike; what is left is named by its link in /proc, handed to its
- * kind and looked at. Every refusal is gathered: the sentence names the first one, the log all of them.
+ * Finding the open files of a tree. Each descriptor is borrowed with pidfd_getfd(2) and asked what it is; those that
+ * stand for one description are told from those that only look alike; what is left is named by its link in /proc,
+ * handed to its kind and looked at. Every refusal is gathered: the sentence names the first one, the log all of them.
  */
 #include "files/files.h"
 
@@ -38,7 +38,7 @@
 /* Numbers for images: the first one is left to whoever dumps. */
 #define FIRST_FILES_ID 2
 
-/* --- one descriptor ---------------------------------------------------------------------------------------------- */
+/* --- one descriptor ------------------------------------------------------------------------------------------- */
 
 static void fill_stat(const struct statx *sx, struct stat *st)
 {
@@ -102,7 +102,7 @@ static int probe_fd(struct task *task, int fd, bool keep_local, struct open_file
 	return 0;
 }
 
-/* --- one table ---------------------------------------------------------------------------------------------------- */
+/* --- one table ------------------------------------------------------------------------------------------------ */
 
 struct table_probe {
 	struct task *task;
@@ -186,8 +186,8 @@ static void drop_duplicate(struct open_file *file)
 }
 
 /*
- * Listing /proc/PID/fd costs more than asking for each number. Where the table is nearly full, all numbers are tried, the
- * rest of the table only until as many were found as there are.
+ * Listing /proc/PID/fd costs more than asking for each number. Where the table is nearly full, all numbers are tried,
+ * the rest of the table only until as many were found as there are.
  */
 static int probe_dense(struct dump *d, struct task *task, size_t count, size_t table_size, struct error *err)
 {
@@ -229,7 +229,7 @@ static int probe_table(struct dump *d, const struct table *table, struct error *
 	return probe_listed(d, task, err);
 }
 
-/* --- tables of the tree ------------------------------------------------------------------------------------------- */
+/* --- tables of the tree --------------------------------------------------------------------------------------- */
 
 static int compare_tables(const struct table *a, const struct table *b, int *ret_order)
 {
@@ -276,7 +276,9 @@ static int read_table(struct task *task, struct table *ret, struct error *err)
 
 	if (fstatat(task->procfd, "fd", &st, 0) < 0)
 		return error_set(err, -errno, TASK_FORMAT ": its descriptor table", TASK_ARGS(task));
-	*ret = (struct table){ .task = task, .count = (size_t)st.st_size, .table_size = (size_t)task->threads[0].status.fd_table_size };
+	*ret = (struct table){ .task = task,
+			       .count = (size_t)st.st_size,
+			       .table_size = (size_t)task->threads[0].status.fd_table_size };
 	return 0;
 }
 
@@ -289,7 +291,7 @@ static int find_tables(struct dump *d, struct table *ret_tables, size_t *ret_cou
 
 	if (!sorted)
 		return error_set(err, -ENOMEM, "descriptor tables");
-	for_each_task(d, task) {
+	for_each_task (d, task) {
 		struct table table;
 		int r;
 
@@ -323,7 +325,7 @@ static bool may_keep_local(const struct table *tables, size_t count)
 	return getrlimit(RLIMIT_NOFILE, &limit) == 0 && total + 512 < limit.rlim_cur / 2;
 }
 
-/* --- identity ------------------------------------------------------------------------------------------------------ */
+/* --- identity ------------------------------------------------------------------------------------------------- */
 
 static int compare_descriptions(const struct open_file *a, const struct open_file *b, int *ret_order)
 {
@@ -469,7 +471,7 @@ static int look_descriptors(struct dump *d, struct error *err)
 	return find_shared_descriptions(d, tables, count, err);
 }
 
-/* --- names --------------------------------------------------------------------------------------------------------- */
+/* --- names ---------------------------------------------------------------------------------------------------- */
 
 /* Of the last file that was named: programs open one path many times. */
 struct name_memory {
@@ -520,8 +522,8 @@ static int name_file(struct open_file *file, struct name_memory *memory)
 }
 
 /*
- * Kinds of anonymous inodes have no other source: read here, where two threads do it. What is an eventfd is known by then
- * without asking for its link.
+ * Kinds of anonymous inodes have no other source: read here, where two threads do it. What is an eventfd is known by
+ * then without asking for its link.
  */
 static void read_ahead(const struct dump *d, struct open_file *file)
 {
@@ -549,7 +551,7 @@ static void name_files(void *ctx, size_t begin, size_t end)
 	close_fd(&memory.fd_dir);
 }
 
-/* --- kinds --------------------------------------------------------------------------------------------------------- */
+/* --- kinds ---------------------------------------------------------------------------------------------------- */
 
 static const struct file_kind *find_kind(const struct dump *d, const struct open_file *file)
 {
@@ -602,7 +604,7 @@ static int look_kinds(struct dump *d, struct error *err)
 	return error_is_set(err) ? err->code : 0;
 }
 
-/* --- the walk ------------------------------------------------------------------------------------------------------- */
+/* --- the walk ------------------------------------------------------------------------------------------------- */
 
 static int learn_devices(struct file_registry *registry)
 {

@@ -1,8 +1,8 @@
 /*
  * Bringing open files back. Before anything is created each description of the images gets an owner, the lowest common
- * ancestor of all who have it, and is checked. Owners open what others will inherit before they create them, if possible
- * at the number it will have there; then each task makes its table: numbers in ascending order, so that the next open
- * mostly gets the right one by itself.
+ * ancestor of all who have it, and is checked. Owners open what others will inherit before they create them, if
+ * possible at the number it will have there; then each task makes its table: numbers in ascending order, so that the
+ * next open mostly gets the right one by itself.
  */
 #include "files/files.h"
 
@@ -30,7 +30,7 @@
 #include "images/core.pb-c.h"
 #include "images/fs.pb-c.h"
 
-/* --- services for kinds ---------------------------------------------------------------------------------------------- */
+/* --- services for kinds --------------------------------------------------------------------------------------- */
 
 void *restore_alloc(struct restore *r, size_t bytes)
 {
@@ -190,7 +190,7 @@ struct restore_file *restore_join_group(struct restore *r, struct restore_file *
 	return group->first;
 }
 
-/* --- sentences ------------------------------------------------------------------------------------------------------- */
+/* --- sentences ------------------------------------------------------------------------------------------------ */
 
 static const char *comm_of(const struct checked_task *task)
 {
@@ -245,7 +245,7 @@ int restore_refuse(const struct restore *r, const struct restore_file *file, str
 	return error_say(err, -EINVAL, "%s, %s", restore_describe(r, file, place, sizeof(place)), reason);
 }
 
-/* --- check ----------------------------------------------------------------------------------------------------------- */
+/* --- check ---------------------------------------------------------------------------------------------------- */
 
 static size_t group_capacity(size_t file_count)
 {
@@ -316,8 +316,8 @@ static int find_users(struct restore *r, struct restore_task *task, struct error
 			return error_say(err, -EBADMSG, "pid %d (%s), fd %u: the images have no file %u", task->pid,
 					 comm_of(task->image), table->entries[i]->fd, table->entries[i]->id);
 		if (table->entries[i]->fd >= (uint32_t)r->service_fd_base)
-			return error_say(err, -EBADMSG, "pid %d (%s), fd %u: no descriptor can have this number", task->pid,
-					 comm_of(task->image), table->entries[i]->fd);
+			return error_say(err, -EBADMSG, "pid %d (%s), fd %u: no descriptor can have this number",
+					 task->pid, comm_of(task->image), table->entries[i]->fd);
 		if (!file->first_user) {
 			file->first_user = task;
 			file->first_fd = (int)table->entries[i]->fd;
@@ -435,7 +435,7 @@ int files_highest_fd(const struct checked_set *images)
 	return highest;
 }
 
-/* --- opening --------------------------------------------------------------------------------------------------------- */
+/* --- opening -------------------------------------------------------------------------------------------------- */
 
 static int open_file(struct restore *r, struct restore_file *file, bool cloexec, int *ret_fd, struct error *err)
 {
@@ -491,7 +491,7 @@ int files_open_shared(struct restore *r, struct restore_task *task, struct error
 	return 0;
 }
 
-/* --- a table --------------------------------------------------------------------------------------------------------- */
+/* --- a table -------------------------------------------------------------------------------------------------- */
 
 static const FdinfoEntry *find_entry(const struct checked_fd_table *table, int fd)
 {
@@ -608,7 +608,8 @@ int files_install(struct restore *r, struct restore_task *task, struct error *er
 	if (result == 0)
 		result = close_others(r, table);
 	if (result < 0)
-		return error_set(err, result, "pid %d (%s): clear the descriptor table", task->pid, comm_of(task->image));
+		return error_set(err, result, "pid %d (%s): clear the descriptor table", task->pid,
+				 comm_of(task->image));
 	for (size_t i = 0; i < table->count; i++) {
 		result = install_fd(r, table->entries[i], err);
 		if (result < 0)
@@ -618,9 +619,10 @@ int files_install(struct restore *r, struct restore_task *task, struct error *er
 	return 0;
 }
 
-/* --- finish ---------------------------------------------------------------------------------------------------------- */
+/* --- finish --------------------------------------------------------------------------------------------------- */
 
-static int finish_file(struct restore *r, struct restore_task *task, struct restore_file *file, int fd, struct error *err)
+static int finish_file(struct restore *r, struct restore_task *task, struct restore_file *file, int fd,
+		       struct error *err)
 {
 	const FownEntry *owner = NULL;
 	uint32_t flags = 0;
@@ -670,7 +672,7 @@ int files_finish(struct restore *r, struct restore_task *task, struct error *err
 	return result < 0 ? result : locks_restore(r, task, err);
 }
 
-/* --- files without a descriptor -------------------------------------------------------------------------------------- */
+/* --- files without a descriptor ------------------------------------------------------------------------------- */
 
 int files_open_for_mapping(struct restore *r, struct restore_task *task, uint32_t file_id, uint32_t open_flags,
 			   int *ret_fd, struct error *err)
@@ -710,7 +712,8 @@ int files_restore_fs(struct restore *r, struct restore_task *task, struct error 
 	if (result < 0)
 		return result;
 	if (!is_own_root(root) && (fchdir(root) < 0 || chroot(".") < 0))
-		return error_set(err, -errno, "pid %d (%s): change its root directory", task->pid, comm_of(task->image));
+		return error_set(err, -errno, "pid %d (%s): change its root directory", task->pid,
+				 comm_of(task->image));
 	if (fchdir(cwd) < 0)
 		return error_set(err, -errno, "pid %d (%s): change to its working directory", task->pid,
 				 comm_of(task->image));

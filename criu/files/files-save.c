@@ -97,7 +97,7 @@ static int save_fs(struct dump *d, const struct task *task, struct error *err)
 
 static int save_tasks(struct dump *d, struct error *err)
 {
-	for_each_task(d, task) {
+	for_each_task (d, task) {
 		int r;
 
 		if (task->is_zombie)

@@ -10,35 +10,37 @@ struct dump;
 struct restore;
 struct restore_task;
 
-/* --- dump ------------------------------------------------------------------------------------------------------------ */
+/* --- dump ----------------------------------------------------------------------------------------------------- */
 
 /*
  * Look stage, once for the whole tree: reads every task's descriptors (tables shared with CLONE_FILES once: files_owner
  * and files_id are set here), its exe, cwd, root and mapped files; finds shared descriptions (sorted by identity, kcmp
- * only between true candidates); chooses kinds; runs every look(). All refusals are gathered: the sentence names the first,
- * the log all of them. Ids are given here.
+ * only between true candidates); chooses kinds; runs every look(). All refusals are gathered: the sentence names the
+ * first, the log all of them. Ids are given here.
  */
 int files_look(struct dump *d, struct error *err);
 
 /*
- * Save stage: files.img, fdinfo-N.img of each table, fs-PID.img of each task, and the kinds' payload images. Closes every
- * local_fd.
+ * Save stage: files.img, fdinfo-N.img of each table, fs-PID.img of each task, and the kinds' payload images. Closes
+ * every local_fd.
  */
 int files_save(struct dump *d, struct error *err);
 
 /* Links made by --link-remap are taken back unless the set was finished. */
 void files_free(struct dump *d);
 
-/* --- restore --------------------------------------------------------------------------------------------------------- */
+/* --- restore -------------------------------------------------------------------------------------------------- */
 
 /*
- * Before anything is created: builds the restore_files from the checked set, finds owners, runs every check(). All missing
- * or changed files are named, each with pid and descriptor (or "mapped", "cwd", ...), not only the first. Files given with
+ * Before anything is created: builds the restore_files from the checked set, finds owners, runs every check(). All
+ * missing or changed files are named, each with pid and descriptor (or "mapped", "cwd", ...), not only the first. Files
+ * given with
  * --inherit-fd are moved to r->service_fd_base and above, which must be set.
  */
 int files_check(struct restore *r, struct error *err);
 
-/* In the process of task, before it forks: opens the descriptions it owns that others use too (at r->service_fd_base up). */
+/* In the process of task, before it forks: opens the descriptions it owns that others use too (at r->service_fd_base
+ * up). */
 int files_open_shared(struct restore *r, struct restore_task *task, struct error *err);
 
 /*
@@ -58,7 +60,8 @@ int files_restore_fs(struct restore *r, struct restore_task *task, struct error 
 int files_open_for_mapping(struct restore *r, struct restore_task *task, uint32_t file_id, uint32_t open_flags,
 			   int *ret_fd, struct error *err);
 
-/* After files_check(): whether some finish() needs other tasks to be there (pidfds, signal owners, files of /proc/PID). */
+/* After files_check(): whether some finish() needs other tasks to be there (pidfds, signal owners, files of /proc/PID).
+ */
 bool files_need_all_tasks(const struct restore *r);
 
 /* When the restore has succeeded: removes the links that the dump made for files without a name. */
@@ -69,8 +72,8 @@ void files_restore_free(struct restore *r);
 int files_highest_fd(const struct checked_set *images);
 
 /*
- * Record locks (F_SETLK) of a task. files_finish() takes them, but a process loses them when it closes any descriptor of
- * the file: they have to be taken again once the last descriptor of the restore is closed. room 0: only counts them.
+ * Record locks (F_SETLK) of a task. files_finish() takes them, but a process loses them when it closes any descriptor
+ * of the file: they have to be taken again once the last descriptor of the restore is closed. room 0: only counts them.
  */
 struct record_lock {
 	int fd, type; /* F_RDLCK, F_WRLCK */

@@ -33,7 +33,7 @@ void fown_read(int fd, struct file_signal_owner *ret)
 
 static pid_t own_pid_of(const struct dump *d, const struct file_signal_owner *owner)
 {
-	for_each_task(d, task) {
+	for_each_task (d, task) {
 		if (owner->type != F_OWNER_TID && task->host_pid == owner->pid)
 			return task_id_own(&task->id);
 		for (size_t i = 0; owner->type == F_OWNER_TID && i < task->thread_count; i++)
@@ -46,7 +46,7 @@ static pid_t own_pid_of(const struct dump *d, const struct file_signal_owner *ow
 /* A group lives on after its leader: it is of the tree when a task of the tree is in it. */
 static bool is_group_of_tree(const struct dump *d, pid_t pgid)
 {
-	for_each_task(d, task)
+	for_each_task (d, task)
 		if (task->stat.pgid == pgid)
 			return true;
 	return false;

@@ -2,9 +2,9 @@
  * Ghosts: inodes that are open, mapped or somebody's directory but have no name any more. What they are made of goes to
  * ghost-file-ID.img, with holes left out, if it is not too large.
  *
- * At restore the root of the tree makes each one, under "<path>.cr.<id>.ghost" (a directory under its own name), opens it
- * and takes the name away at once, before anything is written to it, so that no failure leaves it behind. All who need
- * the inode open it by the descriptor that the root holds and its descendants inherit.
+ * At restore the root of the tree makes each one, under "<path>.cr.<id>.ghost" (a directory under its own name), opens
+ * it and takes the name away at once, before anything is written to it, so that no failure leaves it behind. All who
+ * need the inode open it by the descriptor that the root holds and its descendants inherit.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -38,7 +38,7 @@ struct ghost {
 	size_t user_count, user_capacity;
 };
 
-/* --- dump ------------------------------------------------------------------------------------------------------------ */
+/* --- dump ----------------------------------------------------------------------------------------------------- */
 
 static struct ghost *find_ghost(struct dump *d, const struct stat *st)
 {
@@ -268,7 +268,7 @@ void ghosts_free(struct dump *d)
 	free(d->files->ghosts);
 }
 
-/* --- restore --------------------------------------------------------------------------------------------------------- */
+/* --- restore -------------------------------------------------------------------------------------------------- */
 
 static struct restore_ghost *find_restore_ghost(struct restore_files *rf, uint32_t id)
 {

@@ -1,8 +1,8 @@
 /*
  * Which descriptors stand for one open file description. Only kcmp(2) can tell, at a microsecond a call, so files are
  * sorted by what is known of them first and only true candidates are compared. Its answers are a total order: a group
- * of candidates is built up by sorted insertion. Thousands of look-alikes are better identified by other means, where the
- * kernel has them.
+ * of candidates is built up by sorted insertion. Thousands of look-alikes are better identified by other means, where
+ * the kernel has them.
  */
 #include <errno.h>
 #include <stdlib.h>

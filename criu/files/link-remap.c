@@ -1,9 +1,9 @@
 /*
  * Files whose name was taken away or taken over while the inode has other links somewhere. The content is not ours to
- * copy: other links would no longer be the same file. A link in the directory of the old name is found and taken instead:
- * renaming a file over another and keeping a backup both leave it there. Else, with --link-remap, the dump makes a link of
- * its own to the inode, link_remap.ID in that directory, which the restore opens and removes when all is done; without
- * it such a file is refused.
+ * copy: other links would no longer be the same file. A link in the directory of the old name is found and taken
+ * instead: renaming a file over another and keeping a backup both leave it there. Else, with --link-remap, the dump
+ * makes a link of its own to the inode, link_remap.ID in that directory, which the restore opens and removes when all
+ * is done; without it such a file is refused.
  *
  * A link made by a dump that did not finish is taken back.
  */
@@ -28,8 +28,8 @@
 
 struct link_remap {
 	struct open_file *file;
-	uint32_t id;  /* of the link's own reg file entry */
-	char *path;   /* of the link */
+	uint32_t id; /* of the link's own reg file entry */
+	char *path;  /* of the link */
 	bool is_made;
 };
 
@@ -92,9 +92,10 @@ int link_remap_look(struct dump *d, struct open_file *file, struct error *err)
 		return open_file_refuse(file, err, "the name was removed, but the file has other links");
 	}
 	if (S_ISDIR(file->st.st_mode))
-		return open_file_refuse(file, err, "the name of this directory is gone, and directories cannot be linked");
-	if (array_reserve(&registry->links, &registry->link_capacity, registry->link_count,
-			  sizeof(*registry->links)) < 0)
+		return open_file_refuse(file, err,
+					"the name of this directory is gone, and directories cannot be linked");
+	if (array_reserve(&registry->links, &registry->link_capacity, registry->link_count, sizeof(*registry->links)) <
+	    0)
 		return open_file_error(file, err, -ENOMEM, "look");
 	registry->links[registry->link_count++] = (struct link_remap){ .file = file, .id = ++d->next_file_id };
 	return 0;

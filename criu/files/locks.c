@@ -1,7 +1,7 @@
 /*
- * File locks: record locks of a process (fcntl), locks of an open file description (flock, OFD), leases. /proc/locks tells
- * which inodes are locked at all; for descriptors of those fdinfo tells what is held through them: a record lock belongs
- * to the descriptor table, the others to the description.
+ * File locks: record locks of a process (fcntl), locks of an open file description (flock, OFD), leases. /proc/locks
+ * tells which inodes are locked at all; for descriptors of those fdinfo tells what is held through them: a record lock
+ * belongs to the descriptor table, the others to the description.
  *
  * A process loses all its record locks on a file when it closes any descriptor of it, so they have to be taken when
  * nothing of the restore is left to be closed (files_record_locks).
@@ -53,7 +53,7 @@ static const char *kind_name(uint32_t kind)
 	return "lock";
 }
 
-/* --- dump ------------------------------------------------------------------------------------------------------------ */
+/* --- dump ----------------------------------------------------------------------------------------------------- */
 
 struct file_lock {
 	const struct task *task;
@@ -83,9 +83,9 @@ struct lock_line {
 static int parse_line(const char *line, struct lock_line *ret)
 {
 	return sscanf(line, "%*d: %15s %15s %15s %*d %x:%x:%" SCNu64 " %" SCNd64 " %23s", ret->kind, ret->state,
-		      ret->access, &ret->major, &ret->minor, &ret->inode, &ret->start, ret->end) == 8 ?
-		       0 :
-		       -EINVAL;
+		      ret->access, &ret->major, &ret->minor, &ret->inode, &ret->start, ret->end) == 8
+		   ? 0
+		   : -EINVAL;
 }
 
 static int compare_inodes(const void *a, const void *b)
@@ -146,7 +146,8 @@ static int refuse_lock(const struct task_fd *fd, const struct task *task, struct
 	return error_say(err, -ENOTSUP, TASK_FORMAT ", fd %d, %s: %s", TASK_ARGS(task), fd->fd, fd->file->link, reason);
 }
 
-static int add_lock(struct dump *d, const struct task *task, const struct task_fd *fd, const char *text, struct error *err)
+static int add_lock(struct dump *d, const struct task *task, const struct task_fd *fd, const char *text,
+		    struct error *err)
 {
 	struct file_registry *registry = d->files;
 	struct file_lock lock = { .task = task, .fd = fd->fd };
@@ -164,8 +165,8 @@ static int add_lock(struct dump *d, const struct task *task, const struct task_f
 		return 0;
 	if (!d->opts->file_locks) {
 		error_hint(err, "--file-locks saves it");
-		return error_say(err, -ENOTSUP, TASK_FORMAT ", fd %d, %s: holds a file lock (%s)", TASK_ARGS(task), fd->fd,
-				 fd->file->link, kind_name(lock.kind));
+		return error_say(err, -ENOTSUP, TASK_FORMAT ", fd %d, %s: holds a file lock (%s)", TASK_ARGS(task),
+				 fd->fd, fd->file->link, kind_name(lock.kind));
 	}
 	if (array_reserve(&registry->locks, &registry->lock_capacity, registry->lock_count, sizeof(lock)) < 0)
 		return error_set(err, -ENOMEM, "file locks");
@@ -202,7 +203,7 @@ static int look_fd(struct dump *d, const struct task *task, size_t index, struct
 
 static int look_tables(struct dump *d, const struct locked_inodes *inodes, struct error *err)
 {
-	for_each_task(d, task) {
+	for_each_task (d, task) {
 		for (size_t i = 0; i < task->fd_count; i++) {
 			int r = is_locked(inodes, task->fds[i].file) ? look_fd(d, task, i, err) : 0;
 
@@ -259,7 +260,7 @@ void locks_free(struct dump *d)
 	free(d->files->locks);
 }
 
-/* --- restore --------------------------------------------------------------------------------------------------------- */
+/* --- restore -------------------------------------------------------------------------------------------------- */
 
 static const FileLockEntry *lock_at(const struct restore *r, size_t index)
 {
@@ -285,10 +286,11 @@ int locks_check(struct restore *r, struct error *err)
 		const FileLockEntry *lock = lock_at(r, i);
 
 		if (lock->pid <= 0 || !has_descriptor(r, lock))
-			result = error_say(err, -EBADMSG, "filelocks.img: pid %d has no descriptor %d", lock->pid, lock->fd);
+			result =
+			    error_say(err, -EBADMSG, "filelocks.img: pid %d has no descriptor %d", lock->pid, lock->fd);
 		else if (lock->type > F_UNLCK || lock->start < 0 || lock->len < 0)
-			result = error_say(err, -EBADMSG, "pid %d, fd %d: locks of type %u are not supported", lock->pid,
-					   lock->fd, lock->type);
+			result = error_say(err, -EBADMSG, "pid %d, fd %d: locks of type %u are not supported",
+					   lock->pid, lock->fd, lock->type);
 	}
 	return result;
 }

@@ -1,6 +1,6 @@
 /*
- * Memfds. The memory behind them is shared memory like any other and saved by mm/; here is the open file: flags, offset,
- * owner.
+ * Memfds. The memory behind them is shared memory like any other and saved by mm/; here is the open file: flags,
+ * offset, owner.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,8 +27,8 @@ static bool is_memfd(const struct dump *d, const struct open_file *file)
 		.dev_minor = minor(file->st.st_dev),
 	};
 
-	return S_ISREG(file->st.st_mode) && !(file->flags & O_PATH) && file->link && file->name_state != FILE_NAME_GOOD &&
-	       strncmp(file->link, "/SYSV", 5) != 0 && is_shared_memory_vma(&vma);
+	return S_ISREG(file->st.st_mode) && !(file->flags & O_PATH) && file->link &&
+	       file->name_state != FILE_NAME_GOOD && strncmp(file->link, "/SYSV", 5) != 0 && is_shared_memory_vma(&vma);
 }
 
 static int look_memfd(struct dump *d, struct open_file *file, struct error *err)
@@ -76,7 +76,8 @@ static int open_memfd(struct restore *r, struct restore_file *file, int *ret_fd,
 {
 	const MemfdFileEntry *memfd = file->entry->memfd;
 	AUTO_CLOSE int fd = -1;
-	int result = shmem_open_fd(r, memfd->inode_id, (int)(restore_open_flags(memfd->flags) | file->cloexec), &fd, err);
+	int result =
+	    shmem_open_fd(r, memfd->inode_id, (int)(restore_open_flags(memfd->flags) | file->cloexec), &fd, err);
 
 	if (result < 0)
 		return result;

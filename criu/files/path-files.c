@@ -1,7 +1,7 @@
 /*
- * Files of the tree that have no descriptor: what tasks execute, what they have mapped, where they work. Hundreds of tasks
- * map the same libraries, so each file is looked up once: a mapping is recognised by device, inode and path, all of which
- * its line in /proc/PID/maps has, a directory by device, inode and mount.
+ * Files of the tree that have no descriptor: what tasks execute, what they have mapped, where they work. Hundreds of
+ * tasks map the same libraries, so each file is looked up once: a mapping is recognised by device, inode and path, all
+ * of which its line in /proc/PID/maps has, a directory by device, inode and mount.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +25,7 @@ struct path_key {
 	int mnt_id;       /* -1: any */
 };
 
-/* --- the table ------------------------------------------------------------------------------------------------------ */
+/* --- the table ------------------------------------------------------------------------------------------------ */
 
 /* Where maps and stat(2) disagree about the device (btrfs), mappings are known by what maps says. */
 static dev_t key_device(const struct open_file *file)
@@ -107,7 +107,7 @@ void path_files_free(struct dump *d)
 	free(d->files->path_files);
 }
 
-/* --- one file -------------------------------------------------------------------------------------------------------- */
+/* --- one file ------------------------------------------------------------------------------------------------- */
 
 /* Takes over link. */
 static struct open_file *new_file(struct dump *d, struct task *task, char *link, dev_t device)
@@ -136,13 +136,13 @@ static int examine(struct open_file *file, const char *magic)
 
 	if (fstatat(file->task->procfd, magic, &file->st, 0) < 0)
 		return -errno;
-	file->name_state = found && by_path.st_dev == file->st.st_dev && by_path.st_ino == file->st.st_ino ?
-				   FILE_NAME_GOOD :
-				   FILE_NAME_GONE;
+	file->name_state = found && by_path.st_dev == file->st.st_dev && by_path.st_ino == file->st.st_ino
+			       ? FILE_NAME_GOOD
+			       : FILE_NAME_GONE;
 	return 0;
 }
 
-/* --- mappings and programs ------------------------------------------------------------------------------------------- */
+/* --- mappings and programs ------------------------------------------------------------------------------------ */
 
 static bool is_file_mapping(const struct proc_vma *vma, const char *path)
 {
@@ -262,7 +262,7 @@ static int look_program(struct dump *d, struct task *task, struct error *err)
 
 int path_files_look_programs(struct dump *d, struct error *err)
 {
-	for_each_task(d, task) {
+	for_each_task (d, task) {
 		int r;
 
 		if (task->is_zombie)
@@ -279,7 +279,8 @@ int path_files_look_programs(struct dump *d, struct error *err)
 	return 0;
 }
 
-/* --- directories ------------------------------------------------------------------------------------------------------ */
+/* --- directories
+ * ------------------------------------------------------------------------------------------------------ */
 
 static int look_dir(struct dump *d, struct task *task, const char *name, struct open_file **ret_file, struct error *err)
 {
@@ -315,7 +316,7 @@ static int look_dir(struct dump *d, struct task *task, const char *name, struct 
 
 int path_files_look_dirs(struct dump *d, struct error *err)
 {
-	for_each_task(d, task) {
+	for_each_task (d, task) {
 		int r;
 
 		if (task->is_zombie)

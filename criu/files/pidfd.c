@@ -1,7 +1,7 @@
 /*
- * Pidfds. Each stands for a process of the tree, or for one that has ended. It can only be opened when all processes are
- * there: until then its number is kept by something else, and each task that has it opens its own, which nothing but
- * kcmp(2) tells from a shared one. For a process that has ended a new one is made and ends.
+ * Pidfds. Each stands for a process of the tree, or for one that has ended. It can only be opened when all processes
+ * are there: until then its number is kept by something else, and each task that has it opens its own, which nothing
+ * but kcmp(2) tells from a shared one. For a process that has ended a new one is made and ends.
  *
  * Pidfds of processes outside of the tree cannot be saved: after the restore their number may be anybody's.
  */
@@ -31,7 +31,7 @@ static bool is_pidfd(const struct dump *d, const struct open_file *file)
 /* The process's (or thread's) own pid, 0 when it is not of the tree. */
 static int own_pid(const struct dump *d, const struct open_file *file, pid_t pid)
 {
-	for_each_task(d, task) {
+	for_each_task (d, task) {
 		if (task->host_pid == pid)
 			return task_id_own(&task->id);
 		for (size_t i = 0; file->flags & PIDFD_THREAD && i < task->thread_count; i++)
@@ -132,7 +132,8 @@ static int pidfd_of_dead(void)
 	return take_fd(&fd);
 }
 
-static int finish_pidfd(struct restore *r, struct restore_task *task, struct restore_file *file, int fd, struct error *err)
+static int finish_pidfd(struct restore *r, struct restore_task *task, struct restore_file *file, int fd,
+			struct error *err)
 {
 	const PidfdEntry *pidfd = file->entry->pidfd;
 	AUTO_CLOSE int opened = -1;

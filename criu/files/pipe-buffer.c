@@ -1,6 +1,6 @@
 /*
- * The buffers of a pipe. tee(2) links them into a pipe of ours, from where they are read; packets stay packets that way.
- * The private pipe needs as many slots as the pipe has, or tee would stop early.
+ * The buffers of a pipe. tee(2) links them into a pipe of ours, from where they are read; packets stay packets that
+ * way. The private pipe needs as many slots as the pipe has, or tee would stop early.
  */
 #include "files/pipe-buffer.h"
 

@@ -19,7 +19,10 @@ struct pipe_reader {
 	size_t packet_capacity;
 };
 
-#define PIPE_READER_INIT { .ends = { -1, -1 } }
+#define PIPE_READER_INIT                                                                                               \
+	{                                                                                                              \
+		.ends = { -1, -1 }                                                                                     \
+	}
 
 /* Adds a record of the pipe that fd reads from; packets: it may hold packets (O_DIRECT). 0 or -errno. */
 int pipe_reader_save(struct pipe_reader *reader, int fd, uint32_t pipe_id, bool packets, struct image_writer *w,

@@ -1,10 +1,10 @@
 /*
- * Pipes. The descriptions of a pipe's ends are saved one by one, with the pipe's inode number as what joins them; unread
- * content and capacity go to pipes-data.img when somebody of the tree can read them.
+ * Pipes. The descriptions of a pipe's ends are saved one by one, with the pipe's inode number as what joins them;
+ * unread content and capacity go to pipes-data.img when somebody of the tree can read them.
  *
  * A pipe whose other end is held outside of the tree is saved as well: whoever restores can connect it again with
- * --inherit-fd, which is how container engines give a task its standard streams. Where nothing is given, the other end is
- * closed.
+ * --inherit-fd, which is how container engines give a task its standard streams. Where nothing is given, the other end
+ * is closed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +27,7 @@
 /* What F_SETFL can bring back. */
 #define STATUS_FLAGS (O_NONBLOCK | O_DIRECT | O_APPEND | O_NOATIME)
 
-/* --- dump ------------------------------------------------------------------------------------------------------------ */
+/* --- dump ----------------------------------------------------------------------------------------------------- */
 
 static bool is_pipe(const struct dump *d, const struct open_file *file)
 {
@@ -88,7 +88,8 @@ static int list_pipes(struct dump *d, struct open_file ***ret_files, size_t *ret
 	return 0;
 }
 
-/* A pipe that lacks one end tells by poll(2): without readers or writers it is broken, else somebody else has the end. */
+/* A pipe that lacks one end tells by poll(2): without readers or writers it is broken, else somebody else has the end.
+ */
 static void warn_of_outside_end(struct dump *d, struct open_file *file)
 {
 	struct pollfd poll_fd = { .fd = open_file_local(d, file) };
@@ -148,14 +149,14 @@ int pipes_save_data(struct dump *d, struct error *err)
 	return image_writer_finish(&w, err);
 }
 
-/* --- restore --------------------------------------------------------------------------------------------------------- */
+/* --- restore -------------------------------------------------------------------------------------------------- */
 
 /* One for all descriptions of a pipe. */
 struct restore_pipe {
 	const struct checked_pipe_data *data;
 	int inherited; /* -1: none */
 	bool is_made;
-	int spare[2];  /* an end that was made and not asked for yet; -1 */
+	int spare[2]; /* an end that was made and not asked for yet; -1 */
 };
 
 static int check_pipe(struct restore *r, struct restore_file *file, struct error *err)
@@ -272,7 +273,7 @@ static int open_inherited(const struct restore_pipe *pipe, const struct restore_
 	/* A description of its own where that can be had, so that its flags are nobody else's. */
 	if (fstat(pipe->inherited, &st) == 0 && S_ISFIFO(st.st_mode))
 		return restore_reopen(pipe->inherited, (file->entry->pipe->flags & O_ACCMODE) |
-							       status_flags(file->entry->pipe) | file->cloexec);
+							   status_flags(file->entry->pipe) | file->cloexec);
 	fd = fcntl(pipe->inherited, file->cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
 	return fd < 0 ? -errno : fd;
 }
@@ -297,7 +298,8 @@ static int open_pipe(struct restore *r, struct restore_file *file, int *ret_fd, 
 	} else {
 		int other = find_open(file);
 
-		fd = restore_reopen(other >= 0 ? other : pipe->spare[!end], access_mode | status_flags(entry) | file->cloexec);
+		fd = restore_reopen(other >= 0 ? other : pipe->spare[!end],
+				    access_mode | status_flags(entry) | file->cloexec);
 	}
 	if (fd < 0)
 		return error_set(err, fd, "open a pipe");

@@ -1,5 +1,6 @@
 /*
- * The files of a tree while it is dumped, and what their kinds share: descriptors of ours, sentences, memory for messages.
+ * The files of a tree while it is dumped, and what their kinds share: descriptors of ours, sentences, memory for
+ * messages.
  */
 #include "files/registry.h"
 
@@ -147,7 +148,9 @@ static void describe_place(const struct open_file *file, char *buffer, size_t by
 			       (unsigned long long)file->map_start, (unsigned long long)file->map_end);
 	else
 		(void)snprintf(buffer, bytes, TASK_FORMAT ", %s", TASK_ARGS(task),
-			       file == task->exe ? "program" : file == task->cwd ? "working directory" : "root directory");
+			       file == task->exe   ? "program"
+			       : file == task->cwd ? "working directory"
+						   : "root directory");
 }
 
 const char *open_file_describe(const struct open_file *file, char *buffer, size_t bytes)
@@ -211,7 +214,7 @@ void files_free(struct dump *d)
 	arena_done(&registry->scratch);
 	free(registry);
 	d->files = NULL;
-	for_each_task(d, task) {
+	for_each_task (d, task) {
 		free(task->fds);
 		task->fds = NULL;
 		free(task->vma_files);

@@ -1,6 +1,6 @@
 /*
- * What the kinds and the walks over open files share while a tree is dumped: the distinct files, the inodes whose name is
- * gone, and the services kinds use to refuse, to read and to build messages. Only for criu/files/ and criu/sockets/.
+ * What the kinds and the walks over open files share while a tree is dumped: the distinct files, the inodes whose name
+ * is gone, and the services kinds use to refuse, to read and to build messages. Only for criu/files/ and criu/sockets/.
  */
 #pragma once
 
@@ -28,10 +28,10 @@ struct file_registry {
 	size_t link_count, link_capacity;
 	struct file_lock *locks;
 	size_t lock_count, lock_capacity;
-	dev_t pipe_dev, anon_dev; /* of the kernel's own pipefs and anon_inodefs */
-	size_t refusal_count;     /* objects refused so far; the first one is in the caller's error */
-	bool keep_local;          /* there are so few descriptors that local_fd may stay open */
-	struct arena scratch;     /* messages being built, released after each record */
+	dev_t pipe_dev, anon_dev;    /* of the kernel's own pipefs and anon_inodefs */
+	size_t refusal_count;        /* objects refused so far; the first one is in the caller's error */
+	bool keep_local;             /* there are so few descriptors that local_fd may stay open */
+	struct arena scratch;        /* messages being built, released after each record */
 	struct image_writer *writer; /* files.img while it is written, for kinds that add records of their own */
 };
 
@@ -62,7 +62,7 @@ const char *open_file_describe(const struct open_file *file, char *buffer, size_
 
 /* Refuses a file by name: error_say() with open_file_describe() in front. */
 int open_file_refuse(const struct open_file *file, struct error *err, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4)));
 
 /* The same for a failure with an errno. */
 int open_file_error(const struct open_file *file, struct error *err, int r, const char *what);
@@ -76,7 +76,8 @@ int fown_look(struct dump *d, struct open_file *file, struct error *err);
 FownEntry *fown_save(struct dump *d, const struct open_file *file);
 int fown_restore(struct restore *r, const FownEntry *owner, uint32_t flags, int fd, struct error *err);
 
-/* regular.c: the name, mode and validation of a file with a path; also for kinds that carry a path in an entry of its own. */
+/* regular.c: the name, mode and validation of a file with a path; also for kinds that carry a path in an entry of its
+ * own. */
 int regular_look(struct dump *d, struct open_file *file, struct error *err);
 int regular_fill(struct dump *d, struct open_file *file, uint32_t id, RegFileEntry **ret_entry, struct error *err);
 
@@ -100,8 +101,8 @@ struct file_order {
 	/* *ret_order: 0 the same description, -1 or 1 otherwise, a total order. 0 or -errno. */
 	int (*compare)(const struct open_file *a, const struct open_file *b, int *ret_order);
 	/*
-	 * Optional: gives every file a serial that only duplicates share (0 or -errno). It takes a while: asked for when
-	 * comparing would take longer.
+	 * Optional: gives every file a serial that only duplicates share (0 or -errno). It takes a while: asked for
+	 * when comparing would take longer.
 	 */
 	int (*identify)(struct dump *d, struct open_file **files, size_t count);
 	/* Optional: reads more of the files of a group that look alike, so that they can be told apart. */

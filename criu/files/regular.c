@@ -24,7 +24,7 @@
 /* An offset that is not to be set. */
 #define NO_POSITION UINT64_MAX
 
-/* --- dump ------------------------------------------------------------------------------------------------------------ */
+/* --- dump ----------------------------------------------------------------------------------------------------- */
 
 static bool is_regular(const struct dump *d, const struct open_file *file)
 {
@@ -59,8 +59,8 @@ int regular_look(struct dump *d, struct open_file *file, struct error *err)
 
 static int add_build_id(struct dump *d, struct open_file *file, RegFileEntry *entry)
 {
-	AUTO_CLOSE int fd = file->name_state == FILE_NAME_GOOD ? open(file->link, O_RDONLY | O_CLOEXEC | O_NOCTTY) :
-								 open_file_reopen(d, file, O_RDONLY);
+	AUTO_CLOSE int fd = file->name_state == FILE_NAME_GOOD ? open(file->link, O_RDONLY | O_CLOEXEC | O_NOCTTY)
+							       : open_file_reopen(d, file, O_RDONLY);
 	struct build_id id;
 
 	if (fd < 0 || build_id_read(fd, &id) < 0)
@@ -77,8 +77,7 @@ static int add_build_id(struct dump *d, struct open_file *file, RegFileEntry *en
 /* A log that is only appended to may have grown until the restore. */
 static bool has_checked_size(const struct open_file *file)
 {
-	return S_ISREG(file->st.st_mode) &&
-	       !((file->flags & O_ACCMODE) == O_WRONLY && file->flags & O_APPEND);
+	return S_ISREG(file->st.st_mode) && !((file->flags & O_ACCMODE) == O_WRONLY && file->flags & O_APPEND);
 }
 
 static int set_name(struct dump *d, const struct open_file *file, RegFileEntry *entry)
@@ -116,7 +115,8 @@ int regular_fill(struct dump *d, struct open_file *file, uint32_t id, RegFileEnt
 	entry->fown = fown_save(d, file);
 	if (!entry->fown || set_name(d, file, entry) < 0)
 		return open_file_error(file, err, -ENOMEM, "save");
-	if (file->is_program && d->opts->file_validation == FILE_VALIDATION_BUILD_ID && add_build_id(d, file, entry) < 0)
+	if (file->is_program && d->opts->file_validation == FILE_VALIDATION_BUILD_ID &&
+	    add_build_id(d, file, entry) < 0)
 		return open_file_error(file, err, -ENOMEM, "save");
 	*ret_entry = entry;
 	return 0;
@@ -127,14 +127,14 @@ static int save_regular(struct dump *d, struct open_file *file, FileEntry *entry
 	return regular_fill(d, file, file->id, &entry->reg, err);
 }
 
-/* --- check ----------------------------------------------------------------------------------------------------------- */
+/* --- check ---------------------------------------------------------------------------------------------------- */
 
 /* What regular files remember between check() and open(); NULL for most. */
 struct regular_restore {
 	struct restore_ghost *ghost;
-	const char *path;  /* instead of the name: of a link made by the dump */
-	int inherited;     /* given by the user, -1: none */
-	bool is_late;      /* can only be opened when all tasks exist */
+	const char *path; /* instead of the name: of a link made by the dump */
+	int inherited;    /* given by the user, -1: none */
+	bool is_late;     /* can only be opened when all tasks exist */
 };
 
 static struct regular_restore *special(struct restore *r, struct restore_file *file)
@@ -162,15 +162,16 @@ static bool is_proc_of_tree(const struct restore *r, const char *name)
 	return (*end == '/' || !*end) && pid <= INT32_MAX && checked_set_find_task(r->images, (uint32_t)pid);
 }
 
-static int check_build_id(struct restore *r, const struct restore_file *file, const RegFileEntry *entry, const char *path,
-			  struct error *err)
+static int check_build_id(struct restore *r, const struct restore_file *file, const RegFileEntry *entry,
+			  const char *path, struct error *err)
 {
 	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct build_id id;
 	bool same;
 
 	if (fd < 0)
-		return restore_refuse(r, file, err, "%s: cannot be opened to read its build-id: %s", path, strerror(errno));
+		return restore_refuse(r, file, err, "%s: cannot be opened to read its build-id: %s", path,
+				      strerror(errno));
 	if (build_id_read(fd, &id) < 0)
 		return restore_refuse(r, file, err, "%s: has no build-id, but had one when it was dumped", path);
 	same = build_id_words(&id) == entry->n_build_id;
@@ -195,12 +196,12 @@ static int check_mode(struct restore *r, const struct restore_file *file, const 
 	if ((entry->mode & mask) == (st->st_mode & mask))
 		return 0;
 	if ((entry->mode & S_IFMT) != (st->st_mode & S_IFMT))
-		return restore_refuse(r, file, err, "%s: is of another type than when it was dumped (mode %o, was %o)", path,
-				      st->st_mode, entry->mode);
+		return restore_refuse(r, file, err, "%s: is of another type than when it was dumped (mode %o, was %o)",
+				      path, st->st_mode, entry->mode);
 	if (((entry->mode ^ st->st_mode) & ~(uint32_t)0777) == 0)
 		error_hint(err, "--skip-file-rwx-check ignores the permissions");
-	return restore_refuse(r, file, err, "%s: permissions are %o, were %o when it was dumped", path, st->st_mode & 07777,
-			      entry->mode & 07777);
+	return restore_refuse(r, file, err, "%s: permissions are %o, were %o when it was dumped", path,
+			      st->st_mode & 07777, entry->mode & 07777);
 }
 
 static int check_path(struct restore *r, struct restore_file *file, const RegFileEntry *entry, const char *path,
@@ -235,7 +236,8 @@ static int check_link_remap(struct restore *r, struct restore_file *file, struct
 	if (!s)
 		return error_set(err, -ENOMEM, "open files");
 	if (!link)
-		return restore_refuse(r, file, err, "%s: the images do not say where its link is", file->entry->reg->name);
+		return restore_refuse(r, file, err, "%s: the images do not say where its link is",
+				      file->entry->reg->name);
 	s->path = link->entry->reg->name;
 	/* It is removed after the restore: an image must not make that happen to anything else. */
 	if (!strrchr(s->path, '/') || strncmp(strrchr(s->path, '/'), "/link_remap.", 12) != 0)
@@ -302,7 +304,7 @@ static int check_regular(struct restore *r, struct restore_file *file, struct er
 	return check_path(r, file, entry, entry->name, err);
 }
 
-/* --- open ------------------------------------------------------------------------------------------------------------ */
+/* --- open ----------------------------------------------------------------------------------------------------- */
 
 int regular_open(struct restore *r, struct restore_file *file, uint32_t flags, int *ret_fd, struct error *err)
 {

@@ -32,7 +32,7 @@ struct restore_files {
 	struct arena arena; /* what kinds keep, as long as the restore lives */
 	struct restore_ghost *ghosts;
 	size_t ghost_count, ghost_capacity;
-	struct image_list locks; /* of FileLockEntry */
+	struct image_list locks;      /* of FileLockEntry */
 	struct restore_group *groups; /* hash table */
 	size_t group_capacity;
 	struct restore_file *files[];
@@ -46,7 +46,8 @@ static inline struct restore_files *restore_files_of(const struct restore *r)
 /* Memory that lives as long as the restore; NULL when there is none. */
 void *restore_alloc(struct restore *r, size_t bytes);
 
-/* NULL when the images have no such file. In old sets an id is unique only among files of one type; FD_TYPES__UND: any. */
+/* NULL when the images have no such file. In old sets an id is unique only among files of one type; FD_TYPES__UND: any.
+ */
 struct restore_file *restore_find_file(const struct restore *r, FdTypes type, uint32_t id);
 
 /* "pid 4242 (nginx), fd 7" or "pid 4242 (nginx), mapped file": where somebody has it. */
@@ -54,7 +55,7 @@ const char *restore_describe(const struct restore *r, const struct restore_file 
 
 /* Refuses with restore_describe() in front. */
 int restore_refuse(const struct restore *r, const struct restore_file *file, struct error *err, const char *format, ...)
-	__attribute__((format(printf, 4, 5)));
+    __attribute__((format(printf, 4, 5)));
 
 /* Moves a descriptor above the base, close-on-exec: the new number or -errno; *fd is closed and -1. */
 int restore_keep_fd(const struct restore *r, int *fd);

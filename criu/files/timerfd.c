@@ -1,8 +1,8 @@
 /*
  * Timerfds. fdinfo has the clock, the flags of the last timerfd_settime(2), what remains until the next expiration, the
- * interval, and how often it has expired unread. It runs on from what remained: a clock of elapsed time stands still for
- * the program between dump and restore. An absolute timer on a wall clock keeps its date instead; images of other programs
- * do not have it.
+ * interval, and how often it has expired unread. It runs on from what remained: a clock of elapsed time stands still
+ * for the program between dump and restore. An absolute timer on a wall clock keeps its date instead; images of other
+ * programs do not have it.
  *
  * A periodic timer that has expired is only started again when it is read or asked: until then the kernel does not show
  * when it is due. Such a timer is asked, which counts what the next read would have counted.
@@ -184,8 +184,10 @@ static void absolute_time(const TimerfdEntry *timer, struct timespec *value)
 		at = timer->deadline_ns;
 	} else {
 		/* The alarm clocks show the same time as those they are named after. */
-		(void)clock_gettime(is_wall_clock(timer->clockid) ? CLOCK_REALTIME :
-				    timer->clockid == CLOCK_MONOTONIC ? CLOCK_MONOTONIC : CLOCK_BOOTTIME, &now);
+		(void)clock_gettime(is_wall_clock(timer->clockid)       ? CLOCK_REALTIME
+				    : timer->clockid == CLOCK_MONOTONIC ? CLOCK_MONOTONIC
+									: CLOCK_BOOTTIME,
+				    &now);
 		at = to_ns(&now) + to_ns(value);
 	}
 	value->tv_sec = (time_t)(at / NS_PER_SEC);

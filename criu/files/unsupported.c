@@ -1,6 +1,6 @@
 /*
- * Files that cannot be saved, or not yet: each is refused by its name. What is not recognised here or by another kind is
- * refused as well, by what its link in /proc says.
+ * Files that cannot be saved, or not yet: each is refused by its name. What is not recognised here or by another kind
+ * is refused as well, by what its link in /proc says.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,26 +21,31 @@
 #define IPPROTO_MPTCP 262
 #endif
 
-/* --- sockets --------------------------------------------------------------------------------------------------------- */
+/* --- sockets -------------------------------------------------------------------------------------------------- */
 
 static const struct {
 	int family;
 	const char *name;
 } families[] = {
-	{ AF_UNIX, "unix socket" },     { AF_NETLINK, "netlink socket" }, { AF_PACKET, "packet socket" },
-	{ AF_VSOCK, "vsock socket" },   { AF_ALG, "crypto socket" },      { AF_BLUETOOTH, "bluetooth socket" },
-	{ AF_CAN, "CAN socket" },       { AF_KEY, "IPsec key socket" },   { AF_TIPC, "TIPC socket" },
-	{ AF_XDP, "XDP socket" },       { AF_RDS, "RDS socket" },         { AF_SMC, "SMC socket" },
-	{ AF_NFC, "NFC socket" },       { AF_QIPCRTR, "QIPCRTR socket" }, { AF_PPPOX, "PPP socket" },
+	{ AF_UNIX, "unix socket" },   { AF_NETLINK, "netlink socket" }, { AF_PACKET, "packet socket" },
+	{ AF_VSOCK, "vsock socket" }, { AF_ALG, "crypto socket" },      { AF_BLUETOOTH, "bluetooth socket" },
+	{ AF_CAN, "CAN socket" },     { AF_KEY, "IPsec key socket" },   { AF_TIPC, "TIPC socket" },
+	{ AF_XDP, "XDP socket" },     { AF_RDS, "RDS socket" },         { AF_SMC, "SMC socket" },
+	{ AF_NFC, "NFC socket" },     { AF_QIPCRTR, "QIPCRTR socket" }, { AF_PPPOX, "PPP socket" },
 };
 
 static const struct {
 	int protocol;
 	const char *name;
 } protocols[] = {
-	{ IPPROTO_TCP, "tcp socket" },   { IPPROTO_UDP, "udp socket" },         { IPPROTO_UDPLITE, "udplite socket" },
-	{ IPPROTO_SCTP, "sctp socket" }, { IPPROTO_MPTCP, "multipath tcp socket" }, { IPPROTO_ICMP, "ping socket" },
-	{ IPPROTO_ICMPV6, "ping socket" }, { IPPROTO_DCCP, "dccp socket" },
+	{ IPPROTO_TCP, "tcp socket" },
+	{ IPPROTO_UDP, "udp socket" },
+	{ IPPROTO_UDPLITE, "udplite socket" },
+	{ IPPROTO_SCTP, "sctp socket" },
+	{ IPPROTO_MPTCP, "multipath tcp socket" },
+	{ IPPROTO_ICMP, "ping socket" },
+	{ IPPROTO_ICMPV6, "ping socket" },
+	{ IPPROTO_DCCP, "dccp socket" },
 };
 
 static int socket_option(int fd, int option)
@@ -91,7 +96,7 @@ const struct file_kind unsupported_socket_kind = {
 	.look = look_socket,
 };
 
-/* --- anonymous inodes ------------------------------------------------------------------------------------------------ */
+/* --- anonymous inodes ----------------------------------------------------------------------------------------- */
 
 static const struct {
 	const char *link; /* beginning of what follows "anon_inode:" */
@@ -143,7 +148,7 @@ const struct file_kind unsupported_anonymous_kind = {
 	.look = look_anonymous,
 };
 
-/* --- terminals ------------------------------------------------------------------------------------------------------- */
+/* --- terminals ------------------------------------------------------------------------------------------------ */
 
 bool is_terminal_device(dev_t device)
 {
@@ -172,7 +177,8 @@ const struct file_kind unsupported_terminal_kind = {
 	.look = look_terminal,
 };
 
-/* --- filesystems whose files are objects of another sort -------------------------------------------------------------- */
+/* --- filesystems whose files are objects of another sort
+ * -------------------------------------------------------------- */
 
 static const struct {
 	const char *prefix; /* of the link */
@@ -231,7 +237,7 @@ const struct file_kind unsupported_special_kind = {
 	.look = look_special,
 };
 
-/* --- message queues -------------------------------------------------------------------------------------------------- */
+/* --- message queues ------------------------------------------------------------------------------------------- */
 
 #define MQUEUE_MAGIC 0x19800202
 
@@ -240,8 +246,7 @@ static bool is_queue(const struct dump *d, const struct open_file *file)
 {
 	struct statfs fs;
 
-	if (!S_ISREG(file->st.st_mode) || file->st.st_size != 80 || file->flags & O_PATH || !file->link ||
-	    file->fd < 0)
+	if (!S_ISREG(file->st.st_mode) || file->st.st_size != 80 || file->flags & O_PATH || !file->link || file->fd < 0)
 		return false;
 	return statfs(file->name_state == FILE_NAME_GOOD ? file->link : "/dev/mqueue", &fs) == 0 &&
 	       fs.f_type == MQUEUE_MAGIC && (file->name_state == FILE_NAME_GOOD || !link_is_deleted(file->link));

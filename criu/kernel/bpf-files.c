@@ -23,7 +23,8 @@
 #define KIND_DECL_TAG 17
 #define KIND_ENUM64   19
 
-/* --- the target's number in the kernel's type information -------------------------------------------------------------- */
+/* --- the target's number in the kernel's type information
+ * -------------------------------------------------------------- */
 
 struct btf {
 	const char *types, *types_end;
@@ -117,7 +118,8 @@ static int find_target(void)
 	return name ? find_function(&btf, name) : -ENOENT;
 }
 
-/* --- the program -------------------------------------------------------------------------------------------------------- */
+/* --- the program
+ * -------------------------------------------------------------------------------------------------------- */
 
 #define CTX_META 0 /* struct bpf_iter__task_file: meta, task, fd, file */
 #define CTX_FD   16
@@ -163,7 +165,7 @@ int bpf_files_open(void)
 	attr.attach_btf_id = (uint32_t)target;
 	attr.insns = (uintptr_t)program;
 	attr.insn_cnt = ARRAY_SIZE(program);
-	attr.license = (uintptr_t)"GPL"; /* of these instructions: the helper asks for it */
+	attr.license = (uintptr_t) "GPL"; /* of these instructions: the helper asks for it */
 	return bpf(BPF_PROG_LOAD, &attr);
 }
 

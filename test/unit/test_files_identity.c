@@ -13,7 +13,8 @@
 #include "files/registry.h"
 #include "files/restore-files.h"
 
-/* --- identity ----------------------------------------------------------------------------------------------------------- */
+/* --- identity
+ * ----------------------------------------------------------------------------------------------------------- */
 
 /* What stands for the kernel's struct file is kept in owner.pid; its order is as arbitrary as that of kcmp. */
 static size_t comparisons;
@@ -87,7 +88,8 @@ static void test_duplicates(void **state)
 {
 	static const struct {
 		size_t count, looks, descriptions;
-	} cases[] = { { 0, 1, 1 }, { 1, 1, 1 }, { 2, 1, 1 }, { 200, 1, 1 }, { 200, 1, 200 }, { 300, 7, 50 }, { 300, 300, 300 } };
+	} cases[] = { { 0, 1, 1 },     { 1, 1, 1 },    { 2, 1, 1 },      { 200, 1, 1 },
+		      { 200, 1, 200 }, { 300, 7, 50 }, { 300, 300, 300 } };
 	static const struct file_order order = { .compare = compare_fake };
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -133,7 +135,8 @@ static void test_many_are_identified_otherwise(void **state)
 	free_sample(&s);
 }
 
-/* --- owners ------------------------------------------------------------------------------------------------------------- */
+/* --- owners
+ * ------------------------------------------------------------------------------------------------------------- */
 
 /*
  *	0 -- 1 -- 2 -- 3
@@ -153,7 +156,8 @@ static void make_tree(struct restore_task tasks[8])
 
 static void test_common_ancestor(void **state)
 {
-	static const int expected[][3] = { { 0, 0, 0 }, { 3, 4, 1 }, { 3, 2, 2 }, { 1, 3, 1 }, { 3, 6, 0 }, { 6, 7, 5 }, { 7, 7, 7 } };
+	static const int expected[][3] = { { 0, 0, 0 }, { 3, 4, 1 }, { 3, 2, 2 }, { 1, 3, 1 },
+					   { 3, 6, 0 }, { 6, 7, 5 }, { 7, 7, 7 } };
 	struct restore_task tasks[8];
 
 	make_tree(tasks);
