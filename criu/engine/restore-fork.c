@@ -152,17 +152,9 @@ static int lead(struct restore *r, const struct restore_task *task, struct error
 	return 0;
 }
 
-static struct restore_task *find_group_leader(const struct restore *r, pid_t pgid)
-{
-	for (size_t i = 0; i < r->task_count; i++)
-		if (r->tasks[i]->pid == pgid)
-			return r->tasks[i];
-	return NULL;
-}
-
 static int join(const struct restore *r, const struct restore_task *task, struct error *err)
 {
-	const struct restore_task *leader = find_group_leader(r, task->pgid);
+	const struct restore_task *leader = task->group_leader;
 	pid_t pgid = task->pgid == PLAN_CALLERS ? r->caller_pgid : task->pgid;
 
 	if (!task->join_group)

@@ -1,8 +1,8 @@
 /*
  * The last thing of ours in a process is the restore area. Its leader unmaps it with an injected system call, from a
- * stub "syscall; jmp ." in the zero bytes behind the vdso's image: if the worker dies right then, the leader spins there
- * until the rescuer finds it. Other threads have their registers by then. A task without a vdso makes the call from the
- * blob itself, where this one moment is not covered.
+ * stub in the zero bytes behind the vdso's image: if the worker dies right then, the leader sleeps there until the
+ * rescuer finds it. Other threads have their registers by then. A task without a vdso makes the call from the blob
+ * itself, where this one moment is not covered.
  *
  * Where a thread stands tells how far it has come: in the area, nothing has been done for it; on the stub, the area is
  * being unmapped; anywhere else, it is the program's.
@@ -26,9 +26,12 @@
 #include "kernel/ptrace-info.h"
 #include "mm/restore-area.h"
 
-#define STUB_CODE        0xfeeb050full /* syscall; jmp . */
-#define STUB_BYTES       4
-#define STUB_CALL_BYTES  2
+/*
+ * syscall; mov $SYS_pause, %al; jmp back: munmap has left 0 in rax, so that the next call is pause(), which nothing
+ * ends as long as all signals are blocked.
+ */
+#define STUB_CODE        0xfaeb22b0050full
+#define STUB_BYTES       6
 #define SYSCALL_STOP     (SIGTRAP | 0x80)
 
 static unsigned long seize_options(const struct restorer_thread *thread)
@@ -323,7 +326,7 @@ static void carry_on_task(const struct restorer_task *task)
 	carry_on_others(task);
 	if (!take_again(task, &task->threads[0], &regs))
 		return;
-	if (regs.rip != task->stub_addr + STUB_CALL_BYTES) {
+	if (is_in_area(task, regs.rip) || (regs.rip == task->stub_addr && regs.rax == SYS_munmap)) {
 		r = begin_unmap(task);
 		if (r == 0)
 			r = enter_unmap(task);

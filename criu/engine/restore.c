@@ -20,13 +20,13 @@
 #include "engine/pidfile.h"
 #include "engine/restore-check.h"
 #include "engine/restore-fork.h"
+#include "engine/restore-heap.h"
 #include "engine/restore-resume.h"
 #include "engine/restore-sync.h"
 #include "engine/restore.h"
 #include "engine/stats.h"
 #include "engine/tree-plan.h"
 #include "engine/undo.h"
-#include "files/file-kind.h"
 #include "files/files.h"
 #include "mm/restore-area.h"
 #include "mm/restore-memory.h"
@@ -38,6 +38,7 @@
 
 #define SERVICE_FD_ROUND 64
 #define SERVICE_FD_ROOM  128
+#define MANY_TASKS       16
 
 struct restore_run {
 	struct restore r;
@@ -196,8 +197,8 @@ static int check_files(struct restore_run *run, struct error *err)
 		result = move_service_descriptors(run, err);
 	if (result == 0)
 		result = files_check(r, err);
-	for (size_t i = 0; result == 0 && i < r->file_count; i++)
-		r->files_need_all |= r->files[i]->kind && r->files[i]->kind->finish;
+	if (result == 0)
+		r->files_need_all = files_need_all_tasks(r);
 	return result;
 }
 
@@ -332,7 +333,11 @@ static int fork_tree(struct restore_run *run, struct error *err)
 {
 	struct restore *r = &run->r;
 	uint64_t start_us = now_us();
-	int result = restore_fork_root(r, err);
+	int result;
+
+	if (r->task_count >= MANY_TASKS)
+		restore_make_heap_cheap();
+	result = restore_fork_root(r, err);
 
 	if (result == 0)
 		result = restore_wait_for(r, &r->shared->words.forking, err);

@@ -50,7 +50,8 @@ struct restore_task {
 	bool as_sibling;               /* by CLONE_PARENT */
 	bool before_setsid;            /* of the creator */
 	bool make_session, make_group;
-	bool join_group;               /* pgid is a group that someone else makes */
+	bool join_group;               /* pgid is a group that someone else makes, */
+	struct restore_task *group_leader; /* this one; NULL: the caller's */
 	bool go_between;               /* a helper that exits once it has created: its children go to a subreaper */
 	bool subreaper_meanwhile;      /* takes in children of go-betweens */
 	bool is_waited_for;            /* someone joins its group */

@@ -471,7 +471,7 @@ static void find_joiners(struct plan *plan)
 		    task->pgid == plan->birth_groups[i])
 			continue;
 		task->join_group = true;
-		leader = find_task(plan, task->pgid);
+		leader = task->group_leader = find_task(plan, task->pgid);
 		if (leader)
 			leader->is_waited_for = true;
 	}
