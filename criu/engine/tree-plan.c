@@ -301,15 +301,6 @@ static int find_creator(struct plan *plan, struct restore_task *task, struct err
 	struct restore_task *parent = task->parent, *leader;
 	pid_t need = plan->births[task->index];
 
-	if (need == ANY_SESSION || need == parent->sid) {
-		task->creator = parent;
-		return 0;
-	}
-	if (need == plan->births[parent->index]) {
-		task->creator = parent;
-		task->before_setsid = true;
-		return 0;
-	}
 	leader = find_task(plan, need);
 	if (!leader && need != PLAN_CALLERS) {
 		leader = make_session_helper(plan, task, err);
@@ -327,7 +318,24 @@ static int find_creator(struct plan *plan, struct restore_task *task, struct err
 			 task->pid, parent->pid, need);
 }
 
-/* Unresolved ones come after all others, so that a helper finds everybody who needs it. */
+/* The parent itself, after setsid() or before it. */
+static bool is_created_by_parent(struct plan *plan, struct restore_task *task)
+{
+	struct restore_task *parent = task->parent;
+	pid_t *need = &plan->births[task->index];
+
+	if (*need == ANY_SESSION)
+		*need = parent->sid;
+	if (*need == parent->sid) {
+		task->creator = parent;
+	} else if (*need == plan->births[parent->index]) {
+		task->creator = parent;
+		task->before_setsid = true;
+	}
+	return task->creator;
+}
+
+/* The difficult ones come after all others, so that a helper finds everybody who needs it. */
 static int find_creators(struct plan *plan, struct error *err)
 {
 	struct restore *r = plan->r;
@@ -337,11 +345,8 @@ static int find_creators(struct plan *plan, struct error *err)
 
 		task->make_session = leads_session(task);
 		task->make_group = !task->make_session && task->pgid == task->pid;
-		if (i > 0 && (plan->births[i] == ANY_SESSION || plan->births[i] == task->parent->sid)) {
-			task->creator = task->parent;
-			if (plan->births[i] == ANY_SESSION)
-				plan->births[i] = task->parent->sid;
-		}
+		if (i > 0)
+			(void)is_created_by_parent(plan, task);
 	}
 	for (size_t i = 1; i < plan->by_pid_count; i++) {
 		int result = r->tasks[i]->creator ? 0 : find_creator(plan, r->tasks[i], err);
