@@ -3,7 +3,7 @@
 #   make test             everything that takes minutes (behaviours need root)
 #   make test-unit        units alone, without root
 #   make test-zdtm        behaviours in all modes; M=plain,compare K='file_*' narrow them down
-#   make test-long        full sweeps: kills at every system call, each optional kernel feature masked, 300 mutations
+#   make test-long        full sweeps: kills at every system call, 300 mutations, larger programs
 #   make test-fuzz-build  fuzz targets, in a build directory of their own
 
 TEST_B      := $(B)/test
@@ -97,6 +97,7 @@ TEST_ENV    := CRIU=$(abspath $(CRIU)) TEST_B=$(abspath $(TEST_B))
 test: test-build $(TEST_B)/features
 	@test/collect 'unit=test/collect --unit $(UNIT_BIN)' $(COMPEL_TEST) \
 		'zdtm=$(ZDTM) -m $(M)' \
+		'mask=$(ZDTM) -F $(TEST_B)/features -m mask' \
 		'golden=$(TEST_ENV) test/golden/golden.sh' \
 		'badinput=$(TEST_ENV) test/badinput/badinput.sh' \
 		'kill=$(KILL) -c $(CRIU) -r 40 -s 60' \
@@ -104,7 +105,7 @@ test: test-build $(TEST_B)/features
 
 test-long: test-build $(TEST_B)/features
 	@test/collect 'zdtm=$(ZDTM) -L -m plain,compare,iterations,leave-running,stopped' \
-		'mask=$(ZDTM) -F $(TEST_B)/features -m mask' \
+		'mask=$(ZDTM) -L -F $(TEST_B)/features -m mask' \
 		'badinput=$(TEST_ENV) MUTATIONS=300 test/badinput/badinput.sh' \
 		'kill=$(KILL) -c $(CRIU) -r 500 -s 0' \
 		'real=$(TEST_ENV) LONG=1 test/real/real.sh'

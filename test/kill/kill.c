@@ -48,6 +48,7 @@ struct arena {
 	struct state noted;
 	pid_t target;
 	struct tally *tally;
+	int finished, undone; /* how the killed operations ended */
 };
 
 static void fail(struct arena *arena, const struct outcome *out, const char *format, ...)
@@ -281,8 +282,14 @@ static bool try_blow(struct arena *arena, const struct blow *blow, struct outcom
 		return false;
 	}
 	run_criu(arena, blow, ret);
-	if (judge(arena, ret))
+	if (judge(arena, ret)) {
+		bool is_finished =
+		    arena->operation == RESTORE ? is_target_there(arena) : is_finished_set(arena->images);
+
+		arena->finished += ret->struck && is_finished;
+		arena->undone += ret->struck && !is_finished;
 		return true;
+	}
 	if (arena->operation == RESTORE) {
 		pid_t target = arena->target;
 
@@ -360,7 +367,8 @@ static void kill_at_each_call(struct arena *arena)
 		if (try_blow(arena, &blow, &out))
 			arena->tally->passed++;
 	}
-	printf("%s: %ld system calls, every %ld\n", operation_names[arena->operation], calls, step);
+	printf("%s: %ld system calls, every %ld: %d operations killed and undone, %d carried to their end\n",
+	       operation_names[arena->operation], calls, step, arena->undone, arena->finished);
 }
 
 static void prepare_paths(struct arena *arena)
