@@ -17,6 +17,7 @@
 #define RESTORER_USER_DESC_BYTES    16
 #define RESTORER_LEADER_STACK_BYTES 8192
 #define RESTORER_THREAD_STACK_BYTES 4096
+#define RESTORER_OWN_FLAGS          0x200000ull /* ID: ptrace does not set it */
 #define RESTORER_IOV_LIMIT          1024 /* UIO_MAXIOV */
 
 /* How far a process has come; what a failure happened in. Names for sentences are in engine/restore-failure.c. */
@@ -264,6 +265,8 @@ struct restorer_thread {
 	uint32_t is_filtered; /* this thread or another one of its process has filters */
 	uint32_t reserved;
 	struct restorer_filter *filters; /* oldest first */
+
+	uint64_t own_flags; /* bits of the flags register that only the thread itself can set */
 
 	/* for those who hand over from outside */
 	uint64_t signal_mask;

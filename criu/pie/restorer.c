@@ -736,11 +736,28 @@ static void set_up_thread(struct restorer_thread *thread)
 	register_rseq(thread);
 }
 
+/* These bits stay as they are when the other registers are set from outside. The red zone is left alone. */
+static void set_own_flags(const struct restorer_thread *thread)
+{
+	uint64_t flags;
+
+	__asm__ volatile("leaq -128(%%rsp), %%rsp\n\tpushfq\n\tpopq %0\n\tleaq 128(%%rsp), %%rsp"
+			 : "=r"(flags)
+			 :
+			 : "memory");
+	flags = (flags & ~RESTORER_OWN_FLAGS) | (thread->own_flags & RESTORER_OWN_FLAGS);
+	__asm__ volatile("leaq -128(%%rsp), %%rsp\n\tpushq %0\n\tpopfq\n\tleaq 128(%%rsp), %%rsp"
+			 :
+			 : "r"(flags)
+			 : "memory", "cc");
+}
+
 /* A filtered thread makes no call any more: when its tracer dies, filters come into force again. */
 static _Noreturn void sleep_until_taken(struct restorer_thread *thread)
 {
 	struct restorer_shared *shared = thread->task->shared;
 
+	set_own_flags(thread);
 	if (__atomic_sub_fetch(&shared->preparing, 1, __ATOMIC_ACQ_REL) == 0)
 		report_progress(shared);
 	if (thread->is_filtered)

@@ -224,6 +224,7 @@ static int plan_registers(struct restore *r, const struct checked_thread *thread
 		return result;
 	/* The image says how to go on; the kernel must not restart anything by itself. */
 	regs->orig_rax = ~0ull;
+	out->own_flags = regs->eflags & RESTORER_OWN_FLAGS;
 	result = xstate_from_image(info->fpregs, out->xstate, err);
 	if (result < 0)
 		return result;
