@@ -192,7 +192,8 @@ struct restorer_itimer {
 };
 
 struct restorer_posix_timer {
-	int32_t id, clock_id, signal, notify, notify_tid, reserved;
+	int32_t id, clock_id, signal, notify, notify_tid;
+	uint32_t armed; /* by the restorer: its signal waits */
 	uint64_t value; /* sigev_value */
 	int64_t interval_sec, interval_nsec, value_sec, value_nsec;
 };
@@ -322,6 +323,8 @@ struct restorer_task {
 	uint64_t membarrier_commands;
 	uint32_t stop_signal; /* the task is stopped by it in the end, 0: runs */
 	uint32_t threads_left; /* futex: threads without the leader that have not set their credentials */
+	uint32_t timers_made;  /* futex */
+	uint32_t reserved3;
 
 	struct restorer_thread *threads; /* [0] is the leader */
 	uint64_t thread_count;

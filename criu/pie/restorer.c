@@ -59,6 +59,10 @@
 
 #define MADV_LAST 63
 
+#define NSEC_PER_SEC   1000000000ll
+#define SIGINFO_TIMER  -2 /* si_code SI_TIMER */
+#define TIMER_ABSOLUTE 1
+
 void pie_entry(struct restorer_task *task);
 
 /* --- words shared with others ------------------------------------------------------------------------------------------- */
@@ -422,17 +426,6 @@ static void register_membarriers(struct restorer_task *task)
 			check(task, SYS3(CALL_MEMBARRIER, 1u << bit, 0, 0), bit);
 }
 
-static void queue_shared_signals(struct restorer_task *task)
-{
-	enter(task, STEP_PENDING_SIGNAL);
-	for (uint64_t i = 0; i < task->pending_count; i++) {
-		const struct restorer_siginfo *info = &task->pending[i];
-		int32_t signal = *(const int32_t *)(const void *)info->bytes;
-
-		check(task, SYS3(__NR_rt_sigqueueinfo, task->pid, signal, info), (uint64_t)signal);
-	}
-}
-
 /* Laid out as the kernel's struct sigevent. */
 struct sigevent_record {
 	uint64_t value;
@@ -468,10 +461,8 @@ static void create_timers(struct restorer_task *task)
 {
 	long by_id;
 
-	if (!task->posix_timer_count)
-		return;
 	enter(task, STEP_POSIX_TIMER);
-	by_id = SYS5(__NR_prctl, TIMER_RESTORE_IDS, 1, 0, 0, 0);
+	by_id = !task->posix_timer_count ? -1 : SYS5(__NR_prctl, TIMER_RESTORE_IDS, 1, 0, 0, 0);
 	for (uint64_t i = 0; i < task->posix_timer_count; i++) {
 		const struct restorer_posix_timer *timer = &task->posix_timers[i];
 		int32_t id = timer->id;
@@ -481,6 +472,74 @@ static void create_timers(struct restorer_task *task)
 	}
 	if (by_id == 0)
 		(void)SYS5(__NR_prctl, TIMER_RESTORE_IDS, 0, 0, 0, 0);
+	__atomic_store_n(&task->timers_made, 1, __ATOMIC_RELEASE);
+	if (task->thread_count > 1)
+		wake(&task->timers_made, ~0u >> 1);
+}
+
+/* Laid out as the kernel's struct itimerspec. */
+struct timer_record {
+	int64_t interval_sec, interval_nsec, value_sec, value_nsec;
+};
+
+/*
+ * The expiry that the pending signal stands for, on the timer's own clock: a period before the next one. Whatever is in
+ * the past does for a timer without a period.
+ */
+static int64_t find_past_expiry(const struct restorer_posix_timer *timer)
+{
+	const int64_t interval = timer->interval_sec * NSEC_PER_SEC + timer->interval_nsec;
+	const int64_t value = timer->value_sec * NSEC_PER_SEC + timer->value_nsec;
+	int64_t now[2] = { 0, 0 }, expiry;
+
+	if (!interval)
+		return 1;
+	if (SYS2(__NR_clock_gettime, timer->clock_id, now) < 0)
+		return 0;
+	expiry = now[0] * NSEC_PER_SEC + now[1] + value - interval;
+	return expiry > 0 ? expiry : 1;
+}
+
+static struct restorer_posix_timer *find_timer(const struct restorer_task *task, int32_t id)
+{
+	for (uint64_t i = 0; i < task->posix_timer_count; i++)
+		if (task->posix_timers[i].id == id && !task->posix_timers[i].armed)
+			return &task->posix_timers[i];
+	return 0;
+}
+
+/*
+ * A timer whose signal is pending counts later expiries in it instead of queueing more. So that it does so again, its
+ * signal is not put back as it was: the timer is set to have expired already, and sends it itself.
+ */
+static int expire_timer(struct restorer_task *task, const struct restorer_siginfo *info)
+{
+	const int32_t *words = (const int32_t *)(const void *)info->bytes;
+	struct restorer_posix_timer *timer = words[2] == SIGINFO_TIMER ? find_timer(task, words[4]) : 0;
+	struct timer_record record;
+	int64_t expiry;
+
+	if (!timer || timer->signal != words[0])
+		return 0;
+	expiry = find_past_expiry(timer);
+	record = (struct timer_record){ timer->interval_sec, timer->interval_nsec, expiry / NSEC_PER_SEC,
+					expiry % NSEC_PER_SEC };
+	if (!expiry || SYS4(__NR_timer_settime, timer->id, TIMER_ABSOLUTE, &record, 0) < 0)
+		return 0;
+	timer->armed = 1;
+	return 1;
+}
+
+static void queue_shared_signals(struct restorer_task *task)
+{
+	enter(task, STEP_PENDING_SIGNAL);
+	for (uint64_t i = 0; i < task->pending_count; i++) {
+		const struct restorer_siginfo *info = &task->pending[i];
+		int32_t signal = *(const int32_t *)(const void *)info->bytes;
+
+		if (!expire_timer(task, info))
+			check(task, SYS3(__NR_rt_sigqueueinfo, task->pid, signal, info), (uint64_t)signal);
+	}
 }
 
 static void arm_timers(struct restorer_task *task)
@@ -489,7 +548,7 @@ static void arm_timers(struct restorer_task *task)
 	for (uint64_t i = 0; i < task->posix_timer_count; i++) {
 		const struct restorer_posix_timer *timer = &task->posix_timers[i];
 
-		if (timer->value_sec || timer->value_nsec)
+		if (!timer->armed && (timer->value_sec || timer->value_nsec))
 			check(task, SYS4(__NR_timer_settime, timer->id, 0, &timer->interval_sec, 0), (uint64_t)timer->id);
 	}
 	enter(task, STEP_ITIMER);
@@ -583,13 +642,16 @@ static void set_attributes(struct restorer_thread *thread)
 
 static void queue_own_signals(struct restorer_thread *thread)
 {
+	if (thread->pending_count)
+		wait_while(&thread->task->timers_made, 0);
 	for (uint64_t i = 0; i < thread->pending_count; i++) {
 		const struct restorer_siginfo *info = &thread->pending[i];
 		int32_t signal = *(const int32_t *)(const void *)info->bytes;
 
-		check_thread(thread, STEP_PENDING_SIGNAL,
-			     SYS4(__NR_rt_tgsigqueueinfo, thread->task->pid, thread->tid, signal, info),
-			     (uint64_t)signal);
+		if (!expire_timer(thread->task, info))
+			check_thread(thread, STEP_PENDING_SIGNAL,
+				     SYS4(__NR_rt_tgsigqueueinfo, thread->task->pid, thread->tid, signal, info),
+				     (uint64_t)signal);
 	}
 }
 
