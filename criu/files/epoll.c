@@ -113,14 +113,13 @@ static int find_target(struct dump *d, struct open_file *epoll, unsigned int nth
 				target->shown.fd);
 }
 
-/* How many targets before this one have its number. The kernel lists and counts them in the same order. */
-static unsigned int count_same_number(const struct epoll_targets *data, int fd)
+/* How many targets before this one have its number: the kernel lists and counts them in the same order. */
+static unsigned int count_same_number(const struct epoll_targets *data, size_t index)
 {
 	unsigned int n = 0;
 
-	/* They are sorted by file, so those of one number may be anywhere. */
-	for (size_t i = 0; i < data->count; i++)
-		n += data->targets[i].shown.fd == fd;
+	for (size_t i = 0; i < index; i++)
+		n += data->targets[i].shown.fd == data->targets[index].shown.fd;
 	return n;
 }
 
@@ -146,15 +145,16 @@ static int add_target(struct open_file *file, const char *line, struct epoll_tar
 	return 0;
 }
 
-static int read_targets(struct open_file *file, struct epoll_targets **data)
+static int read_epoll(struct open_file *file, const struct fdinfo *info)
 {
-	const struct fdinfo *info;
+	struct epoll_targets *data = calloc(1, sizeof(*data));
 	const char *line;
 	size_t at = 0;
-	int r = open_file_fdinfo(file, &info);
+	int r = data ? 0 : -ENOMEM;
 
+	file->kind_data = data;
 	while (r == 0 && (line = fdinfo_next(info, "tfd", &at)))
-		r = add_target(file, line, data);
+		r = add_target(file, line, &data);
 	return r;
 }
 
@@ -174,25 +174,12 @@ static bool has_repeated_numbers(const struct epoll_targets *data)
 
 static int look_epoll(struct dump *d, struct open_file *file, struct error *err)
 {
-	struct epoll_targets *data = calloc(1, sizeof(*data));
-	bool repeated;
-	size_t count;
-	int r;
+	struct epoll_targets *data = file->kind_data;
+	bool repeated = has_repeated_numbers(data);
+	int r = 0;
 
-	file->kind_data = data;
-	if (!data)
-		return open_file_error(file, err, -ENOMEM, "look");
-	r = read_targets(file, &data);
-	if (r < 0)
-		return open_file_error(file, err, r, "read what it watches");
-	repeated = has_repeated_numbers(data);
-	count = data->count;
-	for (size_t i = 0; i < count && r == 0; i++) {
-		data->count = i;
-		r = find_target(d, file, repeated ? count_same_number(data, data->targets[i].shown.fd) : 0,
-				&data->targets[i], err);
-	}
-	data->count = count;
+	for (size_t i = 0; i < data->count && r == 0; i++)
+		r = find_target(d, file, repeated ? count_same_number(data, i) : 0, &data->targets[i], err);
 	return r;
 }
 
@@ -359,6 +346,7 @@ const struct file_kind epoll_kind = {
 	.name = "epoll",
 	.type = FD_TYPES__EVENTPOLL,
 	.is = is_epoll,
+	.read = read_epoll,
 	.look = look_epoll,
 	.save = save_epoll,
 	.check = check_epoll,

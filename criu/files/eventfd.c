@@ -15,7 +15,7 @@
 
 struct eventfd_data {
 	uint64_t counter;
-	bool has_semaphore, semaphore;
+	bool semaphore;
 };
 
 static bool is_eventfd(const struct dump *d, const struct open_file *file)
@@ -23,24 +23,18 @@ static bool is_eventfd(const struct dump *d, const struct open_file *file)
 	return file->link && !strcmp(file->link, "anon_inode:[eventfd]");
 }
 
-static int look_eventfd(struct dump *d, struct open_file *file, struct error *err)
+static int read_eventfd(struct open_file *file, const struct fdinfo *info)
 {
 	struct eventfd_data *data = calloc(1, sizeof(*data));
-	const struct fdinfo *info;
-	uint64_t semaphore;
+	uint64_t semaphore = 0;
 	int r;
 
 	file->kind_data = data;
 	if (!data)
-		return open_file_error(file, err, -ENOMEM, "look");
-	r = open_file_fdinfo(file, &info);
-	if (r == 0)
-		r = fdinfo_number(info, "eventfd-count", 16, &data->counter);
-	if (r < 0)
-		return open_file_error(file, err, r, "read its counter");
-	data->has_semaphore = fdinfo_number(info, "eventfd-semaphore", 10, &semaphore) == 0;
-	data->semaphore = data->has_semaphore && semaphore;
-	return 0;
+		return -ENOMEM;
+	r = fdinfo_number(info, "eventfd-count", 16, &data->counter);
+	data->semaphore = fdinfo_number(info, "eventfd-semaphore", 10, &semaphore) == 0 && semaphore;
+	return r;
 }
 
 static int save_eventfd(struct dump *d, struct open_file *file, FileEntry *entry, struct error *err)
@@ -98,7 +92,7 @@ const struct file_kind eventfd_kind = {
 	.name = "eventfd",
 	.type = FD_TYPES__EVENTFD,
 	.is = is_eventfd,
-	.look = look_eventfd,
+	.read = read_eventfd,
 	.save = save_eventfd,
 	.check = check_eventfd,
 	.open = open_eventfd,

@@ -2,9 +2,10 @@
  * One row per kind of open file. To add a kind: write criu/files/KIND.c with both directions side by side and export
  * one struct file_kind, put it into the table in file-table.c, add its message to images/ and a test to test/zdtm/.
  *
- * Dump: for each distinct open file description of the tree the first kind whose is() says yes takes it. look() runs
- * while the tree stands still and nothing of ours is inside it: everything that can fail for the user's reasons fails
- * there. save() runs after the parasite has answered and fills the FileEntry; payloads go to images of their own.
+ * Dump: for each distinct open file description of the tree the first kind whose is() says yes takes it. read() takes
+ * what it needs of the descriptor's fdinfo. look() runs while the tree stands still and nothing of ours is inside it:
+ * everything that can fail for the user's reasons fails there. save() runs after the parasite has answered and fills
+ * the FileEntry; payloads go to images of their own.
  *
  * Restore: check() runs before anything is created; open() makes a description in the process that owns it (the lowest
  * common ancestor of all who use it: descriptions are inherited by fork, never sent); finish() runs once the descriptor
@@ -45,8 +46,9 @@ enum file_name_state {
 
 /* An open file description of the tree that is being dumped, known once, however many descriptors refer to it. */
 struct open_file {
-	uint32_t id;      /* the file id of the images, from 1; of a file that was found to be a duplicate: 0 */
-	uint32_t path_id; /* id of the entry that carries its path: the same, unless the kind has one beside it */
+	uint32_t id;            /* the file id of the images, from 1; of a file that was found to be a duplicate: 0 */
+	struct open_file *same; /* the first file found with this description: itself, or what it duplicates */
+	uint32_t path_id;       /* id of the entry that carries its path: the same, unless the kind has one beside it */
 	const struct file_kind *kind;
 	struct task *task; /* where it was seen first */
 	int fd;            /* its number there; -1 for a file without a descriptor (exe, cwd, root, mapped) */
@@ -59,7 +61,7 @@ struct open_file {
 	enum file_name_state name_state;
 	struct file_signal_owner owner;
 	uint64_t serial;             /* the kernel's own number where it tells one (eventfd); 0: none */
-	struct fdinfo *info;         /* see open_file_fdinfo() */
+	int read_error;              /* of the kind's read() */
 	bool is_program;             /* mapped executable, or what a task executes: worth a build-id */
 	uint64_t map_start, map_end; /* of a mapped file: a mapping in task by which it can be opened */
 	bool needed;                 /* save() is wanted: somebody's image refers to it */
@@ -90,6 +92,7 @@ struct file_kind {
 	FdTypes type;
 
 	bool (*is)(const struct dump *d, const struct open_file *file);
+	int (*read)(struct open_file *file, const struct fdinfo *info); /* takes what it needs; by any thread */
 	int (*look)(struct dump *d, struct open_file *file, struct error *err);
 	int (*save)(struct dump *d, struct open_file *file, FileEntry *entry, struct error *err);
 

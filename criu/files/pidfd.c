@@ -41,27 +41,29 @@ static int own_pid(const struct dump *d, const struct open_file *file, pid_t pid
 	return 0;
 }
 
+static int read_pidfd(struct open_file *file, const struct fdinfo *info)
+{
+	const char *pid = fdinfo_value(info, "Pid");
+	int *data = calloc(1, sizeof(*data));
+
+	file->kind_data = data;
+	if (!data || !pid)
+		return data ? -EINVAL : -ENOMEM;
+	*data = atoi(pid);
+	return 0;
+}
+
+/* From the pid that we see to the one that means the process to itself. */
 static int look_pidfd(struct dump *d, struct open_file *file, struct error *err)
 {
-	int *pid = calloc(1, sizeof(*pid));
-	const struct fdinfo *info;
-	const char *shown;
-	int r;
+	int *pid = file->kind_data, seen = *pid;
 
-	file->kind_data = pid;
-	if (!pid)
-		return open_file_error(file, err, -ENOMEM, "look");
-	r = open_file_fdinfo(file, &info);
-	shown = r == 0 ? fdinfo_value(info, "Pid") : NULL;
-	if (!shown)
-		return open_file_error(file, err, r < 0 ? r : -ENOENT, "read whose it is");
-	*pid = DEAD;
-	if (atoi(shown) == DEAD)
+	if (seen == DEAD)
 		return 0;
-	*pid = own_pid(d, file, atoi(shown));
+	*pid = own_pid(d, file, seen);
 	if (*pid)
 		return 0;
-	return open_file_refuse(file, err, "stands for process %s, which is not of the tree", shown);
+	return open_file_refuse(file, err, "stands for process %d, which is not of the tree", seen);
 }
 
 static int save_pidfd(struct dump *d, struct open_file *file, FileEntry *entry, struct error *err)
@@ -163,6 +165,7 @@ const struct file_kind pidfd_kind = {
 	.name = "pidfd",
 	.type = FD_TYPES__PIDFD,
 	.is = is_pidfd,
+	.read = read_pidfd,
 	.look = look_pidfd,
 	.save = save_pidfd,
 	.check = check_pidfd,

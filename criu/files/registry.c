@@ -77,33 +77,6 @@ int open_file_reopen(struct dump *d, struct open_file *file, int flags)
 	return proc_open_link(file->task->procfd, "root", flags | O_CLOEXEC);
 }
 
-int open_file_fdinfo(struct open_file *file, const struct fdinfo **ret_info)
-{
-	int r;
-
-	if (!file->info) {
-		file->info = calloc(1, sizeof(*file->info));
-		if (!file->info)
-			return -ENOMEM;
-		r = fdinfo_read(file->task->procfd, file->fd, file->info);
-		if (r < 0) {
-			free(file->info);
-			file->info = NULL;
-			return r;
-		}
-	}
-	*ret_info = file->info;
-	return 0;
-}
-
-void open_file_forget_fdinfo(struct open_file *file)
-{
-	if (file->info)
-		fdinfo_done(file->info);
-	free(file->info);
-	file->info = NULL;
-}
-
 bool link_is_deleted(const char *link)
 {
 	size_t length = strlen(link), suffix = strlen(deleted_suffix);
@@ -201,7 +174,6 @@ void files_free(struct dump *d)
 		close_fd(&file->local_fd);
 		free(file->link);
 		free(file->kind_data);
-		open_file_forget_fdinfo(file);
 	}
 	ghosts_free(d);
 	link_remaps_free(d);

@@ -49,10 +49,6 @@ void open_file_release(struct dump *d, struct open_file *file);
 /* A read-only descriptor for the inode, whatever access the description has: -errno. The caller closes it. */
 int open_file_reopen(struct dump *d, struct open_file *file, int flags);
 
-/* What /proc says of the descriptor; read once, valid until it is forgotten. 0 or -errno. */
-int open_file_fdinfo(struct open_file *file, const struct fdinfo **ret_info);
-void open_file_forget_fdinfo(struct open_file *file);
-
 /* The path without the kernel's " (deleted)"; allocated in the scratch arena. NULL when there is no memory. */
 char *open_file_path(struct dump *d, const struct open_file *file);
 bool link_is_deleted(const char *link);
@@ -96,6 +92,9 @@ int path_files_look_programs(struct dump *d, struct error *err);
 int path_files_look_dirs(struct dump *d, struct error *err);
 void path_files_free(struct dump *d);
 
+/* fd-tables.c: reads all tables, registers what is open; sets files_owner and files_id of each task. */
+int fd_tables_look(struct dump *d, struct error *err);
+
 /* identity.c */
 struct file_order {
 	/* *ret_order: 0 the same description, -1 or 1 otherwise, a total order. 0 or -errno. */
@@ -112,6 +111,9 @@ struct file_order {
 /* ret_first[i] becomes the index of the first file in files that is the same description as files[i]. */
 int identity_resolve(struct dump *d, struct open_file **files, size_t count, const struct file_order *order,
 		     size_t *ret_first);
+
+/* From so many items on a second thread pays for itself. */
+#define PARALLEL_FROM 256
 
 /* parallel.c: runs work over [0, count), in two threads when count is at least threshold. */
 void parallel_run(size_t count, size_t threshold, void (*work)(void *ctx, size_t begin, size_t end), void *ctx);

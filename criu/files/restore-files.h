@@ -33,6 +33,7 @@ struct restore_files {
 	struct restore_ghost *ghosts;
 	size_t ghost_count, ghost_capacity;
 	struct image_list locks;      /* of FileLockEntry */
+	const RegFileEntry *good[64]; /* paths that were checked, by their hash */
 	struct restore_group *groups; /* hash table */
 	size_t group_capacity;
 	struct restore_file *files[];

@@ -19,19 +19,12 @@ static bool is_signalfd(const struct dump *d, const struct open_file *file)
 	return file->link && !strcmp(file->link, "anon_inode:[signalfd]");
 }
 
-static int look_signalfd(struct dump *d, struct open_file *file, struct error *err)
+static int read_signalfd(struct open_file *file, const struct fdinfo *info)
 {
 	uint64_t *mask = calloc(1, sizeof(*mask));
-	const struct fdinfo *info;
-	int r;
 
 	file->kind_data = mask;
-	if (!mask)
-		return open_file_error(file, err, -ENOMEM, "look");
-	r = open_file_fdinfo(file, &info);
-	if (r == 0)
-		r = fdinfo_number(info, "sigmask", 16, mask);
-	return r < 0 ? open_file_error(file, err, r, "read its signals") : 0;
+	return mask ? fdinfo_number(info, "sigmask", 16, mask) : -ENOMEM;
 }
 
 static int save_signalfd(struct dump *d, struct open_file *file, FileEntry *entry, struct error *err)
@@ -74,7 +67,7 @@ const struct file_kind signalfd_kind = {
 	.name = "signalfd",
 	.type = FD_TYPES__SIGNALFD,
 	.is = is_signalfd,
-	.look = look_signalfd,
+	.read = read_signalfd,
 	.save = save_signalfd,
 	.open = open_signalfd,
 	.owner = signalfd_owner,

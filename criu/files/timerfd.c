@@ -53,13 +53,10 @@ static int parse_time(const struct fdinfo *info, const char *key, struct timespe
 	return 0;
 }
 
-static int read_timer(struct open_file *file, struct timerfd_data *ret)
+static int read_state(const struct fdinfo *info, struct timerfd_data *ret)
 {
-	const struct fdinfo *info;
-	int r = open_file_fdinfo(file, &info);
+	int r = fdinfo_number(info, "clockid", 10, &ret->clock);
 
-	if (r == 0)
-		r = fdinfo_number(info, "clockid", 10, &ret->clock);
 	if (r == 0)
 		r = fdinfo_number(info, "ticks", 10, &ret->ticks);
 	if (r == 0)
@@ -69,6 +66,14 @@ static int read_timer(struct open_file *file, struct timerfd_data *ret)
 	return r < 0 ? r : parse_time(info, "it_interval", &ret->spec.it_interval);
 }
 
+static int read_timerfd(struct open_file *file, const struct fdinfo *info)
+{
+	struct timerfd_data *data = calloc(1, sizeof(*data));
+
+	file->kind_data = data;
+	return data ? read_state(info, data) : -ENOMEM;
+}
+
 static bool is_zero(const struct timespec *t)
 {
 	return t->tv_sec == 0 && t->tv_nsec == 0;
@@ -76,6 +81,7 @@ static bool is_zero(const struct timespec *t)
 
 static int start_again(struct dump *d, struct open_file *file)
 {
+	AUTO_FDINFO struct fdinfo info = { 0 };
 	struct itimerspec ignored;
 	int fd = open_file_local(d, file), r;
 
@@ -83,7 +89,9 @@ static int start_again(struct dump *d, struct open_file *file)
 		return fd;
 	r = timerfd_gettime(fd, &ignored) < 0 ? -errno : 0;
 	open_file_release(d, file);
-	return r;
+	if (r == 0)
+		r = fdinfo_read(file->task->procfd, file->fd, &info);
+	return r < 0 ? r : read_state(&info, file->kind_data);
 }
 
 static bool is_wall_clock(uint64_t clock)
@@ -108,19 +116,11 @@ static void find_deadline(struct timerfd_data *data)
 
 static int look_timerfd(struct dump *d, struct open_file *file, struct error *err)
 {
-	struct timerfd_data *data = calloc(1, sizeof(*data));
-	int r;
+	struct timerfd_data *data = file->kind_data;
+	int r = 0;
 
-	file->kind_data = data;
-	if (!data)
-		return open_file_error(file, err, -ENOMEM, "look");
-	r = read_timer(file, data);
-	if (r == 0 && is_zero(&data->spec.it_value) && !is_zero(&data->spec.it_interval)) {
+	if (is_zero(&data->spec.it_value) && !is_zero(&data->spec.it_interval))
 		r = start_again(d, file);
-		open_file_forget_fdinfo(file);
-		if (r == 0)
-			r = read_timer(file, data);
-	}
 	if (r < 0)
 		return open_file_error(file, err, r, "read its state");
 	find_deadline(data);
@@ -227,6 +227,7 @@ const struct file_kind timerfd_kind = {
 	.name = "timerfd",
 	.type = FD_TYPES__TIMERFD,
 	.is = is_timerfd,
+	.read = read_timerfd,
 	.look = look_timerfd,
 	.save = save_timerfd,
 	.check = check_timerfd,
