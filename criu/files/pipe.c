@@ -255,7 +255,7 @@ static int make_pipe(struct restore *r, struct restore_file *file, int *ret_fd, 
 	if (result == 0)
 		result = put_aside(r, file, pipe, !end, &ends[!end]);
 	if (result == 0 && (entry->flags & O_ACCMODE) == O_RDWR) {
-		*ret_fd = restore_reopen(ends[1], O_RDWR | status_flags(entry) | file->cloexec);
+		*ret_fd = restore_reopen(ends[end], O_RDWR | status_flags(entry) | file->cloexec);
 		result = *ret_fd < 0 ? *ret_fd : 0;
 	} else if (result == 0) {
 		result = finish_end(file, &ends[end], flags, file->cloexec, ret_fd);
