@@ -258,7 +258,9 @@ static bool measure_once(const struct bench *b, const struct workload *w, const 
 		print_log(b, "dump.log");
 		return false;
 	}
-	(void)waitpid(pid, NULL, 0);
+	/* The tree is dead; a zombie would keep its pid from being restored. */
+	while (waitpid(-1, NULL, 0) > 0)
+		;
 	s->frozen_us[i] = read_frozen_time(b);
 	prepare_memory(w);
 	s->restore_us[i] = time_restore(b, program);

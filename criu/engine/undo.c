@@ -23,9 +23,8 @@
 #include "kernel/proc-pid.h"
 #include "kernel/proc-stat.h"
 
-#define FILE_NAME_BYTES 64
-#define FILE_LIMIT      (1u << 20)
-#define END_LIMIT       (1u << 17)
+#define NAME_ARENA_BYTES (64u << 20)
+#define END_LIMIT        (1u << 17)
 
 struct end_note {
 	int32_t pid;
@@ -34,18 +33,18 @@ struct end_note {
 };
 
 struct undo_log {
-	uint32_t phase; /* enum undo_phase */
-	uint32_t file_count;
+	uint32_t phase;      /* enum undo_phase */
+	uint32_t name_bytes; /* in the arena of names: each ended by NUL */
 	uint32_t end_count;
 	uint32_t files_lost; /* names beyond the limit: rollback cannot remove them */
 };
 
 struct undo {
 	struct undo_log *log;
-	char (*files)[FILE_NAME_BYTES];
+	char *names; /* of files that were created, below the image directory or absolute */
 	struct end_note *ends;
 	struct compel_journal *journal;
-	size_t log_bytes, files_bytes, ends_bytes, journal_bytes;
+	size_t log_bytes, names_bytes, ends_bytes, journal_bytes;
 	int images_dirfd;
 	pid_t rescuer;
 	undo_callback rollback, carry_on;
@@ -103,7 +102,7 @@ static void unmap(void *area, size_t bytes)
 static void undo_free(struct undo *undo)
 {
 	unmap(undo->log, undo->log_bytes);
-	unmap(undo->files, undo->files_bytes);
+	unmap(undo->names, undo->names_bytes);
 	unmap(undo->ends, undo->ends_bytes);
 	unmap(undo->journal, undo->journal_bytes);
 	free(undo);
@@ -117,14 +116,14 @@ int undo_new(int images_dirfd, uint32_t task_limit, uint32_t thread_limit, struc
 		return error_set(err, -ENOMEM, "undo log");
 	undo->images_dirfd = images_dirfd;
 	undo->log_bytes = PAGE_BYTES;
-	undo->files_bytes = (size_t)FILE_LIMIT * FILE_NAME_BYTES;
+	undo->names_bytes = NAME_ARENA_BYTES;
 	undo->ends_bytes = END_LIMIT * sizeof(struct end_note);
 	undo->journal_bytes = compel_journal_bytes(task_limit, thread_limit);
 	undo->log = map_shared(undo->log_bytes);
-	undo->files = map_shared(undo->files_bytes);
+	undo->names = map_shared(undo->names_bytes);
 	undo->ends = map_shared(undo->ends_bytes);
 	undo->journal = map_shared(undo->journal_bytes);
-	if (!undo->log || !undo->files || !undo->ends || !undo->journal) {
+	if (!undo->log || !undo->names || !undo->ends || !undo->journal) {
 		undo_free(undo);
 		return error_set(err, -ENOMEM, "undo log");
 	}
@@ -141,14 +140,15 @@ struct compel_journal *undo_journal(struct undo *undo)
 void undo_note_file(void *ctx, const char *name)
 {
 	struct undo *undo = ctx;
-	uint32_t at = undo->log->file_count;
+	uint32_t at = undo->log->name_bytes;
+	size_t bytes = strlen(name) + 1;
 
-	if (at >= FILE_LIMIT || strlen(name) >= FILE_NAME_BYTES) {
+	if (bytes > NAME_ARENA_BYTES - at) {
 		undo->log->files_lost++;
 		return;
 	}
-	(void)strcpy(undo->files[at], name);
-	__atomic_store_n(&undo->log->file_count, at + 1, __ATOMIC_RELEASE);
+	memcpy(undo->names + at, name, bytes);
+	__atomic_store_n(&undo->log->name_bytes, at + (uint32_t)bytes, __ATOMIC_RELEASE);
 }
 
 void undo_note_end(struct undo *undo, pid_t pid, uint64_t start_time_ticks, int signal)
@@ -188,9 +188,9 @@ int undo_rollback(struct undo *undo)
 {
 	int r = 0;
 
-	for (uint32_t i = undo->log->file_count; i-- > 0;)
-		(void)unlinkat(undo->images_dirfd, undo->files[i], 0);
-	undo->log->file_count = 0;
+	for (uint32_t at = 0; at < undo->log->name_bytes; at += (uint32_t)strlen(undo->names + at) + 1)
+		(void)unlinkat(undo->images_dirfd, undo->names + at, 0);
+	undo->log->name_bytes = 0;
 	if (undo->log->files_lost)
 		log_warn("%u image files could not be noted and are left in the image directory",
 			 undo->log->files_lost);
