@@ -19,6 +19,7 @@
 #include "base/util.h"
 #include "cgroups/cgroup-look.h"
 #include "engine/actions.h"
+#include "engine/cpuinfo.h"
 #include "engine/engine.h"
 #include "engine/parasite-run.h"
 #include "engine/stats.h"
@@ -254,6 +255,8 @@ static int save(struct dump_run *run, struct error *err)
 		r = save_pstree(run, err);
 	if (r == 0)
 		r = save_clocks(run, err);
+	if (r == 0 && run->d.opts->cpu_cap & CPU_CAP_IMAGE)
+		r = cpuinfo_dump(&run->set, err);
 	return r;
 }
 

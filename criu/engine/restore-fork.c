@@ -291,7 +291,7 @@ static int take_place_in_tree(struct restore *r, struct restore_task *task, stru
 
 	if (task->subreaper_meanwhile && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		return error_set(err, -errno, "become a subreaper");
-	if (task->restorer)
+	if (task->restorer && task->owns_shared_files)
 		result = files_open_shared(r, task, err);
 	if (result == 0)
 		result = create_some(r, task, true, err);

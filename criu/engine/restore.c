@@ -27,6 +27,7 @@
 #include "engine/stats.h"
 #include "engine/tree-plan.h"
 #include "engine/undo.h"
+#include "files/file-kind.h"
 #include "files/files.h"
 #include "mm/restore-area.h"
 #include "mm/restore-memory.h"
@@ -154,6 +155,7 @@ static int raise_descriptor_limit(struct restore_run *run, struct error *err)
 	if (limit.rlim_cur < limit.rlim_max) {
 		limit.rlim_cur = limit.rlim_max;
 		run->nofile_raised = setrlimit(RLIMIT_NOFILE, &limit) == 0;
+		run->own_limits.limits[RLIMIT_NOFILE] = limit;
 	}
 	if ((rlim_t)r->service_fd_base + SERVICE_FD_ROOM <= limit.rlim_max)
 		return 0;
@@ -197,9 +199,15 @@ static int check_files(struct restore_run *run, struct error *err)
 		result = move_service_descriptors(run, err);
 	if (result == 0)
 		result = files_check(r, err);
-	if (result == 0)
-		r->files_need_all = files_need_all_tasks(r);
-	return result;
+	if (result < 0)
+		return result;
+	r->files_need_all = files_need_all_tasks(r);
+	for (size_t i = 0; i < r->file_count; i++)
+		if (r->files[i]->is_shared && r->files[i]->owner)
+			r->files[i]->owner->owns_shared_files = true;
+	/* Whatever is made once for all is made by the root. */
+	r->tasks[0]->owns_shared_files = true;
+	return 0;
 }
 
 static uint64_t count_room(const struct restore *r)

@@ -23,7 +23,6 @@ static int save_zombie(struct dump *d, struct task *task, struct error *err)
 	tc.task_state = TASK_DEAD;
 	tc.exit_code = (uint32_t)task->stat.exit_code;
 	tc.comm = task->comm;
-	tc.flags = task->stat.flags;
 	return image_write_one(d->set, IMAGE_CORE, (uint64_t)task_id_own(&task->id), &core, err);
 }
 
@@ -40,9 +39,9 @@ static int fill_process(const struct task *task, TaskCoreEntry *tc, struct arena
 	return r < 0 ? r : switches_save_process(task, tc, arena);
 }
 
-static int fill_thread(const struct task_thread *thread, ThreadCoreEntry *tc, struct arena *arena)
+static int fill_thread(const struct task_thread *thread, bool is_leader, ThreadCoreEntry *tc, struct arena *arena)
 {
-	int r = signals_save_thread(thread, tc, arena);
+	int r = signals_save_thread(thread, is_leader, tc, arena);
 
 	if (r == 0)
 		r = creds_save(thread, tc, arena);
@@ -66,7 +65,7 @@ static int save_thread(struct dump *d, struct task *task, size_t index, struct e
 	core.mtype = CORE_ENTRY__MARCH__X86_64;
 	core.thread_core = &thread_core;
 	if (r == 0)
-		r = fill_thread(thread, &thread_core, &arena);
+		r = fill_thread(thread, index == 0, &thread_core, &arena);
 	if (r == 0 && index == 0) {
 		core.tc = &tc;
 		r = fill_process(task, &tc, &arena);

@@ -1,6 +1,8 @@
 /* core-TID.img of every thread: registers and all that the kernel keeps for threads and processes. */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/arena.h"
 #include "base/error.h"
 #include "images/core.pb-c.h"
@@ -16,7 +18,7 @@ int registers_save(const struct task *task, const struct task_thread *thread, Co
 		   struct error *err);
 void registers_save_done(CoreEntry *core);
 int signals_save_process(const struct task *task, TaskCoreEntry *tc, struct arena *arena);
-int signals_save_thread(const struct task_thread *thread, ThreadCoreEntry *tc, struct arena *arena);
+int signals_save_thread(const struct task_thread *thread, bool is_leader, ThreadCoreEntry *tc, struct arena *arena);
 int timers_save(const struct task *task, TaskCoreEntry *tc, struct arena *arena);
 int creds_save(const struct task_thread *thread, ThreadCoreEntry *tc, struct arena *arena);
 int limits_save(const struct task *task, TaskCoreEntry *tc, struct arena *arena);

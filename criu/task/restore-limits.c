@@ -89,14 +89,10 @@ static int apply_rlimits(const struct own_limits *own, const struct restore_task
 {
 	const TaskRlimitsEntry *limits = task->image->threads[0].core->tc->rlimits;
 
-	(void)own;
 	for (size_t i = 0; limits && i < limits->n_rlimits && i < RLIM_NLIMITS; i++) {
 		const struct rlimit wanted = { limits->rlimits[i]->cur, limits->rlimits[i]->max };
-		struct rlimit now;
 
-		/* What the process has now, not what the worker once had: descriptors may have needed more. */
-		if (getrlimit((__rlimit_resource_t)i, &now) == 0 && now.rlim_cur == wanted.rlim_cur &&
-		    now.rlim_max == wanted.rlim_max)
+		if (own->limits[i].rlim_cur == wanted.rlim_cur && own->limits[i].rlim_max == wanted.rlim_max)
 			continue;
 		if (prlimit(task->pid, (__rlimit_resource_t)i, &wanted, NULL) < 0)
 			return error_set(err, -errno, "set %s", limit_names[i]);

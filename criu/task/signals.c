@@ -71,7 +71,7 @@ int signals_save_process(const struct task *task, TaskCoreEntry *tc, struct aren
 	return r < 0 ? r : save_queue(&task->state->signals, &tc->signals_s, arena);
 }
 
-int signals_save_thread(const struct task_thread *thread, ThreadCoreEntry *tc, struct arena *arena)
+int signals_save_thread(const struct task_thread *thread, bool is_leader, ThreadCoreEntry *tc, struct arena *arena)
 {
 	ThreadSasEntry *sas = arena_alloc(arena, sizeof(*sas));
 
@@ -82,7 +82,7 @@ int signals_save_thread(const struct task_thread *thread, ThreadCoreEntry *tc, s
 	sas->ss_size = thread->parasite->sas_bytes;
 	sas->ss_flags = thread->parasite->sas_flags;
 	tc->sas = sas;
-	tc->has_blk_sigset = true;
-	tc->blk_sigset = thread->signal_mask;
+	tc->has_blk_sigset = !is_leader; /* the leader's stands in its task's entry */
+	tc->blk_sigset = is_leader ? 0 : thread->signal_mask;
 	return save_queue(&thread->state->signals, &tc->signals_p, arena);
 }
