@@ -40,6 +40,7 @@ int restore_collect_tasks(struct restore *r, struct error *err)
 	for (size_t i = 0; i < images->task_count; i++) {
 		const struct checked_task *image = &images->tasks[i];
 		struct restore_task *task = tree_plan_new_task(r, err);
+		const TaskCoreEntry *tc;
 
 		if (!task)
 			return err->code;
@@ -48,6 +49,9 @@ int restore_collect_tasks(struct restore *r, struct error *err)
 		task->pgid = (pid_t)image->entry->pgid;
 		task->sid = (pid_t)image->entry->sid;
 		task->is_zombie = image->is_zombie;
+		tc = image->threads[0].core->tc;
+		if (tc->has_exit_signal)
+			task->exit_signal = (int)tc->exit_signal;
 		if (image->parent)
 			task->parent = r->tasks[image->parent - images->tasks];
 	}

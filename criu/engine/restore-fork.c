@@ -64,20 +64,13 @@ static uint64_t clone_flags(const struct restore_task *task, bool as_sibling)
 	return flags;
 }
 
-static int exit_signal_of(const struct restore_task *task)
-{
-	const TaskCoreEntry *tc = task->image ? task->image->threads[0].core->tc : NULL;
-
-	return tc && tc->has_exit_signal ? (int)tc->exit_signal : SIGCHLD;
-}
-
 /* The slot says what may exist before it exists: whoever has to clean up looks there. 0 in the child. */
 static pid_t create_process(struct restore *r, struct restore_task *task, bool as_sibling, struct error *err)
 {
 	struct restorer_slot *slot = slot_of(r, task);
 	const struct clone_request request = {
 		.flags = clone_flags(task, as_sibling),
-		.exit_signal = as_sibling ? 0 : exit_signal_of(task),
+		.exit_signal = as_sibling ? 0 : task->exit_signal,
 		.set_tid = &task->pid,
 		.set_tid_count = 1,
 		.cgroup_fd = -1,

@@ -11,6 +11,7 @@
 #include "engine/tree-plan.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
@@ -53,6 +54,7 @@ struct restore_task *tree_plan_new_task(struct restore *r, struct error *err)
 	}
 	task->index = r->task_count;
 	task->files_owner = task;
+	task->exit_signal = SIGCHLD;
 	r->tasks[r->task_count++] = task;
 	return task;
 }

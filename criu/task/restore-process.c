@@ -195,7 +195,8 @@ static void plan_switches(const struct restore_task *task, struct restorer_task 
 	out->personality = tc->personality;
 	out->dumpable = mm->has_dumpable ? mm->dumpable : -1;
 	out->thp_disable = mm->has_thp_disabled && mm->thp_disabled ? 1 : -1;
-	out->thp_flags = tc->has_thp_disable_flags ? tc->thp_disable_flags : 0;
+	/* Bit 0 is the switch itself. */
+	out->thp_flags = tc->has_thp_disable_flags ? tc->thp_disable_flags & ~1u : 0;
 	out->ksm = tc->has_ksm && tc->ksm ? 1 : -1;
 	out->subreaper = tc->has_child_subreaper && tc->child_subreaper ? 1 : task->subreaper_meanwhile ? 0 : -1;
 	out->mdwe = tc->has_mdwe ? tc->mdwe : 0;
