@@ -1,10 +1,11 @@
 /*
- * kill [-c CRIU] [-r COUNT] [-s POINTS] [-o OPERATION] [-S SEED]
+ * kill [-c CRIU] [-r COUNT] [-s POINTS] [-o OPERATION] [-S SEED] [-n CALL]
  *
  * Kills criu's processes in the middle of a dump that leaves the target running, of a dump that kills it, and of a
  * restore: COUNT times at a random moment, and at each system call in turn (POINTS of them; 0 for all). After each the
  * target has to be as if nothing had happened, or the operation carried to its end; and nothing of ours may be left.
- * Each operation works in a pid and mount namespace of its own.
+ * -n CALL tries that system call alone, COUNT times. Each operation works in a pid and mount namespace of its
+ * own.
  */
 #include "driver.h"
 #include "state.h"
@@ -42,6 +43,7 @@ struct arena {
 	enum operation operation;
 	const char *criu, *target_program;
 	int random_count, points;
+	long only_call;
 	unsigned int seed;
 	char dir[128], images[160], set[160], log[160], watch_path[160];
 	struct watch *watch;
@@ -341,7 +343,7 @@ static void kill_at_random(struct arena *arena)
 	struct outcome out;
 	long took_us;
 
-	if (!arena->random_count || !measure(arena, false, &out))
+	if (!arena->random_count || arena->only_call || !measure(arena, false, &out))
 		return;
 	took_us = out.took_us;
 	for (int i = 0; i < arena->random_count; i++) {
@@ -361,7 +363,13 @@ static void kill_at_each_call(struct arena *arena)
 		return;
 	calls = out.calls;
 	step = arena->points ? (calls + arena->points - 1) / arena->points : 1;
-	for (long at = 1; at <= calls; at += step > 0 ? step : 1) {
+	for (int i = 0; arena->only_call && i < arena->random_count; i++) {
+		struct blow blow = { .at_call = arena->only_call, .after_us = -1 };
+
+		if (try_blow(arena, &blow, &out))
+			arena->tally->passed++;
+	}
+	for (long at = arena->only_call ? calls + 1 : 1; at <= calls; at += step > 0 ? step : 1) {
 		struct blow blow = { .at_call = at, .after_us = -1 };
 
 		if (try_blow(arena, &blow, &out))
@@ -446,7 +454,7 @@ int main(int argc, char **argv)
 	int option, random_count = 40, points = 60;
 	unsigned int seed = 1;
 
-	while ((option = getopt(argc, argv, "c:r:s:o:S:")) != -1) {
+	while ((option = getopt(argc, argv, "c:r:s:o:S:n:")) != -1) {
 		switch (option) {
 		case 'c':
 			if (!realpath(optarg, criu))
@@ -457,6 +465,9 @@ int main(int argc, char **argv)
 			break;
 		case 's':
 			points = atoi(optarg);
+			break;
+		case 'n':
+			arena.only_call = atol(optarg);
 			break;
 		case 'o':
 			only = optarg;
