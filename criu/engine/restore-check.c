@@ -58,7 +58,8 @@ int restore_collect_tasks(struct restore *r, struct error *err)
 	return 0;
 }
 
-/* --- pids --------------------------------------------------------------------------------------------------------------- */
+/* --- pids
+ * --------------------------------------------------------------------------------------------------------------- */
 
 int restore_pid_is_taken(pid_t pid)
 {
@@ -251,7 +252,8 @@ static int check_pids(struct restore *r, struct error *err)
 	return result;
 }
 
-/* --- the rest ----------------------------------------------------------------------------------------------------------- */
+/* --- the rest
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static int check_sessions(const struct restore *r, struct error *err)
 {
@@ -260,16 +262,19 @@ static int check_sessions(const struct restore *r, struct error *err)
 	if (r->opts->shell_job || root->sid == root->pid)
 		return 0;
 	error_hint(err, "--shell-job (-j) restores it in the session and process group of this shell");
-	return error_say(err, -EINVAL, "the root, pid %d (%s), does not lead its session: the leader %d is not in the set",
-			 root->pid, root->image->threads[0].core->tc->comm, root->sid);
+	return error_say(err, -EINVAL,
+			 "the root, pid %d (%s), does not lead its session: the leader %d is not in the set", root->pid,
+			 root->image->threads[0].core->tc->comm, root->sid);
 }
 
 static const struct {
 	size_t has_offset, offset;
 	const char *name;
 } namespaces[] = {
-#define NS_ROW(member, name) \
-	{ offsetof(TaskKobjIdsEntry, has_##member), offsetof(TaskKobjIdsEntry, member), name }
+#define NS_ROW(member, name)                                                                                           \
+	{                                                                                                              \
+		offsetof(TaskKobjIdsEntry, has_##member), offsetof(TaskKobjIdsEntry, member), name                     \
+	}
 	NS_ROW(pid_ns_id, "pid"),       NS_ROW(net_ns_id, "network"), NS_ROW(ipc_ns_id, "IPC"),
 	NS_ROW(uts_ns_id, "UTS"),       NS_ROW(mnt_ns_id, "mount"),   NS_ROW(user_ns_id, "user"),
 	NS_ROW(cgroup_ns_id, "cgroup"), NS_ROW(time_ns_id, "time"),
@@ -294,7 +299,8 @@ static int check_namespaces(const struct restore *r, const struct checked_task *
 
 		if (!read_id(task->ids, i, &own) || !read_id(root_ids, i, &root) || own == root)
 			continue;
-		return error_say(err, -EOPNOTSUPP, "pid %u (%s) is in a %s namespace of its own, which cannot be restored yet",
+		return error_say(err, -EOPNOTSUPP,
+				 "pid %u (%s) is in a %s namespace of its own, which cannot be restored yet",
 				 task->entry->pid, task->threads[0].core->tc->comm, namespaces[i].name);
 	}
 	return 0;

@@ -1,4 +1,5 @@
-/* What the open stage asks before anything is created: pids, limits, sessions, kinds of state that cannot be restored. */
+/* What the open stage asks before anything is created: pids, limits, sessions, kinds of state that cannot be restored.
+ */
 #pragma once
 
 #include <stddef.h>

@@ -16,7 +16,7 @@
 
 enum detail {
 	DETAIL_NONE,
-	DETAIL_RANGE,   /* start and end of a mapping */
+	DETAIL_RANGE, /* start and end of a mapping */
 	DETAIL_ADDRESS,
 	DETAIL_NUMBER,
 	DETAIL_SIGNAL,
@@ -164,7 +164,8 @@ int restore_failure_describe(const struct restore *r, struct error *err)
 		(void)snprintf(thread, sizeof(thread), ", thread %d", slot->error_tid);
 	hint_at_remedy(slot, err);
 	return error_set(err, slot->error ? slot->error : -EIO, "%s%s: %s%s",
-			 restore_task_name(task, name, sizeof(name)), thread, restorer_step_name(slot->error_step), detail);
+			 restore_task_name(task, name, sizeof(name)), thread, restorer_step_name(slot->error_step),
+			 detail);
 }
 
 int restore_death_describe(const struct restore *r, const struct restore_task *task, struct error *err)

@@ -3,8 +3,8 @@
  * group, creates the rest, joins its group. Zombies then exit, helpers when everybody is done with forking. All others
  * set up their descriptors, open what their memory needs, and jump into the restorer blob.
  *
- * All signals are blocked in the new tree. SIGCHLD of helpers and zombies piles up at most once per parent, and is thrown
- * away by ignoring it for a moment; the real handlers come later, in the blob.
+ * All signals are blocked in the new tree. SIGCHLD of helpers and zombies piles up at most once per parent, and is
+ * thrown away by ignoring it for a moment; the real handlers come later, in the blob.
  *
  * The processes are copies of the worker: what it planned is theirs to read. They return to nobody.
  */
@@ -39,7 +39,8 @@ static struct restorer_slot *slot_of(const struct restore *r, const struct resto
 	return &r->shared->words.slots[task->index];
 }
 
-/* --- creation ----------------------------------------------------------------------------------------------------------- */
+/* --- creation
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static int describe_clone_failure(const struct restore_task *task, int r, struct error *err)
 {
@@ -159,7 +160,8 @@ static int join(const struct restore *r, const struct restore_task *task, struct
 	return 0;
 }
 
-/* --- ends --------------------------------------------------------------------------------------------------------------- */
+/* --- ends
+ * --------------------------------------------------------------------------------------------------------------- */
 
 static _Noreturn void end(const struct restore *r, const struct restore_task *task, int status)
 {
@@ -238,7 +240,8 @@ static void drop_pending_sigchld(void)
 	(void)signal(SIGCHLD, SIG_IGN);
 }
 
-/* --- the way of a process ----------------------------------------------------------------------------------------------- */
+/* --- the way of a process
+ * ----------------------------------------------------------------------------------------------- */
 
 static int set_up_files(struct restore *r, struct restore_task *task, struct error *err)
 {
@@ -357,7 +360,8 @@ static _Noreturn void run_task(struct restore *r, struct restore_task *task, str
 	enter_blob(r, task);
 }
 
-/* --- the worker --------------------------------------------------------------------------------------------------------- */
+/* --- the worker
+ * --------------------------------------------------------------------------------------------------------- */
 
 /* The C library's area for restartable sequences is unmapped in the new processes; they must not inherit it. */
 static bool unregister_rseq(void)

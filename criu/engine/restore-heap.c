@@ -1,8 +1,8 @@
 /*
- * With the images of many tasks decoded the worker's heap is large, and each fork in the tree would copy the page tables
- * of all of it, only to throw them away in the restorer: a cost that grows with the square of the number of tasks. Memory
- * mapped privately from a file is not copied by fork as long as nobody has written to it; its pages are found again
- * when they are used.
+ * With the images of many tasks decoded the worker's heap is large, and each fork in the tree would copy the page
+ * tables of all of it, only to throw them away in the restorer: a cost that grows with the square of the number of
+ * tasks. Memory mapped privately from a file is not copied by fork as long as nobody has written to it; its pages are
+ * found again when they are used.
  */
 #include "engine/restore-heap.h"
 

@@ -30,9 +30,9 @@
  * syscall; mov $SYS_pause, %al; jmp back: munmap has left 0 in rax, so that the next call is pause(), which nothing
  * ends as long as all signals are blocked.
  */
-#define STUB_CODE        0xfaeb22b0050full
-#define STUB_BYTES       6
-#define SYSCALL_STOP     (SIGTRAP | 0x80)
+#define STUB_CODE    0xfaeb22b0050full
+#define STUB_BYTES   6
+#define SYSCALL_STOP (SIGTRAP | 0x80)
 
 static unsigned long seize_options(const struct restorer_thread *thread)
 {
@@ -52,7 +52,8 @@ static int trace(long request, pid_t tid, unsigned long address, unsigned long d
 	return ptrace((enum __ptrace_request)request, tid, address, data) < 0 ? -errno : 0;
 }
 
-/* --- before the commit point ---------------------------------------------------------------------------------------------- */
+/* --- before the commit point
+ * ---------------------------------------------------------------------------------------------- */
 
 typedef int (*thread_step)(struct restorer_thread *thread);
 
@@ -65,7 +66,8 @@ static int for_all_threads(struct restore *r, thread_step step, const char *what
 			int result = step(&task->threads[k]);
 
 			if (result < 0)
-				return error_set(err, result, "pid %d, thread %d: %s", task->pid, task->threads[k].tid, what);
+				return error_set(err, result, "pid %d, thread %d: %s", task->pid, task->threads[k].tid,
+						 what);
 		}
 	}
 	return 0;
@@ -109,7 +111,8 @@ int restore_trace_filtered(struct restore *r, struct error *err)
 
 	if (result < 0) {
 		if (result == -EPERM)
-			error_hint(err, "seccomp filters are restored with CAP_SYS_ADMIN, by a process without filters");
+			error_hint(err,
+				   "seccomp filters are restored with CAP_SYS_ADMIN, by a process without filters");
 		return result;
 	}
 	restore_open_gate(&words->seccomp_go);
@@ -127,7 +130,8 @@ int restore_take_over(struct restore *r, struct error *err)
 	return result;
 }
 
-/* --- behind it ------------------------------------------------------------------------------------------------------------ */
+/* --- behind it
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static bool is_in_area(const struct restorer_task *task, uint64_t address)
 {
@@ -283,7 +287,8 @@ int restore_hand_over(struct restore *r, struct error *err)
 	return result;
 }
 
-/* --- the rescuer ---------------------------------------------------------------------------------------------------------- */
+/* --- the rescuer
+ * ---------------------------------------------------------------------------------------------------------- */
 
 /* False when the thread is the program's already, or gone: it has been let go again. */
 static bool take_again(const struct restorer_task *task, const struct restorer_thread *thread,

@@ -1,7 +1,7 @@
 /*
  * Taking the new tree over: its threads sleep in the restorer blob until they are seized, and get their registers from
- * outside. Up to the commit point their registers are the blob's, so that they go on sleeping should the worker die; from
- * there on each step can be repeated, and what is not done yet can be told from where a thread stands.
+ * outside. Up to the commit point their registers are the blob's, so that they go on sleeping should the worker die;
+ * from there on each step can be repeated, and what is not done yet can be told from where a thread stands.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /*
- * A counter reaches zero once; a gate is a word that turns from 0 to 1. The worker sleeps on one word, which everybody who
- * changes something bumps. When that stays the same for a while it looks whether somebody has died.
+ * A counter reaches zero once; a gate is a word that turns from 0 to 1. The worker sleeps on one word, which everybody
+ * who changes something bumps. When that stays the same for a while it looks whether somebody has died.
  */
 #include "engine/restore-sync.h"
 
@@ -26,10 +26,10 @@
 #include "mm/restore-area.h"
 #include "mm/restore-fill.h"
 
-#define LOOK_AFTER_NS      (100 * 1000 * 1000)
-#define DEATH_TIMEOUT_MS   5000
-#define DEATH_POLL_MS      5
-#define ABORT_PASSES       64
+#define LOOK_AFTER_NS    (100 * 1000 * 1000)
+#define DEATH_TIMEOUT_MS 5000
+#define DEATH_POLL_MS    5
+#define ABORT_PASSES     64
 
 static void futex_wake(uint32_t *word, int count)
 {
@@ -79,7 +79,8 @@ void restore_report_failure(struct restore *r, const struct restore_task *task, 
 	report_progress(&shared->words);
 }
 
-/* --- the worker's watch ------------------------------------------------------------------------------------------------- */
+/* --- the worker's watch
+ * ------------------------------------------------------------------------------------------------- */
 
 static bool is_dead(pid_t pid)
 {
@@ -170,7 +171,8 @@ int restore_wait_for(struct restore *r, const uint32_t *left, struct error *err)
 	}
 }
 
-/* --- the end of a half-built tree --------------------------------------------------------------------------------------- */
+/* --- the end of a half-built tree
+ * --------------------------------------------------------------------------------------- */
 
 static bool may_be_there(const struct restorer_slot *slot)
 {

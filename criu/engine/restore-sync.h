@@ -1,6 +1,7 @@
 /*
- * How the processes of a restore wait for each other and for their end: counters and futexes in the restore area. Nobody
- * waits for one who is dead: the worker looks after all processes while it sleeps, and the first failure ends the run.
+ * How the processes of a restore wait for each other and for their end: counters and futexes in the restore area.
+ * Nobody waits for one who is dead: the worker looks after all processes while it sleeps, and the first failure ends
+ * the run.
  */
 #pragma once
 

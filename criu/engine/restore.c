@@ -1,7 +1,7 @@
 /*
- * The restore engine. The stages are the table at the end; each works on the struct restore_run and says what went wrong in
- * one sentence. Up to the commit point a failure, a signal, or the death of this process kills the new tree; from there
- * on the rest is carried to its end, by the rescuer if need be.
+ * The restore engine. The stages are the table at the end; each works on the struct restore_run and says what went
+ * wrong in one sentence. Up to the commit point a failure, a signal, or the death of this process kills the new tree;
+ * from there on the rest is carried to its end, by the rescuer if need be.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -53,7 +53,8 @@ struct restore_run {
 	uint64_t forked_us;
 };
 
-/* --- open --------------------------------------------------------------------------------------------------------------- */
+/* --- open
+ * --------------------------------------------------------------------------------------------------------------- */
 
 static int read_own_state(struct restore_run *run, struct error *err)
 {
@@ -119,8 +120,9 @@ static int find_table_owners(struct restore *r, struct error *err)
 		if (!first)
 			continue;
 		if (task->creator != first && task->creator->files_owner != first)
-			return error_say(err, -EOPNOTSUPP, "pid %d shares its descriptor table with pid %d, which is not "
-				     "the one that creates it",
+			return error_say(err, -EOPNOTSUPP,
+					 "pid %d shares its descriptor table with pid %d, which is not "
+					 "the one that creates it",
 					 task->pid, first->pid);
 		task->files_owner = first;
 	}
@@ -139,7 +141,8 @@ static int plan_tree(struct restore_run *run, struct error *err)
 	return result;
 }
 
-/* --- plan --------------------------------------------------------------------------------------------------------------- */
+/* --- plan
+ * --------------------------------------------------------------------------------------------------------------- */
 
 /* Restored descriptors and ours must fit below the limit together. */
 static int raise_descriptor_limit(struct restore_run *run, struct error *err)
@@ -159,7 +162,8 @@ static int raise_descriptor_limit(struct restore_run *run, struct error *err)
 	}
 	if ((rlim_t)r->service_fd_base + SERVICE_FD_ROOM <= limit.rlim_max)
 		return 0;
-	return error_say(err, -EMFILE, "the set has descriptor %d; with RLIMIT_NOFILE at %llu there is no room above it",
+	return error_say(err, -EMFILE,
+			 "the set has descriptor %d; with RLIMIT_NOFILE at %llu there is no room above it",
 			 files_highest_fd(r->images), (unsigned long long)limit.rlim_max);
 }
 
@@ -218,8 +222,8 @@ static uint64_t count_room(const struct restore *r)
 
 	for (size_t i = 0; i < r->images->task_count; i++)
 		if (!r->images->tasks[i].is_zombie)
-			bytes += restore_process_room(r, &r->images->tasks[i]) +
-				 restore_memory_room(&r->images->tasks[i]);
+			bytes +=
+			    restore_process_room(r, &r->images->tasks[i]) + restore_memory_room(&r->images->tasks[i]);
 	return bytes;
 }
 
@@ -319,7 +323,8 @@ static int plan_tasks(struct restore_run *run, struct error *err)
 	return result;
 }
 
-/* --- build -------------------------------------------------------------------------------------------------------------- */
+/* --- build
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static int start_rescuer(struct restore_run *run, struct error *err)
 {
@@ -392,7 +397,8 @@ static int run_post_restore(struct restore_run *run, struct error *err)
 	return 0;
 }
 
-/* --- resume ------------------------------------------------------------------------------------------------------------- */
+/* --- resume
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static int take_over(struct restore_run *run, struct error *err)
 {

@@ -32,13 +32,13 @@ struct undo;
 struct restore_task {
 	const struct checked_task *image; /* NULL for a helper */
 	pid_t pid, pgid, sid;
-	struct restore_task *parent;      /* in the restored tree; NULL for the root */
+	struct restore_task *parent; /* in the restored tree; NULL for the root */
 	struct restore_task **children;
 	size_t child_count;
-	size_t index;                     /* in restore->tasks, and its slot in the shared area */
+	size_t index; /* in restore->tasks, and its slot in the shared area */
 	bool is_helper, is_zombie;
-	int exit_signal;                  /* what its parent gets at its end; kept here because a creator looks at all */
-	bool owns_shared_files;           /* opens descriptions that others inherit */
+	int exit_signal;        /* what its parent gets at its end; kept here because a creator looks at all */
+	bool owns_shared_files; /* opens descriptions that others inherit */
 	struct restore_task *files_owner; /* whose descriptor table it uses (CLONE_FILES), itself in most cases */
 
 	/*
@@ -49,14 +49,14 @@ struct restore_task {
 	struct restore_task *creator;  /* NULL for the root */
 	struct restore_task **created; /* in the order of their creation; those before setsid come first */
 	size_t created_count;
-	bool as_sibling;               /* by CLONE_PARENT */
-	bool before_setsid;            /* of the creator */
+	bool as_sibling;    /* by CLONE_PARENT */
+	bool before_setsid; /* of the creator */
 	bool make_session, make_group;
-	bool join_group;               /* pgid is a group that someone else makes, */
+	bool join_group;                   /* pgid is a group that someone else makes, */
 	struct restore_task *group_leader; /* this one; NULL: the caller's */
-	bool go_between;               /* a helper that exits once it has created: its children go to a subreaper */
-	bool subreaper_meanwhile;      /* takes in children of go-betweens */
-	bool is_waited_for;            /* someone joins its group */
+	bool go_between;                   /* a helper that exits once it has created: its children go to a subreaper */
+	bool subreaper_meanwhile;          /* takes in children of go-betweens */
+	bool is_waited_for;                /* someone joins its group */
 
 	struct restorer_task *restorer; /* in the shared area; NULL for helpers and zombies */
 	struct mapped_file *mapped;     /* mm/: what restorer->files stand for */
@@ -72,12 +72,12 @@ struct restore {
 	size_t helper_count;         /* the last so many of them */
 	struct restore_file **files; /* sorted by id */
 	size_t file_count;
-	int service_fd_base;         /* descriptors of ours live here and above; every restored descriptor is below */
+	int service_fd_base;           /* descriptors of ours live here and above; every restored descriptor is below */
 	struct restore_shared *shared; /* mapped MAP_SHARED by all processes of the restore */
 	struct restore_area *area;     /* what shared lies in */
 	void *shared_memory;           /* mm/: objects by shmid */
 	struct vdso_image vdso;        /* of this kernel */
-	const struct own_creds *own_creds;   /* what new processes inherit */
+	const struct own_creds *own_creds; /* what new processes inherit */
 	const struct own_limits *own_limits;
 	bool files_need_all;           /* some file can only be finished when all processes have theirs */
 	pid_t caller_sid, caller_pgid; /* session and group of who restores: with --shell-job the root stays in them */

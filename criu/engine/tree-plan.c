@@ -316,8 +316,9 @@ static int find_creator(struct plan *plan, struct restore_task *task, struct err
 	}
 	if (leader && is_ancestor(parent, leader))
 		return create_through_go_between(plan, task, leader, err);
-	return error_say(err, -EOPNOTSUPP, "pid %d cannot become a child of %d in session %d, where its parent never was",
-			 task->pid, parent->pid, need);
+	return error_say(err, -EOPNOTSUPP,
+			 "pid %d cannot become a child of %d in session %d, where its parent never was", task->pid,
+			 parent->pid, need);
 }
 
 /* The parent itself, after setsid() or before it. */
@@ -458,9 +459,8 @@ static int find_birth_groups(struct plan *plan, struct error *err)
 		for (size_t i = 0; i < task->created_count; i++) {
 			struct restore_task *next = task->created[i];
 
-			plan->birth_groups[next->index] = leads_group && !next->before_setsid ?
-								  task->pid :
-								  plan->birth_groups[task->index];
+			plan->birth_groups[next->index] =
+			    leads_group && !next->before_setsid ? task->pid : plan->birth_groups[task->index];
 			queue[queued++] = next;
 		}
 	}
@@ -474,8 +474,7 @@ static void find_joiners(struct plan *plan)
 	for (size_t i = 0; i < r->task_count; i++) {
 		struct restore_task *task = r->tasks[i], *leader;
 
-		if (task->go_between || task->make_session || task->make_group ||
-		    task->pgid == plan->birth_groups[i])
+		if (task->go_between || task->make_session || task->make_group || task->pgid == plan->birth_groups[i])
 			continue;
 		task->join_group = true;
 		leader = task->group_leader = find_task(plan, task->pgid);
@@ -529,8 +528,10 @@ void tree_plan_log(const struct restore *r)
 		const struct restore_task *task = r->tasks[i];
 
 		log_debug("plan: %d%s: by %d%s%s%s%s%s\n", task->pid,
-			  task->go_between ? " (go-between)" : task->is_helper ? " (helper)" :
-			  task->is_zombie  ? " (zombie)" : "",
+			  task->go_between  ? " (go-between)"
+			  : task->is_helper ? " (helper)"
+			  : task->is_zombie ? " (zombie)"
+					    : "",
 			  task->creator ? task->creator->pid : 0, task->as_sibling ? " as sibling" : "",
 			  task->before_setsid ? " before setsid" : "", task->make_session ? ", setsid" : "",
 			  task->make_group ? ", makes its group" : "", task->join_group ? ", joins a group" : "");

@@ -1,16 +1,14 @@
 /*
  * The address is found by laying all mappings of all tasks, and our own, on top of each other and taking a gap that is
- * wide enough. Sets with unrelated layouts still leave nearly all of the 128 TiB free. A distance to the mappings is kept
- * where there is room, so that a stack that grows cannot meet the area.
+ * wide enough. Sets with unrelated layouts still leave nearly all of the 128 TiB free. A distance to the mappings is
+ * kept where there is room, so that a stack that grows cannot meet the area.
  */
 #include "mm/restore-area.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -106,7 +104,8 @@ static int find_gap(struct spans *spans, uint64_t bytes, uint64_t *ret_start)
 	return r == 0 ? 0 : spans_find_gap(spans, bytes, PAGE_BYTES, ret_start);
 }
 
-int restore_area_find_hole(const struct restore *r, const struct checked_task *task, uint64_t bytes, uint64_t *ret_start)
+int restore_area_find_hole(const struct restore *r, const struct checked_task *task, uint64_t bytes,
+			   uint64_t *ret_start)
 {
 	struct spans spans = { 0 };
 	int result = spans_add_task(&spans, task);
@@ -132,35 +131,45 @@ static int find_common_hole(const struct restore *r, uint64_t bytes, uint64_t *r
 	return result;
 }
 
-static int stat_area(const struct restore_shared *shared, pid_t pid, struct stat *ret_st)
+/* maps needs fewer rights than map_files. */
+static int find_area(const struct restore_shared *shared, pid_t pid, struct proc_vma *ret_vma)
 {
-	char path[96];
+	AUTO_PROC_MAPS struct proc_maps maps = { 0 };
+	AUTO_CLOSE int procfd = proc_open(pid);
+	const struct proc_vma *vma;
+	int r = procfd < 0 ? procfd : proc_maps_read(procfd, false, &maps);
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/map_files/%llx-%llx", pid, (unsigned long long)shared->mark_start,
-		       (unsigned long long)(shared->area_start + shared->area_bytes));
-	return stat(path, ret_st) < 0 ? -errno : 0;
+	if (r < 0)
+		return r;
+	vma = proc_maps_find(&maps, shared->mark_start);
+	if (!vma)
+		return -ENOENT;
+	*ret_vma = *vma;
+	return 0;
 }
 
 bool restore_area_is_mapped(const struct restore_shared *shared, pid_t pid)
 {
-	struct stat st;
+	struct proc_vma vma;
 
-	return stat_area(shared, pid, &st) == 0 && st.st_dev == shared->mark_dev && st.st_ino == shared->mark_inode;
+	return find_area(shared, pid, &vma) == 0 && vma.shared && vma.inode == shared->mark_inode &&
+	       vma.dev_major == shared->mark_major && vma.dev_minor == shared->mark_minor;
 }
 
 /* What the area's file is, so that its other users can be recognised. */
 static int mark_area(struct restore *r, struct error *err)
 {
 	struct restore_shared *shared = r->shared;
-	struct stat st;
+	struct proc_vma vma;
 	int result;
 
 	shared->mark_start = page_align_up(r->area->start + r->area->used);
-	result = stat_area(shared, getpid(), &st);
+	result = find_area(shared, getpid(), &vma);
 	if (result < 0)
 		return error_set(err, result, "identify the restore area");
-	shared->mark_dev = st.st_dev;
-	shared->mark_inode = st.st_ino;
+	shared->mark_major = vma.dev_major;
+	shared->mark_minor = vma.dev_minor;
+	shared->mark_inode = vma.inode;
 	return 0;
 }
 

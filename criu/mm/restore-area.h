@@ -23,8 +23,9 @@ struct restore_shared {
 	uint32_t error_is_sentence;
 	uint32_t slot_count;
 	uint64_t area_start, area_bytes;
-	uint64_t mark_start;           /* of the last mapping of the area: by its file a process of ours is told */
-	uint64_t mark_dev, mark_inode; /* from a stranger with a reused pid */
+	uint64_t mark_start; /* an address of the area: by its file a process of ours is told from a stranger */
+	uint64_t mark_inode; /* with a reused pid */
+	uint32_t mark_major, mark_minor;
 	uint32_t committed;
 	struct restorer_task **restorers; /* by slot; NULL for helpers and zombies */
 	void *entry;                      /* of the blob */

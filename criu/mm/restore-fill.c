@@ -1,8 +1,8 @@
 /*
- * The work is cut into pieces of up to 256 KiB of one pages file, which threads take one after the other. A piece is read
- * with one call and, where it goes to another process, handed over by as many UFFDIO_COPY as it has separate ranges. The
- * copy makes the page and its contents in one step, which is why it beats reading into memory that is touched for the
- * first time.
+ * The work is cut into pieces of up to 256 KiB of one pages file, which threads take one after the other. A piece is
+ * read with one call and, where it goes to another process, handed over by as many UFFDIO_COPY as it has separate
+ * ranges. The copy makes the page and its contents in one step, which is why it beats reading into memory that is
+ * touched for the first time.
  */
 #include "mm/restore-fill.h"
 
@@ -22,9 +22,9 @@
 #include "mm/restore-memory.h"
 #include "pie/restorer-border.h"
 
-#define PIECE_BYTES     (256u << 10)
-#define THREADS_MAX     8
-#define PARALLEL_BYTES  (4u << 20) /* less is not worth a thread */
+#define PIECE_BYTES    (256u << 10)
+#define THREADS_MAX    8
+#define PARALLEL_BYTES (4u << 20) /* less is not worth a thread */
 
 struct piece {
 	int fd;
@@ -36,9 +36,9 @@ struct piece {
 struct fill {
 	struct piece *pieces;
 	size_t count, capacity;
-	size_t next;    /* atomic */
-	int uffd;       /* -1: addresses are ours */
-	int result;     /* atomic: the first failure */
+	size_t next; /* atomic */
+	int uffd;    /* -1: addresses are ours */
+	int result;  /* atomic: the first failure */
 	uint64_t bytes;
 };
 
@@ -71,9 +71,7 @@ static int add_read(struct fill *fill, int fd, uint64_t offset, const struct res
 		r = add_piece(fill, &piece);
 		if (r < 0)
 			return r;
-		piece = (struct piece){
-			.fd = fd, .offset = piece.offset + piece.bytes, .iov = iov + i, .skip = skip
-		};
+		piece = (struct piece){ .fd = fd, .offset = piece.offset + piece.bytes, .iov = iov + i, .skip = skip };
 	}
 	return 0;
 }

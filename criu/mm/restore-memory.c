@@ -1,7 +1,7 @@
 /*
  * Each mapping of the image becomes one mmap(2) at its final place; nothing is moved afterwards. Contents are described
- * as stretches of a pages file, each spread over as many ranges as one preadv(2) takes: a task with scattered pages needs
- * few calls, however many mappings they are in. Pages nobody wrote are never touched.
+ * as stretches of a pages file, each spread over as many ranges as one preadv(2) takes: a task with scattered pages
+ * needs few calls, however many mappings they are in. Pages nobody wrote are never touched.
  */
 #include "mm/restore-memory.h"
 
@@ -16,6 +16,7 @@
 #include "files/files.h"
 #include "image/image-read.h"
 #include "image/vma-status.h"
+#include "kernel/features.h"
 #include "kernel/missing-mman.h"
 #include "mm/restore-area.h"
 #include "mm/restore-shmem.h"
@@ -27,9 +28,9 @@
 #define HUGE_SIZE_MASK (0x3fu << MAP_HUGE_SHIFT)
 #define FLAGS_PASSED   ((uint32_t)(MAP_GROWSDOWN | MAP_NORESERVE | MAP_HUGETLB) | HUGE_SIZE_MASK)
 #define ADVICE_BIT(n)  (UINT64_C(1) << (n))
-#define ADVICE_KNOWN                                                                                              \
-	(ADVICE_BIT(MADV_SEQUENTIAL) | ADVICE_BIT(MADV_RANDOM) | ADVICE_BIT(MADV_DONTFORK) |                      \
-	 ADVICE_BIT(MADV_DONTDUMP) | ADVICE_BIT(MADV_MERGEABLE) | ADVICE_BIT(MADV_HUGEPAGE) |                     \
+#define ADVICE_KNOWN                                                                                                   \
+	(ADVICE_BIT(MADV_SEQUENTIAL) | ADVICE_BIT(MADV_RANDOM) | ADVICE_BIT(MADV_DONTFORK) |                           \
+	 ADVICE_BIT(MADV_DONTDUMP) | ADVICE_BIT(MADV_MERGEABLE) | ADVICE_BIT(MADV_HUGEPAGE) |                          \
 	 ADVICE_BIT(MADV_NOHUGEPAGE) | ADVICE_BIT(MADV_WIPEONFORK))
 
 enum mapped_kind {
@@ -74,8 +75,8 @@ int restore_memory_check(const struct restore *r, const struct checked_task *tas
 			if (vma->status & VMA_UPROBES && r->opts->allow_uprobes)
 				continue;
 			return error_say(err, -EOPNOTSUPP, "pid %u, mapping %llx-%llx: %s cannot be restored",
-					 task->entry->pid, (unsigned long long)vma->start,
-					 (unsigned long long)vma->end, refused_areas[k].what);
+					 task->entry->pid, (unsigned long long)vma->start, (unsigned long long)vma->end,
+					 refused_areas[k].what);
 		}
 	}
 	for (size_t i = 0; task->pagemap && i < task->pagemap->extent_count; i++)
@@ -113,7 +114,8 @@ uint64_t restore_memory_room(const struct checked_task *task)
 	       area_room(VDSO_JUMP_LIMIT, sizeof(struct restorer_jump));
 }
 
-/* --- files ------------------------------------------------------------------------------------------------------------ */
+/* --- files
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static int add_file(struct restore_task *task, const struct mapped_file *file)
 {
@@ -215,7 +217,8 @@ int restore_memory_pages_fd(struct restore_task *task, int file, struct error *e
 	return pagemap_pages_fd(task->mapped[file].source, O_RDONLY, err);
 }
 
-/* --- mappings --------------------------------------------------------------------------------------------------------- */
+/* --- mappings
+ * --------------------------------------------------------------------------------------------------------- */
 
 static uint32_t map_type(const VmaEntry *vma)
 {
@@ -284,7 +287,8 @@ static int plan_vmas(const struct restore *r, struct restore_task *task, struct 
 	return 0;
 }
 
-/* --- contents --------------------------------------------------------------------------------------------------------- */
+/* --- contents
+ * --------------------------------------------------------------------------------------------------------- */
 
 static bool is_large_candidate(const struct restorer_vma *vma)
 {
@@ -338,8 +342,8 @@ static bool is_left_out(const struct checked_task *task, uint64_t address)
 	return false;
 }
 
-static int add_extent(struct restore *r, struct restore_task *task, const struct page_extent *extent,
-		      uint64_t *ret_vma, struct read_list lists[2], struct error *err)
+static int add_extent(struct restore *r, struct restore_task *task, const struct page_extent *extent, uint64_t *ret_vma,
+		      struct read_list lists[2], struct error *err)
 {
 	struct restorer_task *restorer = task->restorer;
 	const struct mapped_file pages = { .kind = MAPPED_PAGES, .source = extent->source };
@@ -402,7 +406,7 @@ static int plan_contents(struct restore *r, struct restore_task *task, struct er
 
 	if (!map || map->extent_count == 0)
 		return 0;
-	large = candidate_bytes(task) >= LARGE_MEMORY_BYTES;
+	large = candidate_bytes(task) >= LARGE_MEMORY_BYTES && !feature_is_masked("uffd");
 	for (uint64_t i = 0; large && i < restorer->vma_count; i++)
 		if (is_large_candidate(&restorer->vmas[i]))
 			restorer->vmas[i].flags |= RESTORER_VMA_FILL;
@@ -425,7 +429,8 @@ static int plan_contents(struct restore *r, struct restore_task *task, struct er
 	return 0;
 }
 
-/* --- the process's own idea of it --------------------------------------------------------------------------------------- */
+/* --- the process's own idea of it
+ * --------------------------------------------------------------------------------------- */
 
 static int plan_mm_map(struct restore *r, struct restore_task *task, struct error *err)
 {

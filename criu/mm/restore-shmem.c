@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "engine/restore.h"
+#include "kernel/features.h"
 #include "kernel/missing-mman.h"
 #include "mm/restore-fill.h"
 
@@ -68,10 +69,13 @@ static void *map_anonymous(const struct checked_shmem *image)
 static int create_mapping(const struct checked_shmem *image)
 {
 	const uint64_t bytes = page_align_up(image->bytes);
-	void *memory = map_anonymous(image);
+	void *memory;
 	char path[96];
 	int fd;
 
+	if (feature_is_masked("map_files"))
+		return -ENOENT;
+	memory = map_anonymous(image);
 	if (memory == MAP_FAILED)
 		return -errno;
 	(void)snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", (unsigned long)memory,
@@ -124,10 +128,12 @@ static int fill_object(struct restore *r, const struct checked_shmem *image, int
 
 static int open_object(struct restore *r, const struct checked_shmem *image, int *ret_fd, struct error *err)
 {
-	AUTO_CLOSE int fd = is_mapping(image) ? create_mapping(image) : create_memfd(image);
+	bool as_mapping = is_mapping(image);
+	AUTO_CLOSE int fd = as_mapping ? create_mapping(image) : create_memfd(image);
 	int result;
 
-	if (fd < 0 && is_mapping(image)) {
+	if (fd < 0 && as_mapping) {
+		as_mapping = false;
 		log_warn("shared memory %llu is restored as a memfd: map_files: %s\n", (unsigned long long)image->shmid,
 			 strerror(-fd));
 		fd = create_memfd(image);
@@ -137,7 +143,7 @@ static int open_object(struct restore *r, const struct checked_shmem *image, int
 			error_hint(err, "are there enough free huge pages?");
 		return error_set(err, fd, "create it");
 	}
-	if (image->bytes && !is_mapping(image) && ftruncate(fd, (off_t)image->bytes) < 0)
+	if (image->bytes && !as_mapping && ftruncate(fd, (off_t)image->bytes) < 0)
 		return error_set(err, -errno, "give it its %llu bytes", (unsigned long long)image->bytes);
 	result = fill_object(r, image, fd, err);
 	if (result < 0)

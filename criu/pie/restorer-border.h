@@ -18,7 +18,7 @@
 #define RESTORER_LEADER_STACK_BYTES 8192
 #define RESTORER_THREAD_STACK_BYTES 4096
 #define RESTORER_OWN_FLAGS          0x200000ull /* ID: ptrace does not set it */
-#define RESTORER_IOV_LIMIT          1024 /* UIO_MAXIOV */
+#define RESTORER_IOV_LIMIT          1024        /* UIO_MAXIOV */
 
 /* How far a process has come; what a failure happened in. Names for sentences are in engine/restore-failure.c. */
 enum restorer_step {
@@ -87,7 +87,7 @@ struct restorer_slot {
 	uint32_t error_step; /* in which step, */
 	int32_t error_tid;   /* of which thread, */
 	uint32_t reserved;
-	uint64_t detail[2];  /* and about what (an address, a number) */
+	uint64_t detail[2]; /* and about what (an address, a number) */
 
 	/* filling large memory from outside */
 	uint32_t fill_state; /* enum restorer_fill; futex */
@@ -123,7 +123,8 @@ struct restorer_shared {
 	struct restorer_slot *slots;
 };
 
-/* --- memory ----------------------------------------------------------------------------------------------------------- */
+/* --- memory
+ * ----------------------------------------------------------------------------------------------------------- */
 
 #define RESTORER_VMA_LOCK       0x1u
 #define RESTORER_VMA_SEAL       0x2u
@@ -132,12 +133,12 @@ struct restorer_shared {
 
 struct restorer_vma {
 	uint64_t start, end, offset;
-	uint64_t advice;    /* bit N: madvise number N */
-	int32_t file;       /* index into files, -1: anonymous */
+	uint64_t advice; /* bit N: madvise number N */
+	int32_t file;    /* index into files, -1: anonymous */
 	uint32_t map_flags;
-	uint32_t map_prot;  /* with PROT_WRITE while contents are put in */
+	uint32_t map_prot; /* with PROT_WRITE while contents are put in */
 	uint32_t prot;
-	uint32_t flags;     /* RESTORER_VMA_xx */
+	uint32_t flags; /* RESTORER_VMA_xx */
 	uint32_t reserved;
 };
 
@@ -180,7 +181,8 @@ struct restorer_jump {
 	uint64_t from, to;
 };
 
-/* --- the process ------------------------------------------------------------------------------------------------------ */
+/* --- the process
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* The kernel's struct sigaction. */
 struct restorer_sigaction {
@@ -202,15 +204,16 @@ struct restorer_siginfo {
 	uint8_t bytes[RESTORER_SIGINFO_BYTES];
 };
 
-/* --- threads ---------------------------------------------------------------------------------------------------------- */
+/* --- threads
+ * ---------------------------------------------------------------------------------------------------------- */
 
 /* Which calls are needed to come from the restorer's credentials to those of the image. */
-#define RESTORER_CREDS_CAPS        0x01u
-#define RESTORER_CREDS_BOUNDING    0x02u
-#define RESTORER_CREDS_AMBIENT     0x04u
-#define RESTORER_CREDS_GROUPS      0x08u
-#define RESTORER_CREDS_IDS         0x10u
-#define RESTORER_CREDS_SECUREBITS  0x20u
+#define RESTORER_CREDS_CAPS         0x01u
+#define RESTORER_CREDS_BOUNDING     0x02u
+#define RESTORER_CREDS_AMBIENT      0x04u
+#define RESTORER_CREDS_GROUPS       0x08u
+#define RESTORER_CREDS_IDS          0x10u
+#define RESTORER_CREDS_SECUREBITS   0x20u
 #define RESTORER_CREDS_NO_NEW_PRIVS 0x40u
 
 struct restorer_creds {
@@ -220,8 +223,8 @@ struct restorer_creds {
 	uint32_t *groups;
 	uint64_t group_count;
 	uint64_t cap_inh, cap_prm, cap_eff, cap_amb;
-	uint64_t cap_drop;            /* bounding capabilities to give up */
-	uint64_t own_prm, own_eff;    /* what the restorer has */
+	uint64_t cap_drop;         /* bounding capabilities to give up */
+	uint64_t own_prm, own_eff; /* what the restorer has */
 };
 
 struct restorer_filter {
@@ -271,12 +274,13 @@ struct restorer_thread {
 
 	/* for those who hand over from outside */
 	uint64_t signal_mask;
-	void *regs;   /* struct user_regs_struct */
+	void *regs; /* struct user_regs_struct */
 	void *xstate;
 	uint64_t xstate_bytes;
 };
 
-/* --- all that one process is made of ---------------------------------------------------------------------------------- */
+/* --- all that one process is made of
+ * ---------------------------------------------------------------------------------- */
 
 struct restorer_task {
 	struct restorer_shared *shared;
@@ -287,9 +291,9 @@ struct restorer_task {
 
 	int32_t *files; /* descriptors, opened by the engine in this process; closed by number at the end */
 	uint64_t file_count;
-	uint64_t own_file_count;    /* the first so many are closed one by one */
-	uint32_t close_from;        /* descriptors from here up are the restore's */
-	uint32_t *table_users;      /* who else uses the descriptor table: the last one closes */
+	uint64_t own_file_count; /* the first so many are closed one by one */
+	uint32_t close_from;     /* descriptors from here up are the restore's */
+	uint32_t *table_users;   /* who else uses the descriptor table: the last one closes */
 
 	struct restorer_vma *vmas;
 	uint64_t vma_count;
@@ -314,17 +318,17 @@ struct restorer_task {
 	uint64_t posix_timer_count;
 	struct restorer_siginfo *pending;
 	uint64_t pending_count;
-	int32_t dumpable;      /* -1: leave */
-	int32_t thp_disable;   /* -1: leave; else the argument, */
-	uint32_t thp_flags;    /* with these flags */
-	int32_t ksm;           /* -1: leave */
-	int32_t subreaper;     /* -1: leave */
-	uint32_t mdwe;         /* 0: none */
+	int32_t dumpable;    /* -1: leave */
+	int32_t thp_disable; /* -1: leave; else the argument, */
+	uint32_t thp_flags;  /* with these flags */
+	int32_t ksm;         /* -1: leave */
+	int32_t subreaper;   /* -1: leave */
+	uint32_t mdwe;       /* 0: none */
 	uint64_t membarrier_commands;
-	uint32_t stop_signal; /* the task is stopped by it in the end, 0: runs */
-	uint32_t threads_left; /* futex: threads without the leader that have not set their credentials */
-	uint32_t timers_made;  /* futex */
-	uint32_t reserved3;
+	uint32_t stop_signal;        /* the task is stopped by it in the end, 0: runs */
+	uint32_t threads_left;       /* futex: threads without the leader that have not set their credentials */
+	uint32_t timers_made;        /* futex */
+	uint32_t timers_by_counting; /* the kernel's help with ids is not to be used */
 
 	struct restorer_thread *threads; /* [0] is the leader */
 	uint64_t thread_count;

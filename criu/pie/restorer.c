@@ -1,8 +1,8 @@
 /*
  * The restorer: runs in each process of the new tree on memory of the restore area, where the engine has laid down what
- * to do (restorer-border.h). It unmaps everything else, makes the mappings of the task in place and puts the contents in,
- * then sets what only the task itself can set, thread by thread, and sleeps until it is taken over from outside. All
- * signals are blocked while it runs.
+ * to do (restorer-border.h). It unmaps everything else, makes the mappings of the task in place and puts the contents
+ * in, then sets what only the task itself can set, thread by thread, and sleeps until it is taken over from outside.
+ * All signals are blocked while it runs.
  *
  * One short function per kind of state. A failure is a step, an errno and up to two numbers; the worker makes the
  * sentence.
@@ -21,12 +21,12 @@
 #include "pie/restorer-border.h"
 #include "pie/syscall.h"
 
-#define ERROR_NOMEM  12
-#define ERROR_EXIST  17
-#define ERROR_INVAL  22
-#define ERROR_IO     5
-#define ERROR_AGAIN  11
-#define ERROR_INTR   4
+#define ERROR_NOMEM 12
+#define ERROR_EXIST 17
+#define ERROR_INVAL 22
+#define ERROR_IO    5
+#define ERROR_AGAIN 11
+#define ERROR_INTR  4
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
@@ -65,7 +65,8 @@
 
 void pie_entry(struct restorer_task *task);
 
-/* --- words shared with others ------------------------------------------------------------------------------------------- */
+/* --- words shared with others
+ * ------------------------------------------------------------------------------------------- */
 
 static void wake(uint32_t *word, uint32_t count)
 {
@@ -126,7 +127,8 @@ static void check_thread(struct restorer_thread *thread, uint32_t step, long res
 		fail_thread(thread->task, thread->tid, step, result, detail, 0);
 }
 
-/* --- memory ------------------------------------------------------------------------------------------------------------- */
+/* --- memory
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static void unmap_others(struct restorer_task *task)
 {
@@ -223,8 +225,8 @@ static void read_pages(struct restorer_task *task, struct restorer_read *reads, 
 
 		while (read->iov_count) {
 			uint64_t at = read->iov->base;
-			long result = SYS5(__NR_preadv, task->files[read->file], read->iov, read->iov_count,
-					   read->offset, 0);
+			long result =
+			    SYS5(__NR_preadv, task->files[read->file], read->iov, read->iov_count, read->offset, 0);
 
 			if (result == -ERROR_INTR || result == -ERROR_AGAIN)
 				continue;
@@ -303,8 +305,8 @@ static void protect_all(struct restorer_task *task)
 	enter(task, STEP_PROTECT);
 	for (uint64_t i = 0; i < task->vma_count; i++) {
 		const struct restorer_vma *vma = &task->vmas[i];
-		long result = vma->prot == vma->map_prot ? 0 :
-			      SYS3(__NR_mprotect, vma->start, vma->end - vma->start, vma->prot);
+		long result =
+		    vma->prot == vma->map_prot ? 0 : SYS3(__NR_mprotect, vma->start, vma->end - vma->start, vma->prot);
 
 		if (result < 0)
 			fail(task, result, vma->start, vma->end);
@@ -384,7 +386,8 @@ static void build_memory(struct restorer_task *task)
 	seal_all(task);
 }
 
-/* --- the process -------------------------------------------------------------------------------------------------------- */
+/* --- the process
+ * -------------------------------------------------------------------------------------------------------- */
 
 static void set_personality(struct restorer_task *task)
 {
@@ -398,7 +401,8 @@ static void set_sigactions(struct restorer_task *task)
 	for (uint32_t signal = 1; signal <= RESTORER_SIGNALS; signal++) {
 		if (signal == 9 || signal == 19)
 			continue;
-		check(task, SYS4(__NR_rt_sigaction, signal, &task->sigactions[signal - 1], 0, sizeof(uint64_t)), signal);
+		check(task, SYS4(__NR_rt_sigaction, signal, &task->sigactions[signal - 1], 0, sizeof(uint64_t)),
+		      signal);
 	}
 }
 
@@ -462,7 +466,8 @@ static void create_timers(struct restorer_task *task)
 	long by_id;
 
 	enter(task, STEP_POSIX_TIMER);
-	by_id = !task->posix_timer_count ? -1 : SYS5(__NR_prctl, TIMER_RESTORE_IDS, 1, 0, 0, 0);
+	by_id =
+	    !task->posix_timer_count || task->timers_by_counting ? -1 : SYS5(__NR_prctl, TIMER_RESTORE_IDS, 1, 0, 0, 0);
 	for (uint64_t i = 0; i < task->posix_timer_count; i++) {
 		const struct restorer_posix_timer *timer = &task->posix_timers[i];
 		int32_t id = timer->id;
@@ -549,7 +554,8 @@ static void arm_timers(struct restorer_task *task)
 		const struct restorer_posix_timer *timer = &task->posix_timers[i];
 
 		if (!timer->armed && (timer->value_sec || timer->value_nsec))
-			check(task, SYS4(__NR_timer_settime, timer->id, 0, &timer->interval_sec, 0), (uint64_t)timer->id);
+			check(task, SYS4(__NR_timer_settime, timer->id, 0, &timer->interval_sec, 0),
+			      (uint64_t)timer->id);
 	}
 	enter(task, STEP_ITIMER);
 	for (uint32_t which = 0; which < 3; which++) {
@@ -578,7 +584,8 @@ static void set_mdwe(struct restorer_task *task)
 	check(task, SYS5(__NR_prctl, SET_MDWE, task->mdwe, 0, 0, 0), task->mdwe);
 }
 
-/* --- threads ------------------------------------------------------------------------------------------------------------ */
+/* --- threads
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static void set_tls(struct restorer_thread *thread)
 {
@@ -596,9 +603,9 @@ struct altstack_record {
 
 static void set_addresses(struct restorer_thread *thread)
 {
-	struct altstack_record stack = {
-		.address = thread->sas_address, .flags = thread->sas_flags, .bytes = thread->sas_bytes
-	};
+	struct altstack_record stack = { .address = thread->sas_address,
+					 .flags = thread->sas_flags,
+					 .bytes = thread->sas_bytes };
 
 	(void)SYS1(__NR_set_tid_address, thread->clear_tid);
 	if (thread->robust_list)
@@ -669,8 +676,7 @@ static void set_capabilities(struct restorer_thread *thread, uint64_t inheritabl
 
 static void set_ambient(struct restorer_thread *thread, uint64_t set)
 {
-	check_thread(thread, STEP_AMBIENT_SET,
-		     SYS5(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), 0);
+	check_thread(thread, STEP_AMBIENT_SET, SYS5(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), 0);
 	for (uint32_t i = 0; i < 64; i++)
 		if (set >> i & 1)
 			check_thread(thread, STEP_AMBIENT_SET,
@@ -690,7 +696,8 @@ static void hold_capabilities(struct restorer_thread *thread)
 	unsigned long bits = (unsigned long)SYS1(__NR_prctl, PR_GET_SECUREBITS);
 
 	if (!(bits & NO_SETUID_FIXUP))
-		check_thread(thread, STEP_SECUREBITS, SYS2(__NR_prctl, PR_SET_SECUREBITS, bits | NO_SETUID_FIXUP), bits);
+		check_thread(thread, STEP_SECUREBITS, SYS2(__NR_prctl, PR_SET_SECUREBITS, bits | NO_SETUID_FIXUP),
+			     bits);
 }
 
 static void set_ids(struct restorer_thread *thread, const struct restorer_creds *creds)
@@ -707,8 +714,8 @@ static void set_ids(struct restorer_thread *thread, const struct restorer_creds 
 }
 
 /*
- * The order: inheritable capabilities cannot be added once the bounding set lacks them; ambient ones need to be permitted
- * and inheritable, and no secure bit against it; giving up rights comes last.
+ * The order: inheritable capabilities cannot be added once the bounding set lacks them; ambient ones need to be
+ * permitted and inheritable, and no secure bit against it; giving up rights comes last.
  */
 static void set_credentials(struct restorer_thread *thread)
 {
@@ -759,8 +766,8 @@ static void install_filters(struct restorer_thread *thread)
 		const struct filter_record record = { .count = (uint16_t)filter->instruction_count,
 						      .instructions = filter->instructions };
 
-		check_thread(thread, STEP_SECCOMP,
-			     SYS3(CALL_SECCOMP, 1, filter->flags & SECCOMP_FLAGS_KEPT, &record), i);
+		check_thread(thread, STEP_SECCOMP, SYS3(CALL_SECCOMP, 1, filter->flags & SECCOMP_FLAGS_KEPT, &record),
+			     i);
 	}
 }
 
@@ -865,7 +872,8 @@ static void start_thread(struct restorer_task *task, struct restorer_thread *thr
 			 "call %P[main]\n\t"
 			 "1:"
 			 : "=a"(result)
-			 : "a"((long)__NR_clone3), "D"(&record), "S"(sizeof(record)), "b"(thread), [main] "i"(thread_main)
+			 : "a"((long)__NR_clone3), "D"(&record), "S"(sizeof(record)),
+			   "b"(thread), [main] "i"(thread_main)
 			 : "rcx", "r11", "memory", "cc");
 	check(task, result, (uint64_t)thread->tid);
 }

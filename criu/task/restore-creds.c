@@ -1,7 +1,7 @@
 /*
- * Capabilities cannot be gained: a set that holds one the restorer lacks is refused by name, except for the bounding set,
- * where a missing one takes nothing away from what the task has now; that is logged. The order of the calls is in the
- * restorer blob.
+ * Capabilities cannot be gained: a set that holds one the restorer lacks is refused by name, except for the bounding
+ * set, where a missing one takes nothing away from what the task has now; that is logged. The order of the calls is in
+ * the restorer blob.
  */
 #include "task/restore-creds.h"
 
@@ -21,11 +21,46 @@
 #include "mm/restore-area.h"
 
 static const char *const capability_names[] = {
-	"chown", "dac_override", "dac_read_search", "fowner", "fsetid", "kill", "setgid", "setuid", "setpcap",
-	"linux_immutable", "net_bind_service", "net_broadcast", "net_admin", "net_raw", "ipc_lock", "ipc_owner",
-	"sys_module", "sys_rawio", "sys_chroot", "sys_ptrace", "sys_pacct", "sys_admin", "sys_boot", "sys_nice",
-	"sys_resource", "sys_time", "sys_tty_config", "mknod", "lease", "audit_write", "audit_control", "setfcap",
-	"mac_override", "mac_admin", "syslog", "wake_alarm", "block_suspend", "audit_read", "perfmon", "bpf",
+	"chown",
+	"dac_override",
+	"dac_read_search",
+	"fowner",
+	"fsetid",
+	"kill",
+	"setgid",
+	"setuid",
+	"setpcap",
+	"linux_immutable",
+	"net_bind_service",
+	"net_broadcast",
+	"net_admin",
+	"net_raw",
+	"ipc_lock",
+	"ipc_owner",
+	"sys_module",
+	"sys_rawio",
+	"sys_chroot",
+	"sys_ptrace",
+	"sys_pacct",
+	"sys_admin",
+	"sys_boot",
+	"sys_nice",
+	"sys_resource",
+	"sys_time",
+	"sys_tty_config",
+	"mknod",
+	"lease",
+	"audit_write",
+	"audit_control",
+	"setfcap",
+	"mac_override",
+	"mac_admin",
+	"syslog",
+	"wake_alarm",
+	"block_suspend",
+	"audit_read",
+	"perfmon",
+	"bpf",
 	"checkpoint_restore",
 };
 
@@ -100,8 +135,8 @@ static void put_names(uint64_t set, char *text, size_t size)
 
 int restore_creds_check(const struct own_creds *own, const CredsEntry *entry, const char *who, struct error *err)
 {
-	uint64_t wanted = capability_set(entry->n_cap_prm, entry->cap_prm) |
-			  capability_set(entry->n_cap_eff, entry->cap_eff);
+	uint64_t wanted =
+	    capability_set(entry->n_cap_prm, entry->cap_prm) | capability_set(entry->n_cap_eff, entry->cap_eff);
 	uint64_t bounding = capability_set(entry->n_cap_bnd, entry->cap_bnd);
 	char names[512];
 
@@ -111,7 +146,8 @@ int restore_creds_check(const struct own_creds *own, const CredsEntry *entry, co
 		return error_say(err, -EPERM, "%s has capabilities that cannot be given here: %s", who, names);
 	}
 	if (own->no_new_privs && !(entry->has_no_new_privs && entry->no_new_privs))
-		return error_say(err, -EPERM, "%s: the restorer runs with no_new_privs, which cannot be taken back", who);
+		return error_say(err, -EPERM, "%s: the restorer runs with no_new_privs, which cannot be taken back",
+				 who);
 	if (bounding & ~own->cap_bnd) {
 		put_names(bounding & ~own->cap_bnd, names, sizeof(names));
 		log_warn("%s: its bounding set loses what is not there to give: %s\n", who, names);

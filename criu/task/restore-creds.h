@@ -1,6 +1,6 @@
 /*
- * Credentials of restored threads: which calls lead from what the restorer has to what the image says. Nothing is called
- * for what is equal already, so that an ordinary restore on an ordinary system changes nothing.
+ * Credentials of restored threads: which calls lead from what the restorer has to what the image says. Nothing is
+ * called for what is equal already, so that an ordinary restore on an ordinary system changes nothing.
  */
 #pragma once
 

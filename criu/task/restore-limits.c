@@ -1,6 +1,6 @@
 /*
- * Hard limits can only be lowered without CAP_SYS_RESOURCE: a set that needs more is refused before anything is created,
- * with the limit's name. /proc/PID files are written by path: the process is one of ours and waits.
+ * Hard limits can only be lowered without CAP_SYS_RESOURCE: a set that needs more is refused before anything is
+ * created, with the limit's name. /proc/PID files are written by path: the process is one of ours and waits.
  */
 #include "task/restore-limits.h"
 
@@ -22,12 +22,14 @@
 #define CAP_SYS_RESOURCE_BIT 24
 
 static const char *const limit_names[] = {
-	[RLIMIT_CPU] = "RLIMIT_CPU",	       [RLIMIT_FSIZE] = "RLIMIT_FSIZE",	  [RLIMIT_DATA] = "RLIMIT_DATA",
-	[RLIMIT_STACK] = "RLIMIT_STACK",       [RLIMIT_CORE] = "RLIMIT_CORE",	  [RLIMIT_RSS] = "RLIMIT_RSS",
-	[RLIMIT_NPROC] = "RLIMIT_NPROC",       [RLIMIT_NOFILE] = "RLIMIT_NOFILE", [RLIMIT_MEMLOCK] = "RLIMIT_MEMLOCK",
-	[RLIMIT_AS] = "RLIMIT_AS",	       [RLIMIT_LOCKS] = "RLIMIT_LOCKS",	  [RLIMIT_SIGPENDING] = "RLIMIT_SIGPENDING",
-	[RLIMIT_MSGQUEUE] = "RLIMIT_MSGQUEUE", [RLIMIT_NICE] = "RLIMIT_NICE",	  [RLIMIT_RTPRIO] = "RLIMIT_RTPRIO",
-	[RLIMIT_RTTIME] = "RLIMIT_RTTIME",
+	[RLIMIT_CPU] = "RLIMIT_CPU",           [RLIMIT_FSIZE] = "RLIMIT_FSIZE",
+	[RLIMIT_DATA] = "RLIMIT_DATA",         [RLIMIT_STACK] = "RLIMIT_STACK",
+	[RLIMIT_CORE] = "RLIMIT_CORE",         [RLIMIT_RSS] = "RLIMIT_RSS",
+	[RLIMIT_NPROC] = "RLIMIT_NPROC",       [RLIMIT_NOFILE] = "RLIMIT_NOFILE",
+	[RLIMIT_MEMLOCK] = "RLIMIT_MEMLOCK",   [RLIMIT_AS] = "RLIMIT_AS",
+	[RLIMIT_LOCKS] = "RLIMIT_LOCKS",       [RLIMIT_SIGPENDING] = "RLIMIT_SIGPENDING",
+	[RLIMIT_MSGQUEUE] = "RLIMIT_MSGQUEUE", [RLIMIT_NICE] = "RLIMIT_NICE",
+	[RLIMIT_RTPRIO] = "RLIMIT_RTPRIO",     [RLIMIT_RTTIME] = "RLIMIT_RTTIME",
 };
 
 static bool has_sys_resource(int procfd)
@@ -151,8 +153,8 @@ static int apply_sched(const struct own_limits *own, pid_t tid, const ThreadCore
 		return 0;
 	r = sched_write_attributes(tid, &wanted);
 	return r < 0 ? error_set(err, r, "thread %d: set scheduling policy %u, nice %d, priority %u", tid,
-				 wanted.policy, wanted.nice, wanted.priority) :
-		       0;
+				 wanted.policy, wanted.nice, wanted.priority)
+		     : 0;
 }
 
 static int apply_affinity(const struct own_limits *own, pid_t tid, const ProtobufCBinaryData *mask, struct error *err)

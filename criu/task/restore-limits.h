@@ -1,7 +1,7 @@
 /*
  * What is set on a restored process from outside once everything else is done, because it might get in the way before:
- * resource limits, scheduling, the OOM score, the core dump filter. Only what differs from what the worker has itself (and
- * its children inherited) is set.
+ * resource limits, scheduling, the OOM score, the core dump filter. Only what differs from what the worker has itself
+ * (and its children inherited) is set.
  */
 #pragma once
 

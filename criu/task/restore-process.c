@@ -15,11 +15,13 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "engine/restore.h"
+#include "kernel/features.h"
 #include "mm/restore-area.h"
 
 #define SIGNALS_IN_IMAGE 62 /* SIGKILL and SIGSTOP have no handler */
 
-/* --- the open stage ----------------------------------------------------------------------------------------------------- */
+/* --- the open stage
+ * ----------------------------------------------------------------------------------------------------- */
 
 static int check_thread(const struct restore *r, const struct own_creds *own, const struct checked_thread *thread,
 			const char *comm, struct error *err)
@@ -56,7 +58,8 @@ int restore_process_check(const struct restore *r, const struct own_creds *own, 
 	return result;
 }
 
-/* --- room --------------------------------------------------------------------------------------------------------------- */
+/* --- room
+ * --------------------------------------------------------------------------------------------------------------- */
 
 static uint64_t queue_room(const SignalQueueEntry *queue)
 {
@@ -96,8 +99,8 @@ static uint64_t thread_room(const struct restore *r, const struct checked_thread
 uint64_t restore_process_room(const struct restore *r, const struct checked_task *task)
 {
 	const TaskCoreEntry *tc = task->threads[0].core->tc;
-	uint64_t bytes = area_room(1, sizeof(struct restorer_task)) + RESTORER_LEADER_STACK_BYTES + 4096 +
-			 queue_room(tc->signals_s);
+	uint64_t bytes =
+	    area_room(1, sizeof(struct restorer_task)) + RESTORER_LEADER_STACK_BYTES + 4096 + queue_room(tc->signals_s);
 
 	if (tc->timers)
 		bytes += area_room(tc->timers->n_posix, sizeof(struct restorer_posix_timer));
@@ -106,7 +109,8 @@ uint64_t restore_process_room(const struct restore *r, const struct checked_task
 	return bytes;
 }
 
-/* --- signals and timers ------------------------------------------------------------------------------------------------- */
+/* --- signals and timers
+ * ------------------------------------------------------------------------------------------------- */
 
 static void plan_sigactions(const TaskCoreEntry *tc, struct restorer_task *out)
 {
@@ -168,6 +172,7 @@ static int plan_timers(struct restore *r, const TaskTimersEntry *timers, struct 
 	if (!out->posix_timers)
 		return error_set(err, -ENOMEM, "timers");
 	out->posix_timer_count = timers->n_posix;
+	out->timers_by_counting = feature_is_masked("timer_cr_ids");
 	for (size_t i = 0; i < timers->n_posix; i++) {
 		const PosixTimerEntry *entry = timers->posix[i];
 
@@ -205,7 +210,8 @@ static void plan_switches(const struct restore_task *task, struct restorer_task 
 		out->stop_signal = tc->has_stop_signo && tc->stop_signo ? tc->stop_signo : SIGSTOP;
 }
 
-/* --- threads ------------------------------------------------------------------------------------------------------------ */
+/* --- threads
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static int plan_registers(struct restore *r, const struct checked_thread *thread, struct restorer_thread *out,
 			  struct error *err)

@@ -1,4 +1,5 @@
-/* The plan of a process tree: who creates whom, with sessions and groups as shells, daemons and containers leave them. */
+/* The plan of a process tree: who creates whom, with sessions and groups as shells, daemons and containers leave them.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -300,7 +301,8 @@ static void test_large_trees(void **state)
 		rows[i] = (struct row){ (pid_t)(100 + i), i ? (pid_t)(99 + i) : 0, 100, 100, false };
 	check_plan(rows, count, 0);
 	for (size_t i = 1; i < count; i++)
-		rows[i] = (struct row){ (pid_t)(100 + i), 100, (pid_t)(100 + i), i % 2 ? (pid_t)(100 + i) : 100, false };
+		rows[i] =
+		    (struct row){ (pid_t)(100 + i), 100, (pid_t)(100 + i), i % 2 ? (pid_t)(100 + i) : 100, false };
 	check_plan(rows, count, 0);
 	free(rows);
 }
