@@ -5,7 +5,9 @@
 #   make SAN=1      address and undefined-behaviour sanitizers for all but the PIE
 
 B        ?= build
-CC       ?= gcc
+ifeq ($(origin CC),default)
+CC       := gcc
+endif
 PREFIX   ?= /usr/local
 SBINDIR  ?= $(PREFIX)/sbin
 BINDIR   ?= $(PREFIX)/bin

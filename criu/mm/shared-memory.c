@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -119,9 +120,13 @@ int shared_memory_add_file(struct dump *d, const struct open_file *file, uint32_
 	int r;
 
 	if (!object) {
-		fd = fcntl(file->local_fd, F_DUPFD_CLOEXEC, 0);
+		char path[32];
+
+		/* A description of our own: looking for data moves the offset, which the target must not see. */
+		(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", file->local_fd);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
 		if (fd < 0)
-			return error_set(err, -errno, "shared memory %s", file->link);
+			return error_set(err, -errno, "shared memory %s: open it again", file->link);
 		r = add_object(d, &fd, file->link, &object, err);
 		if (r < 0)
 			return r;
