@@ -39,8 +39,7 @@ static struct restorer_slot *slot_of(const struct restore *r, const struct resto
 	return &r->shared->words.slots[task->index];
 }
 
-/* --- creation
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- creation ---------------------------------------------------------------------------------------------------- */
 
 static int describe_clone_failure(const struct restore_task *task, int r, struct error *err)
 {
@@ -160,8 +159,7 @@ static int join(const struct restore *r, const struct restore_task *task, struct
 	return 0;
 }
 
-/* --- ends
- * --------------------------------------------------------------------------------------------------------------- */
+/* --- ends -------------------------------------------------------------------------------------------------------- */
 
 static _Noreturn void end(const struct restore *r, const struct restore_task *task, int status)
 {
@@ -240,8 +238,7 @@ static void drop_pending_sigchld(void)
 	(void)signal(SIGCHLD, SIG_IGN);
 }
 
-/* --- the way of a process
- * ----------------------------------------------------------------------------------------------- */
+/* --- the way of a process ---------------------------------------------------------------------------------------- */
 
 static int set_up_files(struct restore *r, struct restore_task *task, struct error *err)
 {
@@ -360,8 +357,7 @@ static _Noreturn void run_task(struct restore *r, struct restore_task *task, str
 	enter_blob(r, task);
 }
 
-/* --- the worker
- * --------------------------------------------------------------------------------------------------------- */
+/* --- the worker -------------------------------------------------------------------------------------------------- */
 
 /* The C library's area for restartable sequences is unmapped in the new processes; they must not inherit it. */
 static bool unregister_rseq(void)

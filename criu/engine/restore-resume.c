@@ -52,8 +52,7 @@ static int trace(long request, pid_t tid, unsigned long address, unsigned long d
 	return ptrace((enum __ptrace_request)request, tid, address, data) < 0 ? -errno : 0;
 }
 
-/* --- before the commit point
- * ---------------------------------------------------------------------------------------------- */
+/* --- before the commit point ------------------------------------------------------------------------------------- */
 
 typedef int (*thread_step)(struct restorer_thread *thread);
 
@@ -130,8 +129,7 @@ int restore_take_over(struct restore *r, struct error *err)
 	return result;
 }
 
-/* --- behind it
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- behind it --------------------------------------------------------------------------------------------------- */
 
 static bool is_in_area(const struct restorer_task *task, uint64_t address)
 {
@@ -287,8 +285,7 @@ int restore_hand_over(struct restore *r, struct error *err)
 	return result;
 }
 
-/* --- the rescuer
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- the rescuer ------------------------------------------------------------------------------------------------- */
 
 /* False when the thread is the program's already, or gone: it has been let go again. */
 static bool take_again(const struct restorer_task *task, const struct restorer_thread *thread,

@@ -79,8 +79,7 @@ void restore_report_failure(struct restore *r, const struct restore_task *task, 
 	report_progress(&shared->words);
 }
 
-/* --- the worker's watch
- * ------------------------------------------------------------------------------------------------- */
+/* --- the worker's watch ------------------------------------------------------------------------------------------ */
 
 static bool is_dead(pid_t pid)
 {

@@ -53,8 +53,7 @@ struct restore_run {
 	uint64_t forked_us;
 };
 
-/* --- open
- * --------------------------------------------------------------------------------------------------------------- */
+/* --- open -------------------------------------------------------------------------------------------------------- */
 
 static int read_own_state(struct restore_run *run, struct error *err)
 {
@@ -141,8 +140,7 @@ static int plan_tree(struct restore_run *run, struct error *err)
 	return result;
 }
 
-/* --- plan
- * --------------------------------------------------------------------------------------------------------------- */
+/* --- plan -------------------------------------------------------------------------------------------------------- */
 
 /* Restored descriptors and ours must fit below the limit together. */
 static int raise_descriptor_limit(struct restore_run *run, struct error *err)
@@ -323,8 +321,7 @@ static int plan_tasks(struct restore_run *run, struct error *err)
 	return result;
 }
 
-/* --- build
- * -------------------------------------------------------------------------------------------------------------- */
+/* --- build ------------------------------------------------------------------------------------------------------- */
 
 static int start_rescuer(struct restore_run *run, struct error *err)
 {
@@ -397,8 +394,7 @@ static int run_post_restore(struct restore_run *run, struct error *err)
 	return 0;
 }
 
-/* --- resume
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- resume ------------------------------------------------------------------------------------------------------ */
 
 static int take_over(struct restore_run *run, struct error *err)
 {

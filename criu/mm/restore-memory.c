@@ -114,8 +114,7 @@ uint64_t restore_memory_room(const struct checked_task *task)
 	       area_room(VDSO_JUMP_LIMIT, sizeof(struct restorer_jump));
 }
 
-/* --- files
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- files ------------------------------------------------------------------------------------------------------- */
 
 static int add_file(struct restore_task *task, const struct mapped_file *file)
 {
@@ -217,8 +216,7 @@ int restore_memory_pages_fd(struct restore_task *task, int file, struct error *e
 	return pagemap_pages_fd(task->mapped[file].source, O_RDONLY, err);
 }
 
-/* --- mappings
- * --------------------------------------------------------------------------------------------------------- */
+/* --- mappings ---------------------------------------------------------------------------------------------------- */
 
 static uint32_t map_type(const VmaEntry *vma)
 {
@@ -287,8 +285,7 @@ static int plan_vmas(const struct restore *r, struct restore_task *task, struct 
 	return 0;
 }
 
-/* --- contents
- * --------------------------------------------------------------------------------------------------------- */
+/* --- contents ---------------------------------------------------------------------------------------------------- */
 
 static bool is_large_candidate(const struct restorer_vma *vma)
 {
@@ -429,8 +426,7 @@ static int plan_contents(struct restore *r, struct restore_task *task, struct er
 	return 0;
 }
 
-/* --- the process's own idea of it
- * --------------------------------------------------------------------------------------- */
+/* --- the process's own idea of it -------------------------------------------------------------------------------- */
 
 static int plan_mm_map(struct restore *r, struct restore_task *task, struct error *err)
 {

@@ -123,8 +123,7 @@ struct restorer_shared {
 	struct restorer_slot *slots;
 };
 
-/* --- memory
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- memory ------------------------------------------------------------------------------------------------------ */
 
 #define RESTORER_VMA_LOCK       0x1u
 #define RESTORER_VMA_SEAL       0x2u
@@ -181,8 +180,7 @@ struct restorer_jump {
 	uint64_t from, to;
 };
 
-/* --- the process
- * ------------------------------------------------------------------------------------------------------ */
+/* --- the process ------------------------------------------------------------------------------------------------- */
 
 /* The kernel's struct sigaction. */
 struct restorer_sigaction {
@@ -204,8 +202,7 @@ struct restorer_siginfo {
 	uint8_t bytes[RESTORER_SIGINFO_BYTES];
 };
 
-/* --- threads
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- threads ----------------------------------------------------------------------------------------------------- */
 
 /* Which calls are needed to come from the restorer's credentials to those of the image. */
 #define RESTORER_CREDS_CAPS         0x01u
@@ -279,8 +276,7 @@ struct restorer_thread {
 	uint64_t xstate_bytes;
 };
 
-/* --- all that one process is made of
- * ---------------------------------------------------------------------------------- */
+/* --- all that one process is made of ----------------------------------------------------------------------------- */
 
 struct restorer_task {
 	struct restorer_shared *shared;

@@ -65,8 +65,7 @@
 
 void pie_entry(struct restorer_task *task);
 
-/* --- words shared with others
- * ------------------------------------------------------------------------------------------- */
+/* --- words shared with others ------------------------------------------------------------------------------------ */
 
 static void wake(uint32_t *word, uint32_t count)
 {
@@ -127,8 +126,7 @@ static void check_thread(struct restorer_thread *thread, uint32_t step, long res
 		fail_thread(thread->task, thread->tid, step, result, detail, 0);
 }
 
-/* --- memory
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- memory ------------------------------------------------------------------------------------------------------ */
 
 static void unmap_others(struct restorer_task *task)
 {
@@ -386,8 +384,7 @@ static void build_memory(struct restorer_task *task)
 	seal_all(task);
 }
 
-/* --- the process
- * -------------------------------------------------------------------------------------------------------- */
+/* --- the process ------------------------------------------------------------------------------------------------- */
 
 static void set_personality(struct restorer_task *task)
 {
@@ -584,8 +581,7 @@ static void set_mdwe(struct restorer_task *task)
 	check(task, SYS5(__NR_prctl, SET_MDWE, task->mdwe, 0, 0, 0), task->mdwe);
 }
 
-/* --- threads
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- threads ----------------------------------------------------------------------------------------------------- */
 
 static void set_tls(struct restorer_thread *thread)
 {

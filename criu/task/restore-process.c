@@ -20,8 +20,7 @@
 
 #define SIGNALS_IN_IMAGE 62 /* SIGKILL and SIGSTOP have no handler */
 
-/* --- the open stage
- * ----------------------------------------------------------------------------------------------------- */
+/* --- the open stage ---------------------------------------------------------------------------------------------- */
 
 static int check_thread(const struct restore *r, const struct own_creds *own, const struct checked_thread *thread,
 			const char *comm, struct error *err)
@@ -58,8 +57,7 @@ int restore_process_check(const struct restore *r, const struct own_creds *own, 
 	return result;
 }
 
-/* --- room
- * --------------------------------------------------------------------------------------------------------------- */
+/* --- room -------------------------------------------------------------------------------------------------------- */
 
 static uint64_t queue_room(const SignalQueueEntry *queue)
 {
@@ -109,8 +107,7 @@ uint64_t restore_process_room(const struct restore *r, const struct checked_task
 	return bytes;
 }
 
-/* --- signals and timers
- * ------------------------------------------------------------------------------------------------- */
+/* --- signals and timers ------------------------------------------------------------------------------------------ */
 
 static void plan_sigactions(const TaskCoreEntry *tc, struct restorer_task *out)
 {
@@ -210,8 +207,7 @@ static void plan_switches(const struct restore_task *task, struct restorer_task 
 		out->stop_signal = tc->has_stop_signo && tc->stop_signo ? tc->stop_signo : SIGSTOP;
 }
 
-/* --- threads
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- threads ----------------------------------------------------------------------------------------------------- */
 
 static int plan_registers(struct restore *r, const struct checked_thread *thread, struct restorer_thread *out,
 			  struct error *err)
