@@ -170,8 +170,7 @@ int restore_wait_for(struct restore *r, const uint32_t *left, struct error *err)
 	}
 }
 
-/* --- the end of a half-built tree
- * --------------------------------------------------------------------------------------- */
+/* --- the end of a half-built tree -------------------------------------------------------------------------------- */
 
 static bool may_be_there(const struct restorer_slot *slot)
 {
