@@ -64,9 +64,12 @@ static int for_all_threads(struct restore *r, thread_step step, const char *what
 		for (uint64_t k = 0; task && k < task->thread_count; k++) {
 			int result = step(&task->threads[k]);
 
-			if (result < 0)
-				return error_set(err, result, "pid %d, thread %d: %s", task->pid, task->threads[k].tid,
-						 what);
+			if (result == 0)
+				continue;
+			/* A dead one is the better explanation. */
+			if (restore_look_after(r, err) < 0)
+				return err->code;
+			return error_set(err, result, "pid %d, thread %d: %s", task->pid, task->threads[k].tid, what);
 		}
 	}
 	return 0;

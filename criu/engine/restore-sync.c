@@ -91,7 +91,7 @@ static bool is_dead(pid_t pid)
 	return stat.state == 'Z' || stat.state == 'X';
 }
 
-static int look_after_all(const struct restore *r, struct error *err)
+int restore_look_after(const struct restore *r, struct error *err)
 {
 	for (size_t i = 0; i < r->task_count; i++) {
 		const struct restorer_slot *slot = &r->shared->words.slots[i];
@@ -164,7 +164,7 @@ int restore_wait_for(struct restore *r, const uint32_t *left, struct error *err)
 		serve_fills(r);
 		if (futex_wait(&words->progress, progress, &timeout) != -ETIMEDOUT)
 			continue;
-		result = look_after_all(r, err);
+		result = restore_look_after(r, err);
 		if (result < 0)
 			return __atomic_load_n(&words->failed, __ATOMIC_ACQUIRE) ? collect_failure(r, err) : result;
 	}

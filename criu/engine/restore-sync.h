@@ -29,6 +29,9 @@ void restore_report_failure(struct restore *r, const struct restore_task *task, 
  */
 int restore_wait_for(struct restore *r, const uint32_t *left, struct error *err);
 
+/* In the worker: the sentence, if a process is dead that should not be; 0 when all live. */
+int restore_look_after(const struct restore *r, struct error *err);
+
 /*
  * Kills all processes of a tree that is not complete, and waits until they are dead; by the worker or the rescuer. Only
  * processes that have the restore area are touched.
