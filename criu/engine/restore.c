@@ -30,6 +30,7 @@
 #include "files/file-kind.h"
 #include "files/files.h"
 #include "mm/restore-area.h"
+#include "mm/restore-fill.h"
 #include "mm/restore-memory.h"
 #include "mm/restore-shmem.h"
 #include "mm/vdso.h"
@@ -443,6 +444,8 @@ static int report(struct restore_run *run, struct error *err)
 
 	(void)err;
 	files_remove_links(r);
+	if (r->opts->auto_dedup)
+		restore_punch_pages(r);
 	stats.forking_time = (uint32_t)run->forked_us;
 	stats.restore_time = (uint32_t)(now_us() - r->start_us);
 	stats.has_pages_restored = 1;

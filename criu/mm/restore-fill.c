@@ -13,11 +13,14 @@
 #include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/util.h"
+#include "engine/options.h"
 #include "engine/restore.h"
 #include "mm/restore-memory.h"
 #include "pie/restorer-border.h"
@@ -141,15 +144,22 @@ static int move_piece(const struct fill *fill, const struct piece *piece, char *
 	return r < 0 ? r : hand_over(fill->uffd, piece, buffer);
 }
 
-static void *work(void *arg)
+/* Only by the thread that has the options' word for it. */
+static void report_progress(const struct fill *fill, const struct progress *progress, size_t pieces)
 {
-	struct fill *fill = arg;
+	if (progress)
+		progress->report(progress->ctx, "read memory", min_u64(pieces * (uint64_t)PIECE_BYTES, fill->bytes),
+				 fill->bytes);
+}
+
+static void move_pieces(struct fill *fill, const struct progress *progress)
+{
 	AUTO_FREE char *buffer = NULL;
 	size_t i;
 
 	if (fill->uffd >= 0 && posix_memalign((void **)&buffer, PAGE_BYTES, PIECE_BYTES) != 0) {
 		__atomic_store_n(&fill->result, -ENOMEM, __ATOMIC_RELAXED);
-		return NULL;
+		return;
 	}
 	while ((i = __atomic_fetch_add(&fill->next, 1, __ATOMIC_RELAXED)) < fill->count) {
 		int r = __atomic_load_n(&fill->result, __ATOMIC_RELAXED);
@@ -160,7 +170,13 @@ static void *work(void *arg)
 			__atomic_store_n(&fill->result, r, __ATOMIC_RELAXED);
 			break;
 		}
+		report_progress(fill, progress, i + 1);
 	}
+}
+
+static void *work(void *arg)
+{
+	move_pieces(arg, NULL);
 	return NULL;
 }
 
@@ -175,14 +191,14 @@ static size_t thread_count(const struct fill *fill)
 }
 
 /* Threads that cannot be started are missed only in time. */
-static int run_fill(struct fill *fill)
+static int run_fill(const struct restore *r, struct fill *fill)
 {
 	pthread_t threads[THREADS_MAX];
 	size_t count = thread_count(fill), started = 0;
 
 	while (started + 1 < count && pthread_create(&threads[started], NULL, work, fill) == 0)
 		started++;
-	(void)work(fill);
+	move_pieces(fill, r->opts->progress);
 	for (size_t i = 0; i < started; i++)
 		(void)pthread_join(threads[i], NULL);
 	free(fill->pieces);
@@ -213,7 +229,7 @@ int restore_fill_object(struct restore *r, struct pagemap *map, void *memory, ui
 		r->pages_restored += extent->nr_pages;
 	}
 	if (result == 0)
-		result = run_fill(&fill);
+		result = run_fill(r, &fill);
 	free(fill.pieces);
 	pagemap_close_pages(map);
 	return result < 0 ? error_set(err, result, "read its contents") : 0;
@@ -225,7 +241,6 @@ int restore_fill_task(struct restore *r, struct restore_task *task, int uffd, st
 	struct fill fill = { .uffd = uffd };
 	int result = 0;
 
-	(void)r;
 	for (uint64_t i = 0; result == 0 && i < restorer->large_read_count; i++) {
 		const struct restorer_read *read = &restorer->large_reads[i];
 		int fd = restore_memory_pages_fd(task, read->file, err);
@@ -235,8 +250,38 @@ int restore_fill_task(struct restore *r, struct restore_task *task, int uffd, st
 		result = add_read(&fill, fd, read->offset, read->iov, read->iov_count);
 	}
 	if (result == 0)
-		result = run_fill(&fill);
+		result = run_fill(r, &fill);
 	free(fill.pieces);
 	pagemap_close_pages(task->image->pagemap);
 	return result < 0 ? error_set(err, result, "pid %d: copy its memory", task->pid) : 0;
+}
+
+static void punch_out(const struct page_extent *extent)
+{
+	struct error ignored = { 0 };
+	int fd = pagemap_pages_fd(extent->source, O_RDWR, &ignored);
+
+	if (fd < 0 || fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)extent->offset,
+				(off_t)(extent->nr_pages * PAGE_BYTES)) < 0)
+		log_warn("--auto-dedup: pages of %s stay: %s\n", extent->source->name,
+			 fd < 0 ? ignored.text : strerror(errno));
+}
+
+static void punch_map(struct pagemap *map)
+{
+	if (!map)
+		return;
+	pagemap_close_pages(map);
+	for (size_t i = 0; i < map->extent_count; i++)
+		if (map->extents[i].source)
+			punch_out(&map->extents[i]);
+	pagemap_close_pages(map);
+}
+
+void restore_punch_pages(struct restore *r)
+{
+	for (size_t i = 0; i < r->images->task_count; i++)
+		punch_map(r->images->tasks[i].pagemap);
+	for (size_t i = 0; i < r->images->shmem_count; i++)
+		punch_map(r->images->shmems[i].pagemap);
 }

@@ -20,3 +20,6 @@ int restore_fill_object(struct restore *r, struct pagemap *map, void *memory, ui
  * sentence: the task has to read it itself.
  */
 int restore_fill_task(struct restore *r, struct restore_task *task, int uffd, struct error *err);
+
+/* --auto-dedup: when the tree runs, gives the pages of the set back to the file system. */
+void restore_punch_pages(struct restore *r);
