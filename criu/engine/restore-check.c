@@ -231,10 +231,10 @@ static int make_room_for_pids(struct restore *r, const struct pid_list *list, st
 	return 0;
 }
 
-void restore_put_back_pid_max(const struct restore *r)
+void restore_put_back_pid_max(uint64_t pid_max_before)
 {
-	if (r->pid_max_before)
-		(void)write_pid_max(r->pid_max_before);
+	if (pid_max_before)
+		(void)write_pid_max(pid_max_before);
 }
 
 static int check_pids(struct restore *r, struct error *err)

@@ -20,6 +20,7 @@
 
 #include "base/log.h"
 #include "compel/compel.h"
+#include "engine/restore-check.h"
 #include "engine/restore-sync.h"
 #include "engine/restore.h"
 #include "kernel/missing-ptrace.h"
@@ -357,5 +358,9 @@ int restore_carry_on(void *ctx)
 
 int restore_roll_back(void *ctx)
 {
-	return restore_abort(ctx);
+	struct restore_shared *shared = ctx;
+	int r = restore_abort(shared);
+
+	restore_put_back_pid_max(shared->pid_max_before);
+	return r;
 }

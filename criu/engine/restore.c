@@ -231,6 +231,7 @@ static int make_words(struct restore *r, struct error *err)
 	struct restore_shared *shared = r->shared;
 
 	shared->slot_count = (uint32_t)r->task_count;
+	shared->pid_max_before = r->pid_max_before;
 	shared->words.slots = area_alloc(r, r->task_count * sizeof(*shared->words.slots));
 	shared->restorers = area_alloc(r, r->task_count * sizeof(*shared->restorers));
 	if (!shared->words.slots || !shared->restorers)
@@ -504,7 +505,7 @@ static void take_back(struct restore_run *run)
 		(void)undo_rollback(r->undo);
 	if (run->pidfile_written)
 		(void)unlink(r->opts->pidfile);
-	restore_put_back_pid_max(r);
+	restore_put_back_pid_max(r->pid_max_before);
 }
 
 static void release(struct restore_run *run)

@@ -26,7 +26,7 @@ struct restore_shared {
 	uint64_t mark_start; /* an address of the area: by its file a process of ours is told from a stranger */
 	uint64_t mark_inode; /* with a reused pid */
 	uint32_t mark_major, mark_minor;
-	uint32_t committed;
+	uint64_t pid_max_before;          /* what a failure sets kernel.pid_max back to, 0: nothing */
 	struct restorer_task **restorers; /* by slot; NULL for helpers and zombies */
 	void *entry;                      /* of the blob */
 };
