@@ -1,7 +1,8 @@
 /*
- * File locks: record locks of a process (fcntl), locks of an open file description (flock, OFD), leases. /proc/locks
- * tells which inodes are locked at all; for descriptors of those fdinfo tells what is held through them: a record lock
- * belongs to the descriptor table, the others to the description.
+ * File locks: record locks of a process (fcntl), locks of an open file description (flock, OFD), leases. fdinfo tells
+ * what is held through a descriptor: a record lock belongs to the descriptor table, the others to the description.
+ * Where there are many descriptors /proc/locks tells first which inodes are locked at all; it is not asked otherwise,
+ * for the kernel waits for an RCU grace period, many milliseconds, before it lets anybody read the list.
  *
  * A process loses all its record locks on a file when it closes any descriptor of it, so they have to be taken when
  * nothing of the restore is left to be closed (files_record_locks).
@@ -25,6 +26,10 @@
 #include "files/restore-files.h"
 #include "image/image-read.h"
 #include "images/file-lock.pb-c.h"
+
+/* So many descriptors cost about as much to look at as that wait. */
+#define BY_INODE_FROM 3000
+#define PARALLEL_FROM 256
 
 /* Numbers of the image. */
 enum lock_kind {
@@ -119,8 +124,7 @@ static bool is_locked(const struct locked_inodes *inodes, const struct open_file
 {
 	struct locked_inode key = { file->st.st_dev, file->st.st_ino };
 
-	return !(file->flags & O_PATH) &&
-	       bsearch(&key, inodes->items, inodes->count, sizeof(key), compare_inodes) != NULL;
+	return inodes->count && bsearch(&key, inodes->items, inodes->count, sizeof(key), compare_inodes) != NULL;
 }
 
 static int fill_lock(const struct lock_line *line, struct file_lock *lock)
@@ -201,20 +205,48 @@ static int look_fd(struct dump *d, const struct task *task, size_t index, struct
 	return r;
 }
 
-static int look_tables(struct dump *d, const struct locked_inodes *inodes, struct error *err)
+/* A descriptor whose file may be locked. */
+struct candidate {
+	const struct task *task;
+	size_t index; /* into task->fds */
+	bool is_locked;
+};
+
+struct candidates {
+	struct candidate *items;
+	size_t count, capacity;
+};
+
+static int find_candidates(const struct dump *d, struct candidates *found)
 {
 	for_each_task (d, task) {
 		for (size_t i = 0; i < task->fd_count; i++) {
-			int r = is_locked(inodes, task->fds[i].file) ? look_fd(d, task, i, err) : 0;
+			const struct open_file *file = task->fds[i].file;
 
-			if (r < 0)
-				return r;
+			if (file->flags & O_PATH || !(S_ISREG(file->st.st_mode) || S_ISDIR(file->st.st_mode)))
+				continue;
+			if (array_reserve(&found->items, &found->capacity, found->count, sizeof(*found->items)) < 0)
+				return -ENOMEM;
+			found->items[found->count++] = (struct candidate){ .task = task, .index = i };
 		}
 	}
 	return 0;
 }
 
-int locks_look(struct dump *d, struct error *err)
+static void probe_candidates(void *ctx, size_t begin, size_t end)
+{
+	struct candidates *found = ctx;
+	AUTO_FDINFO struct fdinfo info = { 0 };
+
+	for (size_t i = begin; i < end; i++) {
+		struct candidate *at = &found->items[i];
+
+		/* What cannot be read is looked at again, where the reason can be told. */
+		at->is_locked = fdinfo_read(at->task->procfd, at->task->fds[at->index].fd, &info) < 0 || info.has_locks;
+	}
+}
+
+static int probe_by_inode(struct candidates *found)
 {
 	AUTO_BUFFER struct buffer text = { 0 };
 	struct locked_inodes inodes = { 0 };
@@ -224,11 +256,27 @@ int locks_look(struct dump *d, struct error *err)
 		return 0; /* a kernel without CONFIG_FILE_LOCKING has none */
 	if (r == 0)
 		r = parse_locks(text.data, &inodes);
-	if (r < 0)
-		(void)error_set(err, r, "read /proc/locks");
-	else if (inodes.count)
-		r = look_tables(d, &inodes, err);
+	for (size_t i = 0; r == 0 && i < found->count; i++)
+		found->items[i].is_locked = is_locked(&inodes, found->items[i].task->fds[found->items[i].index].file);
 	free(inodes.items);
+	return r;
+}
+
+int locks_look(struct dump *d, struct error *err)
+{
+	struct candidates found = { 0 };
+	int r = find_candidates(d, &found);
+
+	if (r == 0 && found.count > BY_INODE_FROM)
+		r = probe_by_inode(&found);
+	else if (r == 0)
+		parallel_run(found.count, PARALLEL_FROM, probe_candidates, &found);
+	if (r < 0)
+		(void)error_set(err, r, "look for file locks");
+	for (size_t i = 0; r == 0 && i < found.count; i++)
+		if (found.items[i].is_locked)
+			r = look_fd(d, found.items[i].task, found.items[i].index, err);
+	free(found.items);
 	return r;
 }
 
