@@ -198,6 +198,18 @@ static int add_fds(const struct table_probe *probe, size_t count)
 	return 0;
 }
 
+/*
+ * Each time a descriptor table grows under several threads the kernel waits for an RCU grace period, many milliseconds:
+ * it grows here, once, while there is one.
+ */
+static void make_room(const struct dump *d, const struct task *task, size_t count)
+{
+	size_t wanted = d->files->count + 4 * d->task_count + count + 64;
+	AUTO_CLOSE int highest = fcntl(task->procfd, F_DUPFD_CLOEXEC, (int)wanted);
+
+	(void)highest; /* a limit may forbid it: then borrowing tells */
+}
+
 /* Asks for count numbers and adds those that are descriptors to the table. */
 static int probe_items(struct dump *d, struct table_probe *probe, size_t count, struct error *err)
 {
@@ -208,6 +220,8 @@ static int probe_items(struct dump *d, struct table_probe *probe, size_t count, 
 	probe->files = registry_new_files(d->files, count);
 	if (!probe->files || !items)
 		return error_set(err, -ENOMEM, TASK_FORMAT ": descriptors", TASK_ARGS(probe->task));
+	if (probe->keep_local && count >= PARALLEL_FROM)
+		make_room(d, probe->task, count);
 	parallel_run(count, PARALLEL_FROM, probe_range, probe);
 	r = atomic_load(&probe->error);
 	if (r == -EMFILE)
