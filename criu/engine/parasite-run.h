@@ -4,5 +4,6 @@
 #include "base/error.h"
 #include "engine/dump.h"
 
-/* Infect stage: all threads of all tasks answer at the same time; answers are in task->parasite and thread->parasite. */
+/* Infect stage: all threads of all tasks answer at the same time; answers are in task->parasite and thread->parasite.
+ */
 int parasites_run(struct dump *d, struct error *err);

@@ -5,8 +5,8 @@
 #include "engine/dump.h"
 
 /*
- * Collect stage: the root is looked at and refused if it cannot be dumped (gone, ourselves or an ancestor, a kernel thread,
- * a zombie). Nothing is stopped.
+ * Collect stage: the root is looked at and refused if it cannot be dumped (gone, ourselves or an ancestor, a kernel
+ * thread, a zombie). Nothing is stopped.
  */
 int tree_collect(struct dump *d, struct error *err);
 
