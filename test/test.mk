@@ -3,7 +3,8 @@
 #   make test             everything that takes minutes (behaviours need root)
 #   make test-unit        units alone, without root
 #   make test-zdtm        behaviours in all modes; M=plain,compare K='file_*' narrow them down
-#   make test-long        full sweeps: kills at every system call, 300 mutations, larger programs
+#   make test-long        full sweeps: kills at every system call, every kernel feature masked, 300 mutations, larger
+#                         programs
 #   make test-fuzz-build  fuzz targets, in a build directory of their own
 
 TEST_B      := $(B)/test
@@ -41,10 +42,14 @@ $(ZDTM_RUNNER): $(TEST_B)/zdtm/runner.o $(TEST_B)/zdtm/inside.o $(TEST_B)/zdtm/s
 $(ZDTM_BIN): $(TEST_B)/zdtm/%: $(TEST_B)/zdtm/%.o $(TEST_B)/zdtm/zdtmlib.o
 	$(CC) -pthread $^ -o $@
 
-# The optional kernel features that are there, so that each can be masked.
+# The optional kernel features that are there, so that each can be masked, and those among them that the code has a
+# fallback for: masking any other changes nothing in a dump or a restore.
 $(TEST_B)/features: $(CRIU)
 	@mkdir -p $(@D)
 	$(CRIU) check --all | awk '$$2 == "yes" { print $$1 }' > $@
+
+$(TEST_B)/fallbacks: $(TEST_B)/features
+	grep -rhoE 'feature_(is_masked|available)\("[a-z0-9_]+"\)' criu | cut -d'"' -f2 | sort -u | grep -xFf $< > $@
 
 M           ?= plain,compare,iterations,leave-running,stopped
 K           ?= *
@@ -94,18 +99,16 @@ test-build: $(CRIU) $(UNIT_BIN) $(TEST_BIN)
 COMPEL_TEST := $(if $(wildcard test/compel/test.mk),'compel=$(MAKE) -s test-compel')
 TEST_ENV    := CRIU=$(abspath $(CRIU)) TEST_B=$(abspath $(TEST_B))
 
-test: test-build $(TEST_B)/features
+test: test-build $(TEST_B)/fallbacks
 	@test/collect 'unit=test/collect --unit $(UNIT_BIN)' $(COMPEL_TEST) \
-		'zdtm=$(ZDTM) -m $(M)' \
-		'mask=$(ZDTM) -F $(TEST_B)/features -m mask' \
+		'zdtm=$(ZDTM) -F $(TEST_B)/fallbacks -m $(M),mask' \
 		'golden=$(TEST_ENV) test/golden/golden.sh' \
 		'badinput=$(TEST_ENV) test/badinput/badinput.sh' \
 		'kill=$(KILL) -c $(CRIU) -r 40 -s 60' \
 		'real=$(TEST_ENV) test/real/real.sh'
 
 test-long: test-build $(TEST_B)/features
-	@test/collect 'zdtm=$(ZDTM) -L -m plain,compare,iterations,leave-running,stopped' \
-		'mask=$(ZDTM) -L -F $(TEST_B)/features -m mask' \
+	@test/collect 'zdtm=$(ZDTM) -L -F $(TEST_B)/features -m plain,compare,iterations,leave-running,stopped,mask' \
 		'badinput=$(TEST_ENV) MUTATIONS=300 test/badinput/badinput.sh' \
 		'kill=$(KILL) -c $(CRIU) -r 500 -s 0' \
 		'real=$(TEST_ENV) LONG=1 test/real/real.sh'

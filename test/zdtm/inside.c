@@ -462,6 +462,7 @@ static void compare(void)
 
 	if (r < 0 || !out)
 		write_verdict("FAIL %s: %s\n", my.run->may_differ, strerror(-r));
+	may_differ_add(&may, my.run->test->differs);
 	if (snapshot_take(&before) < 0)
 		write_verdict("FAIL cannot record /proc\n");
 	if (my.run->mode == MODE_COMPARE)

@@ -116,6 +116,8 @@ static void parse_flag(struct test *test, const char *word)
 		snprintf(test->dump_options, sizeof(test->dump_options), "%s", text);
 	else if (strncmp(word, "restore=", 8) == 0)
 		snprintf(test->restore_options, sizeof(test->restore_options), "%s", text);
+	else if (strncmp(word, "differs=", 8) == 0)
+		snprintf(test->differs, sizeof(test->differs), "%.120s", text);
 	else if (strncmp(word, "timeout=", 8) == 0)
 		test->timeout_s = atoi(text);
 }
@@ -264,7 +266,7 @@ static void start(const struct run *run)
 	my.running++;
 }
 
-static void run_test(const struct test *test, enum mode mode, const char *feature, bool is_named)
+static void run_test(struct test *test, enum mode mode, const char *feature, bool is_named)
 {
 	struct run run = {
 		.test = test, .mode = mode, .criu = my.criu, .programs = my.programs, .may_differ = my.may_differ
@@ -276,7 +278,9 @@ static void run_test(const struct test *test, enum mode mode, const char *featur
 		char verdict[160];
 
 		snprintf(verdict, sizeof(verdict), "SKIP %s", test->skip);
-		report(&run, verdict, 0);
+		if (!test->skip_counted)
+			report(&run, verdict, 0);
+		test->skip_counted = true;
 		return;
 	}
 	if (test->is_busy && (mode == MODE_COMPARE || mode == MODE_RECORD))

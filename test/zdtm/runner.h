@@ -21,9 +21,11 @@ struct test {
 	char args[128];         /* for the program itself */
 	char dump_options[256]; /* besides the usual ones */
 	char restore_options[256];
-	char skip[128]; /* why it cannot run here or does not run by itself */
+	char differs[128]; /* fields of /proc that may differ in this test, besides those that may in all */
+	char skip[128];    /* why it cannot run here or does not run by itself */
 	unsigned int timeout_s;
 	bool is_long, is_busy; /* busy: never sleeps, so /proc is not compared */
+	bool skip_counted;     /* what no mode runs is counted once */
 };
 
 struct run {

@@ -464,6 +464,9 @@ static void record_link(struct source *src, int dirfd, const char *name)
 	if (bracket && (strncmp(target, "pipe:", 5) == 0 || strncmp(target, "socket:", 7) == 0)) {
 		snprintf(text, sizeof(text), "[%ld]", inode_order(src->shot, strtoul(bracket + 1, NULL, 10), true));
 		strcpy(bracket, text);
+	} else if (strcmp(target, "anon_inode:[pidfd]") == 0) {
+		if (fstatat(dirfd, name, &st, 0) == 0)
+			(void)inode_order(src->shot, st.st_ino, true);
 	} else if ((is_deleted(target) || strncmp(target, "/proc/", 6) == 0) && fstatat(dirfd, name, &st, 0) == 0) {
 		(void)inode_order(src->shot, st.st_ino, true);
 		normalise_deleted(target);
@@ -628,6 +631,16 @@ int may_differ_read(struct may_differ *may, const char *path)
 	}
 	fclose(file);
 	return 0;
+}
+
+void may_differ_add(struct may_differ *may, const char *rows)
+{
+	while (*rows && may->count < sizeof(may->rows) / sizeof(may->rows[0])) {
+		if (sscanf(rows, "%63[^:,]:%63[^:,]", may->rows[may->count].file, may->rows[may->count].field) == 2)
+			may->count++;
+		rows += strcspn(rows, ",");
+		rows += *rows == ',';
+	}
 }
 
 static bool may(const struct may_differ *list, const char *line)

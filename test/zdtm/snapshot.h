@@ -28,6 +28,8 @@ struct may_differ {
 	size_t count;
 };
 int may_differ_read(struct may_differ *may, const char *path);
+/* Adds rows "FILE:FIELD,FILE:FIELD". */
+void may_differ_add(struct may_differ *may, const char *rows);
 
 /* Prints what differs and should not, up to `most` lines; returns how many there were. */
 size_t snapshot_diff(const struct snapshot *before, const struct snapshot *after, const struct may_differ *may,
