@@ -2,6 +2,9 @@
  * criu check: what this kernel can do. Without options it asks for what hardly anything works without; --extra and
  * --experimental ask for more, --all for everything and lists it. The answers are those callers decide by, so each
  * comes from a probe.
+ *
+ * criu check --pid N asks about a running tree instead: what of it could not be saved. All objects are listed, each
+ * with its reason.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,6 +15,7 @@
 #include "base/log.h"
 #include "cmd/command.h"
 #include "cmd/options.h"
+#include "engine/explain.h"
 #include "kernel/features.h"
 
 struct verdict {
@@ -109,10 +113,36 @@ static int check_all_features(const struct options *opts, struct error *err)
 	return report_verdict(&verdict, err);
 }
 
+static const char *ending(size_t count, const char *plural)
+{
+	return count == 1 ? "" : plural;
+}
+
+static int check_tree(const struct options *opts, struct error *err)
+{
+	struct explanation explanation = EXPLANATION_INIT;
+	const struct refusals *refusals = &explanation.refusals;
+	int r = explain_tree(opts, &explanation, err);
+
+	for (size_t i = 0; i < refusals->count; i++) {
+		(void)printf("%s\n", refusals->list[i].text);
+		if (refusals->list[i].hint[0])
+			(void)printf("    hint: %s\n", refusals->list[i].hint);
+	}
+	if (r == 0 && refusals->count)
+		r = error_say(err, -ENOTSUP, "%zu object%s could not be saved", refusals->count,
+			      ending(refusals->count, "s"));
+	if (r == 0)
+		(void)printf("nothing stands in the way of a dump of pid %d (%s): %zu process%s\n", opts->pid,
+			     explanation.comm, explanation.task_count, ending(explanation.task_count, "es"));
+	explanation_done(&explanation);
+	return r;
+}
+
 int command_check(struct command_line *line, struct error *err)
 {
 	if (line->opts.pid > 0)
-		return error_say(err, -EOPNOTSUPP, "--tree is not supported yet");
+		return check_tree(&line->opts, err);
 	if (line->opts.check_feature)
 		return check_one_feature(line->opts.check_feature, err);
 	return check_all_features(&line->opts, err);

@@ -17,10 +17,10 @@
 
 #include "base/log.h"
 #include "base/util.h"
-#include "cgroups/cgroup-look.h"
 #include "engine/actions.h"
 #include "engine/cpuinfo.h"
 #include "engine/engine.h"
+#include "engine/look.h"
 #include "engine/parasite-run.h"
 #include "engine/stats.h"
 #include "engine/tree.h"
@@ -30,14 +30,11 @@
 #include "image/image-write.h"
 #include "images/pstree.pb-c.h"
 #include "images/timens.pb-c.h"
-#include "kernel/kcmp.h"
 #include "mm/mm.h"
 #include "mm/shared-memory.h"
 #include "ns/ns-look.h"
-#include "security/lsm.h"
 #include "security/seccomp.h"
 #include "task/core-save.h"
-#include "task/task-look.h"
 
 #define TASK_LIMIT    (1u << 17)
 #define THREAD_LIMIT  (1u << 19)
@@ -53,8 +50,7 @@ typedef int (*task_work)(struct dump_run *run, struct task *task, struct error *
 struct dump_run {
 	struct dump d;
 	struct image_set set;
-	struct proc_ns_ids own_ns;
-	struct buffer own_cgroups;
+	struct look_own own;
 	uint64_t frozen_at_us, stopped_at_us;
 	uint64_t bytes_done, bytes_total;
 
@@ -113,62 +109,20 @@ static int for_all_tasks(struct dump_run *run, task_work work, struct error *err
 
 /* --- look -------------------------------------------------------------------------------------------------------- */
 
-static int look_task(struct dump_run *run, struct task *task, struct error *err)
+static int look_at_task(struct dump_run *run, struct task *task, struct error *err)
 {
-	int r;
-
-	if (task->is_zombie)
-		return 0;
-	r = ns_look(&run->own_ns, task, err);
-	if (r == 0)
-		r = cgroup_look(run->d.opts, &run->own_cgroups, task, err);
-	if (r == 0)
-		r = lsm_look(task, err);
-	return r < 0 ? r : task_look(&run->d, task, err);
-}
-
-/* Sharing that clone(2) makes and the image format cannot express. */
-static int check_sharing(const struct task *task, struct error *err)
-{
-	const struct task *parent = task->parent;
-	int order;
-
-	if (!parent || parent->is_zombie || task->is_zombie)
-		return 0;
-	if (kcmp_object(KCMP_KIND_VM, parent->host_pid, task->host_pid, &order) == 0 && order == 0)
-		return error_say(err, -ENOTSUP,
-				 TASK_FORMAT ": shares its memory with its parent, pid %d (vfork or CLONE_VM)",
-				 TASK_ARGS(task), parent->host_pid);
-	if (kcmp_object(KCMP_KIND_FS, parent->host_pid, task->host_pid, &order) == 0 && order == 0)
-		return error_say(err, -ENOTSUP,
-				 TASK_FORMAT ": shares its working directory with its parent, pid %d (CLONE_FS)",
-				 TASK_ARGS(task), parent->host_pid);
-	return 0;
+	return look_task(&run->d, &run->own, task, err);
 }
 
 static int look(struct dump_run *run, struct error *err)
 {
-	struct dump *d = &run->d;
-	uint32_t next_id = 2;
-	int r = tree_check_sessions(d, err);
+	int r;
 
+	look_sessions(&run->d);
+	r = for_all_tasks(run, look_at_task, err);
 	if (r == 0)
-		r = for_all_tasks(run, look_task, err);
-	if (r == 0)
-		r = files_look(d, err);
-	for (size_t i = 0; i < d->task_count && r == 0; i++) {
-		struct task *task = d->tasks[i];
-
-		if (task->is_zombie)
-			continue;
-		r = check_sharing(task, err);
-		if (r == 0)
-			r = task_look_traced(d, task, err);
-		if (r == 0)
-			r = mm_look(d, task, err);
-		task->vm_id = task->fs_id = task->sighand_id = next_id++;
-	}
-	return r;
+		r = look_tree(&run->d, err);
+	return r < 0 ? r : refusals_report(&run->d.refusals, err);
 }
 
 /* --- save -------------------------------------------------------------------------------------------------------- */
@@ -181,7 +135,7 @@ static int save_ids(struct dump_run *run, const struct task *task, struct error 
 	ids.fs_id = task->fs_id;
 	ids.sighand_id = task->sighand_id;
 	ids.files_id = task->files_id;
-	ns_save_ids(&run->own_ns, &ids);
+	ns_save_ids(&run->own.ns, &ids);
 	return image_write_one(&run->set, IMAGE_IDS, (uint64_t)task_id_own(&task->id), &ids, err);
 }
 
@@ -296,7 +250,7 @@ static int commit(struct dump_run *run, struct error *err)
 
 	make_run_id(run_id);
 	ids.vm_id = ids.files_id = ids.fs_id = ids.sighand_id = 1;
-	ns_save_ids(&run->own_ns, &ids);
+	ns_save_ids(&run->own.ns, &ids);
 	inventory.img_version = IMAGE_VERSION;
 	inventory.has_fdinfo_per_id = inventory.fdinfo_per_id = true;
 	inventory.has_ns_per_id = inventory.ns_per_id = true;
@@ -485,22 +439,18 @@ static void release(struct dump_run *run)
 {
 	struct dump *d = &run->d;
 
-	for_each_task (d, task) {
-		task_look_free(task);
-		mm_free(task);
-	}
-	files_free(d);
-	shared_memory_free(d);
+	look_free(d);
 	tree_free(d);
 	undo_finish(d->undo);
 	image_set_done(&run->set);
-	buffer_done(&run->own_cgroups);
+	look_own_done(&run->own);
+	refusals_done(&d->refusals);
 }
 
 int dump_run(const struct options *opts, struct error *err)
 {
 	struct dump_run run = {
-		.d = { .opts = opts },
+		.d = { .opts = opts, .refusals = REFUSALS_INIT },
 		.set = IMAGE_SET_INIT,
 		.error_lock = PTHREAD_MUTEX_INITIALIZER,
 	};
@@ -508,9 +458,7 @@ int dump_run(const struct options *opts, struct error *err)
 
 	run.d.set = &run.set;
 	raise_descriptor_limit();
-	r = ns_read_own(&run.own_ns, err);
-	if (r == 0)
-		r = cgroup_read_own(&run.own_cgroups, err);
+	r = look_read_own(&run.own, err);
 	if (r == 0)
 		r = tree_collect(&run.d, err);
 	if (r == 0 && action_scripts_run(opts, "pre-dump", opts->pid) != 0)

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/refusals.h"
 #include "engine/options.h"
 #include "task/task.h"
 
@@ -42,6 +43,8 @@ struct dump {
 	struct shared_memory *shared_memory;
 	uint32_t next_file_id; /* from 1: ids of files.img are given by whoever makes an entry, before the save stage */
 	struct dump_stats stats;
+	struct refusals refusals; /* what the look stage found that cannot be saved */
+	bool is_live;             /* the tree runs on while it is looked at, nothing may be changed: undo is NULL */
 };
 
 #define for_each_task(d, t)                                                                                            \

@@ -229,19 +229,12 @@ static bool has_ended(struct task *task)
 	return task->is_zombie;
 }
 
-static int add_children(struct dump *d, struct task *task, size_t *ret_new, struct error *err)
+static int add_children(struct dump *d, struct task *task, const pid_t *tids, size_t tid_count, size_t *ret_new,
+			struct error *err)
 {
-	AUTO_FREE pid_t *tids = NULL;
 	AUTO_FREE pid_t *children = NULL;
-	size_t tid_count = task->compel->thread_count, child_count = 0;
-	int r;
-
-	tids = calloc(tid_count + 1, sizeof(*tids));
-	if (!tids)
-		return error_set(err, -ENOMEM, TASK_FORMAT, TASK_ARGS(task));
-	for (size_t i = 0; i < tid_count; i++)
-		tids[i] = task->compel->threads[i].tid;
-	r = proc_list_children(task->procfd, tids, tid_count, &children, &child_count);
+	size_t child_count = 0;
+	int r = proc_list_children(task->procfd, tids, tid_count, &children, &child_count);
 	if (r < 0)
 		return error_set(err, r, TASK_FORMAT ": list its children", TASK_ARGS(task));
 	for (size_t i = 0; i < child_count; i++) {
@@ -255,6 +248,18 @@ static int add_children(struct dump *d, struct task *task, size_t *ret_new, stru
 		(*ret_new)++;
 	}
 	return 0;
+}
+
+static int add_children_of_seized(struct dump *d, struct task *task, size_t *ret_new, struct error *err)
+{
+	size_t count = task->compel->thread_count;
+	AUTO_FREE pid_t *tids = calloc(count + 1, sizeof(*tids));
+
+	if (!tids)
+		return error_set(err, -ENOMEM, TASK_FORMAT, TASK_ARGS(task));
+	for (size_t i = 0; i < count; i++)
+		tids[i] = task->compel->threads[i].tid;
+	return add_children(d, task, tids, count, ret_new, err);
 }
 
 /* One walk over all tasks, those found on the way included. */
@@ -275,7 +280,7 @@ static int seize_round(struct dump *d, size_t *ret_new, struct error *err)
 			continue;
 		}
 		if (r == 0)
-			r = add_children(d, task, ret_new, err);
+			r = add_children_of_seized(d, task, ret_new, err);
 		if (r < 0)
 			return r;
 	}
@@ -365,6 +370,55 @@ int tree_freeze(struct dump *d, struct error *err)
 	d->tasks = sorted;
 	for_each_task (d, task) {
 		r = task->is_zombie ? 0 : read_frozen(task, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* --- a tree that runs on ----------------------------------------------------------------------------------------- */
+
+static int read_live_threads(struct task *task, pid_t *tids, size_t count)
+{
+	task->threads = calloc(count + 1, sizeof(*task->threads));
+	if (!task->threads)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		task->threads[i].tid = tids[i];
+		task->threads[i].id.levels = 1;
+		task->threads[i].id.ns_pids[0] = tids[i];
+	}
+	task->thread_count = count;
+	return 0;
+}
+
+static int walk_task(struct dump *d, struct task *task, struct error *err)
+{
+	AUTO_FREE pid_t *tids = NULL;
+	size_t count = 0, fresh = 0;
+	int r;
+
+	if (has_ended(task))
+		return 0;
+	r = proc_list_threads(task->procfd, &tids, &count);
+	if (r == 0 && count == 0)
+		r = -ESRCH;
+	if (r == 0)
+		r = read_live_threads(task, tids, count);
+	if (r < 0 && task->parent && (r == -ESRCH || r == -ENOENT)) {
+		task->is_zombie = true;
+		return 0;
+	}
+	if (r < 0)
+		return error_set(err, r, "pid %d: list its threads", task->host_pid);
+	return add_children(d, task, tids, count, &fresh, err);
+}
+
+int tree_walk(struct dump *d, struct error *err)
+{
+	for (size_t i = 0; i < d->task_count; i++) {
+		int r = walk_task(d, d->tasks[i], err);
+
 		if (r < 0)
 			return r;
 	}

@@ -1,7 +1,6 @@
 /*
  * The look at all open files of a tree: descriptors and paths are found (fd-tables.c, path-files.c), what is left after
- * merging duplicates is named by its link in /proc, handed to its kind and looked at. Every refusal is gathered: the
- * sentence names the first one, the log all of them.
+ * merging duplicates is named by its link in /proc, handed to its kind and looked at. Every refusal is gathered.
  */
 #include "files/files.h"
 
@@ -14,7 +13,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/log.h"
 #include "engine/dump.h"
 #include "files/locks.h"
 #include "files/registry.h"
@@ -146,16 +144,6 @@ static void examine_files(void *ctx, size_t begin, size_t end)
 
 /* --- kinds ------------------------------------------------------------------------------------------------- */
 
-static void gather_refusal(struct dump *d, const struct error *reason, struct error *err)
-{
-	d->files->refusal_count++;
-	log_error("%s", reason->text);
-	if (reason->hint[0])
-		log_error("hint: %s", reason->hint);
-	if (!error_is_set(err))
-		*err = *reason;
-}
-
 static int look_kind(struct dump *d, struct open_file *file, struct error *err)
 {
 	int r;
@@ -169,7 +157,7 @@ static int look_kind(struct dump *d, struct open_file *file, struct error *err)
 	return r < 0 ? r : fown_look(d, file, err);
 }
 
-static int look_kinds(struct dump *d, struct error *err)
+static void look_kinds(struct dump *d)
 {
 	struct error locks = { 0 };
 
@@ -177,17 +165,10 @@ static int look_kinds(struct dump *d, struct error *err)
 		struct error reason = { 0 };
 
 		if (look_kind(d, d->files->files[i], &reason) < 0)
-			gather_refusal(d, &reason, err);
+			refusals_add(&d->refusals, &reason);
 	}
 	if (locks_look(d, &locks) < 0)
-		gather_refusal(d, &locks, err);
-	if (d->files->refusal_count > 1) {
-		size_t used = strlen(err->text);
-
-		(void)snprintf(err->text + used, sizeof(err->text) - used, " (and %zu more, see the log)",
-			       d->files->refusal_count - 1);
-	}
-	return error_is_set(err) ? err->code : 0;
+		refusals_add(&d->refusals, &locks);
 }
 
 /* --- the walk ------------------------------------------------------------------------------------------------- */
@@ -229,5 +210,6 @@ int files_look(struct dump *d, struct error *err)
 	if (r < 0)
 		return r;
 	parallel_run(d->files->count, PARALLEL_FROM, examine_files, d);
-	return look_kinds(d, err);
+	look_kinds(d);
+	return 0;
 }

@@ -15,8 +15,8 @@ struct restore_task;
 /*
  * Look stage, once for the whole tree: reads every task's descriptors (tables shared with CLONE_FILES once: files_owner
  * and files_id are set here), its exe, cwd, root and mapped files; finds shared descriptions (sorted by identity, kcmp
- * only between true candidates); chooses kinds; runs every look(). All refusals are gathered: the sentence names the
- * first, the log all of them. Ids are given here.
+ * only between true candidates); chooses kinds; runs every look(), whose refusals are gathered in d->refusals. Ids are
+ * given here.
  */
 int files_look(struct dump *d, struct error *err);
 

@@ -29,7 +29,6 @@ struct file_registry {
 	struct file_lock *locks;
 	size_t lock_count, lock_capacity;
 	dev_t pipe_dev, anon_dev;    /* of the kernel's own pipefs and anon_inodefs */
-	size_t refusal_count;        /* objects refused so far; the first one is in the caller's error */
 	bool keep_local;             /* there are so few descriptors that local_fd may stay open */
 	struct arena scratch;        /* messages being built, released after each record */
 	struct image_writer *writer; /* files.img while it is written, for kinds that add records of their own */

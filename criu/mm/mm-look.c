@@ -271,9 +271,10 @@ int mm_look(struct dump *d, struct task *task, struct error *err)
 	if (task->memory->pagemap_fd < 0)
 		return error_set(err, task->memory->pagemap_fd, TASK_FORMAT ": open its page map", TASK_ARGS(task));
 	for (size_t i = 0; i < task->maps.count; i++) {
-		r = look_area(d, task, i, err);
-		if (r < 0)
-			return r;
+		struct error reason = { 0 };
+
+		if (look_area(d, task, i, &reason) < 0)
+			refusals_add(&d->refusals, &reason);
 	}
 	r = look_guards(task, err);
 	return r < 0 ? r : read_vdso(task, err);
