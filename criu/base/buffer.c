@@ -36,7 +36,7 @@ int buffer_append(struct buffer *b, const void *data, size_t bytes)
 	return 0;
 }
 
-int buffer_read_fd(struct buffer *b, int fd)
+static int read_until(struct buffer *b, int fd, size_t short_read)
 {
 	b->bytes = 0;
 	for (;;) {
@@ -50,12 +50,26 @@ int buffer_read_fd(struct buffer *b, int fd)
 			continue;
 		if (n < 0)
 			return -errno;
-		if (n == 0)
-			break;
 		b->bytes += (size_t)n;
+		if (n == 0 || (size_t)n < short_read)
+			break;
 	}
 	b->data[b->bytes] = '\0';
 	return 0;
+}
+
+int buffer_read_fd(struct buffer *b, int fd)
+{
+	return read_until(b, fd, 0);
+}
+
+int buffer_read_proc(struct buffer *b, int dirfd, const char *path)
+{
+	AUTO_CLOSE int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	return read_until(b, fd, PROC_SHORT_READ);
 }
 
 int buffer_read_at(struct buffer *b, int dirfd, const char *path)

@@ -18,6 +18,14 @@ int buffer_append(struct buffer *b, const void *data, size_t bytes);
 int buffer_read_at(struct buffer *b, int dirfd, const char *path);
 int buffer_read_fd(struct buffer *b, int fd);
 
+/*
+ * The same for files of /proc that are made of short records (seq_file in the kernel): a read of less than half a page
+ * is the last one, for the kernel stops early only when the next record does not fit its page. Saves a read that says
+ * no more than that.
+ */
+#define PROC_SHORT_READ 2048
+int buffer_read_proc(struct buffer *b, int dirfd, const char *path);
+
 static inline void buffer_done(struct buffer *b)
 {
 	free(b->data);

@@ -108,11 +108,15 @@ int pread_all(int fd, void *data, size_t bytes, uint64_t offset)
 
 unsigned int usable_processors(void)
 {
+	static unsigned int known;
+	unsigned int count = __atomic_load_n(&known, __ATOMIC_RELAXED);
 	cpu_set_t set;
 
-	if (sched_getaffinity(0, sizeof(set), &set) < 0)
-		return 1;
-	return (unsigned int)CPU_COUNT(&set);
+	if (count)
+		return count;
+	count = sched_getaffinity(0, sizeof(set), &set) < 0 ? 1 : (unsigned int)CPU_COUNT(&set);
+	__atomic_store_n(&known, count, __ATOMIC_RELAXED);
+	return count;
 }
 
 int parse_u64(const char *text, int base, uint64_t *ret_value)

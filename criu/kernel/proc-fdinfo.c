@@ -120,7 +120,7 @@ int fdinfo_read(int procfd, int fd, struct fdinfo *ret)
 	int r;
 
 	(void)snprintf(path, sizeof(path), "fdinfo/%d", fd);
-	r = buffer_read_at(&ret->text, procfd, path);
+	r = buffer_read_proc(&ret->text, procfd, path);
 	if (r < 0) {
 		ret->line_count = 0;
 		return r;

@@ -74,6 +74,9 @@ int proc_list_names(int dirfd, const char *path, int (*visit)(const char *name, 
 		r = visit_entries(entries, (size_t)n, visit, arg);
 		if (r < 0)
 			return r;
+		/* procfs fills the buffer as long as there are names. */
+		if ((size_t)n < sizeof(entries) / 2)
+			return 0;
 	}
 }
 
@@ -167,7 +170,7 @@ static int read_children(int procfd, pid_t tid, struct buffer *text, struct numb
 	int r;
 
 	(void)snprintf(path, sizeof(path), "task/%d/children", tid);
-	r = buffer_read_at(text, procfd, path);
+	r = buffer_read_proc(text, procfd, path);
 	if (r < 0)
 		return r;
 	return add_children(text->data, list);

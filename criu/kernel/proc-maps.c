@@ -119,10 +119,13 @@ static const struct detail_key kilobyte_keys[] = {
 /* "Key:   value kB" below the line of a mapping in smaps. */
 static int parse_detail(const char *line, struct proc_vma *vma)
 {
-	const char *at = strchr(line, ':');
+	const char *at;
 	size_t key_bytes, i;
 	uint64_t value;
 
+	if (!strchr("KRPASLV", line[0]))
+		return 0; /* no key below begins so */
+	at = strchr(line, ':');
 	if (!at)
 		return -EINVAL;
 	key_bytes = (size_t)(at++ - line);
@@ -218,7 +221,7 @@ int proc_maps_parse(const char *text, size_t bytes, struct proc_maps *ret)
 
 int proc_maps_read(int procfd, bool with_flags, struct proc_maps *ret)
 {
-	int r = buffer_read_at(&ret->file, procfd, with_flags ? "smaps" : "maps");
+	int r = buffer_read_proc(&ret->file, procfd, with_flags ? "smaps" : "maps");
 
 	if (r < 0) {
 		ret->count = 0;

@@ -21,7 +21,7 @@ int proc_read_auxv(int procfd, uint64_t **ret, size_t *ret_word_count)
 {
 	AUTO_BUFFER struct buffer file = { 0 };
 	AUTO_FREE uint64_t *words = NULL;
-	int r = buffer_read_at(&file, procfd, "auxv");
+	int r = buffer_read_proc(&file, procfd, "auxv");
 
 	if (r < 0)
 		return r;
@@ -128,7 +128,7 @@ int proc_read_comm(int procfd, const char *path, char ret[64])
 
 int proc_read_cgroup(int procfd, const char *path, struct buffer *ret)
 {
-	return buffer_read_at(ret, procfd, path);
+	return buffer_read_proc(ret, procfd, path);
 }
 
 /* --- namespaces -------------------------------------------------------------------------------------------------- */
@@ -437,7 +437,7 @@ int proc_mounts_parse(const char *text, struct proc_mounts *ret)
 
 int proc_mounts_read(int procfd, struct proc_mounts *ret)
 {
-	int r = buffer_read_at(&ret->text, procfd, "mountinfo");
+	int r = buffer_read_proc(&ret->text, procfd, "mountinfo");
 
 	if (r < 0) {
 		ret->count = 0;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/buffer.h"
 #include "base/cleanup.h"
 
 int proc_open_at(const char *proc_mount, pid_t pid)
@@ -52,6 +53,8 @@ int proc_read_text(int dirfd, const char *path, char *text, size_t capacity)
 		bytes += (size_t)n;
 		if (bytes == capacity)
 			return -E2BIG;
+		if ((size_t)n < PROC_SHORT_READ)
+			break;
 	}
 	text[bytes] = '\0';
 	return (int)bytes;

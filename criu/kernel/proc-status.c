@@ -291,7 +291,7 @@ int proc_status_read(int procfd, const char *path, struct proc_status *ret)
 	if (bytes != -E2BIG)
 		return bytes;
 	/* Thousands of supplementary groups, or of processors in the masks. */
-	r = buffer_read_at(&large, procfd, path);
+	r = buffer_read_proc(&large, procfd, path);
 	return r < 0 ? r : proc_status_parse(large.data, ret);
 }
 

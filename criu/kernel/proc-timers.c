@@ -97,7 +97,7 @@ int proc_timers_parse(const char *text, struct proc_timer **ret, size_t *ret_cou
 int proc_timers_read(int procfd, struct proc_timer **ret, size_t *ret_count)
 {
 	AUTO_BUFFER struct buffer text = { 0 };
-	int r = buffer_read_at(&text, procfd, "timers");
+	int r = buffer_read_proc(&text, procfd, "timers");
 
 	return r < 0 ? r : proc_timers_parse(text.data, ret, ret_count);
 }

@@ -1,6 +1,7 @@
 /* mm-PID.img and the private pages of a task. */
 #include "mm/mm.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -192,6 +193,19 @@ static void fill_bounds(const struct task *task, MmEntry *mm)
 	mm->thp_disabled = task->parasite->thp_disabled > 0;
 }
 
+/* Words up to and with the pair that ends it; 0 when the task could not tell. */
+static size_t count_auxv(const struct parasite_task *told)
+{
+	size_t words = told->auxv_bytes > 0 ? (size_t)told->auxv_bytes / sizeof(told->auxv[0]) : 0;
+
+	if (words > PARASITE_AUXV_WORDS)
+		return 0;
+	for (size_t i = 0; i + 1 < words; i += 2)
+		if (told->auxv[i] == AT_NULL)
+			return i + 2;
+	return 0;
+}
+
 static int save_mm(struct dump *d, struct task *task, struct error *err)
 {
 	struct task_memory *memory = task->memory;
@@ -202,10 +216,14 @@ static int save_mm(struct dump *d, struct task *task, struct error *err)
 
 	if (!vmas)
 		return error_set(err, -ENOMEM, TASK_FORMAT ": mappings", TASK_ARGS(task));
-	r = proc_read_auxv(task->procfd, &auxv, &mm.n_mm_saved_auxv);
-	if (r < 0)
-		return error_set(err, r, TASK_FORMAT ": read its auxiliary vector", TASK_ARGS(task));
-	mm.mm_saved_auxv = auxv;
+	mm.mm_saved_auxv = task->parasite->auxv;
+	mm.n_mm_saved_auxv = count_auxv(task->parasite);
+	if (!mm.n_mm_saved_auxv) {
+		r = proc_read_auxv(task->procfd, &auxv, &mm.n_mm_saved_auxv);
+		if (r < 0)
+			return error_set(err, r, TASK_FORMAT ": read its auxiliary vector", TASK_ARGS(task));
+		mm.mm_saved_auxv = auxv;
+	}
 	for (size_t i = 0; i < memory->area_count; i++)
 		vmas[i] = &memory->areas[i].entry;
 	mm.vmas = vmas;

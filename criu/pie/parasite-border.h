@@ -21,6 +21,7 @@ struct parasite_sigaction {
 };
 
 #define PARASITE_LIMITS 16
+#define PARASITE_AUXV_WORDS 64
 
 struct parasite_limit {
 	uint64_t current, maximum;
@@ -68,7 +69,10 @@ struct parasite_task {
 	struct parasite_limit limits[PARASITE_LIMITS];          /* by RLIMIT_ number */
 	struct parasite_itimer itimers[3];                      /* ITIMER_REAL, _VIRTUAL, _PROF */
 	int64_t dumpable, thp_disabled, child_subreaper, membarrier, mdwe, ksm;
+	int64_t personality;
 	uint64_t brk;
+	int64_t auxv_bytes; /* of auxv; -errno where the kernel has no PR_GET_AUXV (before 6.4) */
+	uint64_t auxv[PARASITE_AUXV_WORDS];
 };
 
 _Static_assert(sizeof(struct parasite_sigaction) == 32, "border");

@@ -22,6 +22,10 @@
 #define PR_GET_MEMORY_MERGE 68
 #endif
 
+#ifndef PR_GET_AUXV
+#define PR_GET_AUXV 0x41555856
+#endif
+
 #define MEMBARRIER_GET_REGISTRATIONS (1 << 9)
 #define FCNTL_GETFD                  1
 
@@ -97,6 +101,8 @@ static void ask_process(struct parasite_task *task)
 	task->thp_disabled = SYS5(__NR_prctl, PR_GET_THP_DISABLE, 0, 0, 0, 0);
 	if (SYS2(__NR_prctl, PR_GET_CHILD_SUBREAPER, &subreaper) == 0)
 		task->child_subreaper = subreaper;
+	task->personality = SYS1(__NR_personality, 0xffffffff);
+	task->auxv_bytes = SYS5(__NR_prctl, PR_GET_AUXV, task->auxv, sizeof(task->auxv), 0, 0);
 	task->brk = (uint64_t)SYS1(__NR_brk, 0);
 	task->membarrier = SYS3(__NR_membarrier, MEMBARRIER_GET_REGISTRATIONS, 0, 0);
 	task->mdwe = SYS5(__NR_prctl, PR_GET_MDWE, 0, 0, 0, 0);

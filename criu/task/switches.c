@@ -17,7 +17,7 @@ int switches_save_process(const struct task *task, TaskCoreEntry *tc, struct are
 	const struct task_state *state = task->state;
 
 	(void)arena;
-	tc->personality = state->personality;
+	tc->personality = (uint32_t)told->personality;
 	tc->flags = task->stat.flags;
 	tc->has_loginuid = state->has_loginuid;
 	tc->loginuid = state->loginuid;

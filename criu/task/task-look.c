@@ -53,9 +53,7 @@ static int look_process(struct task *task, struct error *err)
 
 	if (r < 0 && r != -ENOENT)
 		return error_set(err, r, TASK_FORMAT ": read its timers", TASK_ARGS(task));
-	r = proc_read_personality(task->procfd, "personality", &state->personality);
-	if (r == 0)
-		r = proc_read_oom_score_adj(task->procfd, &state->oom_score_adj);
+	r = proc_read_oom_score_adj(task->procfd, &state->oom_score_adj);
 	if (r < 0)
 		return error_set(err, r, TASK_FORMAT ": read its attributes", TASK_ARGS(task));
 	state->has_loginuid = proc_read_loginuid(task->procfd, &state->loginuid) == 0;

@@ -24,7 +24,6 @@ struct task_state {
 	int oom_score_adj;
 	bool has_coredump_filter;
 	uint32_t coredump_filter;
-	uint32_t personality;
 	struct siginfo_queue signals; /* of the whole process */
 };
 
