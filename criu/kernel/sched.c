@@ -25,12 +25,38 @@ struct kernel_sched_attr {
 #define SCHED_ATTR_BYTES_0 48
 #define SCHED_ATTR_BYTES_1 56
 
+#define POLICY_NORMAL   0
+#define POLICY_BATCH    3
 #define POLICY_DEADLINE 6
 
 #define FLAG_UTIL_CLAMP_MIN 0x20
 #define FLAG_UTIL_CLAMP_MAX 0x40
 
 _Static_assert(sizeof(struct kernel_sched_attr) == SCHED_ATTR_BYTES_1, "layout of the kernel's sched_attr");
+
+#define PRIO_WHO_PROCESS 0
+
+int nice_read(pid_t tid, int *ret)
+{
+	/* The system call answers 1 to 40, so that errors stay apart. */
+	long priority = syscall(SYS_getpriority, PRIO_WHO_PROCESS, tid);
+
+	if (priority < 0)
+		return -errno;
+	*ret = 20 - (int)priority;
+	return 0;
+}
+
+int nice_write(pid_t tid, int nice)
+{
+	return syscall(SYS_setpriority, PRIO_WHO_PROCESS, tid, nice) < 0 ? -errno : 0;
+}
+
+/* Elsewhere the kernel neither reports nor takes the nice value, and keeps it for when the policy changes. */
+static bool nice_goes_along(uint32_t policy)
+{
+	return policy == POLICY_NORMAL || policy == POLICY_BATCH;
+}
 
 int sched_read_attributes(pid_t tid, struct sched_attributes *ret)
 {
@@ -53,10 +79,10 @@ int sched_read_attributes(pid_t tid, struct sched_attributes *ret)
 	};
 	if (!ret->has_util_clamp)
 		ret->util_max = 1024;
-	return 0;
+	return nice_goes_along(ret->policy) ? 0 : nice_read(tid, &ret->nice);
 }
 
-int sched_write_attributes(pid_t tid, const struct sched_attributes *attributes)
+static int set_attributes(pid_t tid, const struct sched_attributes *attributes)
 {
 	struct kernel_sched_attr attr = {
 		.size = attributes->has_util_clamp ? SCHED_ATTR_BYTES_1 : SCHED_ATTR_BYTES_0,
@@ -84,6 +110,13 @@ int sched_write_attributes(pid_t tid, const struct sched_attributes *attributes)
 		attr.size = SCHED_ATTR_BYTES_0;
 	}
 	return syscall(SYS_sched_setattr, tid, &attr, 0) < 0 ? -errno : 0;
+}
+
+int sched_write_attributes(pid_t tid, const struct sched_attributes *attributes)
+{
+	int r = set_attributes(tid, attributes);
+
+	return r < 0 || nice_goes_along(attributes->policy) ? r : nice_write(tid, attributes->nice);
 }
 
 int sched_read_affinity(pid_t tid, uint64_t **ret_words, size_t *ret_word_count)
@@ -129,22 +162,4 @@ int ioprio_read(pid_t tid, int *ret)
 int ioprio_write(pid_t tid, int ioprio)
 {
 	return syscall(SYS_ioprio_set, IOPRIO_WHO_ONE_PROCESS, tid, ioprio) < 0 ? -errno : 0;
-}
-
-#define PRIO_WHO_PROCESS 0
-
-int nice_read(pid_t tid, int *ret)
-{
-	/* The system call answers 1 to 40, so that errors stay apart. */
-	long priority = syscall(SYS_getpriority, PRIO_WHO_PROCESS, tid);
-
-	if (priority < 0)
-		return -errno;
-	*ret = 20 - (int)priority;
-	return 0;
-}
-
-int nice_write(pid_t tid, int nice)
-{
-	return syscall(SYS_setpriority, PRIO_WHO_PROCESS, tid, nice) < 0 ? -errno : 0;
 }

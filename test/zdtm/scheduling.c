@@ -14,8 +14,8 @@ static const struct wanted {
 } wanted[] = {
 	{ SCHED_OTHER, 0, 5, 2 << 13 | 3, 0 },
 	{ SCHED_BATCH, 0, 7, 2 << 13 | 7, 0 },
-	{ SCHED_IDLE, 0, 0, 3 << 13, 0 },
-	{ SCHED_RR | SCHED_RESET_ON_FORK, 3, 0, 1 << 13 | 2, 0 },
+	{ SCHED_IDLE, 0, 4, 3 << 13, 0 },
+	{ SCHED_RR | SCHED_RESET_ON_FORK, 3, 6, 1 << 13 | 2, 0 },
 	{ SCHED_FIFO, 7, 0, 0, 0 },
 };
 enum { COUNT = sizeof(wanted) / sizeof(wanted[0]) };
