@@ -41,6 +41,8 @@
 #define MAX_WORKERS   8
 #define IMAGE_VERSION 2
 
+#define PAGES_BESIDE_BYTES (4ul << 20) /* less is not worth a thread */
+
 /* --- work on all tasks by several threads ------------------------------------------------------------------------ */
 
 struct dump_run;
@@ -53,6 +55,10 @@ struct dump_run {
 	struct look_own own;
 	uint64_t frozen_at_us, stopped_at_us;
 	uint64_t bytes_done, bytes_total;
+
+	/* pages, saved beside the parasites */
+	struct error pages_error;
+	int pages_result;
 
 	/* for_all_tasks() */
 	task_work work;
@@ -342,18 +348,39 @@ static int freeze(struct dump_run *run, struct error *err)
 	return r;
 }
 
-static int infect(struct dump_run *run, struct error *err)
+static int save_task_pages(struct dump_run *run, struct task *task, struct error *err)
 {
-	return parasites_run(&run->d, err);
+	return task->is_zombie ? 0 : mm_save_pages(&run->d, task, err);
 }
 
-static int save_timed(struct dump_run *run, struct error *err)
+static void *save_all_pages(void *arg)
 {
+	struct dump_run *run = arg;
 	uint64_t started_us = now_us();
-	int r = save(run, err);
 
+	for (size_t i = 0; i < run->d.task_count && run->pages_result == 0; i++)
+		run->pages_result = save_task_pages(run, run->d.tasks[i], &run->pages_error);
 	run->d.stats.memdump_us = now_us() - started_us;
-	return r;
+	return NULL;
+}
+
+/*
+ * Nothing runs inside the tasks for their pages: they are saved by a thread of its own while this one, the tracer's,
+ * waits for the parasites.
+ */
+static int infect(struct dump_run *run, struct error *err)
+{
+	pthread_t thread;
+	bool beside = run->bytes_total >= PAGES_BESIDE_BYTES && pthread_create(&thread, NULL, save_all_pages, run) == 0;
+	int r = parasites_run(&run->d, err);
+
+	if (beside)
+		(void)pthread_join(thread, NULL);
+	else if (r == 0)
+		(void)save_all_pages(run);
+	if (r == 0 && run->pages_result < 0)
+		*err = run->pages_error;
+	return r < 0 ? r : run->pages_result;
 }
 
 /* A post-dump script decides whether the tree may go on to its end: its failure resumes the tasks. */
@@ -371,7 +398,7 @@ static const struct {
 	const char *name;
 	int (*run)(struct dump_run *run, struct error *err);
 } stages[] = {
-	{ "freeze", freeze }, { "look", look }, { "infect", infect }, { "save", save_timed }, { "commit", commit },
+	{ "freeze", freeze }, { "look", look }, { "infect", infect }, { "save", save }, { "commit", commit },
 };
 
 static int run_stage(struct dump_run *run, size_t i, struct error *err)

@@ -1,6 +1,7 @@
 #include "engine/look.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "cgroups/cgroup-look.h"
@@ -69,24 +70,61 @@ static int check_sharing(const struct task *task, struct error *err)
 	return 0;
 }
 
-int look_tree(struct dump *d, struct error *err)
-{
-	uint32_t next_id = 2;
-	int r = files_look(d, err);
+/* What ptrace is not needed for, while the tracer's thread does what it is needed for. */
+struct memory_look {
+	struct dump *d;
+	struct error err;
+	int result;
+};
 
-	for (size_t i = 0; i < d->task_count && r == 0; i++) {
-		struct error sharing = { 0 }, traced = { 0 };
-		struct task *task = d->tasks[i];
+static void *look_at_memory(void *arg)
+{
+	struct memory_look *look = arg;
+	uint32_t next_id = 2;
+
+	for (size_t i = 0; i < look->d->task_count && look->result == 0; i++) {
+		struct error sharing = { 0 };
+		struct task *task = look->d->tasks[i];
 
 		if (task->is_zombie)
 			continue;
-		gather(d, check_sharing(task, &sharing), &sharing);
-		if (!d->is_live)
-			gather(d, task_look_traced(d, task, &traced), &traced);
-		r = mm_look(d, task, err);
+		gather(look->d, check_sharing(task, &sharing), &sharing);
+		look->result = mm_look(look->d, task, &look->err);
 		task->vm_id = task->fs_id = task->sighand_id = next_id++;
 	}
-	return r;
+	return NULL;
+}
+
+static void look_at_traced(struct dump *d)
+{
+	for_each_task (d, task) {
+		struct error reason = { 0 };
+
+		if (!task->is_zombie)
+			gather(d, task_look_traced(d, task, &reason), &reason);
+	}
+}
+
+int look_tree(struct dump *d, struct error *err)
+{
+	struct memory_look memory = { .d = d };
+	pthread_t thread;
+	int r = files_look(d, err);
+
+	if (r < 0)
+		return r;
+	if (d->is_live) {
+		(void)look_at_memory(&memory);
+	} else if (d->task_count > 1 && pthread_create(&thread, NULL, look_at_memory, &memory) == 0) {
+		look_at_traced(d);
+		(void)pthread_join(thread, NULL);
+	} else {
+		(void)look_at_memory(&memory);
+		look_at_traced(d);
+	}
+	if (memory.result < 0)
+		*err = memory.err;
+	return memory.result;
 }
 
 void look_free(struct dump *d)

@@ -114,12 +114,15 @@ int restore_describe_pid_holder(pid_t pid, char *text, size_t bytes)
 	return r == 0 ? 0 : describe_member(pid, text, bytes);
 }
 
-static bool is_zombie(pid_t pid)
+#define PF_EXITING 0x4u /* of the kernel's task flags: the process runs no more, its memory is being given back */
+
+static bool is_ending(pid_t pid)
 {
 	AUTO_CLOSE int procfd = proc_open(pid);
 	struct proc_stat stat;
 
-	return procfd >= 0 && proc_stat_read(procfd, "stat", &stat) == 0 && (stat.state == 'Z' || stat.state == 'X');
+	return procfd >= 0 && proc_stat_read(procfd, "stat", &stat) == 0 &&
+	       (stat.state == 'Z' || stat.state == 'X' || stat.flags & PF_EXITING);
 }
 
 struct pid_list {
@@ -146,13 +149,12 @@ static int list_pids(const struct restore *r, struct pid_list *ret)
 	return 0;
 }
 
-static bool wait_until_reaped(pid_t pid)
+static bool wait_until_reaped(pid_t pid, uint64_t deadline_ns)
 {
 	const struct timespec pause = { .tv_nsec = 2 * 1000 * 1000 };
-	const uint64_t deadline = now_ns() + ZOMBIE_WAIT_MS * 1000000ull;
 
 	while (kill(pid, 0) == 0 || errno != ESRCH) {
-		if (!is_zombie(pid) || now_ns() > deadline)
+		if (!is_ending(pid) || now_ns() > deadline_ns)
 			return false;
 		(void)nanosleep(&pause, NULL);
 	}
@@ -161,6 +163,7 @@ static bool wait_until_reaped(pid_t pid)
 
 static int check_free(const struct pid_list *list, struct error *err)
 {
+	const uint64_t deadline_ns = now_ns() + ZOMBIE_WAIT_MS * 1000000ull;
 	char text[900];
 	size_t used = 0, taken = 0;
 
@@ -170,7 +173,7 @@ static int check_free(const struct pid_list *list, struct error *err)
 
 		if (kill(pid, 0) < 0 && errno == ESRCH)
 			continue;
-		if (wait_until_reaped(pid) || restore_describe_pid_holder(pid, holder, sizeof(holder)) < 0)
+		if (wait_until_reaped(pid, deadline_ns) || restore_describe_pid_holder(pid, holder, sizeof(holder)) < 0)
 			continue;
 		if (taken++ < NAMED_AT_MOST && used < sizeof(text))
 			used += (size_t)snprintf(text + used, sizeof(text) - used, "%spid %d is taken by %s",

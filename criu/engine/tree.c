@@ -25,6 +25,7 @@
 
 #define PID_LIMIT       (1 << 22) /* the kernel's PID_MAX_LIMIT on 64-bit */
 #define PID_INDEX_BYTES ((size_t)PID_LIMIT * sizeof(uint32_t))
+#define WAIT_RSS_BYTES  (128ul << 20)
 #define SETTLE_NS       10000000000ull /* without --timeout: how long all tasks may take to stop */
 
 static int from_compel(struct error *err, const struct task *task, const struct compel_error *compel_err, int r)
@@ -465,23 +466,35 @@ int tree_release(struct dump *d, struct error *err)
 	return first;
 }
 
+/*
+ * Killed tasks run no more, but the kernel takes its time to give their memory back. Small ones are waited for, so that
+ * they are gone when we are; for those with hundreds of MiB nobody has to wait.
+ */
+static bool is_soon_gone(const struct task *task)
+{
+	return task->stat.rss_pages * PAGE_BYTES < WAIT_RSS_BYTES;
+}
+
+static void wait_dead(const struct task *task)
+{
+	/* The leader is reported to its tracer last, when all its threads are gone. */
+	for (size_t i = task->compel->thread_count; i-- > 0;) {
+		int status;
+
+		while (waitpid(task->compel->threads[i].tid, &status, __WALL) >= 0 && !WIFEXITED(status) &&
+		       !WIFSIGNALED(status))
+			;
+	}
+}
+
 int tree_kill(struct dump *d, struct error *err)
 {
 	for_each_task (d, task)
 		if (!task->is_zombie && task->pidfd >= 0)
 			(void)pidfd_send_signal_to(task->pidfd, SIGKILL);
-	for_each_task (d, task) {
-		if (!task->compel)
-			continue;
-		/* The leader is reported to its tracer last, when all its threads are gone. */
-		for (size_t i = task->compel->thread_count; i-- > 0;) {
-			int status;
-
-			while (waitpid(task->compel->threads[i].tid, &status, __WALL) >= 0 && !WIFEXITED(status) &&
-			       !WIFSIGNALED(status))
-				;
-		}
-	}
+	for_each_task (d, task)
+		if (task->compel && is_soon_gone(task))
+			wait_dead(task);
 	(void)err;
 	return 0;
 }

@@ -150,7 +150,7 @@ static int write_pages(struct dump *d, struct task *task, const struct source_li
 	return image_write_error(d->set, name, r, err);
 }
 
-static int save_pages(struct dump *d, struct task *task, struct error *err)
+int mm_save_pages(struct dump *d, struct task *task, struct error *err)
 {
 	AUTO_PAGEMAP_WRITER struct pagemap_writer w = PAGEMAP_WRITER_INIT;
 	struct source_list list = { 0 };
@@ -206,7 +206,7 @@ static size_t count_auxv(const struct parasite_task *told)
 	return 0;
 }
 
-static int save_mm(struct dump *d, struct task *task, struct error *err)
+int mm_save(struct dump *d, struct task *task, struct error *err)
 {
 	struct task_memory *memory = task->memory;
 	AUTO_FREE VmaEntry **vmas = calloc(memory->area_count + 1, sizeof(*vmas));
@@ -230,11 +230,4 @@ static int save_mm(struct dump *d, struct task *task, struct error *err)
 	mm.n_vmas = memory->area_count;
 	fill_bounds(task, &mm);
 	return image_write_one(d->set, IMAGE_MM, (uint64_t)task_id_own(&task->id), &mm, err);
-}
-
-int mm_save(struct dump *d, struct task *task, struct error *err)
-{
-	int r = save_mm(d, task, err);
-
-	return r < 0 ? r : save_pages(d, task, err);
 }

@@ -12,7 +12,10 @@ struct dump;
  */
 int mm_look(struct dump *d, struct task *task, struct error *err);
 
-/* Save stage: mm-PID.img, pagemap-PID.img and its pages file. May run for several tasks at once. */
+/* While the parasite answers: pagemap-PID.img and its pages file. May run for several tasks at once. */
+int mm_save_pages(struct dump *d, struct task *task, struct error *err);
+
+/* Save stage: mm-PID.img. May run for several tasks at once. */
 int mm_save(struct dump *d, struct task *task, struct error *err);
 
 void mm_free(struct task *task);

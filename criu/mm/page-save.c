@@ -16,8 +16,8 @@
 
 #include "base/util.h"
 
-#define CHUNK_BYTES    (512ul << 10)
-#define THREADED_BYTES (4ul << 20) /* below this a second thread costs more than it brings */
+#define CHUNK_BYTES    (256ul << 10) /* stays in a processor's cache between reading and writing */
+#define THREADED_BYTES (4ul << 20)   /* below this a second thread costs more than it brings */
 #define MAX_THREADS    8
 #define MAX_IOVECS     512
 
