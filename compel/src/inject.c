@@ -7,6 +7,7 @@
 #include "internal.h"
 
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -73,33 +74,105 @@ static int write_code(struct compel_task *task, uint64_t addr, const void *code,
 	return poke_memory(task->threads[0].tid, addr + words, &last, sizeof(last));
 }
 
-int compel_inject(struct compel_task *task, const void *code, size_t code_bytes, size_t data_bytes,
-		  struct remote_addr *ret_code, struct remote_addr *ret_data, struct compel_error *err)
+/* A mapping of ours on its way into a task. */
+struct injection {
+	struct call call;
+	uint64_t code_room, data_room;
+};
+
+static int begin(struct compel_task *task, struct injection *injection, size_t code_bytes, size_t data_bytes,
+		 struct compel_error *err)
 {
-	uint64_t code_room = page_align(code_bytes), data_room = page_align(data_bytes);
-	bool writable = true;
-	int64_t addr = 0;
+	uint64_t args[6] = { 0 };
 	int r;
 
 	if (task->journal->blob_addr)
 		return fail_say(err, -EBUSY, "pid %d: it has a mapping of ours already", task->pid);
-	task->journal->blob_bytes = code_room + data_room;
-	r = map(task, COMPEL_OP_MMAP, 0, code_room + data_room, PROT_READ | PROT_WRITE | PROT_EXEC, 0, &addr, err);
-	if (r == 0 && (addr == -EACCES || addr == -EPERM)) {
+	injection->code_room = page_align(code_bytes);
+	injection->data_room = page_align(data_bytes);
+	task->journal->blob_bytes = injection->code_room + injection->data_room;
+	args[1] = task->journal->blob_bytes;
+	args[2] = PROT_READ | PROT_WRITE | PROT_EXEC;
+	args[3] = MAP_PRIVATE | MAP_ANONYMOUS;
+	args[4] = (uint64_t)-1;
+	r = call_prepare(task, COMPEL_OP_MMAP, &injection->call, err);
+	if (r < 0)
+		return r;
+	r = call_begin(&injection->call, SYS_mmap, args);
+	return r < 0 ? call_error(task, SYS_mmap, r, err) : 0;
+}
+
+static int finish(struct compel_task *task, struct injection *injection, const void *code, size_t code_bytes,
+		  struct remote_addr *ret_code, struct remote_addr *ret_data, struct compel_error *err)
+{
+	bool writable = true;
+	int64_t addr;
+	int r = 0;
+
+	while (r == 0 && !injection->call.finished)
+		r = call_advance(&injection->call);
+	if (r < 0)
+		return call_error(task, SYS_mmap, r, err);
+	addr = injection->call.value;
+	if (addr == -EACCES || addr == -EPERM) {
 		writable = false;
-		r = map_split(task, code_room, data_room, &addr, err);
+		r = map_split(task, injection->code_room, injection->data_room, &addr, err);
 	}
 	if (r < 0)
 		return r;
 	if (is_error(addr))
 		return fail(err, (int)addr, "pid %d: cannot map %lu KiB in it", task->pid,
-			    (code_room + data_room) / 1024);
+			    task->journal->blob_bytes / 1024);
 	r = write_code(task, (uint64_t)addr, code, code_bytes, writable);
 	if (r < 0)
 		return fail(err, r, "pid %d: cannot write code into it", task->pid);
 	ret_code->value = (uint64_t)addr;
-	ret_data->value = (uint64_t)addr + code_room;
+	ret_data->value = (uint64_t)addr + injection->code_room;
 	return 0;
+}
+
+/* One has failed: the others' calls come to their end, so that they can be cured. */
+static void leave_none_running(struct call *call)
+{
+	while (call->running && !call->finished)
+		if (call_advance(call) < 0)
+			return;
+}
+
+/*
+ * The tasks do their part side by side: each is let go up to the entry of its system call before the first is waited
+ * for, and again up to the exit.
+ */
+int compel_inject_all(struct compel_task *const *tasks, size_t count, const void *code, size_t code_bytes,
+		      const size_t *data_bytes, struct remote_addr *ret_codes, struct remote_addr *ret_datas,
+		      size_t *ret_failed, struct compel_error *err)
+{
+	struct injection *injections = calloc(count + 1, sizeof(*injections));
+	int r = injections ? 0 : fail(err, -ENOMEM, "inject");
+	size_t i;
+
+	for (i = 0; i < count && r == 0; i++)
+		r = begin(tasks[ *ret_failed = i], &injections[i], code_bytes, data_bytes[i], err);
+	for (i = 0; i < count && r == 0; i++) {
+		r = call_advance(&injections[i].call);
+		if (r < 0)
+			r = call_error(tasks[ *ret_failed = i], SYS_mmap, r, err);
+	}
+	for (i = 0; i < count && r == 0; i++)
+		r = finish(tasks[ *ret_failed = i], &injections[i], code, code_bytes, &ret_codes[i], &ret_datas[i],
+			   err);
+	for (i = 0; i < count && r < 0 && injections; i++)
+		leave_none_running(&injections[i].call);
+	free(injections);
+	return r;
+}
+
+int compel_inject(struct compel_task *task, const void *code, size_t code_bytes, size_t data_bytes,
+		  struct remote_addr *ret_code, struct remote_addr *ret_data, struct compel_error *err)
+{
+	size_t failed;
+
+	return compel_inject_all(&task, 1, code, code_bytes, &data_bytes, ret_code, ret_data, &failed, err);
 }
 
 /* --- running

@@ -180,6 +180,28 @@ struct caller {
 };
 int inject_call(struct caller *caller, enum compel_operation operation, long number, const uint64_t args[6],
 		int64_t *ret_value);
+
+/* A call under way: begun, driven from stop to stop, over when finished. Several tasks' calls can be driven side by
+ * side. */
+struct call {
+	struct caller caller;
+	enum compel_operation operation;
+	bool running, entered, interrupted, finished;
+	int signal; /* to be delivered when the thread goes on */
+	uint64_t deadline_ns;
+	int64_t value; /* what the kernel returned, once finished */
+};
+
+/* Sets the registers and lets the thread go up to the call's entry. */
+int call_begin(struct call *call, long number, const uint64_t args[6]);
+
+/* Waits for the next stop, and lets the thread go on unless the call is finished. */
+int call_advance(struct call *call);
+
+/* The same on the leader of a task: everything that must be checked and put in place before a call can begin. */
+int call_prepare(struct compel_task *task, enum compel_operation operation, struct call *ret_call,
+		 struct compel_error *err);
+int call_error(const struct compel_task *task, long number, int r, struct compel_error *err);
 /* Writes into the journal what an executed call has done. */
 void conclude_call(struct compel_journal_task *journal, enum compel_operation operation, int64_t value);
 int call_on_leader(struct compel_task *task, enum compel_operation operation, long number, const uint64_t args[6],

@@ -31,46 +31,6 @@ static int exit_result(pid_t tid, bool interrupted, bool *ret_finished, int64_t 
 	return 0;
 }
 
-static int run_to_exit(pid_t tid, int64_t *ret_value)
-{
-	uint64_t deadline_ns = deadline_after_ms(CALL_MS);
-	bool entered = false, interrupted = false, finished = false;
-	int signal = 0, r;
-
-	do {
-		struct stop stop;
-
-		r = ptrace_cont_to_syscall(tid, signal);
-		signal = 0;
-		if (r == 0)
-			r = wait_stop(tid, deadline_ns, &stop);
-		if (r == -ETIMEDOUT && !interrupted) {
-			interrupted = true;
-			deadline_ns = deadline_after_ms(1000);
-			r = ptrace_interrupt(tid);
-			if (r == 0)
-				r = wait_stop(tid, deadline_ns, &stop);
-		}
-		if (r < 0)
-			return r;
-		switch (stop.kind) {
-		case STOP_GONE:
-			return -ESRCH;
-		case STOP_EVENT:
-			break;
-		case STOP_SIGNAL:
-			signal = stop.signal;
-			break;
-		case STOP_SYSCALL:
-			if (entered)
-				r = exit_result(tid, interrupted, &finished, ret_value);
-			entered = !entered;
-			break;
-		}
-	} while (r == 0 && !finished);
-	return r;
-}
-
 void conclude_call(struct compel_journal_task *journal, enum compel_operation operation, int64_t value)
 {
 	if (operation == COMPEL_OP_MMAP && (value < ERROR_MIN || value >= 0))
@@ -81,19 +41,69 @@ void conclude_call(struct compel_journal_task *journal, enum compel_operation op
 	journal->operation = COMPEL_OP_NONE;
 }
 
-int inject_call(struct caller *caller, enum compel_operation operation, long number, const uint64_t args[6],
-		int64_t *ret_value)
+static int take_stop(struct call *call, const struct stop *stop)
 {
+	call->running = false;
+	switch (stop->kind) {
+	case STOP_GONE:
+		return -ESRCH;
+	case STOP_EVENT:
+		return 0;
+	case STOP_SIGNAL:
+		call->signal = stop->signal;
+		return 0;
+	case STOP_SYSCALL:
+		call->entered = !call->entered;
+		return call->entered
+			   ? 0
+			   : exit_result(call->caller.thread->tid, call->interrupted, &call->finished, &call->value);
+	}
+	return 0;
+}
+
+static int go_on(struct call *call)
+{
+	int r = ptrace_cont_to_syscall(call->caller.thread->tid, call->signal);
+
+	call->signal = 0;
+	call->running = r == 0;
+	return r;
+}
+
+int call_advance(struct call *call)
+{
+	pid_t tid = call->caller.thread->tid;
+	struct stop stop;
+	int r = call->running ? 0 : go_on(call);
+
+	if (r == 0)
+		r = wait_stop(tid, call->deadline_ns, &stop);
+	if (r == -ETIMEDOUT && !call->interrupted) {
+		call->interrupted = true;
+		call->deadline_ns = deadline_after_ms(1000);
+		r = ptrace_interrupt(tid);
+		if (r == 0)
+			r = wait_stop(tid, call->deadline_ns, &stop);
+	}
+	if (r == 0)
+		r = take_stop(call, &stop);
+	if (r == 0 && call->finished)
+		conclude_call(call->caller.journal, call->operation, call->value);
+	return r < 0 || call->finished ? r : go_on(call);
+}
+
+int call_begin(struct call *call, long number, const uint64_t args[6])
+{
+	const struct caller *caller = &call->caller;
 	struct compel_journal_task *journal = caller->journal;
 	struct user_regs_struct regs;
-	int64_t value;
 	int r;
 
 	borrowed_regs(&regs, caller->to_borrow ? &caller->to_borrow->regs : &caller->thread->regs,
 		      journal->stub_addr + STUB_SYSCALL_OFFSET);
 	journal->cookie = COOKIE_TAG | ((journal->cookie + 1) & ~COOKIE_TAG);
 	journal_barrier();
-	journal->operation = operation;
+	journal->operation = call->operation;
 	journal_barrier();
 	regs.rax = (uint64_t)number;
 	regs.rdi = args[0];
@@ -105,18 +115,25 @@ int inject_call(struct caller *caller, enum compel_operation operation, long num
 	regs.r14 = caller->thread->episode;
 	regs.r15 = journal->cookie;
 
+	call->deadline_ns = deadline_after_ms(CALL_MS);
 	if (caller->to_borrow)
 		r = borrow_thread(caller->to_borrow, &regs);
 	else
 		r = compel_set_regs(caller->thread->tid, &regs);
-	if (r < 0)
-		return r;
-	r = run_to_exit(caller->thread->tid, &value);
-	if (r < 0)
-		return r;
-	conclude_call(journal, operation, value);
-	*ret_value = value;
-	return 0;
+	return r < 0 ? r : go_on(call);
+}
+
+int inject_call(struct caller *caller, enum compel_operation operation, long number, const uint64_t args[6],
+		int64_t *ret_value)
+{
+	struct call call = { .caller = *caller, .operation = operation };
+	int r = call_begin(&call, number, args);
+
+	while (r == 0 && !call.finished)
+		r = call_advance(&call);
+	if (r == 0)
+		*ret_value = call.value;
+	return r;
 }
 
 static int check_leader(const struct compel_task *task, struct compel_error *err)
@@ -130,29 +147,45 @@ static int check_leader(const struct compel_task *task, struct compel_error *err
 	return 0;
 }
 
+int call_prepare(struct compel_task *task, enum compel_operation operation, struct call *ret_call,
+		 struct compel_error *err)
+{
+	int r = check_leader(task, err);
+
+	if (r == 0)
+		r = check_thread(task, 0, err);
+	if (r == 0)
+		r = stub_put(task, err);
+	if (r < 0)
+		return r;
+	*ret_call = (struct call){ .caller = { .journal = task->journal }, .operation = operation };
+	ret_call->caller.thread = task->threads[0].journal;
+	ret_call->caller.to_borrow = is_borrowed(&task->threads[0]) ? NULL : &task->threads[0];
+	task_state(task)->thread_states[0].at_syscall_stop = true;
+	return 0;
+}
+
+int call_error(const struct compel_task *task, long number, int r, struct compel_error *err)
+{
+	if (r == -ESRCH)
+		return fail_gone(err, task->pid);
+	return fail(err, r, "pid %d: cannot run system call %ld in it", task->pid, number);
+}
+
 int call_on_leader(struct compel_task *task, enum compel_operation operation, long number, const uint64_t args[6],
 		   int64_t *ret_value, struct compel_error *err)
 {
-	struct caller caller = { .journal = task->journal };
-	int r;
+	struct call call;
+	int r = call_prepare(task, operation, &call, err);
 
-	r = check_leader(task, err);
 	if (r < 0)
 		return r;
-	r = check_thread(task, 0, err);
+	r = call_begin(&call, number, args);
+	while (r == 0 && !call.finished)
+		r = call_advance(&call);
 	if (r < 0)
-		return r;
-	r = stub_put(task, err);
-	if (r < 0)
-		return r;
-	caller.thread = task->threads[0].journal;
-	caller.to_borrow = is_borrowed(&task->threads[0]) ? NULL : &task->threads[0];
-	task_state(task)->thread_states[0].at_syscall_stop = true;
-	r = inject_call(&caller, operation, number, args, ret_value);
-	if (r == -ESRCH)
-		return fail_gone(err, task->pid);
-	if (r < 0)
-		return fail(err, r, "pid %d: cannot run system call %ld in it", task->pid, number);
+		return call_error(task, number, r, err);
+	*ret_value = call.value;
 	return 0;
 }
 

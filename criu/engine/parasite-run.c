@@ -110,21 +110,44 @@ static int ask(struct task *task, const struct place *place, struct error *err)
 	return 0;
 }
 
-static int start(struct task *task, struct place *place, struct error *err)
+/* Puts the parasite's code and room for its answers into all tasks. */
+static int inject(struct task *const *tasks, struct place *places, size_t count, struct error *err)
 {
+	struct compel_task **targets = calloc(count + 1, sizeof(*targets));
+	struct remote_addr *addresses = calloc(2 * count + 1, sizeof(*addresses));
+	size_t *bytes = calloc(count + 1, sizeof(*bytes));
 	struct compel_error compel_err = { 0 };
-	int r;
+	size_t failed = 0;
+	int r = targets && addresses && bytes ? 0 : error_set(err, -ENOMEM, "parasites");
 
-	place->layout = make_layout(task);
-	offer_vdso(task);
-	r = compel_inject(task->compel, pie_parasite_start, (size_t)(pie_parasite_end - pie_parasite_start),
-			  place->layout.bytes, &place->code, &place->data, &compel_err);
-	if (r < 0)
-		return from_compel(err, task, &compel_err, r);
-	r = prepare(task, &place->layout, place->data.value);
-	if (r < 0)
-		return error_set(err, r, TASK_FORMAT, TASK_ARGS(task));
-	return ask(task, place, err);
+	for (size_t i = 0; i < count && r == 0; i++) {
+		offer_vdso(tasks[i]);
+		places[i].layout = make_layout(tasks[i]);
+		targets[i] = tasks[i]->compel;
+		bytes[i] = places[i].layout.bytes;
+	}
+	if (r == 0) {
+		r = compel_inject_all(targets, count, pie_parasite_start,
+				      (size_t)(pie_parasite_end - pie_parasite_start), bytes, addresses,
+				      addresses + count, &failed, &compel_err);
+		if (r < 0)
+			r = from_compel(err, tasks[failed], &compel_err, r);
+	}
+	for (size_t i = 0; i < count && r == 0; i++) {
+		places[i].code = addresses[i];
+		places[i].data = addresses[count + i];
+	}
+	free(targets);
+	free(addresses);
+	free(bytes);
+	return r;
+}
+
+static int start(struct task *task, const struct place *place, struct error *err)
+{
+	int r = prepare(task, &place->layout, place->data.value);
+
+	return r < 0 ? error_set(err, r, TASK_FORMAT, TASK_ARGS(task)) : ask(task, place, err);
 }
 
 static int finish(struct task *task, const struct place *place, struct error *err)
@@ -214,23 +237,36 @@ static int take_answers(struct task *task, const struct place *place, struct lan
 	return r;
 }
 
+static int run_all(struct task *const *tasks, struct place *places, size_t count, struct landlock_probes *probes,
+		   struct error *err)
+{
+	int r = inject(tasks, places, count, err);
+
+	for (size_t i = 0; i < count && r == 0; i++) {
+		r = choose_probes(tasks[i], probes, err);
+		if (r == 0)
+			r = start(tasks[i], &places[i], err);
+	}
+	for (size_t i = 0; i < count && r == 0; i++)
+		r = take_answers(tasks[i], &places[i], probes, err);
+	return r;
+}
+
 int parasites_run(struct dump *d, struct error *err)
 {
 	struct landlock_probes probes = { 0 };
-	struct place *places = calloc(d->task_count, sizeof(*places));
-	int r = places ? 0 : error_set(err, -ENOMEM, "parasites");
+	struct place *places = calloc(d->task_count + 1, sizeof(*places));
+	struct task **tasks = calloc(d->task_count + 1, sizeof(*tasks));
+	size_t count = 0;
+	int r = places && tasks ? 0 : error_set(err, -ENOMEM, "parasites");
 
-	for (size_t i = 0; i < d->task_count && r == 0; i++) {
-		if (d->tasks[i]->is_zombie)
-			continue;
-		r = choose_probes(d->tasks[i], &probes, err);
-		if (r == 0)
-			r = start(d->tasks[i], &places[i], err);
-	}
 	for (size_t i = 0; i < d->task_count && r == 0; i++)
 		if (!d->tasks[i]->is_zombie)
-			r = take_answers(d->tasks[i], &places[i], &probes, err);
+			tasks[count++] = d->tasks[i];
+	if (r == 0)
+		r = run_all(tasks, places, count, &probes, err);
 	landlock_probes_done(&probes);
+	free(tasks);
 	free(places);
 	return r;
 }

@@ -179,6 +179,15 @@ int compel_syscall(struct compel_task *task, long number, const uint64_t args[6]
 int compel_inject(struct compel_task *task, const void *code, size_t code_bytes, size_t data_bytes,
 		  struct remote_addr *ret_code, struct remote_addr *ret_data, struct compel_error *err);
 
+/*
+ * The same for many tasks at once: they do their part side by side. data_bytes, ret_codes and ret_datas have count
+ * elements; on failure *ret_failed is the index of the task that *err is about, and others may hold mappings of ours,
+ * which compel_cure() takes away.
+ */
+int compel_inject_all(struct compel_task *const *tasks, size_t count, const void *code, size_t code_bytes,
+		      const size_t *data_bytes, struct remote_addr *ret_codes, struct remote_addr *ret_datas,
+		      size_t *ret_failed, struct compel_error *err);
+
 /* process_vm_readv/writev of the task's memory: 0 or -errno. */
 int compel_read(const struct compel_task *task, struct remote_addr from, void *to, size_t bytes);
 int compel_write(const struct compel_task *task, struct remote_addr to, const void *from, size_t bytes);
