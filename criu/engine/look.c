@@ -11,6 +11,7 @@
 #include "mm/mm.h"
 #include "mm/shared-memory.h"
 #include "security/lsm.h"
+#include "task/interrupted-call.h"
 #include "task/task-look.h"
 
 int look_read_own(struct look_own *ret_own, struct error *err)
@@ -103,6 +104,7 @@ static void look_at_traced(struct dump *d)
 		if (!task->is_zombie)
 			gather(d, task_look_traced(d, task, &reason), &reason);
 	}
+	interrupted_calls_look(d);
 }
 
 int look_tree(struct dump *d, struct error *err)

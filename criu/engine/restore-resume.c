@@ -12,12 +12,14 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "arch/x86/syscall-restart.h"
 #include "base/log.h"
 #include "compel/compel.h"
 #include "engine/restore-check.h"
@@ -35,6 +37,8 @@
 #define STUB_BYTES   6
 #define SYSCALL_STOP (SIGTRAP | 0x80)
 
+extern const char pie_restorer_start[], pie_restorer_end[];
+
 static unsigned long seize_options(const struct restorer_thread *thread)
 {
 	return PTRACE_O_TRACESYSGOOD | (thread->is_filtered ? PTRACE_O_SUSPEND_SECCOMP : 0);
@@ -51,6 +55,20 @@ static int wait_for_stop(pid_t tid, int *ret_status)
 static int trace(long request, pid_t tid, unsigned long address, unsigned long data)
 {
 	return ptrace((enum __ptrace_request)request, tid, address, data) < 0 ? -errno : 0;
+}
+
+static int wait_for_syscall_stop(pid_t tid)
+{
+	int status, r;
+
+	for (;;) {
+		r = wait_for_stop(tid, &status);
+		if (r < 0 || WSTOPSIG(status) == SYSCALL_STOP)
+			return r;
+		r = trace(PTRACE_SYSCALL, tid, 0, 0);
+		if (r < 0)
+			return r;
+	}
 }
 
 /* --- before the commit point ------------------------------------------------------------------------------------- */
@@ -145,13 +163,83 @@ static bool is_on_stub(const struct restorer_task *task, uint64_t address)
 	return task->stub_addr && address >= task->stub_addr && address - task->stub_addr < STUB_BYTES;
 }
 
+/* --- calls that were waiting ------------------------------------------------------------------------------------- */
+
+/*
+ * A call that only the kernel can go on with is made once more, for what is left of its time, with an interruption
+ * waiting already: it returns at once, and the kernel has noted how to go on.
+ */
+static const uint8_t call_code[] = { 0x0f, 0x05, 0xf3, 0x90, 0xeb, 0xfc };
+
+static uint64_t find_call_code(const struct restore *r)
+{
+	const char *found =
+	    memmem(pie_restorer_start, (size_t)(pie_restorer_end - pie_restorer_start), call_code, sizeof(call_code));
+
+	return found ? (uint64_t)r->shared->entry + (uint64_t)(found - pie_restorer_start) : 0;
+}
+
+static int begin_call(const struct restorer_thread *thread, uint64_t code_address)
+{
+	struct user_regs_struct regs;
+	int r;
+
+	syscall_make_elsewhere(thread->regs, code_address, (uint64_t)thread->call_time, thread->call_ns, &regs);
+	r = compel_set_regs(thread->tid, &regs);
+	return r < 0 ? r : trace(PTRACE_SYSCALL, thread->tid, 0, 0);
+}
+
+static int interrupt_call(const struct restorer_thread *thread)
+{
+	int r = wait_for_syscall_stop(thread->tid);
+
+	if (r == 0)
+		r = trace(PTRACE_INTERRUPT, thread->tid, 0, 0);
+	return r < 0 ? r : trace(PTRACE_SYSCALL, thread->tid, 0, 0);
+}
+
+static int end_call(struct restorer_thread *thread)
+{
+	struct user_regs_struct regs;
+	int r = wait_for_syscall_stop(thread->tid);
+
+	if (r == 0)
+		r = compel_get_regs(thread->tid, &regs);
+	if (r < 0)
+		return r;
+	thread->call_result = (int64_t)regs.rax;
+	thread->call_made = 1;
+	return 0;
+}
+
+static void make_call(struct restorer_thread *thread, uint64_t code_address, int step)
+{
+	int r;
+
+	if (!thread->call_number)
+		return;
+	if (step == 0)
+		r = begin_call(thread, code_address);
+	else if (step == 1)
+		r = interrupt_call(thread);
+	else
+		r = end_call(thread);
+	if (r == 0)
+		return;
+	log_warn("thread %d: its call waits for its whole time: error %d\n", thread->tid, r);
+	thread->call_number = 0;
+}
+
 /* The mask first: from the moment the registers are its own the thread must be complete. */
 static int make_final(const struct restorer_thread *thread)
 {
+	struct user_regs_struct regs = *(const struct user_regs_struct *)thread->regs;
 	int r = compel_set_signal_mask(thread->tid, thread->signal_mask);
 
+	if (thread->call_made)
+		syscall_take_result(thread->call_number, thread->call_result, &regs);
 	if (r == 0)
-		r = compel_set_regs(thread->tid, thread->regs);
+		r = compel_set_regs(thread->tid, &regs);
 	if (r == 0 && thread->rseq_cs)
 		(void)trace(PTRACE_POKEDATA, thread->tid, thread->rseq_address + 8, thread->rseq_cs);
 	return r;
@@ -187,20 +275,6 @@ static int begin_unmap(const struct restorer_task *task)
 	regs.rsi = task->area_bytes;
 	r = compel_set_regs(tid, &regs);
 	return r < 0 ? r : trace(PTRACE_SYSCALL, tid, 0, 0);
-}
-
-static int wait_for_syscall_stop(pid_t tid)
-{
-	int status, r;
-
-	for (;;) {
-		r = wait_for_stop(tid, &status);
-		if (r < 0 || WSTOPSIG(status) == SYSCALL_STOP)
-			return r;
-		r = trace(PTRACE_SYSCALL, tid, 0, 0);
-		if (r < 0)
-			return r;
-	}
 }
 
 static int enter_unmap(const struct restorer_task *task)
@@ -270,11 +344,26 @@ static const struct {
 	{ let_go, "detach from it" },
 };
 
+/* A thread whose call cannot be made makes it itself, for the whole time. */
+static void make_calls(struct restore *r)
+{
+	const uint64_t code_address = find_call_code(r);
+
+	for (int step = 0; code_address && step < 3; step++)
+		for (size_t i = 0; i < r->task_count; i++) {
+			struct restorer_task *task = r->tasks[i]->restorer;
+
+			for (uint64_t k = 0; task && k < task->thread_count; k++)
+				make_call(&task->threads[k], code_address, step);
+		}
+}
+
 /* Step by step for all, so that they run at the same time. A task that has died meanwhile is let be. */
 int restore_hand_over(struct restore *r, struct error *err)
 {
 	int result = 0;
 
+	make_calls(r);
 	for (size_t step = 0; step < sizeof(hand_over_steps) / sizeof(*hand_over_steps); step++)
 		for (size_t i = 0; i < r->task_count; i++) {
 			const struct restorer_task *task = r->tasks[i]->restorer;

@@ -60,10 +60,11 @@ static int save_thread(struct dump *d, struct task *task, size_t index, struct e
 	CoreEntry core = CORE_ENTRY__INIT;
 	TaskCoreEntry tc = TASK_CORE_ENTRY__INIT;
 	ThreadCoreEntry thread_core = THREAD_CORE_ENTRY__INIT;
-	int r = registers_save(task, thread, &core, &arena, err);
+	int r;
 
 	core.mtype = CORE_ENTRY__MARCH__X86_64;
 	core.thread_core = &thread_core;
+	r = registers_save(task, thread, &core, &arena, err);
 	if (r == 0)
 		r = fill_thread(thread, index == 0, &thread_core, &arena);
 	if (r == 0 && index == 0) {

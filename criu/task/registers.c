@@ -28,17 +28,38 @@ static enum restart_signal next_signal(const struct task *task, const struct tas
 	return RESTART_NO_HANDLER;
 }
 
+/* Unless it has its result already, for a handler is going to run. */
+static int save_call(const struct user_regs_struct *image, const struct interrupted_call *call, ThreadCoreEntry *core,
+		     struct arena *arena)
+{
+	RestartEntry *entry;
+
+	if (!call->has_remainder || !syscall_is_made_again(image, call->number))
+		return 0;
+	entry = arena_alloc(arena, sizeof(*entry));
+	if (!entry)
+		return -ENOMEM;
+	restart_entry__init(entry);
+	entry->nr = call->number;
+	entry->has_remaining_ns = true;
+	entry->remaining_ns = call->remaining_ns;
+	core->syscall_restart = entry;
+	return 0;
+}
+
 int registers_save(const struct task *task, const struct task_thread *thread, CoreEntry *core, struct arena *arena,
 		   struct error *err)
 {
 	ThreadInfoX86 *info = arena_alloc(arena, sizeof(*info));
-	struct user_regs_struct regs;
+	struct user_regs_struct live = thread->regs, regs;
 	int r;
 
 	if (!info)
 		return -ENOMEM;
 	thread_info_x86__init(info);
-	regs_for_image_with_signal(&thread->regs, next_signal(task, thread), &regs);
+	if (thread->state->interrupted_call.number)
+		live.orig_rax = thread->state->interrupted_call.number;
+	regs_for_image_with_signal(&live, next_signal(task, thread), &regs);
 	r = regs_to_image(&regs, &info->gpregs, err);
 	if (r < 0)
 		return r;
@@ -48,7 +69,7 @@ int registers_save(const struct task *task, const struct task_thread *thread, Co
 	if (r < 0)
 		return r;
 	core->thread_info = info;
-	return 0;
+	return save_call(&regs, &thread->state->interrupted_call, core->thread_core, arena);
 }
 
 void registers_save_done(CoreEntry *core)

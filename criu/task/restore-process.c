@@ -17,6 +17,7 @@
 #include "engine/restore.h"
 #include "kernel/features.h"
 #include "mm/restore-area.h"
+#include "task/interrupted-call.h"
 
 #define SIGNALS_IN_IMAGE 62 /* SIGKILL and SIGSTOP have no handler */
 
@@ -209,6 +210,17 @@ static void plan_switches(const struct restore_task *task, struct restorer_task 
 
 /* --- threads ----------------------------------------------------------------------------------------------------- */
 
+/* None left is the shortest there is: the call has to say itself that its time is over. */
+static void plan_call(const struct user_regs_struct *regs, const RestartEntry *call, struct restorer_thread *out)
+{
+	if (!interrupted_call_goes_on(regs, call))
+		return;
+	out->call_number = call->nr;
+	out->call_ns = call->remaining_ns ? call->remaining_ns : 1;
+	out->call_time[0] = (int64_t)(out->call_ns / 1000000000);
+	out->call_time[1] = (int64_t)(out->call_ns % 1000000000);
+}
+
 static int plan_registers(struct restore *r, const struct checked_thread *thread, struct restorer_thread *out,
 			  struct error *err)
 {
@@ -228,6 +240,7 @@ static int plan_registers(struct restore *r, const struct checked_thread *thread
 	/* The image says how to go on; the kernel must not restart anything by itself. */
 	regs->orig_rax = ~0ull;
 	out->own_flags = regs->eflags & RESTORER_OWN_FLAGS;
+	plan_call(regs, thread->core->thread_core->syscall_restart, out);
 	result = xstate_from_image(info->fpregs, out->xstate, err);
 	if (result < 0)
 		return result;

@@ -10,6 +10,7 @@
 #include "kernel/proc-timers.h"
 #include "kernel/ptrace-info.h"
 #include "kernel/sched.h"
+#include "task/interrupted-call.h"
 #include "task/task.h"
 
 struct dump;
@@ -38,6 +39,7 @@ struct thread_state {
 	uint64_t *affinity;
 	size_t affinity_words;
 	int io_priority;
+	struct interrupted_call interrupted_call;
 };
 
 /* From /proc and by system calls that name a pid; may run for several tasks at once. */

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #define FILE_BYTES (4u << 20)
 
@@ -325,6 +326,23 @@ static void parse_maps(struct source *src)
 	}
 }
 
+/* A call that was stopped in the middle goes on as restart_syscall(2), with the arguments it had. */
+static void parse_syscall(struct source *src)
+{
+	static const int restarted[] = { SYS_poll, SYS_nanosleep, SYS_futex, SYS_clock_nanosleep, SYS_restart_syscall };
+	const int number = atoi(src->text);
+	const char *arguments = strchr(src->text, ' ');
+
+	for (size_t i = 0; arguments && i < sizeof(restarted) / sizeof(restarted[0]); i++) {
+		if (number != restarted[i])
+			continue;
+		add_line(src, "0", "a call with a timeout");
+		add_line(src, "1", arguments);
+		return;
+	}
+	parse_lines(src);
+}
+
 /* Only the policy: the page counts behind it say how much is resident. */
 static void parse_numa_maps(struct source *src)
 {
@@ -416,7 +434,7 @@ static const struct parser {
 	{ "smaps_rollup", parse_maps }, { "numa_maps", parse_numa_maps }, { "timers", parse_timers },
 	{ "children", parse_children }, { "auxv", parse_auxv },           { "cmdline", parse_strings },
 	{ "environ", parse_strings },   { "sched", parse_keys },          { "io", parse_keys },
-	{ "fdinfo", parse_fdinfo },
+	{ "fdinfo", parse_fdinfo },     { "syscall", parse_syscall },
 };
 
 /* Not text, endless, or not this process's own. */

@@ -8,15 +8,17 @@
  * (poll, nanosleep and futex with a timeout); EINTR after any handler
  *
  * The last is made again as well: a program never expects EINTR where no handler ran. Timeouts that are points in time
- * stay exact, and so does a sleep whose remainder the kernel has just written over the request (sleep(3) passes one
- * variable for both). Only other relative timeouts begin anew, and end later by what had passed. A call that the kernel
- * has continued before (the thread was stopped more than once in it) no longer has its number in orig_rax but that of
- * restart_syscall(2): this one cannot be made again and ends with EINTR.
+ * stay exact. What is left of a span of time is restored where it is known (task/interrupted-call.h): the call is made
+ * once more from elsewhere, interrupted at once, and its restart block is then good for the program's own registers. A
+ * call that the kernel has continued before (the thread was stopped more than once in it) has the number of
+ * restart_syscall(2) in orig_rax: without its own it ends with EINTR.
  */
 #include "arch/x86/syscall-restart.h"
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 #include <sys/syscall.h>
 
 #include "base/util.h"
@@ -102,4 +104,77 @@ void regs_for_image_with_signal(const struct user_regs_struct *live, enum restar
 void regs_for_image(const struct user_regs_struct *live, struct user_regs_struct *image)
 {
 	regs_for_image_with_signal(live, RESTART_NO_HANDLER, image);
+}
+
+/* --- calls that go on with what is left of their time ------------------------------------------------------------ */
+
+bool syscall_needs_restart_block(const struct user_regs_struct *live)
+{
+	int code;
+
+	return syscall_restart_pending(live, &code) && code == CODE_ERESTART_RESTARTBLOCK;
+}
+
+void syscall_read_arguments(const struct user_regs_struct *regs, struct syscall_arguments *ret_call)
+{
+	*ret_call = (struct syscall_arguments){
+		.number = regs->orig_rax,
+		.args = { regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9 },
+	};
+}
+
+/* mov $number, %eax; syscall */
+uint64_t syscall_number_from_code(const unsigned char code[SYSCALL_CODE_BYTES])
+{
+	uint32_t number;
+
+	if (code[0] != 0xb8 || code[5] != 0x0f || code[6] != 0x05)
+		return 0;
+	memcpy(&number, code + 1, sizeof(number));
+	return number;
+}
+
+bool syscall_is_made_again(const struct user_regs_struct *image, uint64_t number)
+{
+	return image->rax == number && (long long)image->rax >= 0;
+}
+
+static uint64_t milliseconds(uint64_t ns)
+{
+	uint64_t ms = ns / 1000000 + (ns % 1000000 != 0);
+
+	return ms < INT32_MAX ? ms : INT32_MAX;
+}
+
+void syscall_make_elsewhere(const struct user_regs_struct *image, uint64_t code_address, uint64_t time_address,
+			    uint64_t remaining_ns, struct user_regs_struct *ret_regs)
+{
+	*ret_regs = *image;
+	ret_regs->rip = code_address;
+	ret_regs->orig_rax = ~0ull;
+	switch (image->rax) {
+	case SYS_nanosleep:
+		ret_regs->rdi = time_address;
+		break;
+	case SYS_clock_nanosleep:
+		ret_regs->rdx = time_address;
+		break;
+	case SYS_futex:
+		ret_regs->r10 = time_address;
+		break;
+	case SYS_poll:
+		ret_regs->rdx = milliseconds(remaining_ns);
+		break;
+	default:
+		break;
+	}
+}
+
+void syscall_take_result(uint64_t number, int64_t result, struct user_regs_struct *regs)
+{
+	if (result <= -CODE_ERESTARTSYS && result > -CODE_ERESTART_RESTARTBLOCK)
+		return;
+	regs->rip += SYSCALL_BYTES;
+	regs->rax = (uint64_t)result;
+	regs->orig_rax = result == -CODE_ERESTART_RESTARTBLOCK ? number : ~0ull;
 }

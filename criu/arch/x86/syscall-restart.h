@@ -7,6 +7,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/user.h>
 
 /*
@@ -35,3 +36,30 @@ void regs_for_image(const struct user_regs_struct *live, struct user_regs_struct
 /* The same where a pending signal is going to be taken. */
 void regs_for_image_with_signal(const struct user_regs_struct *live, enum restart_signal signal,
 				struct user_regs_struct *image);
+
+/* --- calls that go on with what is left of their time ------------------------------------------------------------ */
+
+struct syscall_arguments {
+	uint64_t number, args[6];
+};
+
+/* True when only restart_syscall(2) can go on with the call of these registers. */
+bool syscall_needs_restart_block(const struct user_regs_struct *live);
+
+void syscall_read_arguments(const struct user_regs_struct *regs, struct syscall_arguments *ret_call);
+
+/* The number in the code that made a call, which are these bytes up to rip; 0 when it is not loaded right there. */
+#define SYSCALL_CODE_BYTES 7
+uint64_t syscall_number_from_code(const unsigned char code[SYSCALL_CODE_BYTES]);
+
+/* True for registers of an image that make this call again. */
+bool syscall_is_made_again(const struct user_regs_struct *image, uint64_t number);
+
+/*
+ * The registers to make the call from code at another place, for remaining_ns only: time_address is where a timespec of
+ * that span stands. Its result then tells what becomes of the thread that called: *regs, of the image, are changed so
+ * that the kernel goes on with the call, or that it has this result; a call that the kernel would make again is left.
+ */
+void syscall_make_elsewhere(const struct user_regs_struct *image, uint64_t code_address, uint64_t time_address,
+			    uint64_t remaining_ns, struct user_regs_struct *ret_regs);
+void syscall_take_result(uint64_t number, int64_t result, struct user_regs_struct *regs);

@@ -1,0 +1,61 @@
+#include "kernel/bpf-iterator.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+static int bpf(int command, union bpf_attr *attr)
+{
+	long r = syscall(SYS_bpf, command, attr, sizeof(*attr));
+
+	return r < 0 ? -errno : (int)r;
+}
+
+int bpf_iterator_load(const struct btf *btf, const char *target, const struct bpf_insn *program, size_t count)
+{
+	union bpf_attr attr;
+	int type = btf_find_function(btf, target);
+
+	if (type < 0)
+		return type;
+	memset(&attr, 0, sizeof(attr));
+	attr.prog_type = BPF_PROG_TYPE_TRACING;
+	attr.expected_attach_type = BPF_TRACE_ITER;
+	attr.attach_btf_id = (uint32_t)type;
+	attr.insns = (uintptr_t)program;
+	attr.insn_cnt = (uint32_t)count;
+	attr.license = (uintptr_t) "GPL"; /* of these instructions: the helpers ask for it */
+	return bpf(BPF_PROG_LOAD, &attr);
+}
+
+static int open_iterator(int program_fd, int pidfd)
+{
+	union bpf_iter_link_info info;
+	union bpf_attr attr;
+	AUTO_CLOSE int link = -1;
+
+	memset(&info, 0, sizeof(info));
+	info.task.pid_fd = (uint32_t)pidfd;
+	memset(&attr, 0, sizeof(attr));
+	attr.link_create.prog_fd = (uint32_t)program_fd;
+	attr.link_create.attach_type = BPF_TRACE_ITER;
+	attr.link_create.iter_info = (uintptr_t)&info;
+	attr.link_create.iter_info_len = sizeof(info);
+	link = bpf(BPF_LINK_CREATE, &attr);
+	if (link < 0)
+		return link;
+	memset(&attr, 0, sizeof(attr));
+	attr.iter_create.link_fd = (uint32_t)link;
+	return bpf(BPF_ITER_CREATE, &attr);
+}
+
+int bpf_iterator_run(int program_fd, int pidfd, struct buffer *output)
+{
+	AUTO_CLOSE int iterator = open_iterator(program_fd, pidfd);
+
+	return iterator < 0 ? iterator : buffer_read_fd(output, iterator);
+}
