@@ -8,9 +8,10 @@
 
 struct error;
 struct options;
+struct undo;
 
 /* 0, also without --pidfile; -EEXIST or what else is in the way, with *err set. */
 int pidfile_check(const struct options *opts, struct error *err);
 
-/* Creates the file: 0, also without --pidfile, or -errno with *err set. */
-int pidfile_write(const struct options *opts, pid_t pid, struct error *err);
+/* Notes the file and creates it: 0, also without --pidfile, or -errno with *err set. */
+int pidfile_write(const struct options *opts, pid_t pid, struct undo *undo, struct error *err);

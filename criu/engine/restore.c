@@ -49,7 +49,6 @@ struct restore_run {
 	struct own_limits own_limits;
 	struct rlimit saved_nofile;
 	bool nofile_raised;
-	bool pidfile_written;
 	bool committed;
 	uint64_t forked_us;
 };
@@ -405,10 +404,7 @@ static int take_over(struct restore_run *run, struct error *err)
 
 static int write_pidfile(struct restore_run *run, struct error *err)
 {
-	int result = pidfile_write(run->r.opts, run->r.tasks[0]->pid, err);
-
-	run->pidfile_written = result == 0 && run->r.opts->pidfile;
-	return result;
+	return pidfile_write(run->r.opts, run->r.tasks[0]->pid, run->r.undo, err);
 }
 
 static int commit(struct restore_run *run, struct error *err)
@@ -503,8 +499,6 @@ static void take_back(struct restore_run *run)
 		return;
 	if (r->undo)
 		(void)undo_rollback(r->undo);
-	if (run->pidfile_written)
-		(void)unlink(r->opts->pidfile);
 	restore_put_back_pid_max(r->pid_max_before);
 }
 

@@ -151,6 +151,15 @@ void undo_note_file(void *ctx, const char *name)
 	__atomic_store_n(&undo->log->name_bytes, at + (uint32_t)bytes, __ATOMIC_RELEASE);
 }
 
+void undo_forget_file(struct undo *undo, const char *name)
+{
+	size_t bytes = strlen(name) + 1;
+	uint32_t end = undo->log->name_bytes;
+
+	if (bytes <= end && strcmp(undo->names + end - bytes, name) == 0)
+		__atomic_store_n(&undo->log->name_bytes, end - (uint32_t)bytes, __ATOMIC_RELEASE);
+}
+
 void undo_note_end(struct undo *undo, pid_t pid, uint64_t start_time_ticks, int signal)
 {
 	uint32_t at = undo->log->end_count;

@@ -34,8 +34,11 @@ int undo_start(struct undo *undo, struct error *err);
 /* compel's part of the log. */
 struct compel_journal *undo_journal(struct undo *undo);
 
-/* A file that is about to be created in the image directory. Fits image_set's callback. */
+/* A file that is about to be created in the image directory, or an absolute path. Fits image_set's callback. */
 void undo_note_file(void *undo, const char *name);
+
+/* The last one noted was not created after all. */
+void undo_forget_file(struct undo *undo, const char *name);
 
 /*
  * A process that gets this signal once the run is committed: SIGKILL or SIGSTOP, as the user wants the tree to end.
