@@ -208,6 +208,24 @@ static void give_up(struct outcome *out, pid_t spared)
 	each_process(spared, kill_process, NULL);
 }
 
+static void count_process(void *arg, pid_t pid)
+{
+	(void)pid;
+	++*(size_t *)arg;
+}
+
+/*
+ * A process forked by one that has just been killed waits for us in the stop that the tracing of forks makes: that we
+ * know nobody any more does not mean that nobody is there.
+ */
+static bool is_any_left(pid_t spared)
+{
+	size_t count = 0;
+
+	each_process(spared, count_process, &count);
+	return count > 0;
+}
+
 static void drive_traced(const char *const *argv, const struct blow *blow, pid_t spared, struct outcome *ret)
 {
 	struct traced_run run = { .spared = spared, .blow = blow, .out = ret };
@@ -226,7 +244,7 @@ static void drive_traced(const char *const *argv, const struct blow *blow, pid_t
 			      PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL));
 	run.tracees[run.count++] = (struct tracee){ .tid = run.first };
 	resume(&run, run.first, 0);
-	while (!run.first_ended || run.count) {
+	while (!run.first_ended || run.count || is_any_left(spared)) {
 		tid = waitpid(-1, &status, __WALL | WNOHANG);
 		if (tid == 0) {
 			if (now_us() > end) {

@@ -30,6 +30,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+enum { TEXT_BYTES = 512 };
+
 enum operation { DUMP_LEAVE_RUNNING, DUMP_KILL, RESTORE, OPERATIONS };
 
 static const char *const operation_names[] = { "dump-leave-running", "dump-kill", "restore" };
@@ -45,7 +47,7 @@ struct arena {
 	int random_count, points;
 	long only_call;
 	unsigned int seed;
-	char dir[128], images[160], set[160], log[160], watch_path[160];
+	char dir[128], images[160], set[160], log[160], watch_path[160], pidfile[160];
 	struct watch *watch;
 	struct state noted;
 	pid_t target;
@@ -103,6 +105,18 @@ static bool wait_nobody(int wait_ms)
 			return !left;
 		usleep(1000);
 	}
+}
+
+static void describe_one(void *arg, pid_t pid)
+{
+	char *text = arg, name[32];
+	size_t have = strlen(text);
+	char state;
+	int tracer;
+
+	process_name(pid, name, sizeof(name));
+	state_brief(pid, &state, &tracer);
+	snprintf(text + have, TEXT_BYTES - have, " %d (%s), state %c, tracer %d;", pid, name, state, tracer);
 }
 
 static void clear_namespace(struct arena *arena)
@@ -191,12 +205,14 @@ static void run_criu(struct arena *arena, const struct blow *blow, struct outcom
 	const char *dump[] = {
 		arena->criu, "dump", "-t", pid, "-D", arena->images, "-v4", "-o", arena->log, NULL, NULL
 	};
-	const char *restore[] = { arena->criu, "restore", "-d", "-D", arena->set, "-v4", "-o", arena->log, NULL };
+	const char *restore[] = { arena->criu, "restore",  "-d",        "-D",           arena->set, "-v4",
+				  "-o",        arena->log, "--pidfile", arena->pidfile, NULL };
 
 	snprintf(pid, sizeof(pid), "%d", arena->target);
 	if (arena->operation == DUMP_LEAVE_RUNNING)
 		dump[9] = "-R";
 	if (arena->operation == RESTORE) {
+		(void)unlink(arena->pidfile);
 		drive(restore, blow, arena->target, ret);
 		return;
 	}
@@ -242,17 +258,26 @@ static bool judge_dump(struct arena *arena, const struct outcome *out)
 	return false;
 }
 
+/* The pidfile is there when the tree is, and only then. */
+static bool judge_pidfile(struct arena *arena, const struct outcome *out, bool is_wanted)
+{
+	if ((access(arena->pidfile, F_OK) == 0) == is_wanted)
+		return true;
+	fail(arena, out, is_wanted ? "the tree is there without its pidfile" : "a pidfile is left");
+	return false;
+}
+
 static bool judge_restore(struct arena *arena, const struct outcome *out)
 {
 	bool has_succeeded = WIFEXITED(out->status) && WEXITSTATUS(out->status) == 0;
 	char text[512];
 
 	if (!has_succeeded && is_gone_soon(arena, 200))
-		return true;
+		return judge_pidfile(arena, out, false);
 	if (state_is_well(arena->target, &arena->noted, arena->watch, 2000, text, sizeof(text)))
-		return true;
+		return judge_pidfile(arena, out, true);
 	if (!has_succeeded && is_gone_soon(arena, 1000))
-		return true;
+		return judge_pidfile(arena, out, false);
 	fail(arena, out, "%s, the tree is neither whole nor gone: %s", has_succeeded ? "success" : "failure", text);
 	return false;
 }
@@ -279,7 +304,10 @@ static bool get_ready(struct arena *arena)
 static bool try_blow(struct arena *arena, const struct blow *blow, struct outcome *ret)
 {
 	if (!get_ready(arena)) {
-		fail(arena, NULL, "cannot get the target ready");
+		char text[TEXT_BYTES] = "";
+
+		each_process(0, describe_one, text);
+		fail(arena, NULL, "cannot get the target ready:%s", text[0] ? text : " it does not start");
 		clear_namespace(arena);
 		return false;
 	}
@@ -387,6 +415,7 @@ static void prepare_paths(struct arena *arena)
 	snprintf(arena->set, sizeof(arena->set), "%s/set", arena->dir);
 	snprintf(arena->log, sizeof(arena->log), "%s/criu.log", arena->dir);
 	snprintf(arena->watch_path, sizeof(arena->watch_path), "%s/watch", arena->dir);
+	snprintf(arena->pidfile, sizeof(arena->pidfile), "%s/pid", arena->dir);
 	fd = open(arena->watch_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0 || ftruncate(fd, 4096) < 0 || mkdir(arena->images, 0700) < 0 || mkdir(arena->set, 0700) < 0) {
 		fail(arena, NULL, "%s: %s", arena->dir, strerror(errno));

@@ -117,11 +117,35 @@ int state_note(pid_t pid, struct state *ret_state)
 	return r;
 }
 
+/* '?' and 0 of a process that is not there. */
+static void read_brief(const char *path, char *ret_state, int *ret_tracer)
+{
+	FILE *file = fopen(path, "re");
+	char line[256];
+
+	*ret_state = '?';
+	*ret_tracer = 0;
+	while (file && fgets(line, sizeof(line), file)) {
+		(void)sscanf(line, "State: %c", ret_state);
+		(void)sscanf(line, "TracerPid: %d", ret_tracer);
+	}
+	if (file)
+		fclose(file);
+}
+
+void state_brief(pid_t pid, char *ret_state, int *ret_tracer)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	read_brief(path, ret_state, ret_tracer);
+}
+
 /* The first thread that is traced or stopped, in words; empty when there is none. */
 static void find_disturbed(pid_t pid, char *ret_why, size_t bytes)
 {
 	struct dirent **entries;
-	char path[64], line[256];
+	char path[64];
 	int count;
 
 	ret_why[0] = 0;
@@ -132,18 +156,11 @@ static void find_disturbed(pid_t pid, char *ret_why, size_t bytes)
 		return;
 	}
 	for (int i = 0; i < count; i++) {
-		FILE *file;
-		char state = '?';
-		int tracer = 0;
+		char state;
+		int tracer;
 
 		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/status", pid, entries[i]->d_name);
-		file = fopen(path, "re");
-		while (file && fgets(line, sizeof(line), file)) {
-			(void)sscanf(line, "State: %c", &state);
-			(void)sscanf(line, "TracerPid: %d", &tracer);
-		}
-		if (file)
-			fclose(file);
+		read_brief(path, &state, &tracer);
 		if (tracer || !strchr("RSD", state))
 			snprintf(ret_why, bytes, "thread %.20s has state %c and tracer %d", entries[i]->d_name, state,
 				 tracer);

@@ -16,6 +16,9 @@ struct state {
 /* 0 or -errno when there is no such process. */
 int state_note(pid_t pid, struct state *ret_state);
 
+/* State letter and tracer; '?' and 0 of a process that is not there. */
+void state_brief(pid_t pid, char *ret_state, int *ret_tracer);
+
 /*
  * Checks that the process is as noted, untraced, not stopped, that each thread goes on and found nothing wrong. Waits
  * up to wait_ms for that. False with the reason in words.
