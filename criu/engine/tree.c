@@ -6,10 +6,13 @@
 #include "engine/tree.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,6 +29,7 @@
 #define PID_LIMIT       (1 << 22) /* the kernel's PID_MAX_LIMIT on 64-bit */
 #define PID_INDEX_BYTES ((size_t)PID_LIMIT * sizeof(uint32_t))
 #define WAIT_RSS_BYTES  (128ul << 20)
+#define VFORK_NS        200000000ull   /* how long a task may stand in a fork */
 #define SETTLE_NS       10000000000ull /* without --timeout: how long all tasks may take to stop */
 
 static int from_compel(struct error *err, const struct task *task, const struct compel_error *compel_err, int r)
@@ -159,6 +163,9 @@ static int check_root(struct task *root, struct error *err)
 		return error_set(err, r, TASK_FORMAT ": read its status", TASK_ARGS(root));
 	if (status.kernel_thread || root->stat.flags & 0x00200000 /* PF_KTHREAD */)
 		return error_say(err, -EINVAL, TASK_FORMAT ": is a kernel thread", TASK_ARGS(root));
+	if (root->stat.state == 'Z' && root->stat.thread_count > 1)
+		return error_say(err, -ENOTSUP, TASK_FORMAT ": its first thread has exited while others live on",
+				 TASK_ARGS(root));
 	if (root->stat.state == 'Z') {
 		error_hint(err, "its parent, pid %d, has to wait for it", root->stat.ppid);
 		return error_say(err, -EINVAL, TASK_FORMAT ": has ended already (a zombie)", TASK_ARGS(root));
@@ -288,21 +295,51 @@ static int seize_round(struct dump *d, size_t *ret_new, struct error *err)
 	return 0;
 }
 
+/* Its child stands still like all others: waiting for the end of the vfork would be in vain. */
+static bool waits_for_vfork(const struct task *task, pid_t tid)
+{
+	char path[48], text[160];
+	long number = -1;
+	unsigned long flags = 0;
+
+	(void)snprintf(path, sizeof(path), "task/%d/syscall", tid);
+	if (proc_read_text(task->procfd, path, text, sizeof(text)) <= 0 || sscanf(text, "%ld %lx", &number, &flags) < 2)
+		return false;
+	return number == SYS_vfork || number == SYS_clone3 || (number == SYS_clone && flags & CLONE_VFORK);
+}
+
+static int wait_for_task(struct task *task, uint64_t deadline_ns, struct error *err)
+{
+	const uint64_t soon_ns = now_ns() + VFORK_NS;
+	struct compel_error compel_err = { 0 };
+	int r = compel_wait_stopped(task->compel, soon_ns < deadline_ns ? soon_ns : deadline_ns, &compel_err);
+
+	for (size_t i = 0; r == -ETIMEDOUT && i < task->compel->thread_count; i++)
+		if (!task->compel->threads[i].stopped && waits_for_vfork(task, task->compel->threads[i].tid)) {
+			error_hint(err, "try again: a vfork mostly ends with the next exec");
+			return error_say(err, -ENOTSUP, TASK_FORMAT ", thread %d: waits for the end of its vfork",
+					 TASK_ARGS(task), task->compel->threads[i].tid);
+		}
+	if (r == -ETIMEDOUT) {
+		compel_err = (struct compel_error){ 0 };
+		r = compel_wait_stopped(task->compel, deadline_ns, &compel_err);
+	}
+	if (r == -ETIMEDOUT)
+		error_hint(err,
+			   "--timeout SECONDS allows more time; a task in uninterruptible sleep cannot be stopped");
+	return r < 0 ? from_compel(err, task, &compel_err, r) : 0;
+}
+
 static int wait_all(struct dump *d, uint64_t deadline_ns, struct error *err)
 {
 	for_each_task (d, task) {
-		struct compel_error compel_err = { 0 };
-		int r;
+		struct error own = { 0 };
+		int r = task->is_zombie ? 0 : wait_for_task(task, deadline_ns, &own);
 
-		if (task->is_zombie)
-			continue;
-		r = compel_wait_stopped(task->compel, deadline_ns, &compel_err);
-		if (r == -ETIMEDOUT)
-			error_hint(
-			    err,
-			    "--timeout SECONDS allows more time; a task in uninterruptible sleep cannot be stopped");
-		if (r < 0 && !(task->parent && has_ended(task)))
-			return from_compel(err, task, &compel_err, r);
+		if (r < 0 && !(task->parent && has_ended(task))) {
+			*err = own;
+			return r;
+		}
 	}
 	return 0;
 }

@@ -333,6 +333,18 @@ static void fail_criu(const char *verb, const char *log, int status)
 	write_verdict("FAIL criu %s: exit status %d\n%s\n", verb, WEXITSTATUS(status), log_tail(log));
 }
 
+/* Refused by name, and nothing harmed. */
+static void check_refusal(const char *verb, int status)
+{
+	const char *said = log_tail("criu.out"), *expected = my.run->test->refused;
+
+	if (!WIFEXITED(status) || WEXITSTATUS(status) == 0)
+		write_verdict("FAIL criu %s should have said \"%s\": wait status %#x\n", verb, expected, status);
+	if (!strstr(said, expected))
+		write_verdict("FAIL criu %s should have said \"%s\", it said: %s\n", verb, expected, said);
+	check_untraced("after a refused dump");
+}
+
 static void run_criu(const char *verb, const char *log, const char **argv)
 {
 	int status = 0;
@@ -344,7 +356,9 @@ static void run_criu(const char *verb, const char *log, const char **argv)
 		exec_criu(argv);
 	while (!reap(pid, &status))
 		usleep(500);
-	if (status != 0)
+	if (my.run->test->refused[0])
+		check_refusal(verb, status);
+	else if (status != 0)
 		fail_criu(verb, log, status);
 }
 
@@ -411,6 +425,8 @@ static void restore(void)
 static void round_trip(void)
 {
 	dump(NULL);
+	if (my.run->test->refused[0])
+		return;
 	wait_gone();
 	restore();
 }
@@ -420,6 +436,8 @@ static void stop_and_continue(void)
 	struct census census;
 
 	dump("-s");
+	if (my.run->test->refused[0])
+		return;
 	census = take_census();
 	if (census.not_stopped)
 		write_verdict("FAIL dump -s: %d of %d threads are not stopped\n", census.not_stopped, census.threads);

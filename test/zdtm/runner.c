@@ -110,6 +110,8 @@ static void parse_flag(struct test *test, const char *word)
 		snprintf(test->skip, sizeof(test->skip), "not supported yet: %.90s", text);
 	else if (strncmp(word, "cpu=", 4) == 0 && !cpu_has(text))
 		snprintf(test->skip, sizeof(test->skip), "this processor has no %.60s", text);
+	else if (strncmp(word, "refused=", 8) == 0)
+		snprintf(test->refused, sizeof(test->refused), "%.120s", text);
 	else if (strncmp(word, "args=", 5) == 0)
 		snprintf(test->args, sizeof(test->args), "%.120s", text);
 	else if (strncmp(word, "dump=", 5) == 0)
