@@ -30,6 +30,7 @@
 #include "image/image-write.h"
 #include "images/pstree.pb-c.h"
 #include "images/timens.pb-c.h"
+#include "mm/map-flags.h"
 #include "mm/mm.h"
 #include "mm/shared-memory.h"
 #include "ns/ns-look.h"
@@ -125,6 +126,7 @@ static int look(struct dump_run *run, struct error *err)
 	int r;
 
 	look_sessions(&run->d);
+	map_flags_start(&run->d);
 	r = for_all_tasks(run, look_at_task, err);
 	if (r == 0)
 		r = look_tree(&run->d, err);

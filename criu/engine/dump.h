@@ -22,6 +22,7 @@
 struct image_set;
 struct undo;
 struct file_registry;
+struct map_flags;
 struct shared_memory;
 
 struct dump_stats {
@@ -41,6 +42,7 @@ struct dump {
 	uint32_t *task_by_pid; /* index into tasks + 1 for each pid, while the tree is being found; mapped sparsely */
 	struct file_registry *files;
 	struct shared_memory *shared_memory;
+	struct map_flags *map_flags; /* mm/: NULL where smaps is read for every task */
 	uint32_t next_file_id; /* from 1: ids of files.img are given by whoever makes an entry, before the save stage */
 	struct dump_stats stats;
 	struct refusals refusals; /* what the look stage found that cannot be saved */

@@ -8,6 +8,7 @@
 #include "engine/tree.h"
 #include "files/files.h"
 #include "kernel/kcmp.h"
+#include "mm/map-flags.h"
 #include "mm/mm.h"
 #include "mm/shared-memory.h"
 #include "security/lsm.h"
@@ -135,6 +136,7 @@ void look_free(struct dump *d)
 		task_look_free(task);
 		mm_free(task);
 	}
+	map_flags_free(d);
 	files_free(d);
 	shared_memory_free(d);
 }

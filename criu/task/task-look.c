@@ -16,6 +16,7 @@
 #include "compel/compel.h"
 #include "engine/dump.h"
 #include "kernel/proc-misc.h"
+#include "mm/map-flags.h"
 #include "security/seccomp.h"
 
 /* --- from /proc -------------------------------------------------------------------------------------------------- */
@@ -73,10 +74,8 @@ int task_look(struct dump *d, struct task *task, struct error *err)
 	for (size_t i = 0; i < task->thread_count && r == 0; i++)
 		r = look_thread(task, &task->threads[i], err);
 	if (r == 0)
-		r = proc_maps_read(task->procfd, true, &task->maps);
-	if (r < 0)
-		return error_set(err, r, TASK_FORMAT ": read its mappings", TASK_ARGS(task));
-	return 0;
+		r = map_flags_read(d, task, err);
+	return r;
 }
 
 /* --- by ptrace --------------------------------------------------------------------------------------------------- */

@@ -1,0 +1,199 @@
+/*
+ * Which word means which VmFlags is learned by reading both for the same process: this one first, which has the usual
+ * mappings, then each task that has a word which is not known yet.
+ */
+#include "mm/map-flags.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "engine/dump.h"
+#include "kernel/bpf-vmas.h"
+#include "kernel/features.h"
+#include "kernel/pidfd.h"
+#include "kernel/proc-pid.h"
+
+#define MANY_TASKS  16
+#define LARGE_BYTES (64ull << 20)
+
+#define USER_SPACE_END 0x7ffffffff000ull /* what lies above is no mapping of the task's own */
+
+struct known_word {
+	uint64_t word, vm_flags;
+	int protection_key;
+};
+
+struct map_flags {
+	int program_fd;
+	pthread_mutex_t lock;
+	struct known_word *known;
+	size_t count, capacity;
+};
+
+/* The lock is held. */
+static const struct known_word *find_word(const struct map_flags *flags, uint64_t word)
+{
+	for (size_t i = 0; i < flags->count; i++)
+		if (flags->known[i].word == word)
+			return &flags->known[i];
+	return NULL;
+}
+
+static const struct bpf_vma *find_vma(const struct bpf_vma *words, size_t count, uint64_t start)
+{
+	size_t low = 0, high = count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (words[middle].start == start)
+			return &words[middle];
+		if (words[middle].start < start)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+static int learn(struct map_flags *flags, const struct proc_maps *maps, const struct bpf_vma *words, size_t count)
+{
+	int r = 0;
+
+	(void)pthread_mutex_lock(&flags->lock);
+	for (size_t i = 0; i < maps->count && r == 0; i++) {
+		const struct proc_vma *vma = &maps->vmas[i];
+		const struct bpf_vma *word = find_vma(words, count, vma->start);
+
+		if (!word || !vma->has_vm_flags || find_word(flags, word->flags))
+			continue;
+		r = array_reserve(&flags->known, &flags->capacity, flags->count, sizeof(*flags->known));
+		if (r == 0)
+			flags->known[flags->count++] = (struct known_word){
+				.word = word->flags,
+				.vm_flags = vma->vm_flags,
+				.protection_key = vma->protection_key,
+			};
+	}
+	(void)pthread_mutex_unlock(&flags->lock);
+	return r;
+}
+
+/* False when a mapping has a word that is not known. */
+static bool apply(struct map_flags *flags, struct proc_maps *maps, const struct bpf_vma *words, size_t count)
+{
+	bool complete = true;
+
+	(void)pthread_mutex_lock(&flags->lock);
+	for (size_t i = 0; i < maps->count && complete; i++) {
+		struct proc_vma *vma = &maps->vmas[i];
+		const struct bpf_vma *word = find_vma(words, count, vma->start);
+		const struct known_word *known = word ? find_word(flags, word->flags) : NULL;
+
+		complete = known != NULL || vma->start >= USER_SPACE_END;
+		if (!known)
+			continue;
+		vma->vm_flags = known->vm_flags;
+		vma->has_vm_flags = true;
+		vma->protection_key = known->protection_key;
+		vma->anonymous_bytes = vma->swap_bytes = MAP_BYTES_UNKNOWN;
+	}
+	(void)pthread_mutex_unlock(&flags->lock);
+	return complete;
+}
+
+static int learn_from_ourselves(struct map_flags *flags)
+{
+	AUTO_CLOSE int pidfd = pidfd_open_pid(getpid());
+	AUTO_CLOSE int procfd = proc_open(0);
+	AUTO_PROC_MAPS struct proc_maps maps = { 0 };
+	AUTO_BUFFER struct buffer words = { 0 };
+	size_t count = 0;
+	int r = pidfd < 0 ? pidfd : procfd;
+
+	if (r >= 0)
+		r = proc_maps_read(procfd, true, &maps);
+	if (r == 0)
+		r = bpf_vmas_list(flags->program_fd, pidfd, &words, &count);
+	return r < 0 ? r : learn(flags, &maps, (const void *)words.data, count);
+}
+
+static bool is_worth_it(const struct dump *d)
+{
+	uint64_t bytes = 0;
+
+	for_each_task (d, task)
+		bytes += task->stat.rss_pages * PAGE_BYTES;
+	return d->task_count >= MANY_TASKS || bytes >= LARGE_BYTES;
+}
+
+void map_flags_start(struct dump *d)
+{
+	struct map_flags *flags;
+	int r;
+
+	if (!is_worth_it(d) || feature_is_masked("bpf_vmas"))
+		return;
+	flags = calloc(1, sizeof(*flags));
+	if (!flags)
+		return;
+	(void)pthread_mutex_init(&flags->lock, NULL);
+	flags->program_fd = bpf_vmas_open();
+	r = flags->program_fd < 0 ? flags->program_fd : learn_from_ourselves(flags);
+	d->map_flags = flags;
+	if (r < 0) {
+		log_debug("mm: smaps of every task is read, the kernel's flag words cannot be: errno %d", -r);
+		map_flags_free(d);
+	}
+}
+
+static int read_words(struct map_flags *flags, struct task *task, bool *ret_complete)
+{
+	AUTO_BUFFER struct buffer words = { 0 };
+	size_t count = 0;
+	int r = bpf_vmas_list(flags->program_fd, task->pidfd, &words, &count);
+
+	if (r == 0)
+		r = proc_maps_read(task->procfd, false, &task->maps);
+	if (r < 0)
+		return r;
+	*ret_complete = apply(flags, &task->maps, (const void *)words.data, count);
+	if (*ret_complete)
+		return 0;
+	r = proc_maps_read(task->procfd, true, &task->maps);
+	if (r == 0)
+		r = learn(flags, &task->maps, (const void *)words.data, count);
+	*ret_complete = r == 0;
+	return r;
+}
+
+int map_flags_read(struct dump *d, struct task *task, struct error *err)
+{
+	bool complete = false;
+	int r = 0;
+
+	if (d->map_flags)
+		r = read_words(d->map_flags, task, &complete);
+	if (r < 0 || !complete)
+		r = proc_maps_read(task->procfd, true, &task->maps);
+	return r < 0 ? error_set(err, r, TASK_FORMAT ": read its mappings", TASK_ARGS(task)) : 0;
+}
+
+void map_flags_free(struct dump *d)
+{
+	struct map_flags *flags = d->map_flags;
+
+	if (!flags)
+		return;
+	close_fd(&flags->program_fd);
+	(void)pthread_mutex_destroy(&flags->lock);
+	free(flags->known);
+	free(flags);
+	d->map_flags = NULL;
+}

@@ -1,0 +1,23 @@
+/*
+ * The mappings of a task with their VmFlags. smaps has them, but walks the page tables for figures nobody asked for. For
+ * large or many tasks the flag words are read by BPF, and smaps is read only for a task that has a word not seen before.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "task/task.h"
+
+struct dump;
+struct map_flags;
+
+/* Look stage, before any task is looked at: decides whether words are worth it. Nothing that fails here matters. */
+void map_flags_start(struct dump *d);
+
+/*
+ * Fills task->maps; may run for several tasks at once. Without smaps anonymous_bytes is MAP_BYTES_UNKNOWN: there may be
+ * pages.
+ */
+#define MAP_BYTES_UNKNOWN UINT64_MAX
+int map_flags_read(struct dump *d, struct task *task, struct error *err);
+
+void map_flags_free(struct dump *d);
