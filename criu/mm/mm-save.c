@@ -18,6 +18,7 @@
 #include "image/pagemap.h"
 #include "image/vma-status.h"
 #include "images/mm.pb-c.h"
+#include "kernel/features.h"
 #include "kernel/proc-misc.h"
 #include "mm/mm-internal.h"
 #include "mm/page-save.h"
@@ -59,54 +60,106 @@ static int add_vdso(const struct task_memory *memory, struct source_list *list, 
 	return pagemap_writer_add(w, memory->vdso_start, memory->vdso_bytes / PAGE_BYTES, PAGEMAP_PRESENT, err);
 }
 
-static int add_area_pages(struct dump *d, struct task *task, const struct area *area, struct source_list *list,
+static int add_range(const struct area *area, uint64_t start, uint64_t page_count, struct source_list *list,
+		     struct pagemap_writer *w, struct error *err)
+{
+	struct page_source source = {
+		.kind = area->entry.prot & PROT_READ ? PAGES_FROM_TASK : PAGES_FROM_MEM,
+		.address = start,
+		.bytes = page_count * PAGE_BYTES,
+	};
+
+	if (add_source(list, source) < 0)
+		return error_set(err, -ENOMEM, "page list");
+	return pagemap_writer_add(w, start, page_count, PAGEMAP_PRESENT | (area->can_be_lazy ? PAGEMAP_LAZY : 0), err);
+}
+
+static int scan(const struct task *task, uint64_t start, uint64_t end, enum page_selection selection,
+		struct page_ranges *ranges, struct error *err)
+{
+	int r = pagemap_scan(task->memory->pagemap_fd, start, end, selection, ranges);
+
+	return r < 0 ? error_set(err, r, TASK_FORMAT ": which pages of %llx-%llx are in use", TASK_ARGS(task),
+				 (unsigned long long)start, (unsigned long long)end)
+		     : 0;
+}
+
+/*
+ * All pages of the address space by one walk: what is nobody's file page. In private anonymous areas that is every
+ * page, in private file mappings the copied ones; what it finds elsewhere is not looked at.
+ */
+static int scan_all(const struct task *task, struct page_ranges *ranges, struct error *err)
+{
+	const struct task_memory *memory = task->memory;
+	uint64_t start = UINT64_MAX, end = 0;
+
+	for (size_t i = 0; i < memory->area_count; i++) {
+		if (!memory->areas[i].has_pages)
+			continue;
+		start = min_u64(start, memory->areas[i].entry.start);
+		end = max_u64(end, memory->areas[i].entry.end);
+	}
+	return end ? scan(task, start, end, PAGES_COPIED, ranges, err) : 0;
+}
+
+/* The part of the ranges that lies in the area; *at is where the next area begins to look. */
+static int add_found_pages(const struct area *area, const struct page_ranges *ranges, size_t *at,
+			   struct source_list *list, struct pagemap_writer *w, struct error *err)
+{
+	int r = 0;
+
+	for (; *at < ranges->count && r == 0; (*at)++) {
+		uint64_t range_end = ranges->ranges[*at].start + ranges->ranges[*at].page_count * PAGE_BYTES;
+		uint64_t start = max_u64(ranges->ranges[*at].start, area->entry.start);
+		uint64_t end = min_u64(range_end, area->entry.end);
+
+		if (ranges->ranges[*at].start >= area->entry.end)
+			break;
+		if (start < end)
+			r = add_range(area, start, (end - start) / PAGE_BYTES, list, w, err);
+		if (range_end > area->entry.end)
+			break; /* the rest is the next area's */
+	}
+	return r;
+}
+
+static int add_area_pages(struct task *task, const struct area *area, struct source_list *list,
 			  struct pagemap_writer *w, struct error *err)
 {
 	AUTO_PAGE_RANGES struct page_ranges ranges = { 0 };
-	uint32_t flags = PAGEMAP_PRESENT | (area->can_be_lazy ? PAGEMAP_LAZY : 0);
+	size_t at = 0;
 	int r;
 
-	(void)__atomic_fetch_add(&d->stats.pages_scanned, (area->entry.end - area->entry.start) / PAGE_BYTES,
-				 __ATOMIC_RELAXED);
 	if (area->vma->anonymous_bytes == 0 && area->vma->swap_bytes == 0)
 		return 0; /* smaps counted the pages already */
-	r = pagemap_scan(task->memory->pagemap_fd, area->entry.start, area->entry.end, area->pages, &ranges);
-	if (r < 0)
-		return error_set(err, r, TASK_FORMAT ": which pages of %llx-%llx are in use", TASK_ARGS(task),
-				 (unsigned long long)area->entry.start, (unsigned long long)area->entry.end);
-	for (size_t i = 0; i < ranges.count; i++) {
-		struct page_source source = {
-			.kind = area->entry.prot & PROT_READ ? PAGES_FROM_TASK : PAGES_FROM_MEM,
-			.address = ranges.ranges[i].start,
-			.bytes = ranges.ranges[i].page_count * PAGE_BYTES,
-		};
-
-		if (add_source(list, source) < 0)
-			return error_set(err, -ENOMEM, TASK_FORMAT ": page list", TASK_ARGS(task));
-		r = pagemap_writer_add(w, ranges.ranges[i].start, ranges.ranges[i].page_count, flags, err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	r = scan(task, area->entry.start, area->entry.end, area->pages, &ranges, err);
+	return r < 0 ? r : add_found_pages(area, &ranges, &at, list, w, err);
 }
 
 static int collect_pages(struct dump *d, struct task *task, struct source_list *list, struct pagemap_writer *w,
 			 struct error *err)
 {
 	struct task_memory *memory = task->memory;
+	AUTO_PAGE_RANGES struct page_ranges found = { 0 };
+	bool in_one = feature_available("pagemap_scan") > 0;
+	size_t at = 0;
+	int r = in_one ? scan_all(task, &found, err) : 0;
 
-	for (size_t i = 0; i < memory->area_count; i++) {
+	for (size_t i = 0; i < memory->area_count && r == 0; i++) {
 		const struct area *area = &memory->areas[i];
-		int r = 0;
 
 		if (area->entry.status & VMA_VDSO)
 			r = add_vdso(memory, list, w, err);
-		else if (area->has_pages)
-			r = add_area_pages(d, task, area, list, w, err);
-		if (r < 0)
-			return r;
+		if (!area->has_pages)
+			continue;
+		(void)__atomic_fetch_add(&d->stats.pages_scanned, (area->entry.end - area->entry.start) / PAGE_BYTES,
+					 __ATOMIC_RELAXED);
+		if (in_one)
+			r = add_found_pages(area, &found, &at, list, w, err);
+		else
+			r = add_area_pages(task, area, list, w, err);
 	}
-	return 0;
+	return r;
 }
 
 static void report_progress(void *ctx, uint64_t bytes)
