@@ -104,7 +104,7 @@ static int reap(const struct restore_task *child, int options, struct error *err
 {
 	siginfo_t info;
 
-	while (waitid(P_PID, (id_t)child->pid, &info, WEXITED | options) < 0) {
+	while (waitid(P_PID, (id_t)child->pid, &info, WEXITED | __WALL | options) < 0) {
 		if (errno == EINTR)
 			continue;
 		return error_set(err, -errno, "wait for process %d", child->pid);
@@ -233,9 +233,12 @@ static int wait_for_helpers(const struct restore *r, const struct restore_task *
 }
 
 /* Ignoring a signal drops what is pending of it. */
-static void drop_pending_sigchld(void)
+static void drop_pending_ends(const struct restore_task *task)
 {
 	(void)signal(SIGCHLD, SIG_IGN);
+	for (size_t i = 0; i < task->child_count; i++)
+		if (task->children[i]->is_zombie && task->children[i]->exit_signal)
+			(void)signal(task->children[i]->exit_signal, SIG_IGN);
 }
 
 /* --- the way of a process ---------------------------------------------------------------------------------------- */
@@ -306,7 +309,7 @@ static int finish_forking(struct restore *r, const struct restore_task *task, st
 		return result;
 	restore_arrive(&words->forking, &words->forked);
 	result = wait_for_helpers(r, task, err);
-	drop_pending_sigchld();
+	drop_pending_ends(task);
 	return result;
 }
 

@@ -20,12 +20,16 @@
 #include <unistd.h>
 
 #include "arch/x86/syscall-restart.h"
+#include "base/cleanup.h"
 #include "base/log.h"
+#include "base/util.h"
 #include "compel/compel.h"
 #include "engine/restore-check.h"
 #include "engine/restore-sync.h"
 #include "engine/restore.h"
 #include "kernel/missing-ptrace.h"
+#include "kernel/proc-pid.h"
+#include "kernel/proc-stat.h"
 #include "kernel/ptrace-info.h"
 #include "mm/restore-area.h"
 
@@ -35,6 +39,8 @@
  */
 #define STUB_CODE    0xfaeb22b0050full
 #define STUB_BYTES   6
+#define TASK_STOPPED 3 /* task_state in an image */
+#define STOP_NS      1000000000ull
 #define SYSCALL_STOP (SIGTRAP | 0x80)
 
 extern const char pie_restorer_start[], pie_restorer_end[];
@@ -320,7 +326,7 @@ static int let_go(const struct restorer_task *task)
 	int result = 0;
 
 	if (task->stop_signal && !task->slot->stop_sent) {
-		(void)kill(task->pid, SIGSTOP);
+		(void)kill(task->pid, (int)task->stop_signal);
 		task->slot->stop_sent = 1;
 	}
 	for (uint64_t i = 0; i < task->thread_count; i++) {
@@ -345,10 +351,8 @@ static const struct {
 };
 
 /* A thread whose call cannot be made makes it itself, for the whole time. */
-static void make_calls(struct restore *r)
+static void make_calls(struct restore *r, uint64_t code_address)
 {
-	const uint64_t code_address = find_call_code(r);
-
 	for (int step = 0; code_address && step < 3; step++)
 		for (size_t i = 0; i < r->task_count; i++) {
 			struct restorer_task *task = r->tasks[i]->restorer;
@@ -358,23 +362,153 @@ static void make_calls(struct restore *r)
 		}
 }
 
-/* Step by step for all, so that they run at the same time. A task that has died meanwhile is let be. */
+/* Behind its own steps a task runs: the first failure is kept, a task that has died meanwhile is let be. */
+static void run_step(const struct restore_task *task, size_t step, struct error *err, int *result)
+{
+	int one = task->restorer ? hand_over_steps[step].run(task->restorer) : 0;
+
+	if (one == 0)
+		return;
+	log_error("pid %d: cannot %s: error %d\n", task->pid, hand_over_steps[step].what, one);
+	if (*result == 0)
+		*result = error_set(err, one, "pid %d: %s", task->pid, hand_over_steps[step].what);
+}
+
+/* --- stopped tasks ----------------------------------------------------------------------------------------------- */
+
+/*
+ * A task that was stopped stops again by a signal, of which its parent would hear once more. So these go first,
+ * children before parents, and each parent then does, in calls from outside, what it had done before: it has waited for
+ * the stop, or at least has no signal for it.
+ */
+static bool was_stopped(const struct restore_task *task)
+{
+	return task->restorer && task->image->threads[0].core->tc->task_state == TASK_STOPPED;
+}
+
+static int call_now(struct restorer_thread *thread, uint64_t code_address, struct user_regs_struct *call,
+		    int64_t *ret_result)
+{
+	struct user_regs_struct regs;
+	int r = compel_get_regs(thread->tid, &regs);
+
+	if (r < 0)
+		return r;
+	call->rip = code_address;
+	call->rsp = regs.rsp;
+	call->eflags = regs.eflags;
+	call->cs = regs.cs;
+	call->ss = regs.ss;
+	call->orig_rax = ~0ull;
+	r = compel_set_regs(thread->tid, call);
+	if (r == 0)
+		r = trace(PTRACE_SYSCALL, thread->tid, 0, 0);
+	if (r == 0)
+		r = wait_for_syscall_stop(thread->tid);
+	if (r == 0)
+		r = trace(PTRACE_SYSCALL, thread->tid, 0, 0);
+	if (r == 0)
+		r = wait_for_syscall_stop(thread->tid);
+	if (r == 0)
+		r = compel_get_regs(thread->tid, &regs);
+	*ret_result = (int64_t)regs.rax;
+	return r;
+}
+
+static bool has_pending(const SignalQueueEntry *queue, int signal)
+{
+	for (size_t i = 0; queue && i < queue->n_signals; i++)
+		if (queue->signals[i]->siginfo.len >= sizeof(int) &&
+		    *(const int *)(const void *)queue->signals[i]->siginfo.data == signal)
+			return true;
+	return false;
+}
+
+static int collect_stop(struct restorer_thread *parent, uint64_t code_address, pid_t pid)
+{
+	struct user_regs_struct call = {
+		.rax = SYS_waitid, .rdi = P_PID, .rsi = (uint64_t)pid, .r10 = WSTOPPED | WNOHANG
+	};
+	int64_t result = 0;
+	int r = call_now(parent, code_address, &call, &result);
+
+	return r < 0 ? r : (int)result;
+}
+
+/* What the call reads stands on the blob's stack, which is not in use any more. */
+static int drop_sigchld(struct restorer_thread *parent, uint64_t code_address)
+{
+	uint64_t *words = (uint64_t *)(parent->stack_top - RESTORER_THREAD_STACK_BYTES / 2);
+	struct user_regs_struct call = { .rax = SYS_rt_sigtimedwait,
+					 .rdi = (uint64_t)&words[0],
+					 .rdx = (uint64_t)&words[1],
+					 .r10 = sizeof(words[0]) };
+	int64_t result = 0;
+	int r;
+
+	words[0] = 1ull << (SIGCHLD - 1);
+	words[1] = words[2] = 0;
+	r = call_now(parent, code_address, &call, &result);
+	/* There is none where the parent does not want to hear of stops. */
+	return r < 0 || result > 0 || result == -EAGAIN ? r : (int)result;
+}
+
+static void wait_until_stopped(const struct restore_task *task)
+{
+	AUTO_CLOSE int procfd = proc_open(task->pid);
+	const uint64_t deadline = now_ns() + STOP_NS;
+	struct proc_stat stat;
+
+	while (procfd >= 0 && proc_stat_read(procfd, "stat", &stat) == 0 && stat.state != 'T' && now_ns() < deadline)
+		(void)usleep(100);
+}
+
+static int settle_with_parent(const struct restore_task *task, uint64_t code_address)
+{
+	const TaskCoreEntry *tc = task->image->threads[0].core->tc;
+	const struct restore_task *parent = task->parent;
+	int r = 0;
+
+	if (!tc->has_stopped_uncollected || !parent || !parent->restorer)
+		return 0;
+	wait_until_stopped(task);
+	if (!tc->stopped_uncollected)
+		r = collect_stop(&parent->restorer->threads[0], code_address, task->pid);
+	if (r == 0 && !has_pending(parent->image->threads[0].core->tc->signals_s, SIGCHLD))
+		r = drop_sigchld(&parent->restorer->threads[0], code_address);
+	return r;
+}
+
+static void hand_over_stopped(struct restore *r, uint64_t code_address, struct error *err, int *result)
+{
+	for (size_t i = r->task_count; i-- > 0;) {
+		const struct restore_task *task = r->tasks[i];
+		int one;
+
+		if (!was_stopped(task))
+			continue;
+		for (size_t step = 0; step < ARRAY_SIZE(hand_over_steps); step++)
+			run_step(task, step, err, result);
+		one = settle_with_parent(task, code_address);
+		if (one < 0)
+			log_warn("pid %d: its parent hears once more of its stop: error %d\n", task->pid, one);
+	}
+}
+
+/* --- all --------------------------------------------------------------------------------------------------------- */
+
+/* Step by step for all, so that they run at the same time. */
 int restore_hand_over(struct restore *r, struct error *err)
 {
+	const uint64_t code_address = find_call_code(r);
 	int result = 0;
 
-	make_calls(r);
-	for (size_t step = 0; step < sizeof(hand_over_steps) / sizeof(*hand_over_steps); step++)
-		for (size_t i = 0; i < r->task_count; i++) {
-			const struct restorer_task *task = r->tasks[i]->restorer;
-			int one = task ? hand_over_steps[step].run(task) : 0;
-
-			if (one == 0)
-				continue;
-			log_error("pid %d: cannot %s: error %d\n", task->pid, hand_over_steps[step].what, one);
-			if (result == 0)
-				result = error_set(err, one, "pid %d: %s", task->pid, hand_over_steps[step].what);
-		}
+	make_calls(r, code_address);
+	hand_over_stopped(r, code_address, err, &result);
+	for (size_t step = 0; step < ARRAY_SIZE(hand_over_steps); step++)
+		for (size_t i = 0; i < r->task_count; i++)
+			if (!was_stopped(r->tasks[i]))
+				run_step(r->tasks[i], step, err, &result);
 	return result;
 }
 
@@ -431,7 +565,7 @@ static void carry_on_task(const struct restorer_task *task)
 	if (r == 0)
 		(void)complete_leader(task);
 	if (task->stop_signal && !task->slot->stop_sent)
-		(void)kill(task->pid, SIGSTOP);
+		(void)kill(task->pid, (int)task->stop_signal);
 	(void)trace(PTRACE_DETACH, task->threads[0].tid, 0, 0);
 }
 

@@ -310,6 +310,12 @@ static int find_creator(struct plan *plan, struct restore_task *task, struct err
 			return err->code;
 	}
 	if (is_sibling_leader(parent, leader)) {
+		if (task->exit_signal != leader->exit_signal)
+			return error_say(
+			    err, -EOPNOTSUPP,
+			    "pid %d cannot be created by its sibling %d: its parent gets another signal at "
+			    "its end",
+			    task->pid, leader->pid);
 		task->creator = leader;
 		task->as_sibling = true;
 		return 0;

@@ -2,6 +2,7 @@
 #include "task/core-save.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #include "engine/dump.h"
@@ -13,6 +14,12 @@ enum { TASK_ALIVE = 1, TASK_DEAD = 2, TASK_STOPPED = 3 };
 
 #define OWN_CGROUP_SET 1 /* the set of the dumping process, which needs no entry in cgroup.img */
 
+static void save_exit_signal(const struct task *task, TaskCoreEntry *tc)
+{
+	tc->has_exit_signal = task->stat.exit_signal != SIGCHLD;
+	tc->exit_signal = tc->has_exit_signal ? (uint32_t)task->stat.exit_signal : 0;
+}
+
 static int save_zombie(struct dump *d, struct task *task, struct error *err)
 {
 	CoreEntry core = CORE_ENTRY__INIT;
@@ -22,6 +29,7 @@ static int save_zombie(struct dump *d, struct task *task, struct error *err)
 	core.tc = &tc;
 	tc.task_state = TASK_DEAD;
 	tc.exit_code = (uint32_t)task->stat.exit_code;
+	save_exit_signal(task, &tc);
 	tc.comm = task->comm;
 	return image_write_one(d->set, IMAGE_CORE, (uint64_t)task_id_own(&task->id), &core, err);
 }
@@ -32,6 +40,7 @@ static int fill_process(const struct task *task, TaskCoreEntry *tc, struct arena
 
 	tc->task_state = task->stop_signal ? TASK_STOPPED : TASK_ALIVE;
 	tc->comm = (char *)task->comm;
+	save_exit_signal(task, tc);
 	if (r == 0)
 		r = timers_save(task, tc, arena);
 	if (r == 0)

@@ -190,7 +190,37 @@ static int plan_timers(struct restore *r, const TaskTimersEntry *timers, struct 
 	return 0;
 }
 
-static void plan_switches(const struct restore_task *task, struct restorer_task *out)
+/* A parent in another group of the session: job control works only in a group that has one. */
+static bool is_group_controlled(const struct restore *r, const struct restore_task *task)
+{
+	for (size_t i = 0; i < r->task_count; i++) {
+		const struct restore_task *member = r->tasks[i], *parent = member->parent;
+
+		if (member->pgid == task->pgid && !member->is_zombie && parent && parent->pgid != task->pgid &&
+		    parent->sid == task->sid)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The signal that stopped it, where nobody but its parent could tell the difference and it is sure to do so again;
+ * SIGSTOP is.
+ */
+static uint32_t choose_stop_signal(const struct restore *r, const struct restore_task *task,
+				   const struct restorer_task *out)
+{
+	const TaskCoreEntry *tc = task->image->threads[0].core->tc;
+	uint32_t signal = tc->has_stop_signo ? tc->stop_signo : 0;
+
+	if ((signal != SIGTSTP && signal != SIGTTIN && signal != SIGTTOU) || !tc->stopped_uncollected ||
+	    tc->blk_sigset & 1ull << (signal - 1) || out->sigactions[signal - 1].handler ||
+	    !is_group_controlled(r, task))
+		return SIGSTOP;
+	return signal;
+}
+
+static void plan_switches(const struct restore *r, const struct restore_task *task, struct restorer_task *out)
 {
 	const TaskCoreEntry *tc = task->image->threads[0].core->tc;
 	const MmEntry *mm = task->image->mm;
@@ -205,7 +235,7 @@ static void plan_switches(const struct restore_task *task, struct restorer_task 
 	out->mdwe = tc->has_mdwe ? tc->mdwe : 0;
 	out->membarrier_commands = tc->has_membarrier_registration_mask ? tc->membarrier_registration_mask : 0;
 	if (tc->task_state == 3)
-		out->stop_signal = tc->has_stop_signo && tc->stop_signo ? tc->stop_signo : SIGSTOP;
+		out->stop_signal = choose_stop_signal(r, task, out);
 }
 
 /* --- threads ----------------------------------------------------------------------------------------------------- */
@@ -407,7 +437,7 @@ int restore_process_plan(struct restore *r, const struct own_creds *own, struct 
 	if (!out->threads)
 		return error_set(err, -ENOMEM, "pid %d: threads", task->pid);
 	plan_sigactions(tc, out);
-	plan_switches(task, out);
+	plan_switches(r, task, out);
 	result = plan_timers(r, tc->timers, out, err);
 	if (result == 0)
 		result = plan_queue(r, tc->signals_s, &out->pending, &out->pending_count, err);

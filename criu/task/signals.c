@@ -67,6 +67,9 @@ int signals_save_process(const struct task *task, TaskCoreEntry *tc, struct aren
 	if (task->stop_signal) {
 		tc->has_stop_signo = true;
 		tc->stop_signo = (uint32_t)task->stop_signal;
+		/* The kernel forgets the signal once the parent has waited for the stop. */
+		tc->has_stopped_uncollected = true;
+		tc->stopped_uncollected = task->stat.exit_code != 0;
 	}
 	return r < 0 ? r : save_queue(&task->state->signals, &tc->signals_s, arena);
 }
