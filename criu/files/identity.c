@@ -12,7 +12,7 @@
 #include "files/registry.h"
 
 /* So many comparisons take about as long as starting to identify files otherwise. */
-#define MANY_COMPARISONS 12000
+#define MANY_COMPARISONS 1000
 
 struct candidate {
 	struct open_file *file;
