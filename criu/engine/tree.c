@@ -465,19 +465,27 @@ int tree_walk(struct dump *d, struct error *err)
 
 /* --- sessions ---------------------------------------------------------------------------------------------------- */
 
+/* A leader that has ended is made again at restore; one that lives elsewhere cannot be. 0: in another pid namespace. */
+static bool leads_out(const struct dump *d, pid_t leader)
+{
+	return leader == 0 || (!tree_has(d, leader) && (kill(leader, 0) == 0 || errno == EPERM));
+}
+
 int tree_check_sessions(struct dump *d, struct error *err)
 {
-	const struct task *root = d->tasks[0];
-
 	if (d->opts->shell_job)
 		return 0;
-	if (root->stat.sid != root->host_pid) {
-		error_hint(
-		    err,
-		    "--shell-job takes session and terminal from the caller at restore; setsid starts a program in "
-		    "a session of its own");
-		return error_say(err, -EINVAL, TASK_FORMAT ": its session leader, pid %d, is outside of the tree",
-				 TASK_ARGS(root), root->stat.sid);
+	for_each_task (d, task) {
+		bool session = leads_out(d, task->stat.sid);
+
+		if (!session && !leads_out(d, task->stat.pgid))
+			continue;
+		error_hint(err,
+			   "--shell-job takes session and terminal from the caller at restore; setsid starts a program "
+			   "in a session of its own");
+		return error_say(err, -EINVAL, TASK_FORMAT ": its %s, pid %d, is outside of the tree", TASK_ARGS(task),
+				 session ? "session leader" : "process group leader",
+				 session ? task->stat.sid : task->stat.pgid);
 	}
 	return 0;
 }

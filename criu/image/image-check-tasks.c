@@ -95,7 +95,8 @@ static int check_tree_entry(struct checked_set *cs, size_t index, const struct c
 
 	if (!is_pid(entry->pid))
 		return check_bad(at, "pid %u is out of range", entry->pid);
-	if (entry->sid == 0 || entry->sid >= CHECK_PID_LIMIT || entry->pgid >= CHECK_PID_LIMIT)
+	/* 0: led from outside the pid namespace, a shell job. */
+	if (entry->sid >= CHECK_PID_LIMIT || entry->pgid >= CHECK_PID_LIMIT)
 		return check_bad(at, "pid %u: session %u or process group %u is out of range", entry->pid, entry->sid,
 				 entry->pgid);
 	if (index == 0)
