@@ -515,19 +515,23 @@ int restore_hand_over(struct restore *r, struct error *err)
 /* --- the rescuer ------------------------------------------------------------------------------------------------- */
 
 /* False when the thread is the program's already, or gone: it has been let go again. */
-static bool take_again(const struct restorer_task *task, const struct restorer_thread *thread,
+static bool take_again(const struct restorer_task *task, struct restorer_thread *thread,
 		       struct user_regs_struct *ret_regs)
 {
 	int status;
 
-	if (seize((struct restorer_thread *)thread) < 0)
+	if (seize(thread) < 0)
 		return false;
 	(void)trace(PTRACE_INTERRUPT, thread->tid, 0, 0);
 	if (wait_for_stop(thread->tid, &status) < 0)
 		return false;
 	if (compel_get_regs(thread->tid, ret_regs) == 0 &&
-	    (is_in_area(task, ret_regs->rip) || is_on_stub(task, ret_regs->rip)))
+	    (is_in_area(task, ret_regs->rip) || is_on_stub(task, ret_regs->rip))) {
+		/* Let go by the worker's death it went on with its call here, to the end: there is no second time. */
+		if (is_in_area(task, ret_regs->rip))
+			thread->call_made = 0;
 		return true;
+	}
 	if (thread == &task->threads[0])
 		remove_stub(task);
 	/* A signal that came in between is the program's. */
@@ -540,7 +544,7 @@ static void carry_on_others(const struct restorer_task *task)
 	struct user_regs_struct regs;
 
 	for (uint64_t i = 1; i < task->thread_count; i++) {
-		const struct restorer_thread *thread = &task->threads[i];
+		struct restorer_thread *thread = &task->threads[i];
 
 		if (take_again(task, thread, &regs) && make_final(thread) == 0)
 			(void)trace(PTRACE_DETACH, thread->tid, 0, 0);
