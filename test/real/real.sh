@@ -46,8 +46,12 @@ prepare() {
 	esac
 }
 
+# sqlite locks its database and sorts in a temporary file, removed at once, that grows with the table.
 options_of() {
-	[ "$1" = sqlite ] && echo --file-locks
+	case $1.$2 in
+	sqlite.dump) echo --file-locks --ghost-limit 1G ;;
+	sqlite.restore) echo --file-locks ;;
+	esac
 }
 
 missing() {
@@ -82,13 +86,13 @@ await_end() {
 checkpoint() {
 	local number=$1 name=$2
 	mkdir "set$number"
-	timeout -k 1 60 "$criu" dump -t "$pid" -D "set$number" -v4 -o dump.log $(options_of "$name") </dev/null >criu.out 2>&1 || {
+	timeout -k 1 60 "$criu" dump -t "$pid" -D "set$number" -v4 -o dump.log $(options_of "$name" dump) </dev/null >criu.out 2>&1 || {
 		echo "dump $number: status $?: $(head -c 500 criu.out)"
 		tail -5 "set$number/dump.log"
 		exit 1
 	}
 	alive && { echo "dump $number: process $pid is still there"; exit 1; }
-	timeout -k 1 60 "$criu" restore -d -D "set$number" -v4 -o restore.log $(options_of "$name") </dev/null >criu.out 2>&1 || {
+	timeout -k 1 60 "$criu" restore -d -D "set$number" -v4 -o restore.log $(options_of "$name" restore) </dev/null >criu.out 2>&1 || {
 		echo "restore $number: status $?: $(head -c 500 criu.out)"
 		tail -5 "set$number/restore.log"
 		exit 1
