@@ -185,11 +185,12 @@ static uint64_t find_call_code(const struct restore *r)
 	return found ? (uint64_t)r->shared->entry + (uint64_t)(found - pie_restorer_start) : 0;
 }
 
-static int begin_call(const struct restorer_thread *thread, uint64_t code_address)
+static int begin_call(struct restorer_thread *thread, uint64_t code_address)
 {
 	struct user_regs_struct regs;
 	int r;
 
+	thread->call_address = code_address;
 	syscall_make_elsewhere(thread->regs, code_address, (uint64_t)thread->call_time, thread->call_ns, &regs);
 	r = compel_set_regs(thread->tid, &regs);
 	return r < 0 ? r : trace(PTRACE_SYSCALL, thread->tid, 0, 0);
@@ -539,6 +540,19 @@ static bool take_again(const struct restorer_task *task, struct restorer_thread 
 	return false;
 }
 
+/*
+ * A thread that was let go by its tracer's death has gone on with its call. What became of that counts: the kernel's
+ * note is good for one restart only.
+ */
+static void note_call(struct restorer_thread *thread, const struct user_regs_struct *regs)
+{
+	if (!thread->call_address || regs->rip <= thread->call_address ||
+	    regs->rip - thread->call_address >= sizeof(call_code))
+		return;
+	thread->call_result = (int64_t)regs->rax;
+	thread->call_made = 1;
+}
+
 static void carry_on_others(const struct restorer_task *task)
 {
 	struct user_regs_struct regs;
@@ -546,7 +560,10 @@ static void carry_on_others(const struct restorer_task *task)
 	for (uint64_t i = 1; i < task->thread_count; i++) {
 		struct restorer_thread *thread = &task->threads[i];
 
-		if (take_again(task, thread, &regs) && make_final(thread) == 0)
+		if (!take_again(task, thread, &regs))
+			continue;
+		note_call(thread, &regs);
+		if (make_final(thread) == 0)
 			(void)trace(PTRACE_DETACH, thread->tid, 0, 0);
 	}
 }
@@ -559,6 +576,7 @@ static void carry_on_task(const struct restorer_task *task)
 	carry_on_others(task);
 	if (!take_again(task, &task->threads[0], &regs))
 		return;
+	note_call(&task->threads[0], &regs);
 	if (is_in_area(task, regs.rip) || (regs.rip == task->stub_addr && regs.rax == SYS_munmap)) {
 		r = begin_unmap(task);
 		if (r == 0)
