@@ -293,6 +293,8 @@ static int take_place_in_tree(struct restore *r, struct restore_task *task, stru
 		result = create_some(r, task, true, err);
 	if (result == 0)
 		result = lead(r, task, err);
+	if (result == 0 && task->make_session)
+		result = files_take_terminal(r, task, err);
 	if (result == 0)
 		result = create_some(r, task, false, err);
 	if (result == 0)

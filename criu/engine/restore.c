@@ -70,6 +70,7 @@ static int read_own_state(struct restore_run *run, struct error *err)
 	r->own_limits = &run->own_limits;
 	r->caller_sid = getsid(0);
 	r->caller_pgid = getpgrp();
+	r->caller_leads_session = r->caller_sid == getpid();
 	return 0;
 }
 

@@ -12,7 +12,7 @@ const struct file_kind *const file_kinds[] = {
 	&pidfd_kind,
 	&memfd_kind,
 	&unsupported_anonymous_kind,
-	&unsupported_terminal_kind,
+	&tty_kind,
 	&device_kind,
 	&unsupported_special_kind,
 	&unsupported_queue_kind,

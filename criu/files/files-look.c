@@ -211,5 +211,6 @@ int files_look(struct dump *d, struct error *err)
 		return r;
 	parallel_run(d->files->count, PARALLEL_FROM, examine_files, d);
 	look_kinds(d);
+	ttys_look(d);
 	return 0;
 }

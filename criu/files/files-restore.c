@@ -385,6 +385,8 @@ int files_check(struct restore *r, struct error *err)
 		if (has_table(r->tasks[i]))
 			result = find_users(r, r->tasks[i], err);
 	if (result == 0)
+		result = ttys_read(r, err);
+	if (result == 0)
 		result = check_all(r, err);
 	for (size_t i = 0; i < rf->group_capacity && result == 0; i++)
 		if (rf->groups[i].first)
@@ -405,7 +407,7 @@ bool files_need_all_tasks(const struct restore *r)
 		if (owner && owner->pid)
 			return true;
 	}
-	return false;
+	return ttys_need_groups(r);
 }
 
 void files_restore_free(struct restore *r)
@@ -416,6 +418,7 @@ void files_restore_free(struct restore *r)
 		return;
 	rf = restore_files_of(r);
 	locks_restore_free(r);
+	ttys_restore_free(r);
 	arena_done(&rf->arena);
 	free(rf);
 	r->files = NULL;
@@ -669,6 +672,8 @@ int files_finish(struct restore *r, struct restore_task *task, struct error *err
 	result = finish_files(r, task, false, err);
 	if (result == 0)
 		result = finish_files(r, task, true, err);
+	if (result == 0)
+		result = ttys_finish(r, task, err);
 	return result < 0 ? result : locks_restore(r, task, err);
 }
 

@@ -118,6 +118,8 @@ int files_save(struct dump *d, struct error *err)
 	if (r == 0)
 		r = save_tasks(d, err);
 	if (r == 0)
+		r = ttys_save(d, err);
+	if (r == 0)
 		r = pipes_save_data(d, err);
 	if (r == 0)
 		r = fifos_save_data(d, err);

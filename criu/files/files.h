@@ -43,6 +43,9 @@ int files_check(struct restore *r, struct error *err);
  * up). */
 int files_open_shared(struct restore *r, struct restore_task *task, struct error *err);
 
+/* In the process of task, when it leads its session and before it creates the rest of it: its controlling terminal. */
+int files_take_terminal(struct restore *r, struct restore_task *task, struct error *err);
+
 /*
  * In the process of task, once it and all who use its table have created what they create: its descriptor table as in
  * the images. Everything below r->service_fd_base that is not of it is closed; what is open from there on is left for

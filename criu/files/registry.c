@@ -179,6 +179,7 @@ void files_free(struct dump *d)
 	link_remaps_free(d);
 	locks_free(d);
 	path_files_free(d);
+	ttys_free(d);
 	for (size_t i = 0; i < registry->chunk_count; i++)
 		free(registry->chunks[i]);
 	free(registry->chunks);

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "files/file-kinds.h"
 #include "files/files.h"
+#include "files/tty.h"
 #include "image/image-write.h"
 #include "images/fown.pb-c.h"
 #include "images/regfile.pb-c.h"
@@ -28,6 +29,7 @@ struct file_registry {
 	size_t link_count, link_capacity;
 	struct file_lock *locks;
 	size_t lock_count, lock_capacity;
+	struct tty_table ttys;
 	dev_t pipe_dev, anon_dev;    /* of the kernel's own pipefs and anon_inodefs */
 	bool keep_local;             /* there are so few descriptors that local_fd may stay open */
 	struct arena scratch;        /* messages being built, released after each record */
@@ -85,6 +87,11 @@ void ghosts_free(struct dump *d);
 int link_remap_look(struct dump *d, struct open_file *file, struct error *err);
 int link_remaps_save(struct dump *d, struct image_writer *remaps, struct error *err);
 void link_remaps_free(struct dump *d);
+
+/* tty.c: what terminals are to each other and to sessions; refusals are gathered. */
+void ttys_look(struct dump *d);
+int ttys_save(struct dump *d, struct error *err);
+void ttys_free(struct dump *d);
 
 /* path-files.c: files known by a path only. */
 int path_files_look_programs(struct dump *d, struct error *err);

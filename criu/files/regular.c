@@ -323,6 +323,8 @@ static int check_regular(struct restore *r, struct restore_file *file, struct er
 		return result;
 	if (file->remap)
 		return check_remap(r, file, err);
+	if (S_ISCHR(entry->mode) && tty_has_path(r, entry->id))
+		return 0;
 	if (is_proc_of_tree(r, entry->name)) {
 		struct regular_restore *s = special(r, file);
 

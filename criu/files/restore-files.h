@@ -33,6 +33,8 @@ struct restore_files {
 	struct restore_ghost *ghosts;
 	size_t ghost_count, ghost_capacity;
 	struct image_list locks;      /* of FileLockEntry */
+	struct image_list ttys;       /* of TtyInfoEntry */
+	struct image_list tty_data;   /* of TtyDataEntry */
 	const RegFileEntry *good[64]; /* paths that were checked, by their hash */
 	struct restore_group *groups; /* hash table */
 	size_t group_capacity;
@@ -86,6 +88,14 @@ int restore_inherited(const struct restore *r, const char *key);
 
 /* regular.c: a file with a path, for kinds that keep theirs in an entry of its own. */
 int regular_open(struct restore *r, struct restore_file *file, uint32_t flags, int *ret_fd, struct error *err);
+
+/* tty.c */
+int ttys_read(struct restore *r, struct error *err);
+bool ttys_need_groups(const struct restore *r);
+int ttys_finish(struct restore *r, struct restore_task *task, struct error *err);
+void ttys_restore_free(struct restore *r);
+/* Whether a path is that of a terminal, which is made with its number. */
+bool tty_has_path(const struct restore *r, uint32_t regf_id);
 
 /* ghost.c */
 int ghost_check(struct restore *r, struct restore_file *file, struct restore_ghost **ret_ghost, struct error *err);

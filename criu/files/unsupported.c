@@ -148,35 +148,6 @@ const struct file_kind unsupported_anonymous_kind = {
 	.look = look_anonymous,
 };
 
-/* --- terminals ------------------------------------------------------------------------------------------------ */
-
-bool is_terminal_device(dev_t device)
-{
-	unsigned int number = major(device);
-
-	return number == 3 || number == 4 || number == 5 || (number >= 136 && number <= 143) || number == 204 ||
-	       number == 229;
-}
-
-static bool is_terminal(const struct dump *d, const struct open_file *file)
-{
-	return S_ISCHR(file->st.st_mode) && !(file->flags & O_PATH) && is_terminal_device(file->st.st_rdev);
-}
-
-static int look_terminal(struct dump *d, struct open_file *file, struct error *err)
-{
-	error_hint(err, "start the program with its standard streams on files: setsid prog <file >file 2>&1");
-	return open_file_refuse(file, err, "terminal %u:%u: terminals are not supported yet", major(file->st.st_rdev),
-				minor(file->st.st_rdev));
-}
-
-const struct file_kind unsupported_terminal_kind = {
-	.name = "terminal",
-	.type = FD_TYPES__UND,
-	.is = is_terminal,
-	.look = look_terminal,
-};
-
 /* --- filesystems whose files are objects of another sort
  * -------------------------------------------------------------- */
 

@@ -6,5 +6,3 @@
 
 /* "tcp socket": the family, and the protocol where it is an internet one. */
 const char *socket_describe(int fd);
-
-bool is_terminal_device(dev_t device);

@@ -1,0 +1,262 @@
+#include "kernel/tty-queue.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/util.h"
+#include "kernel/bpf-iterator.h"
+
+#define CTX_FD   16 /* struct bpf_iter__task_file: meta, task, fd, file */
+#define CTX_FILE 24
+
+/* How long what was written just before may take to arrive at the other end. */
+#define ARRIVAL_TRIES    20
+#define ARRIVAL_PAUSE_US 500
+
+/* --- where things are ----------------------------------------------------------------------------------------- */
+
+struct layout {
+	int file_private, private_tty;
+	int tty_link, tty_port, tty_discipline;
+	int port_buffers, buffers_head, buffers_tail;
+	int buffer_read, buffer_commit;
+	int read_head, read_tail, read_buf, read_flags;
+};
+
+static const struct {
+	const char *structure, *member;
+	size_t at; /* in struct layout */
+} members[] = {
+	{ "file", "private_data", offsetof(struct layout, file_private) },
+	{ "tty_file_private", "tty", offsetof(struct layout, private_tty) },
+	{ "tty_struct", "link", offsetof(struct layout, tty_link) },
+	{ "tty_struct", "port", offsetof(struct layout, tty_port) },
+	{ "tty_struct", "disc_data", offsetof(struct layout, tty_discipline) },
+	{ "tty_port", "buf", offsetof(struct layout, port_buffers) },
+	{ "tty_bufhead", "head", offsetof(struct layout, buffers_head) },
+	{ "tty_bufhead", "tail", offsetof(struct layout, buffers_tail) },
+	{ "tty_buffer", "read", offsetof(struct layout, buffer_read) },
+	{ "tty_buffer", "commit", offsetof(struct layout, buffer_commit) },
+	{ "n_tty_data", "read_head", offsetof(struct layout, read_head) },
+	{ "n_tty_data", "read_tail", offsetof(struct layout, read_tail) },
+	{ "n_tty_data", "read_buf", offsetof(struct layout, read_buf) },
+	{ "n_tty_data", "read_flags", offsetof(struct layout, read_flags) },
+};
+
+static int find_layout(const struct btf *btf, struct layout *ret)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
+		int offset = btf_member_offset(btf, members[i].structure, members[i].member);
+
+		if (offset < 0)
+			return offset;
+		memcpy((char *)ret + members[i].at, &offset, sizeof(offset));
+	}
+	return 0;
+}
+
+/* --- the program ---------------------------------------------------------------------------------------------- */
+
+#define PIECE_BYTES  256
+#define BUFFER_BYTES 64 /* of struct tty_buffer */
+#define MAX_INSNS    160
+
+/* The stack of the program: pointers, then room for one piece. */
+#define SLOT_TTY   (-8)
+#define SLOT_LINK  (-16)
+#define SLOT_PORT  (-24)
+#define SLOT_OTHER (-32)
+#define ROOM       (-32 - PIECE_BYTES)
+
+/* What it writes for each end. */
+struct end_layout {
+	size_t buffers, buffer, discipline, bytes;
+};
+
+struct builder {
+	struct bpf_insn insns[MAX_INSNS];
+	size_t count;
+};
+
+static void emit(struct builder *b, uint8_t code, uint8_t dst, uint8_t src, int16_t off, int32_t imm)
+{
+	if (b->count < MAX_INSNS)
+		b->insns[b->count++] =
+		    (struct bpf_insn){ .code = code, .dst_reg = dst & 15, .src_reg = src & 15, .off = off, .imm = imm };
+}
+
+/* Copies bytes from the address in r9 to the stack. */
+static void emit_fetch(struct builder *b, int16_t stack, int32_t bytes)
+{
+	emit(b, BPF_ALU64 | BPF_MOV | BPF_X, 1, 10, 0, 0);
+	emit(b, BPF_ALU64 | BPF_ADD | BPF_K, 1, 0, 0, stack);
+	emit(b, BPF_ALU64 | BPF_MOV | BPF_K, 2, 0, 0, bytes);
+	emit(b, BPF_ALU64 | BPF_MOV | BPF_X, 3, 9, 0, 0);
+	emit(b, BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_probe_read_kernel);
+}
+
+/* r9 = the pointer in a slot, plus an offset. */
+static void emit_address(struct builder *b, int16_t slot, int offset)
+{
+	emit(b, BPF_LDX | BPF_MEM | BPF_DW, 9, 10, slot, 0);
+	emit(b, BPF_ALU64 | BPF_ADD | BPF_K, 9, 0, 0, offset);
+}
+
+static void emit_follow(struct builder *b, int16_t from_slot, int offset, int16_t to_slot)
+{
+	emit_address(b, from_slot, offset);
+	emit_fetch(b, to_slot, 8);
+}
+
+/* Writes out bytes from the address in r9. */
+static void emit_piece(struct builder *b, int32_t bytes)
+{
+	emit_fetch(b, ROOM, bytes);
+	emit(b, BPF_LDX | BPF_MEM | BPF_DW, 1, 6, BPF_CONTEXT_META, 0);
+	emit(b, BPF_LDX | BPF_MEM | BPF_DW, 1, 1, BPF_META_SEQ, 0);
+	emit(b, BPF_ALU64 | BPF_MOV | BPF_X, 2, 10, 0, 0);
+	emit(b, BPF_ALU64 | BPF_ADD | BPF_K, 2, 0, 0, ROOM);
+	emit(b, BPF_ALU64 | BPF_MOV | BPF_K, 3, 0, 0, bytes);
+	emit(b, BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_seq_write);
+}
+
+static int pieces_of_discipline(const struct layout *layout)
+{
+	int end = layout->read_tail;
+
+	if (end < layout->read_buf + TTY_QUEUE_BYTES)
+		end = layout->read_buf + TTY_QUEUE_BYTES;
+	if (end < layout->read_flags + TTY_QUEUE_BYTES / 8)
+		end = layout->read_flags + TTY_QUEUE_BYTES / 8;
+	return (end + 8 + PIECE_BYTES - 1) / PIECE_BYTES;
+}
+
+static void emit_end(struct builder *b, const struct layout *layout, int16_t slot)
+{
+	size_t loop;
+
+	emit_follow(b, slot, layout->tty_port, SLOT_PORT);
+	emit_address(b, SLOT_PORT, layout->port_buffers);
+	emit_piece(b, PIECE_BYTES);
+	emit_follow(b, SLOT_PORT, layout->port_buffers + layout->buffers_head, SLOT_OTHER);
+	emit_address(b, SLOT_OTHER, 0);
+	emit_piece(b, BUFFER_BYTES);
+	emit_follow(b, slot, layout->tty_discipline, SLOT_OTHER);
+	emit_address(b, SLOT_OTHER, 0);
+	emit(b, BPF_ALU64 | BPF_MOV | BPF_K, 7, 0, 0, pieces_of_discipline(layout));
+	loop = b->count;
+	emit_piece(b, PIECE_BYTES);
+	emit(b, BPF_ALU64 | BPF_ADD | BPF_K, 9, 0, 0, PIECE_BYTES);
+	emit(b, BPF_ALU64 | BPF_ADD | BPF_K, 7, 0, 0, -1);
+	emit(b, BPF_JMP | BPF_JNE | BPF_K, 7, 0, (int16_t)((int)loop - (int)b->count - 1), 0);
+}
+
+static void build(struct builder *b, const struct layout *layout, int fd)
+{
+	size_t no_file, other_fd;
+
+	emit(b, BPF_ALU64 | BPF_MOV | BPF_X, 6, 1, 0, 0);
+	emit(b, BPF_LDX | BPF_MEM | BPF_DW, 7, 6, CTX_FILE, 0);
+	no_file = b->count;
+	emit(b, BPF_JMP | BPF_JEQ | BPF_K, 7, 0, 0, 0);
+	emit(b, BPF_LDX | BPF_MEM | BPF_W, 1, 6, CTX_FD, 0);
+	other_fd = b->count;
+	emit(b, BPF_JMP | BPF_JNE | BPF_K, 1, 0, 0, fd);
+	emit(b, BPF_LDX | BPF_MEM | BPF_DW, 9, 7, (int16_t)layout->file_private, 0);
+	emit(b, BPF_ALU64 | BPF_ADD | BPF_K, 9, 0, 0, layout->private_tty);
+	emit_fetch(b, SLOT_TTY, 8);
+	emit_follow(b, SLOT_TTY, layout->tty_link, SLOT_LINK);
+	emit_end(b, layout, SLOT_TTY);
+	emit_end(b, layout, SLOT_LINK);
+	b->insns[no_file].off = (int16_t)(b->count - no_file - 1);
+	b->insns[other_fd].off = (int16_t)(b->count - other_fd - 1);
+	emit(b, BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0);
+	emit(b, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+}
+
+/* --- the answer ----------------------------------------------------------------------------------------------- */
+
+static uint64_t word_at(const char *data, int offset)
+{
+	uint64_t word;
+
+	memcpy(&word, data + offset, sizeof(word));
+	return word;
+}
+
+static int number_at(const char *data, int offset)
+{
+	int number;
+
+	memcpy(&number, data + offset, sizeof(number));
+	return number;
+}
+
+/* What was written but did not get into the line discipline's buffer yet. */
+static bool has_more(const struct layout *layout, const char *buffers, const char *buffer)
+{
+	return word_at(buffers, layout->buffers_head) != word_at(buffers, layout->buffers_tail) ||
+	       number_at(buffer, layout->buffer_read) != number_at(buffer, layout->buffer_commit);
+}
+
+static int take_queue(const struct layout *layout, const char *end, struct tty_queue *ret)
+{
+	const char *discipline = end + PIECE_BYTES + BUFFER_BYTES;
+	uint64_t tail = word_at(discipline, layout->read_tail);
+
+	ret->bytes = word_at(discipline, layout->read_head) - tail;
+	if (ret->bytes > TTY_QUEUE_BYTES)
+		return -EIO;
+	for (size_t i = 0; i < ret->bytes; i++) {
+		size_t at = (tail + i) % TTY_QUEUE_BYTES;
+
+		ret->data[i] = (uint8_t)discipline[(size_t)layout->read_buf + at];
+		ret->ends_line[i] = discipline[(size_t)layout->read_flags + at / 8] >> at % 8 & 1;
+	}
+	ret->has_more = has_more(layout, end, end + PIECE_BYTES);
+	return 0;
+}
+
+static int read_once(const struct layout *layout, int program_fd, int pidfd, struct tty_queue *own,
+		     struct tty_queue *other)
+{
+	size_t bytes = PIECE_BYTES + BUFFER_BYTES + (size_t)pieces_of_discipline(layout) * PIECE_BYTES;
+	AUTO_BUFFER struct buffer data = { 0 };
+	int r = bpf_iterator_run(program_fd, pidfd, &data);
+
+	if (r < 0)
+		return r;
+	if (data.bytes != 2 * bytes)
+		return -EIO;
+	r = take_queue(layout, data.data, own);
+	return r < 0 ? r : take_queue(layout, data.data + bytes, other);
+}
+
+int tty_queues_read(int pidfd, int fd, struct tty_queue *ret_own, struct tty_queue *ret_other)
+{
+	struct builder program = { .count = 0 };
+	AUTO_BTF struct btf btf = { 0 };
+	AUTO_CLOSE int program_fd = -1;
+	struct layout layout;
+	int r = btf_open(&btf);
+
+	if (r == 0)
+		r = find_layout(&btf, &layout);
+	if (r < 0)
+		return r;
+	if (layout.buffers_tail + 8 > PIECE_BYTES || layout.buffer_read + 4 > BUFFER_BYTES)
+		return -EOPNOTSUPP;
+	build(&program, &layout, fd);
+	program_fd = bpf_iterator_load(&btf, "bpf_iter_task_file", program.insns, program.count);
+	if (program_fd < 0)
+		return program_fd;
+	for (int i = 0; i < ARRIVAL_TRIES; i++) {
+		r = read_once(&layout, program_fd, pidfd, ret_own, ret_other);
+		if (r < 0 || (!ret_own->has_more && !ret_other->has_more))
+			return r;
+		(void)usleep(ARRIVAL_PAUSE_US);
+	}
+	return 0;
+}
