@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "engine/restore-check.h"
 #include "engine/restore.h"
 #include "mm/restore-area.h"
 #include "pie/restorer-border.h"
@@ -29,6 +30,8 @@ static const struct {
 } steps[STEP_COUNT] = {
 	[STEP_BEFORE] = { "prepare", DETAIL_NONE, NULL },
 	[STEP_UNMAP] = { "unmap the restorer's memory", DETAIL_NONE, NULL },
+	[STEP_CREATE] = { "create processes", DETAIL_NONE, NULL },
+	[STEP_OPEN_PAGES] = { "open its pages file", DETAIL_NONE, NULL },
 	[STEP_VDSO] = { "map the vdso", DETAIL_ADDRESS, "at" },
 	[STEP_MAP] = { "map memory", DETAIL_RANGE, NULL },
 	[STEP_USERFAULTFD] = { "fill large memory", DETAIL_NONE, NULL },
@@ -147,6 +150,20 @@ static void hint_at_remedy(const struct restorer_slot *slot, struct error *err)
 		error_hint(err, "is the program's file still executable, and its file system not mounted noexec?");
 }
 
+int restore_creation_describe(const struct restore_task *task, int r, struct error *err)
+{
+	char name[64], holder[96];
+
+	(void)restore_task_name(task, name, sizeof(name));
+	if (r == -EEXIST && restore_describe_pid_holder(task->pid, holder, sizeof(holder)) == 0)
+		return error_say(err, r, "%s cannot be created: pid %d is taken by %s", name, task->pid, holder);
+	if (r == -EPERM)
+		error_hint(err, "choosing a pid needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN in the pid namespace");
+	if (r == -EAGAIN)
+		error_hint(err, "the limit on processes (RLIMIT_NPROC, pids.max, kernel.threads-max) may be reached");
+	return error_set(err, r, "%s cannot be created", name);
+}
+
 int restore_failure_describe(const struct restore *r, struct error *err)
 {
 	struct restore_shared *shared = r->shared;
@@ -159,6 +176,8 @@ int restore_failure_describe(const struct restore *r, struct error *err)
 		*err = shared->error;
 		return err->code;
 	}
+	if (slot->error_step == STEP_CREATE && slot->detail[0] < r->task_count)
+		return restore_creation_describe(r->tasks[slot->detail[0]], slot->error, err);
 	describe_detail(r, task, slot, detail, sizeof(detail));
 	if (slot->error_tid && slot->error_tid != task->pid)
 		(void)snprintf(thread, sizeof(thread), ", thread %d", slot->error_tid);

@@ -41,20 +41,6 @@ static struct restorer_slot *slot_of(const struct restore *r, const struct resto
 
 /* --- creation ---------------------------------------------------------------------------------------------------- */
 
-static int describe_clone_failure(const struct restore_task *task, int r, struct error *err)
-{
-	char name[64], holder[96];
-
-	(void)restore_task_name(task, name, sizeof(name));
-	if (r == -EEXIST && restore_describe_pid_holder(task->pid, holder, sizeof(holder)) == 0)
-		return error_say(err, r, "%s cannot be created: pid %d is taken by %s", name, task->pid, holder);
-	if (r == -EPERM)
-		error_hint(err, "choosing a pid needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN in the pid namespace");
-	if (r == -EAGAIN)
-		error_hint(err, "the limit on processes (RLIMIT_NPROC, pids.max, kernel.threads-max) may be reached");
-	return error_set(err, r, "%s cannot be created", name);
-}
-
 static uint64_t clone_flags(const struct restore_task *task, bool as_sibling)
 {
 	uint64_t flags = as_sibling ? CLONE_PARENT : 0;
@@ -83,7 +69,7 @@ static pid_t create_process(struct restore *r, struct restore_task *task, bool a
 	pid = clone_process(&request, NULL);
 	if (pid < 0) {
 		__atomic_store_n(&slot->state, SLOT_NONE, __ATOMIC_RELEASE);
-		return describe_clone_failure(task, pid, err);
+		return restore_creation_describe(task, pid, err);
 	}
 	if (pid > 0)
 		(void)__atomic_compare_exchange_n(&slot->state, &forking, SLOT_ALIVE, false, __ATOMIC_ACQ_REL,
@@ -119,7 +105,7 @@ static int create_some(struct restore *r, struct restore_task *task, bool before
 		pid_t pid;
 		int result;
 
-		if (next->before_setsid != before_setsid)
+		if (next->is_heir || next->before_setsid != before_setsid)
 			continue;
 		pid = create_process(r, next, next->as_sibling, err);
 		if (pid < 0)

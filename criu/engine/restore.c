@@ -21,6 +21,7 @@
 #include "engine/restore-check.h"
 #include "engine/restore-fork.h"
 #include "engine/restore-heap.h"
+#include "engine/restore-heirs.h"
 #include "engine/restore-resume.h"
 #include "engine/restore-sync.h"
 #include "engine/restore.h"
@@ -29,6 +30,7 @@
 #include "engine/undo.h"
 #include "files/file-kind.h"
 #include "files/files.h"
+#include "files/heirs.h"
 #include "mm/restore-area.h"
 #include "mm/restore-fill.h"
 #include "mm/restore-memory.h"
@@ -216,13 +218,13 @@ static int check_files(struct restore_run *run, struct error *err)
 static uint64_t count_room(const struct restore *r)
 {
 	uint64_t bytes = area_room(r->task_count, sizeof(struct restorer_slot)) +
-			 area_room(r->task_count, sizeof(struct restorer_task *)) +
+			 area_room(2 * r->task_count, sizeof(struct restorer_task *)) + 16 * r->task_count +
 			 area_room(r->task_count, 2 * sizeof(uint64_t));
 
 	for (size_t i = 0; i < r->images->task_count; i++)
 		if (!r->images->tasks[i].is_zombie)
-			bytes +=
-			    restore_process_room(r, &r->images->tasks[i]) + restore_memory_room(&r->images->tasks[i]);
+			bytes += restore_process_room(r, &r->images->tasks[i]) +
+				 restore_memory_room(&r->images->tasks[i]) + files_closing_room(&r->images->tasks[i]);
 	return bytes;
 }
 
@@ -296,12 +298,14 @@ static int plan_task(struct restore *r, struct restore_task *task, struct error 
 	restorer->pid = task->pid;
 	restorer->area_start = r->area->start;
 	restorer->area_bytes = r->area->bytes;
-	restorer->close_from = (uint32_t)r->service_fd_base;
+	restorer->images_dirfd = r->set->dirfd;
 	result = restore_process_plan(r, r->own_creds, task, err);
 	if (result == 0)
 		result = restore_memory_plan(r, task, err);
 	if (result == 0)
 		result = share_table(r, task, err);
+	if (result == 0)
+		result = files_plan_closing(r, task, err);
 	if (result < 0)
 		return result;
 	find_stub(r, restorer);
@@ -320,7 +324,7 @@ static int plan_tasks(struct restore_run *run, struct error *err)
 	for (size_t i = 0; result == 0 && i < r->task_count; i++)
 		if (r->tasks[i]->restorer)
 			result = plan_task(r, r->tasks[i], err);
-	return result;
+	return result < 0 ? result : restore_plan_heirs(r, err);
 }
 
 /* --- build ------------------------------------------------------------------------------------------------------- */

@@ -57,6 +57,7 @@ struct restore_task {
 	bool go_between;                   /* a helper that exits once it has created: its children go to a subreaper */
 	bool subreaper_meanwhile;          /* takes in children of go-betweens */
 	bool is_waited_for;                /* someone joins its group */
+	bool is_heir;                      /* created by the restorer of its creator, see engine/restore-heirs.c */
 
 	struct restorer_task *restorer; /* in the shared area; NULL for helpers and zombies */
 	struct mapped_file *mapped;     /* mm/: what restorer->files stand for */

@@ -116,18 +116,19 @@ uint64_t restore_memory_room(const struct checked_task *task)
 
 /* --- files ------------------------------------------------------------------------------------------------------- */
 
+static bool is_same_file(const struct mapped_file *a, const struct mapped_file *b)
+{
+	return a->kind == b->kind && a->id == b->id && a->flags == b->flags && a->source == b->source;
+}
+
 static int add_file(struct restore_task *task, const struct mapped_file *file)
 {
 	struct restorer_task *restorer = task->restorer;
 
 	/* Mappings of one file are neighbours: look at the newest first. */
-	for (uint64_t i = restorer->file_count; i-- > 0;) {
-		const struct mapped_file *other = &task->mapped[i];
-
-		if (other->kind == file->kind && other->id == file->id && other->flags == file->flags &&
-		    other->source == file->source)
+	for (uint64_t i = restorer->file_count; i-- > 0;)
+		if (is_same_file(&task->mapped[i], file))
 			return (int)i;
-	}
 	task->mapped[restorer->file_count] = *file;
 	restorer->files[restorer->file_count] = -1;
 	return (int)restorer->file_count++;
@@ -209,6 +210,51 @@ int restore_memory_open(struct restore *r, struct restore_task *task, struct err
 		restorer->files[i] = fd;
 	}
 	return 0;
+}
+
+/* Index into the creator's files, negative when it has no such file. */
+static int find_inherited(const struct restore_task *creator, const struct mapped_file *file)
+{
+	for (uint64_t i = 0; i < creator->restorer->file_count; i++)
+		if (is_same_file(&creator->mapped[i], file))
+			return (int)i;
+	return -ENOENT;
+}
+
+/* A pages file of this set can be opened by its name. */
+static bool is_own_pages(const struct restore *r, const struct mapped_file *file)
+{
+	return file->kind == MAPPED_PAGES && file->source->set == r->set;
+}
+
+bool restore_memory_can_inherit(const struct restore *r, const struct restore_task *task,
+				const struct restore_task *creator)
+{
+	int opened = 0;
+
+	for (uint64_t i = 0; i < task->restorer->file_count; i++) {
+		if (find_inherited(creator, &task->mapped[i]) >= 0)
+			continue;
+		if (!is_own_pages(r, &task->mapped[i]) || ++opened > 1)
+			return false;
+	}
+	return true;
+}
+
+void restore_memory_inherit(const struct restore *r, struct restore_task *task, const struct restore_task *creator)
+{
+	struct restorer_task *restorer = task->restorer;
+
+	_Static_assert(sizeof(restorer->pages_name) == IMAGE_NAME_MAX, "border");
+	for (uint64_t i = 0; i < restorer->file_count; i++) {
+		const struct mapped_file *file = &task->mapped[i];
+
+		restorer->files[i] = find_inherited(creator, file);
+		if (restorer->files[i] >= 0 || !is_own_pages(r, file))
+			continue;
+		restorer->pages_file = (int32_t)i;
+		image_name(IMAGE_PAGES, file->source->pages_id, restorer->pages_name);
+	}
 }
 
 int restore_memory_pages_fd(struct restore_task *task, int file, struct error *err)
@@ -475,7 +521,7 @@ int restore_memory_plan(struct restore *r, struct restore_task *task, struct err
 		result = plan_contents(r, task, err);
 	if (result == 0)
 		result = plan_mm_map(r, task, err);
-	restorer->own_file_count = restorer->file_count;
+	restorer->pages_file = -1;
 	if (result < 0)
 		error_prefix(err, "pid %d", task->pid);
 	return result;

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -29,5 +30,13 @@ int restore_memory_open(struct restore *r, struct restore_task *task, struct err
 
 /* In the worker: a descriptor of the pages file with this number in restorer->files; not to be closed. */
 int restore_memory_pages_fd(struct restore_task *task, int file, struct error *err);
+
+/*
+ * After restore_memory_plan() of both: whether all files that the task needs are open in its creator, or one pages file
+ * that can be opened by its name; then, that it is so.
+ */
+bool restore_memory_can_inherit(const struct restore *r, const struct restore_task *task,
+				const struct restore_task *creator);
+void restore_memory_inherit(const struct restore *r, struct restore_task *task, const struct restore_task *creator);
 
 void restore_memory_free(struct restore_task *task);

@@ -19,11 +19,14 @@
 #define RESTORER_THREAD_STACK_BYTES 4096
 #define RESTORER_OWN_FLAGS          0x200000ull /* ID: ptrace does not set it */
 #define RESTORER_IOV_LIMIT          1024        /* UIO_MAXIOV */
+#define RESTORER_NAME_BYTES         64          /* of a file in the image directory */
 
 /* How far a process has come; what a failure happened in. Names for sentences are in engine/restore-failure.c. */
 enum restorer_step {
 	STEP_BEFORE, /* still in the engine's own code */
 	STEP_UNMAP,
+	STEP_CREATE,
+	STEP_OPEN_PAGES,
 	STEP_VDSO,
 	STEP_MAP,
 	STEP_USERFAULTFD,
@@ -143,6 +146,11 @@ struct restorer_vma {
 
 struct restorer_range {
 	uint64_t start, end;
+};
+
+/* Descriptors, the last one included. */
+struct restorer_closing {
+	uint32_t first, last;
 };
 
 /* Laid out as struct iovec. */
@@ -293,11 +301,22 @@ struct restorer_task {
 	int32_t pid;
 	uint64_t area_start, area_bytes;
 
-	int32_t *files; /* descriptors, opened by the engine in this process; closed by number at the end */
+	/*
+	 * Processes that have nothing their creator has not: created by its restorer, once nothing else is mapped, so
+	 * that there is nothing to copy. Of its own an heir opens its pages only.
+	 */
+	struct restorer_task **heirs;
+	uint64_t heir_count;
+	int32_t exit_signal;
+	int32_t images_dirfd;
+	int32_t pages_file; /* which of files is opened by name; -1: none */
+	char pages_name[RESTORER_NAME_BYTES];
+
+	int32_t *files; /* descriptors; of an heir that is not created yet: which of its creator's they are */
 	uint64_t file_count;
-	uint64_t own_file_count; /* the first so many are closed one by one */
-	uint32_t close_from;     /* descriptors from here up are the restore's */
-	uint32_t *table_users;   /* who else uses the descriptor table: the last one closes */
+	struct restorer_closing *closings; /* all that is not the task's */
+	uint64_t closing_count;
+	uint32_t *table_users; /* who else uses the descriptor table: the last one closes */
 
 	struct restorer_vma *vmas;
 	uint64_t vma_count;

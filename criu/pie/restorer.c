@@ -9,6 +9,7 @@
  */
 #include <asm/prctl.h>
 #include <linux/capability.h>
+#include <linux/fcntl.h>
 #include <linux/futex.h>
 #include <linux/ioctl.h>
 #include <linux/mman.h>
@@ -360,16 +361,15 @@ static void set_mm_map(struct restorer_task *task)
 
 static void close_files(struct restorer_task *task)
 {
-	for (uint64_t i = 0; i < task->own_file_count; i++)
-		(void)SYS1(__NR_close, task->files[i]);
 	/* In a table that others use as well the last one cleans up: until then they need theirs. */
-	if (!task->table_users || __atomic_sub_fetch(task->table_users, 1, __ATOMIC_ACQ_REL) == 0)
-		(void)SYS3(CALL_CLOSE_RANGE, task->close_from, ~0u, 0);
+	if (task->table_users && __atomic_sub_fetch(task->table_users, 1, __ATOMIC_ACQ_REL) != 0)
+		return;
+	for (uint64_t i = 0; i < task->closing_count; i++)
+		(void)SYS3(CALL_CLOSE_RANGE, task->closings[i].first, task->closings[i].last, 0);
 }
 
 static void build_memory(struct restorer_task *task)
 {
-	unmap_others(task);
 	set_thp(task);
 	map_vdso(task);
 	map_all(task);
@@ -849,6 +849,24 @@ struct clone_record {
 	uint64_t cgroup;
 };
 
+/* The new one calls main(argument) on its own stack. */
+#define CLONE_INTO(record, main, argument)                                                                             \
+	({                                                                                                             \
+		long created_;                                                                                         \
+		__asm__ volatile("syscall\n\t"                                                                         \
+				 "testq %%rax, %%rax\n\t"                                                              \
+				 "jnz 1f\n\t"                                                                          \
+				 "xorl %%ebp, %%ebp\n\t"                                                               \
+				 "movq %%rbx, %%rdi\n\t"                                                               \
+				 "call %P[entry]\n\t"                                                                  \
+				 "1:"                                                                                  \
+				 : "=a"(created_)                                                                      \
+				 : "a"((long)__NR_clone3), "D"(record), "S"(sizeof(*(record))),                        \
+				   "b"(argument), [entry] "i"(main)                                                    \
+				 : "rcx", "r11", "memory", "cc");                                                      \
+		created_;                                                                                              \
+	})
+
 static void start_thread(struct restorer_task *task, struct restorer_thread *thread)
 {
 	const struct clone_record record = {
@@ -858,20 +876,8 @@ static void start_thread(struct restorer_task *task, struct restorer_thread *thr
 		.set_tid = (uint64_t)&thread->tid,
 		.set_tid_count = 1,
 	};
-	long result;
 
-	__asm__ volatile("syscall\n\t"
-			 "testq %%rax, %%rax\n\t"
-			 "jnz 1f\n\t"
-			 "xorl %%ebp, %%ebp\n\t"
-			 "movq %%rbx, %%rdi\n\t"
-			 "call %P[main]\n\t"
-			 "1:"
-			 : "=a"(result)
-			 : "a"((long)__NR_clone3), "D"(&record), "S"(sizeof(record)),
-			   "b"(thread), [main] "i"(thread_main)
-			 : "rcx", "r11", "memory", "cc");
-	check(task, result, (uint64_t)thread->tid);
+	check(task, CLONE_INTO(&record, thread_main, thread), (uint64_t)thread->tid);
 }
 
 static void start_threads(struct restorer_task *task)
@@ -900,8 +906,71 @@ __attribute__((naked, used, section(".text.pie_kept"))) static void call_from_ou
 			 "jmp 1b\n");
 }
 
-__attribute__((section(".text.pie_entry"))) void pie_entry(struct restorer_task *task)
+static _Noreturn void build_task(struct restorer_task *task);
+
+/* The images were checked: a file that was exchanged since is noticed when it is read. */
+static void open_pages(struct restorer_task *heir)
 {
+	long fd;
+
+	if (heir->pages_file < 0)
+		return;
+	enter(heir, STEP_OPEN_PAGES);
+	fd = SYS4(__NR_openat, heir->images_dirfd, heir->pages_name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
+	check(heir, fd, 0);
+	heir->files[heir->pages_file] = (int32_t)fd;
+}
+
+__attribute__((used)) static _Noreturn void heir_main(struct restorer_task *heir)
+{
+	__atomic_store_n(&heir->slot->state, SLOT_ALIVE, __ATOMIC_RELEASE);
+	open_pages(heir);
+	build_task(heir);
+}
+
+static void bequeath_files(const struct restorer_task *task, struct restorer_task *heir)
+{
+	for (uint64_t i = 0; i < heir->file_count; i++)
+		if ((int32_t)i != heir->pages_file)
+			heir->files[i] = task->files[heir->files[i]];
+}
+
+/* The slot says what may exist before it exists, as in engine/restore-fork.c. */
+static void create_heir(struct restorer_task *task, struct restorer_task *heir)
+{
+	const struct clone_record record = {
+		.exit_signal = (uint64_t)heir->exit_signal,
+		.stack = heir->threads[0].stack_top - RESTORER_LEADER_STACK_BYTES,
+		.stack_bytes = RESTORER_LEADER_STACK_BYTES,
+		.set_tid = (uint64_t)&heir->pid,
+		.set_tid_count = 1,
+	};
+	struct restorer_slot *slot = heir->slot;
+	uint32_t forking = SLOT_FORKING;
+	long result;
+
+	bequeath_files(task, heir);
+	slot->pid = heir->pid;
+	__atomic_store_n(&slot->state, SLOT_FORKING, __ATOMIC_RELEASE);
+	result = CLONE_INTO(&record, heir_main, heir);
+	if (result < 0) {
+		__atomic_store_n(&slot->state, SLOT_NONE, __ATOMIC_RELEASE);
+		fail(task, result, heir->slot_index, 0);
+	}
+	(void)__atomic_compare_exchange_n(&slot->state, &forking, SLOT_ALIVE, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+static void create_heirs(struct restorer_task *task)
+{
+	enter(task, STEP_CREATE);
+	for (uint64_t i = 0; i < task->heir_count; i++)
+		create_heir(task, task->heirs[i]);
+}
+
+/* Nothing of the task's own was set yet: its heirs are born as it was. */
+static _Noreturn void build_task(struct restorer_task *task)
+{
+	create_heirs(task);
 	build_memory(task);
 	set_personality(task);
 	set_sigactions(task);
@@ -919,4 +988,10 @@ __attribute__((section(".text.pie_entry"))) void pie_entry(struct restorer_task 
 	enter(task, STEP_READY);
 	set_strict_mode(&task->threads[0]);
 	sleep_until_taken(&task->threads[0]);
+}
+
+__attribute__((section(".text.pie_entry"))) void pie_entry(struct restorer_task *task)
+{
+	unmap_others(task);
+	build_task(task);
 }

@@ -229,3 +229,10 @@ int restore_loginuid(const struct own_limits *own, const struct restore_task *ta
 		return 0;
 	return r < 0 ? error_set(err, r, "set its login uid to %s", text) : 0;
 }
+
+bool restore_loginuid_is_same(const struct restore_task *task, const struct restore_task *creator)
+{
+	const TaskCoreEntry *own = task->image->threads[0].core->tc, *other = creator->image->threads[0].core->tc;
+
+	return own->has_loginuid == other->has_loginuid && own->loginuid == other->loginuid;
+}

@@ -38,3 +38,6 @@ int restore_limits_apply(const struct own_limits *own, const struct restore_task
 
 /* In the process itself, before it gives up rights: the login uid can only be set by oneself. */
 int restore_loginuid(const struct own_limits *own, const struct restore_task *task, struct error *err);
+
+/* Whether a task that the other one forks has its login uid by that. */
+bool restore_loginuid_is_same(const struct restore_task *task, const struct restore_task *creator);
