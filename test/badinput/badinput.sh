@@ -17,16 +17,21 @@ fail() {
 	exit 1
 }
 
+await_ready() {
+	local n
+	for ((n = 0; n < 200; n++)); do
+		grep -qs '^READY$' out && return
+		sleep 0.02
+	done
+	fail "the victim does not start: $(cat out)"
+}
+
 # start KIND [ARGUMENT ...]: a victim in a session of its own; its process id in $pid.
 start() {
 	setsid "$bin/victim" "$@" </dev/null >out 2>&1 &
 	pid=$!
 	disown
-	for ((i = 0; i < 200; i++)); do
-		grep -qs '^READY$' out && return
-		sleep 0.02
-	done
-	fail "the victim does not start: $(cat out)"
+	await_ready
 }
 
 # criu ARGUMENT ...: its status in $status, what it said to the user in the file `said`.
@@ -80,10 +85,11 @@ count_processes() {
 	done
 }
 
+# nobody_left [BUT]: as many may be there.
 nobody_left() {
 	for ((n = 0; n < 50; n++)); do
 		count_processes
-		[ ${#others[@]} -eq 0 ] && return 0
+		[ ${#others[@]} -le ${1:-0} ] && return 0
 		sleep 0.02 # itself gone when counted again
 	done
 	return 1
@@ -161,10 +167,7 @@ case_session_leader_outside() {
 	local leader
 	setsid bash -c "'$bin/victim' plain </dev/null >out 2>&1 & echo \$! >pid; wait" &
 	leader=$!
-	for ((i = 0; i < 200; i++)); do
-		grep -qs '^READY$' out && break
-		sleep 0.02
-	done
+	await_ready
 	pid=$(cat pid)
 	mkdir set
 	refused dump -t "$pid" -D set
@@ -194,10 +197,7 @@ case_image_directory_not_writable() {
 	setsid setpriv --reuid 1000 --regid 1000 --clear-groups --bounding-set=-all "$bin/victim" plain </dev/null >out 2>&1 &
 	pid=$!
 	disown
-	for ((i = 0; i < 200; i++)); do
-		grep -qs '^READY$' out && break
-		sleep 0.02
-	done
+	await_ready
 	cp "$criu" ./criu-copy && chmod 755 criu-copy
 	timeout 20 setpriv --reuid 1000 --regid 1000 --clear-groups --bounding-set=-all ./criu-copy dump -t "$pid" -D set \
 		--unprivileged </dev/null >said 2>&1
@@ -209,32 +209,63 @@ case_image_directory_not_writable() {
 	untouched
 }
 
+# Whatever does not fit, from the first image to the last one.
 case_disk_full() {
+	local size room
 	mkdir set
-	mount -t tmpfs -o size=256k small set || exit 77
 	start plain
-	refused dump -t "$pid" -D set -o ../dump.log
-	says 'no space left|full'
-	nothing_in set
+	for size in 8k 64k 512k 1m 2m 3m 4m 8m 1m; do
+		mount -t tmpfs -o size=$size small set || exit 77
+		run_criu dump -t "$pid" -D set -R -o ../dump.log
+		if [ $status -ne 0 ]; then
+			says 'no space left|full'
+			nothing_in set
+		else
+			[ -e set/inventory.img ] || fail "success without inventory.img"
+			room=1
+		fi
+		umount set
+	done
+	[ -n "${room:-}" ] || fail "no size was enough"
 	untouched
 }
 
-# Either refused by name, or the directory holds the new set, whole.
 case_finished_set_is_there() {
 	mkdir set
 	start plain
 	run_criu dump -t "$pid" -D set -R -v4 -o dump.log
 	[ $status -eq 0 ] || fail "cannot make a set: $(tail -3 set/dump.log)"
-	: >set/core-99999.img
-	run_criu dump -t "$pid" -D set -v4 -o dump.log
-	if [ $status -ne 0 ]; then
-		says '\bset\b' 'inventory.img|already|finished'
-		untouched
-		return
-	fi
-	nobody_left || fail "after the dump ${#others[@]} processes are left: ${others[*]}"
-	run_criu restore -d -D set -v4 -o restore.log
-	[ $status -eq 0 ] || fail "the set written over another cannot be restored"
+	(cd set && cksum -- *.img) >before
+	refused dump -t "$pid" -D set -R -v4 -o dump.log
+	says '\bset\b' 'inventory.img|already|finished' '^hint:'
+	(cd set && cksum -- *.img) | cmp -s before - || fail "the finished set was changed"
+	untouched
+}
+
+# Ctrl-C at moments all over a dump: undone, or carried to its end.
+case_interrupted_dump() {
+	local i at tree undone=0
+	start plain
+	count_processes
+	tree=${#others[@]}
+	for ((i = 0; i < 40; i++)); do
+		rm -rf set && mkdir set
+		printf -v at '0.%04d' $((i * 5))
+		env --default-signal=INT "$criu" dump -t "$pid" -D set -R -v4 -o dump.log </dev/null >said 2>&1 &
+		sleep $at
+		kill -INT $! 2>/dev/null
+		wait $!
+		status=$?
+		nobody_left $tree || fail "interrupted after $at s: ${others[*]} are left"
+		if [ $status -eq 0 ]; then
+			[ -e set/inventory.img ] || fail "success without inventory.img"
+			continue
+		fi
+		[ $status -eq 130 ] || says 'interrupted'
+		nothing_in set
+		undone=$((undone + 1))
+	done
+	[ $undone -gt 0 ] || fail "no signal came early enough"
 	untouched
 }
 
@@ -333,6 +364,26 @@ case_pid_is_taken() {
 	[ $status -eq 0 ] || fail "cannot make a set"
 	LIMIT=10 refused restore -d -D set -v4 -o restore.log
 	says "$pid" 'victim'
+	untouched
+}
+
+# Ctrl-C right before the tree would be let go.
+case_interrupted_restore() {
+	make_set
+	cat >hook <<-'HOOK'
+		#!/bin/sh
+		[ "$CRTOOLS_SCRIPT_ACTION" != post-restore ] || kill -INT $PPID
+	HOOK
+	chmod 755 hook
+	env --default-signal=INT "$criu" restore -d -D set -v4 -o restore.log --pidfile "$PWD/pidfile" \
+		--action-script "$PWD/hook" </dev/null >said 2>&1
+	status=$?
+	[ $status -ne 0 ] || fail "criu restore succeeded"
+	says 'interrupted'
+	nobody_left || fail "there is ${others[*]}"
+	[ ! -e pidfile ] || fail "the pidfile is left"
+	run_criu restore -d -D set -v4 -o restore.log
+	[ $status -eq 0 ] || fail "the set cannot be restored afterwards"
 	untouched
 }
 
