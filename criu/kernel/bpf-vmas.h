@@ -1,7 +1,7 @@
 /*
- * The kernel's own flag words of all mappings of a process, by a BPF iterator (kernel/bpf-iterator.h): a fraction of what
- * smaps costs, which walks the page tables. The bits have no fixed meaning from one kernel to another; equal words mean
- * equal VmFlags.
+ * The kernel's own flag words of all mappings of a process, by a BPF iterator (kernel/bpf-iterator.h): a fraction of
+ * what smaps costs, which walks the page tables. The bits have no fixed meaning from one kernel to another; equal words
+ * mean equal VmFlags.
  */
 #pragma once
 

@@ -1,6 +1,7 @@
 /*
- * The mappings of a task with their VmFlags. smaps has them, but walks the page tables for figures nobody asked for. For
- * large or many tasks the flag words are read by BPF, and smaps is read only for a task that has a word not seen before.
+ * The mappings of a task with their VmFlags. smaps has them, but walks the page tables for figures nobody asked for.
+ * For large or many tasks the flag words are read by BPF, and smaps is read only for a task that has a word not seen
+ * before.
  */
 #pragma once
 

@@ -20,7 +20,7 @@ struct parasite_sigaction {
 	uint64_t handler, flags, restorer, mask; /* the kernel's struct sigaction */
 };
 
-#define PARASITE_LIMITS 16
+#define PARASITE_LIMITS     16
 #define PARASITE_AUXV_WORDS 64
 
 struct parasite_limit {

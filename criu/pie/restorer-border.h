@@ -275,9 +275,9 @@ struct restorer_thread {
 	uint32_t reserved;
 	struct restorer_filter *filters; /* oldest first */
 
-	uint64_t call_number; /* a call to go on with, 0: none */
-	uint64_t call_ns;     /* what is left of its time, */
-	int64_t call_time[2]; /* the same as a timespec */
+	uint64_t call_number;  /* a call to go on with, 0: none */
+	uint64_t call_ns;      /* what is left of its time, */
+	int64_t call_time[2];  /* the same as a timespec */
 	uint64_t call_address; /* of the code from which it is made */
 	int64_t call_result;
 	uint32_t call_made; /* it has been made from outside, with that result */
