@@ -18,8 +18,11 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "engine/cpuinfo.h"
 #include "engine/restore.h"
 #include "engine/tree-plan.h"
+#include "image/image-read.h"
+#include "images/cgroup.pb-c.h"
 #include "kernel/proc-pid.h"
 #include "kernel/proc-stat.h"
 #include "kernel/proc-status.h"
@@ -307,10 +310,58 @@ static int check_namespaces(const struct restore *r, const struct checked_task *
 	return 0;
 }
 
+/* Where a set of cgroups differs from the dumper's, for the sentence; the whole set is in cgroup.img. */
+static void describe_cgroups(const struct restore *r, uint32_t id, char *text, size_t size)
+{
+	AUTO_MESSAGE CgroupEntry *cgroups = NULL;
+	struct error ignored = { 0 };
+
+	(void)snprintf(text, size, "set %u", id);
+	if (image_read_one(r->set, IMAGE_CGROUP, 0, &cgroup_entry__descriptor, &cgroups, &ignored) < 0 || !cgroups)
+		return;
+	for (size_t i = 0; i < cgroups->n_sets; i++) {
+		const CgSetEntry *set = cgroups->sets[i];
+
+		for (size_t k = 0; set->id == id && k < set->n_ctls; k++)
+			if (strcmp(set->ctls[k]->path, "/") != 0) {
+				(void)snprintf(text, size, "%.40s:%.160s", set->ctls[k]->name, set->ctls[k]->path);
+				return;
+			}
+	}
+}
+
+/* Everything restored is in the cgroups of whoever restores. */
+static int check_cgroups(const struct restore *r, const struct checked_task *task, struct error *err)
+{
+	const InventoryEntry *inventory = r->images->inventory;
+	const TaskCoreEntry *tc = task->threads[0].core->tc;
+
+	if (r->opts->cgroup_mode == CGROUP_IGNORE || r->opts->cgroup_mode == CGROUP_NONE || !inventory->has_root_cg_set)
+		return 0;
+	for (size_t i = 0; !task->is_zombie && i < task->thread_count; i++) {
+		const ThreadCoreEntry *core = task->threads[i].core->thread_core;
+		uint32_t id = core->has_cg_set ? core->cg_set : tc->has_cg_set ? tc->cg_set : inventory->root_cg_set;
+		char where[256];
+
+		if (id == inventory->root_cg_set)
+			continue;
+		describe_cgroups(r, id, where, sizeof(where));
+		error_hint(err, "--manage-cgroups=ignore restores it in the cgroups of this process");
+		return error_say(
+		    err, -EOPNOTSUPP,
+		    "pid %u (%s), thread %u: was in cgroup %s, not in the one of the dump, which cannot be "
+		    "restored yet",
+		    task->entry->pid, tc->comm, task->threads[i].tid, where);
+	}
+	return 0;
+}
+
 static int check_task(const struct restore *r, const struct checked_task *task, struct error *err)
 {
 	int result = check_namespaces(r, task, err);
 
+	if (result == 0)
+		result = check_cgroups(r, task, err);
 	if (result == 0)
 		result = restore_process_check(r, r->own_creds, task, err);
 	if (result == 0)
@@ -326,6 +377,8 @@ int restore_check(struct restore *r, struct error *err)
 
 	if (result == 0 && r->opts->lazy_pages)
 		return error_say(err, -EOPNOTSUPP, "--lazy-pages is not supported by restore yet");
+	if (result == 0 && r->opts->cpu_cap & CPU_CAP_IMAGE)
+		result = cpuinfo_check(r->opts, r->set, err);
 	for (size_t i = 0; result == 0 && i < r->images->task_count; i++)
 		result = check_task(r, &r->images->tasks[i], err);
 	return result < 0 ? result : check_pids(r, err);

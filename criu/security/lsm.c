@@ -20,6 +20,20 @@ static void probe_labels(void)
 	labels_exist = procfd >= 0 && proc_read_text(procfd, "attr/current", label, sizeof(label)) > 0;
 }
 
+static bool is_confined(const char *label)
+{
+	return *label && strncmp(label, "unconfined", strlen("unconfined")) != 0;
+}
+
+/* Without it the task would run with more rights than it had. */
+int lsm_check(const char *label, const char *who, struct error *err)
+{
+	if (!label || !is_confined(label))
+		return 0;
+	return error_say(err, -EOPNOTSUPP, "%s: was confined by the security label %s, which cannot be restored yet",
+			 who, label);
+}
+
 int lsm_look(struct task *task, struct error *err)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -33,7 +47,7 @@ int lsm_look(struct task *task, struct error *err)
 	if (bytes < 0)
 		return error_set(err, (int)bytes, TASK_FORMAT ": read its security label", TASK_ARGS(task));
 	label[strcspn(label, "\n")] = '\0';
-	if (!*label || !strncmp(label, "unconfined", strlen("unconfined")))
+	if (!is_confined(label))
 		return 0;
 	return error_say(err, -ENOTSUP,
 			 TASK_FORMAT ": is confined by the security label %s, which is not supported yet",

@@ -17,6 +17,7 @@
 #include "engine/restore.h"
 #include "kernel/features.h"
 #include "mm/restore-area.h"
+#include "security/lsm.h"
 #include "task/interrupted-call.h"
 
 #define SIGNALS_IN_IMAGE 62 /* SIGKILL and SIGSTOP have no handler */
@@ -36,8 +37,9 @@ static int check_thread(const struct restore *r, const struct own_creds *own, co
 		result = restore_creds_check(own, core->creds, who, err);
 		if (result < 0)
 			return result;
-		if (core->creds->lsm_profile)
-			log_warn("%s: the security label %s is not restored\n", who, core->creds->lsm_profile);
+		result = lsm_check(core->creds->lsm_profile, who, err);
+		if (result < 0)
+			return result;
 	}
 	return 0;
 }

@@ -350,6 +350,40 @@ case_other_processor() {
 	says 'aarch64|processor|architecture|machine'
 }
 
+case_other_cgroup() {
+	make_set
+	"$bin/damage" core cgroup set || fail "cannot change the set"
+	restore_refused
+	says 'cgroup' 'manage-cgroups'
+	run_criu restore -d -D set -v4 -o restore.log --manage-cgroups=ignore
+	[ $status -eq 0 ] || fail "with --manage-cgroups=ignore it should be restored"
+	untouched
+}
+
+case_security_label() {
+	make_set
+	"$bin/damage" core label set || fail "cannot change the set"
+	restore_refused
+	says 'strict-profile'
+}
+
+case_processor_state() {
+	if grep -qw pku /proc/cpuinfo; then
+		echo "this processor has protection keys"
+		exit 77
+	fi
+	make_set
+	"$bin/damage" core xstate set || fail "cannot change the set"
+	restore_refused
+	says 'protection keys'
+}
+
+case_processor_image() {
+	make_set
+	restore_refused --cpu-cap=cpu
+	says 'cpuinfo.img'
+}
+
 case_unknown_version() {
 	make_set
 	"$bin/damage" version 7 set || fail "cannot change the set"

@@ -4,6 +4,7 @@
  * damage mutate SEED DIR	one random change: bytes, length, a file's absence; what it was goes to stdout
  * damage machine DIR		all core images become those of another processor (AARCH64)
  * damage version N DIR		another img_version in the inventory
+ * damage core WHAT DIR		all core images get something that cannot be restored here: cgroup, label, xstate
  */
 #include <dirent.h>
 #include <errno.h>
@@ -128,6 +129,48 @@ static void change_machine(const char *dir)
 	}
 }
 
+static void add_protection_keys(UserX86XsaveEntry *xsave)
+{
+	static uint32_t pkru[2] = { 0x55555554 };
+
+	xsave->xstate_bv |= 1ULL << 9;
+	xsave->pkru = pkru;
+	xsave->n_pkru = 2;
+}
+
+static void change_core(const char *what, CoreEntry *core)
+{
+	static char label[] = "strict-profile (enforce)";
+
+	if (strcmp(what, "cgroup") == 0 && core->thread_core)
+		core->thread_core->cg_set = 77;
+	else if (strcmp(what, "label") == 0 && core->thread_core)
+		core->thread_core->creds->lsm_profile = label;
+	else if (strcmp(what, "xstate") == 0 && core->thread_info)
+		add_protection_keys(core->thread_info->fpregs->xsave);
+	else
+		die(what);
+}
+
+static void change_cores(const char *what, const char *dir)
+{
+	static char names[MOST_FILES][256];
+	size_t count = list_images(dir, names, "core-");
+
+	for (size_t i = 0; i < count; i++) {
+		struct file file = read_file(dir, names[i]);
+		uint32_t bytes;
+		const uint8_t *data = find_message(&file, IMAGE_HEAD, &bytes);
+		CoreEntry *core = core_entry__unpack(NULL, bytes, data);
+
+		if (!core)
+			die(file.path);
+		change_core(what, core);
+		put_message(&file, IMAGE_HEAD, &core->base);
+		write_file(&file);
+	}
+}
+
 static void change_version(uint32_t version, const char *dir)
 {
 	struct file file = read_file(dir, "inventory.img");
@@ -216,6 +259,8 @@ int main(int argc, char **argv)
 		mutate(strtoull(argv[2], NULL, 10), argv[3]);
 	else if (argc == 3 && strcmp(argv[1], "machine") == 0)
 		change_machine(argv[2]);
+	else if (argc == 4 && strcmp(argv[1], "core") == 0)
+		change_cores(argv[2], argv[3]);
 	else if (argc == 4 && strcmp(argv[1], "version") == 0)
 		change_version((uint32_t)strtoul(argv[2], NULL, 10), argv[3]);
 	else
