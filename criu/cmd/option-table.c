@@ -78,9 +78,9 @@ static const struct option_row rows[] = {
 	  .help = "how a file is known to be the same: buildid (default) or filesize" },
 	{ "skip-file-rwx-check", 0, FLAG(skip_file_rwx_check), .verbs = VERB_RESTORE, CAN_BE_NEGATED,
 	  .help = "permissions of files may have changed" },
-	{ "force-irmap", 0, FLAG(force_irmap), .verbs = VERB_DUMP, CAN_BE_NEGATED, NOT_YET,
+	{ "force-irmap", 0, FLAG(force_irmap), .verbs = VERB_DUMP, CAN_BE_NEGATED,
 	  .help = "always resolve watches to paths" },
-	{ "irmap-scan-path", 0, LIST(irmap_scan_paths), .argument_name = "PATH", .verbs = DUMPS, NOT_YET,
+	{ "irmap-scan-path", 0, LIST(irmap_scan_paths), .argument_name = "PATH", .verbs = DUMPS,
 	  .help = "search watched files here too" },
 
 	{ "tcp-established", 0, FLAG(tcp_established), .verbs = ENGINES, CAN_BE_NEGATED, NOT_YET,

@@ -104,7 +104,8 @@ struct file_kind {
 	/* The signal owner in the entry and the open flags (for O_ASYNC), brought back when all tasks exist. */
 	const FownEntry *(*owner)(const FileEntry *entry, uint32_t *ret_flags);
 
-	bool finish_last; /* after all others in its task: needs their descriptors as they will be */
+	bool finish_last;      /* after all others in its task: needs their descriptors as they will be */
+	bool finish_after_all; /* not before all tasks have their descriptors */
 };
 
 /* All kinds, ended by NULL; what cannot be saved has a kind too, whose look() refuses by name. */

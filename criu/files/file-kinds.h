@@ -6,7 +6,9 @@
 extern const struct file_kind device_kind;
 extern const struct file_kind epoll_kind;
 extern const struct file_kind eventfd_kind;
+extern const struct file_kind fanotify_kind;
 extern const struct file_kind fifo_kind;
+extern const struct file_kind inotify_kind;
 extern const struct file_kind memfd_kind;
 extern const struct file_kind pidfd_kind;
 extern const struct file_kind pipe_kind;

@@ -11,6 +11,8 @@ const struct file_kind *const file_kinds[] = {
 	&timerfd_kind,
 	&pidfd_kind,
 	&memfd_kind,
+	&inotify_kind,
+	&fanotify_kind,
 	&unsupported_anonymous_kind,
 	&tty_kind,
 	&device_kind,

@@ -401,7 +401,7 @@ bool files_need_all_tasks(const struct restore *r)
 		const FownEntry *owner;
 		uint32_t flags;
 
-		if (file->finish_in_each_user)
+		if (file->finish_in_each_user || file->kind->finish_after_all)
 			return true;
 		owner = file->kind->owner ? file->kind->owner(file->entry, &flags) : NULL;
 		if (owner && owner->pid)

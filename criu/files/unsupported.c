@@ -102,8 +102,6 @@ static const struct {
 	const char *link; /* beginning of what follows "anon_inode:" */
 	const char *what;
 } anonymous[] = {
-	{ "inotify", "inotify" },
-	{ "[fanotify]", "fanotify" },
 	{ "[userfaultfd]", "userfaultfd" },
 	{ "[perf_event]", "perf event" },
 	{ "[io_uring]", "io_uring" },

@@ -1,0 +1,764 @@
+/*
+ * Inotify and fanotify: what is watched, for what, and under which number. fdinfo tells an inode by device, number and
+ * file handle; the handle is opened to learn the path, and where that fails (a filesystem without handles) the object
+ * is looked for among the mounts, the open files of the tree and below --irmap-scan-path. Without a path the handle
+ * alone is saved, which means something on the same filesystem only.
+ *
+ * Watches come back when the descriptors of all tasks are in place, so that the restore itself is not what they report.
+ * Events that were not read yet cannot be put back: they are named as lost.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/fanotify.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "engine/dump.h"
+#include "files/registry.h"
+#include "files/restore-files.h"
+#include "images/fsnotify.pb-c.h"
+#include "kernel/proc-misc.h"
+#include "kernel/proc-pid.h"
+
+#define HANDLE_WORDS 16
+#define HANDLE_BYTES (HANDLE_WORDS * sizeof(uint64_t))
+#define MINOR_BITS   20 /* of the kernel's own device numbers */
+
+/* Of what inotify shows only these were given to it. */
+#define WATCH_MASK (IN_ALL_EVENTS | IN_EXCL_UNLINK | IN_ONESHOT)
+
+struct watch {
+	bool is_mount, is_filesystem;
+	uint32_t wd, mask, ignored_mask, mark_flags, sdev, mnt_id;
+	uint64_t inode;
+	struct {
+		uint32_t bytes, type;
+		uint8_t data[HANDLE_BYTES];
+	} handle;
+	char *path; /* NULL: the handle has to do */
+};
+
+/* One block: the paths stand behind the watches. */
+struct watches {
+	size_t count;
+	uint32_t init_flags, event_flags; /* of fanotify */
+	struct watch items[];
+};
+
+/* --- dump: fdinfo --------------------------------------------------------------------------------------------- */
+
+static bool is_inotify(const struct dump *d, const struct open_file *file)
+{
+	return file->link && !strcmp(file->link, "anon_inode:inotify");
+}
+
+static bool is_fanotify(const struct dump *d, const struct open_file *file)
+{
+	return file->link && !strcmp(file->link, "anon_inode:[fanotify]");
+}
+
+static int word(const char *row, const char *name, uint32_t *ret)
+{
+	uint64_t value;
+	int r = fdinfo_word_number(row, name, 16, &value);
+
+	if (r == 0)
+		*ret = (uint32_t)value;
+	return r;
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static void read_handle(const char *row, struct watch *watch)
+{
+	const char *hex = fdinfo_word(row, "f_handle");
+	uint32_t bytes = 0;
+
+	if (!hex || word(row, "fhandle-bytes", &bytes) < 0 || word(row, "fhandle-type", &watch->handle.type) < 0 ||
+	    bytes > HANDLE_BYTES)
+		return;
+	for (uint32_t i = 0; i < bytes; i++) {
+		int high = hex_digit(hex[2 * i]), low = high < 0 ? -1 : hex_digit(hex[2 * i + 1]);
+
+		if (low < 0)
+			return;
+		watch->handle.data[i] = (uint8_t)(high << 4 | low);
+	}
+	watch->handle.bytes = bytes;
+}
+
+static int read_inode(const char *row, struct watch *watch)
+{
+	int r = fdinfo_word_number(row, "ino", 16, &watch->inode);
+
+	if (r == 0)
+		r = word(row, "sdev", &watch->sdev);
+	if (r == 0)
+		r = word(row, "mask", &watch->mask);
+	if (r == 0)
+		r = word(row, "ignored_mask", &watch->ignored_mask);
+	read_handle(row, watch);
+	return r;
+}
+
+static int read_watch(const char *row, struct watch *watch)
+{
+	int r = word(row, "wd", &watch->wd);
+
+	return r < 0 ? r : read_inode(row, watch);
+}
+
+static int read_mark(const char *row, struct watch *watch)
+{
+	int r = word(row, "mflags", &watch->mark_flags);
+
+	if (r == 0 && word(row, "mnt_id", &watch->mnt_id) == 0) {
+		watch->is_mount = true;
+		r = word(row, "mask", &watch->mask);
+		return r < 0 ? r : word(row, "ignored_mask", &watch->ignored_mask);
+	}
+	if (r == 0 && !fdinfo_word(row, "ino")) {
+		watch->is_filesystem = true;
+		return 0;
+	}
+	return r < 0 ? r : read_inode(row, watch);
+}
+
+static struct watches *new_watches(const struct fdinfo *info, const char *key)
+{
+	size_t count = 0;
+
+	for (size_t at = 0; fdinfo_next(info, key, &at);)
+		count++;
+	return calloc(1, sizeof(struct watches) + count * sizeof(struct watch));
+}
+
+static int read_inotify(struct open_file *file, const struct fdinfo *info)
+{
+	struct watches *watches = new_watches(info, "inotify");
+	const char *row;
+	int r = 0;
+
+	file->kind_data = watches;
+	if (!watches)
+		return -ENOMEM;
+	for (size_t at = 0; r == 0 && (row = fdinfo_next(info, "inotify", &at));)
+		r = read_watch(row, &watches->items[watches->count++]);
+	return r;
+}
+
+/* The first row describes the group. */
+static int read_fanotify(struct open_file *file, const struct fdinfo *info)
+{
+	struct watches *watches = new_watches(info, "fanotify");
+	const char *row;
+	int r = 0;
+
+	file->kind_data = watches;
+	if (!watches)
+		return -ENOMEM;
+	for (size_t at = 0; r == 0 && (row = fdinfo_next(info, "fanotify", &at));) {
+		if (word(row, "flags", &watches->init_flags) == 0)
+			r = word(row, "event-flags", &watches->event_flags);
+		else
+			r = read_mark(row, &watches->items[watches->count++]);
+	}
+	return r;
+}
+
+/* --- dump: from an inode to a path -------------------------------------------------------------------------------- */
+
+static dev_t device_of(uint32_t sdev)
+{
+	return makedev(sdev >> MINOR_BITS, sdev & ((1u << MINOR_BITS) - 1));
+}
+
+static bool leads_to(const char *path, const struct watch *watch)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && st.st_ino == watch->inode && st.st_dev == device_of(watch->sdev);
+}
+
+static int open_handle(const char *mountpoint, uint32_t bytes, uint32_t type, const void *data)
+{
+	AUTO_CLOSE int mount = open(mountpoint, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	union {
+		struct file_handle head;
+		char room[sizeof(struct file_handle) + HANDLE_BYTES];
+	} handle;
+	int fd;
+
+	if (mount < 0)
+		return -errno;
+	handle.head.handle_bytes = bytes;
+	handle.head.handle_type = (int)type;
+	memcpy(handle.room + sizeof(struct file_handle), data, bytes);
+	fd = open_by_handle_at(mount, &handle.head, O_PATH | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static bool is_on(const struct proc_mount *mount, uint32_t sdev)
+{
+	return makedev(mount->dev_major, mount->dev_minor) == device_of(sdev);
+}
+
+/* Any mount of the filesystem opens a handle; the path is only good if it leads there through that mount. */
+static char *path_by_handle(const struct proc_mounts *mounts, const struct watch *watch, bool *ret_exists)
+{
+	*ret_exists = false;
+	for (size_t i = 0; watch->handle.bytes && i < mounts->count; i++) {
+		AUTO_FREE char *path = NULL;
+		AUTO_CLOSE int fd = -1;
+		char link[32];
+		struct stat st;
+
+		if (!is_on(&mounts->mounts[i], watch->sdev))
+			continue;
+		fd = open_handle(mounts->mounts[i].mountpoint, watch->handle.bytes, watch->handle.type,
+				 watch->handle.data);
+		if (fd < 0 || fstat(fd, &st) < 0 || st.st_nlink == 0)
+			continue;
+		*ret_exists = true;
+		(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+		if (proc_read_link(AT_FDCWD, link, &path) == 0 && leads_to(path, watch))
+			return TAKE_PTR(path);
+	}
+	return NULL;
+}
+
+static char *path_of_mount(const struct proc_mounts *mounts, const struct watch *watch)
+{
+	for (size_t i = 0; i < mounts->count; i++)
+		if (is_on(&mounts->mounts[i], watch->sdev) && leads_to(mounts->mounts[i].mountpoint, watch))
+			return strdup(mounts->mounts[i].mountpoint);
+	return NULL;
+}
+
+static char *path_of_known_file(const struct dump *d, const struct watch *watch)
+{
+	for (size_t i = 0; i < d->files->count; i++) {
+		const struct open_file *file = d->files->files[i];
+
+		if (file->name_state == FILE_NAME_GOOD && file->st.st_ino == watch->inode &&
+		    leads_to(file->link, watch))
+			return strdup(file->link);
+	}
+	return NULL;
+}
+
+/* nftw() hands nothing through to its callback. */
+static _Thread_local struct {
+	const struct watch *watch;
+	char *found;
+} search;
+
+static int compare_entry(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)type;
+	(void)at;
+	if (st->st_ino != search.watch->inode || st->st_dev != device_of(search.watch->sdev))
+		return 0;
+	search.found = strdup(path);
+	return 1;
+}
+
+static char *path_by_search(const struct dump *d, const struct watch *watch)
+{
+	search.watch = watch;
+	search.found = NULL;
+	for (size_t i = 0; i < d->opts->irmap_scan_paths.count && !search.found; i++)
+		(void)nftw(d->opts->irmap_scan_paths.items[i], compare_entry, 16, FTW_PHYS);
+	return search.found;
+}
+
+static int resolve(struct dump *d, const struct open_file *file, const struct proc_mounts *mounts, struct watch *watch,
+		   struct error *err)
+{
+	bool exists = false;
+
+	if (!d->opts->force_irmap)
+		watch->path = path_by_handle(mounts, watch, &exists);
+	if (!watch->path)
+		watch->path = path_of_mount(mounts, watch);
+	if (!watch->path)
+		watch->path = path_of_known_file(d, watch);
+	if (!watch->path)
+		watch->path = path_by_search(d, watch);
+	if (watch->path || exists)
+		return 0;
+	error_hint(err, "--irmap-scan-path DIRECTORY searches there; the object may also have been removed");
+	return open_file_refuse(file, err, "the object it watches, inode %llu on device %u:%u, is not found",
+				(unsigned long long)watch->inode, major(device_of(watch->sdev)),
+				minor(device_of(watch->sdev)));
+}
+
+static int resolve_mount(const struct open_file *file, const struct proc_mounts *mounts, struct watch *watch,
+			 struct error *err)
+{
+	const struct proc_mount *mount = proc_mounts_find(mounts, (int)watch->mnt_id);
+
+	if (!mount)
+		return open_file_refuse(file, err, "the mount it watches, %u, is not one of this namespace",
+					watch->mnt_id);
+	watch->path = strdup(mount->mountpoint);
+	return watch->path ? 0 : open_file_error(file, err, -ENOMEM, "look");
+}
+
+/* --- dump --------------------------------------------------------------------------------------------------------- */
+
+static void warn_of_events(struct dump *d, struct open_file *file)
+{
+	int fd = open_file_local(d, file), bytes = 0;
+
+	if (fd >= 0 && ioctl(fd, FIONREAD, &bytes) == 0 && bytes > 0 && !d->is_live)
+		log_warn(TASK_FORMAT ", fd %d, %s: %d bytes of events that were not read are lost at restore",
+			 TASK_ARGS(file->task), file->fd, file->kind->name, bytes);
+	open_file_release(d, file);
+}
+
+/* The registry frees kind_data as one block: the paths move into it. */
+static int pack_paths(struct open_file *file)
+{
+	struct watches *watches = file->kind_data, *packed;
+	size_t bytes = sizeof(*watches) + watches->count * sizeof(watches->items[0]), at = bytes;
+
+	for (size_t i = 0; i < watches->count; i++)
+		bytes += watches->items[i].path ? strlen(watches->items[i].path) + 1 : 0;
+	packed = malloc(bytes);
+	if (packed)
+		memcpy(packed, watches, at);
+	for (size_t i = 0; i < watches->count; i++) {
+		char *path = watches->items[i].path;
+
+		watches->items[i].path = NULL;
+		if (packed && path) {
+			packed->items[i].path = strcpy((char *)packed + at, path);
+			at += strlen(path) + 1;
+		}
+		free(path);
+	}
+	if (!packed)
+		return -ENOMEM;
+	free(watches);
+	file->kind_data = packed;
+	return 0;
+}
+
+static int look_watches(struct dump *d, struct open_file *file, struct error *err)
+{
+	AUTO_PROC_MOUNTS struct proc_mounts mounts = { 0 };
+	struct watches *watches = file->kind_data;
+	AUTO_CLOSE int own_procfd = proc_open(0);
+	int r = own_procfd < 0 ? own_procfd : proc_mounts_read(own_procfd, &mounts), packed;
+
+	if (r < 0)
+		return open_file_error(file, err, r, "read the mounts");
+	for (size_t i = 0; i < watches->count && r == 0; i++) {
+		struct watch *watch = &watches->items[i];
+
+		if (watch->is_filesystem)
+			r = open_file_refuse(file, err, "marks on whole filesystems do not fit the image format");
+		else if (watch->is_mount)
+			r = resolve_mount(file, &mounts, watch, err);
+		else
+			r = resolve(d, file, &mounts, watch, err);
+	}
+	packed = pack_paths(file);
+	if (r == 0 && packed < 0)
+		return open_file_error(file, err, packed, "look");
+	if (r == 0)
+		warn_of_events(d, file);
+	return r;
+}
+
+static int fill_handle(struct dump *d, const struct watch *watch, FhEntry **ret_entry)
+{
+	FhEntry *handle = files_scratch(d, sizeof(*handle));
+
+	if (!handle)
+		return -ENOMEM;
+	fh_entry__init(handle);
+	handle->handle = files_scratch(d, HANDLE_BYTES);
+	if (!handle->handle)
+		return -ENOMEM;
+	handle->bytes = watch->handle.bytes;
+	handle->type = watch->handle.type;
+	handle->n_handle = HANDLE_WORDS;
+	memcpy(handle->handle, watch->handle.data, HANDLE_BYTES);
+	handle->path = watch->path;
+	*ret_entry = handle;
+	return 0;
+}
+
+static int fill_watch(struct dump *d, uint32_t id, const struct watch *watch, InotifyWdEntry **ret_entry)
+{
+	InotifyWdEntry *entry = files_scratch(d, sizeof(*entry));
+
+	if (!entry)
+		return -ENOMEM;
+	inotify_wd_entry__init(entry);
+	entry->id = id;
+	entry->i_ino = watch->inode;
+	entry->mask = watch->mask;
+	entry->ignored_mask = watch->ignored_mask;
+	entry->s_dev = watch->sdev;
+	entry->wd = watch->wd;
+	*ret_entry = entry;
+	return fill_handle(d, watch, &entry->f_handle);
+}
+
+static int save_inotify(struct dump *d, struct open_file *file, FileEntry *entry, struct error *err)
+{
+	const struct watches *watches = file->kind_data;
+	InotifyFileEntry *inotify = files_scratch(d, sizeof(*inotify));
+	int r = inotify ? 0 : -ENOMEM;
+
+	if (r == 0) {
+		inotify_file_entry__init(inotify);
+		inotify->id = file->id;
+		inotify->flags = file->flags;
+		inotify->fown = fown_save(d, file);
+		inotify->wd = files_scratch(d, (watches->count + 1) * sizeof(InotifyWdEntry *));
+		r = inotify->fown && inotify->wd ? 0 : -ENOMEM;
+	}
+	/* The kernel lists the newest first. */
+	for (size_t i = watches->count; i > 0 && r == 0; i--)
+		r = fill_watch(d, file->id, &watches->items[i - 1], &inotify->wd[inotify->n_wd++]);
+	if (r < 0)
+		return open_file_error(file, err, r, "save");
+	entry->ify = inotify;
+	return 0;
+}
+
+static int fill_mark(struct dump *d, uint32_t id, const struct watch *watch, FanotifyMarkEntry **ret_entry)
+{
+	FanotifyMarkEntry *entry = files_scratch(d, sizeof(*entry));
+	FanotifyInodeMarkEntry *inode = files_scratch(d, sizeof(*inode));
+	FanotifyMountMarkEntry *mount = files_scratch(d, sizeof(*mount));
+
+	if (!entry || !inode || !mount)
+		return -ENOMEM;
+	fanotify_mark_entry__init(entry);
+	entry->id = id;
+	entry->mflags = watch->mark_flags;
+	entry->mask = watch->mask;
+	entry->ignored_mask = watch->ignored_mask;
+	entry->s_dev = watch->sdev;
+	*ret_entry = entry;
+	if (watch->is_mount) {
+		fanotify_mount_mark_entry__init(mount);
+		mount->mnt_id = watch->mnt_id;
+		mount->path = watch->path;
+		entry->type = MARK_TYPE__MOUNT;
+		entry->me = mount;
+		return 0;
+	}
+	fanotify_inode_mark_entry__init(inode);
+	inode->i_ino = watch->inode;
+	entry->type = MARK_TYPE__INODE;
+	entry->ie = inode;
+	return fill_handle(d, watch, &inode->f_handle);
+}
+
+static int save_fanotify(struct dump *d, struct open_file *file, FileEntry *entry, struct error *err)
+{
+	const struct watches *watches = file->kind_data;
+	FanotifyFileEntry *fanotify = files_scratch(d, sizeof(*fanotify));
+	int r = fanotify ? 0 : -ENOMEM;
+
+	if (r == 0) {
+		fanotify_file_entry__init(fanotify);
+		fanotify->id = file->id;
+		fanotify->flags = file->flags;
+		fanotify->faflags = watches->init_flags;
+		fanotify->evflags = watches->event_flags;
+		fanotify->fown = fown_save(d, file);
+		fanotify->mark = files_scratch(d, (watches->count + 1) * sizeof(FanotifyMarkEntry *));
+		r = fanotify->fown && fanotify->mark ? 0 : -ENOMEM;
+	}
+	for (size_t i = 0; i < watches->count && r == 0; i++)
+		r = fill_mark(d, file->id, &watches->items[i], &fanotify->mark[fanotify->n_mark++]);
+	if (r < 0)
+		return open_file_error(file, err, r, "save");
+	entry->ffy = fanotify;
+	return 0;
+}
+
+/* --- restore: the object ------------------------------------------------------------------------------------------ */
+
+/* By path, or by a name in /proc of what the handle led to, which fd is open on. */
+struct target {
+	char path[32];
+	const char *name;
+	int fd;
+};
+
+static int find_by_handle(const FhEntry *handle, uint32_t sdev, struct target *ret)
+{
+	AUTO_PROC_MOUNTS struct proc_mounts mounts = { 0 };
+	AUTO_CLOSE int own_procfd = proc_open(0);
+	int r = own_procfd < 0 ? own_procfd : proc_mounts_read(own_procfd, &mounts);
+
+	if (r == 0)
+		r = -ENODEV;
+	for (size_t i = 0; i < mounts.count; i++) {
+		if (!is_on(&mounts.mounts[i], sdev))
+			continue;
+		r = open_handle(mounts.mounts[i].mountpoint, handle->bytes, handle->type, handle->handle);
+		if (r < 0)
+			continue;
+		ret->fd = r;
+		(void)snprintf(ret->path, sizeof(ret->path), "/proc/self/fd/%d", r);
+		ret->name = ret->path;
+		return 0;
+	}
+	return r;
+}
+
+static int find_target(const FhEntry *handle, uint32_t sdev, struct target *ret)
+{
+	ret->fd = -1;
+	ret->name = handle->path;
+	return handle->path ? 0 : find_by_handle(handle, sdev, ret);
+}
+
+static int check_path(const struct restore *r, const struct restore_file *file, const char *path, struct error *err)
+{
+	/* What is below /proc/PID or /dev/pts may be about to be made. */
+	if (!path || !strncmp(path, "/proc/", 6) || !strncmp(path, "/dev/pts/", 9) || access(path, F_OK) == 0 ||
+	    errno != ENOENT)
+		return 0;
+	return restore_refuse(r, file, err, "%s, which it watches: %s", path, strerror(errno));
+}
+
+/* --- restore: inotify --------------------------------------------------------------------------------------------- */
+
+static int check_inotify(struct restore *r, struct restore_file *file, struct error *err)
+{
+	const InotifyFileEntry *inotify = file->entry->ify;
+	int result = 0;
+
+	for (size_t i = 0; i < inotify->n_wd && result == 0; i++)
+		result = check_path(r, file, inotify->wd[i]->f_handle->path, err);
+	return result;
+}
+
+static int open_inotify(struct restore *r, struct restore_file *file, int *ret_fd, struct error *err)
+{
+	uint32_t flags = (file->entry->ify->flags & O_NONBLOCK) | file->cloexec;
+	int fd = inotify_init1((int)flags);
+
+	if (fd < 0)
+		return error_set(err, -errno, "make an inotify instance");
+	*ret_fd = fd;
+	return 0;
+}
+
+/* Numbers are given out ascending and never again: those before the wanted one are used up. */
+static int add_watch(int fd, const InotifyWdEntry *entry, const char *name, bool by_path)
+{
+	uint32_t mask = (entry->mask & WATCH_MASK) | (by_path ? IN_DONT_FOLLOW : 0);
+
+	for (;;) {
+		int wd = inotify_add_watch(fd, name, mask);
+
+		if (wd < 0)
+			return -errno;
+		if ((uint32_t)wd == entry->wd)
+			return 0;
+		if ((uint32_t)wd > entry->wd)
+			return -EEXIST;
+		(void)inotify_rm_watch(fd, wd);
+	}
+}
+
+static int compare_watches(const void *a, const void *b)
+{
+	const InotifyWdEntry *const *x = a, *const *y = b;
+
+	return (*x)->wd < (*y)->wd ? -1 : (*x)->wd > (*y)->wd;
+}
+
+/* What making the watches reported. */
+static int drop_events(int fd)
+{
+	char events[4096];
+	int bytes;
+
+	while (ioctl(fd, FIONREAD, &bytes) == 0 && bytes > 0)
+		if (read(fd, events, sizeof(events)) < 0)
+			return -errno;
+	return 0;
+}
+
+static int finish_inotify(struct restore *r, struct restore_task *task, struct restore_file *file, int fd,
+			  struct error *err)
+{
+	const InotifyFileEntry *inotify = file->entry->ify;
+	AUTO_FREE InotifyWdEntry **sorted = malloc((inotify->n_wd + 1) * sizeof(InotifyWdEntry *));
+	int result = 0;
+
+	if (!sorted)
+		return error_set(err, -ENOMEM, "inotify");
+	memcpy(sorted, inotify->wd, inotify->n_wd * sizeof(*sorted));
+	qsort(sorted, inotify->n_wd, sizeof(*sorted), compare_watches);
+	for (size_t i = 0; i < inotify->n_wd && result == 0; i++) {
+		struct target target;
+
+		result = find_target(sorted[i]->f_handle, sorted[i]->s_dev, &target);
+		if (result == 0)
+			result = add_watch(fd, sorted[i], target.name, target.fd < 0);
+		if (result < 0)
+			return error_set(err, result, "inotify: watch %s (inode %llu) as number %u",
+					 sorted[i]->f_handle->path ? sorted[i]->f_handle->path : "a file by its handle",
+					 (unsigned long long)sorted[i]->i_ino, sorted[i]->wd);
+		close_fd(&target.fd);
+	}
+	result = drop_events(fd);
+	return result < 0 ? error_set(err, result, "inotify: drop events") : 0;
+}
+
+static const FownEntry *inotify_owner(const FileEntry *entry, uint32_t *ret_flags)
+{
+	*ret_flags = entry->ify->flags;
+	return entry->ify->fown;
+}
+
+/* --- restore: fanotify -------------------------------------------------------------------------------------------- */
+
+static int check_fanotify(struct restore *r, struct restore_file *file, struct error *err)
+{
+	const FanotifyFileEntry *fanotify = file->entry->ffy;
+	int result = 0;
+
+	for (size_t i = 0; i < fanotify->n_mark && result == 0; i++) {
+		const FanotifyMarkEntry *mark = fanotify->mark[i];
+
+		if (mark->type == MARK_TYPE__MOUNT && !mark->me->path)
+			return restore_refuse(r, file, err, "the images do not say which mount it watches");
+		result = check_path(r, file, mark->ie ? mark->ie->f_handle->path : mark->me->path, err);
+	}
+	return result;
+}
+
+static int open_fanotify(struct restore *r, struct restore_file *file, int *ret_fd, struct error *err)
+{
+	const FanotifyFileEntry *fanotify = file->entry->ffy;
+	uint32_t flags = fanotify->faflags & ~(uint32_t)(FAN_CLOEXEC | FAN_NONBLOCK);
+	int fd;
+
+	flags |= file->cloexec ? FAN_CLOEXEC : 0;
+	flags |= fanotify->flags & O_NONBLOCK ? FAN_NONBLOCK : 0;
+	fd = fanotify_init(flags, fanotify->evflags);
+	if (fd < 0 && errno == EPERM)
+		error_hint(err, "it needs CAP_SYS_ADMIN");
+	if (fd < 0)
+		return error_set(err, -errno, "make a fanotify group");
+	*ret_fd = fd;
+	return 0;
+}
+
+static int mark(int fd, uint32_t flags, uint32_t mask, const char *name)
+{
+	return mask && fanotify_mark(fd, FAN_MARK_ADD | flags, mask, AT_FDCWD, name) < 0 ? -errno : 0;
+}
+
+static int add_mark(int fd, const FanotifyMarkEntry *entry, const char *name, bool by_path)
+{
+	uint32_t type = entry->type == MARK_TYPE__MOUNT ? FAN_MARK_MOUNT : 0;
+	uint32_t ignore = FAN_MARK_IGNORED_MASK | FAN_MARK_IGNORED_SURV_MODIFY;
+	int r;
+
+#ifdef FAN_MARK_IGNORE
+	if (entry->mflags & FAN_MARK_IGNORE)
+		ignore = FAN_MARK_IGNORE | FAN_MARK_IGNORED_SURV_MODIFY;
+#endif
+	if (by_path && !type)
+		type = FAN_MARK_DONT_FOLLOW;
+	r = mark(fd, type | (entry->mflags & ~(FAN_MARK_IGNORED_SURV_MODIFY | ignore)), entry->mask, name);
+	if (r == 0)
+		r = mark(fd,
+			 type | (entry->mflags & ~(uint32_t)FAN_MARK_IGNORED_SURV_MODIFY) |
+			     (ignore & ~(uint32_t)FAN_MARK_IGNORED_SURV_MODIFY) |
+			     (entry->mflags & FAN_MARK_IGNORED_SURV_MODIFY),
+			 entry->ignored_mask, name);
+	return r;
+}
+
+static int finish_fanotify(struct restore *r, struct restore_task *task, struct restore_file *file, int fd,
+			   struct error *err)
+{
+	const FanotifyFileEntry *fanotify = file->entry->ffy;
+
+	for (size_t i = 0; i < fanotify->n_mark; i++) {
+		const FanotifyMarkEntry *entry = fanotify->mark[i];
+		struct target target = { .fd = -1 };
+		int result = 0;
+
+		if (entry->ie)
+			result = find_target(entry->ie->f_handle, entry->s_dev, &target);
+		else
+			target.name = entry->me->path;
+		if (result == 0)
+			result = add_mark(fd, entry, target.name, target.fd < 0);
+		if (result < 0)
+			return error_set(err, result, "fanotify: mark %s",
+					 target.name ? target.name
+						     : "a file by its "
+						       "handle");
+		close_fd(&target.fd);
+	}
+	return 0;
+}
+
+static const FownEntry *fanotify_owner(const FileEntry *entry, uint32_t *ret_flags)
+{
+	*ret_flags = entry->ffy->flags;
+	return entry->ffy->fown;
+}
+
+const struct file_kind inotify_kind = {
+	.name = "inotify",
+	.type = FD_TYPES__INOTIFY,
+	.is = is_inotify,
+	.read = read_inotify,
+	.look = look_watches,
+	.save = save_inotify,
+	.check = check_inotify,
+	.open = open_inotify,
+	.finish = finish_inotify,
+	.owner = inotify_owner,
+	.finish_last = true,
+	.finish_after_all = true,
+};
+
+const struct file_kind fanotify_kind = {
+	.name = "fanotify",
+	.type = FD_TYPES__FANOTIFY,
+	.is = is_fanotify,
+	.read = read_fanotify,
+	.look = look_watches,
+	.save = save_fanotify,
+	.check = check_fanotify,
+	.open = open_fanotify,
+	.finish = finish_fanotify,
+	.owner = fanotify_owner,
+	.finish_last = true,
+	.finish_after_all = true,
+};

@@ -1,0 +1,49 @@
+/* fanotify: marks on a directory (with an ignored set) and on a mount, and events after the restore. */
+#include "zdtmlib.h"
+
+#include <sys/fanotify.h>
+#include <sys/stat.h>
+
+static int next_event(int fd, unsigned long long *ret_mask)
+{
+	char buffer[4096] __attribute__((aligned(8)));
+	const struct fanotify_event_metadata *event = (void *)buffer;
+	ssize_t bytes = read(fd, buffer, sizeof(buffer));
+
+	if (bytes < 0)
+		return -1;
+	EXPECT(FAN_EVENT_OK(event, bytes));
+	*ret_mask = event->mask;
+	close(event->fd);
+	return 0;
+}
+
+int main(void)
+{
+	unsigned long long mask;
+	const char *text;
+	char path[64];
+	int fd;
+
+	test_start();
+	MUST(mkdir("watched", 0700));
+	close(MUST(open("watched/quiet", O_RDWR | O_CREAT, 0600)));
+	fd = fanotify_init(FAN_CLASS_NOTIF | FAN_NONBLOCK, O_RDONLY | O_LARGEFILE);
+	if (fd < 0)
+		test_skip("fanotify_init: %s", strerror(errno));
+	MUST(fanotify_mark(fd, FAN_MARK_ADD, FAN_MODIFY | FAN_EVENT_ON_CHILD, AT_FDCWD, "watched"));
+	MUST(fanotify_mark(fd, FAN_MARK_ADD | FAN_MARK_IGNORED_MASK | FAN_MARK_IGNORED_SURV_MODIFY, FAN_MODIFY,
+			   AT_FDCWD, "watched/quiet"));
+	MUST(fanotify_mark(fd, FAN_MARK_ADD | FAN_MARK_MOUNT, FAN_MODIFY, AT_FDCWD, "/proc"));
+	test_wait();
+	EXPECT_EQ(next_event(fd, &mask), -1);
+	EXPECT_EQ(write(MUST(open("watched/quiet", O_WRONLY)), "x", 1), 1);
+	EXPECT_EQ(next_event(fd, &mask), -1);
+	EXPECT_EQ(write(MUST(open("watched/loud", O_WRONLY | O_CREAT, 0600)), "x", 1), 1);
+	EXPECT_EQ(next_event(fd, &mask), 0);
+	EXPECT_EQ(mask, FAN_MODIFY);
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	text = test_slurp(path);
+	EXPECT(text && strstr(text, "fanotify mnt_id:"));
+	return test_pass();
+}
