@@ -130,6 +130,8 @@ static size_t type_bytes(const struct btf_type *type)
 }
 
 /* The number of the first type of this kind and name, and where its record is. */
+#define MAX_DEPTH 3 /* of members without a name */
+
 static int find_type(const struct btf *btf, unsigned int kind, const char *name, const char **ret_at)
 {
 	const uint32_t string = find_string(btf, name);
@@ -155,24 +157,55 @@ int btf_find_function(const struct btf *btf, const char *name)
 	return find_type(btf, BTF_KIND_FUNC, name, &at);
 }
 
-int btf_member_offset(const struct btf *btf, const char *structure, const char *member)
+static const char *find_by_number(const struct btf *btf, uint32_t number)
 {
-	const char *at;
-	struct btf_type type;
-	int r = find_type(btf, BTF_KIND_STRUCT, structure, &at);
+	const char *at = btf->types;
 
-	if (r < 0)
-		return r;
+	for (uint32_t id = 1; at + sizeof(struct btf_type) <= btf->types_end; id++) {
+		struct btf_type type;
+
+		if (id == number)
+			return at;
+		memcpy(&type, at, sizeof(type));
+		at += type_bytes(&type);
+	}
+	return NULL;
+}
+
+/* Members of members without a name count as the structure's own. at is the type's record. */
+static int find_member(const struct btf *btf, const char *at, const char *member, int depth)
+{
+	struct btf_type type;
+	int inner = -ENOENT;
+
 	memcpy(&type, at, sizeof(type));
 	if (at + type_bytes(&type) > btf->types_end)
 		return -EINVAL;
+	if (BTF_INFO_KIND(type.info) != BTF_KIND_STRUCT && BTF_INFO_KIND(type.info) != BTF_KIND_UNION)
+		return -ENOENT;
 	at += sizeof(type);
 	for (unsigned int i = 0; i < BTF_INFO_VLEN(type.info); i++, at += sizeof(struct btf_member)) {
 		struct btf_member record;
+		const char *unnamed;
+		int offset;
 
 		memcpy(&record, at, sizeof(record));
-		if (record.name_off < btf->string_bytes && strcmp(btf->strings + record.name_off, member) == 0)
-			return (int)((BTF_INFO_KFLAG(type.info) ? BITFIELD_OFFSET(record.offset) : record.offset) / 8);
+		offset = (int)((BTF_INFO_KFLAG(type.info) ? BITFIELD_OFFSET(record.offset) : record.offset) / 8);
+		if (record.name_off && record.name_off < btf->string_bytes &&
+		    strcmp(btf->strings + record.name_off, member) == 0)
+			return offset;
+		unnamed = record.name_off || depth == MAX_DEPTH ? NULL : find_by_number(btf, record.type);
+		inner = unnamed ? find_member(btf, unnamed, member, depth + 1) : -ENOENT;
+		if (inner >= 0)
+			return offset + inner;
 	}
 	return -ENOENT;
+}
+
+int btf_member_offset(const struct btf *btf, const char *structure, const char *member)
+{
+	const char *at;
+	int r = find_type(btf, BTF_KIND_STRUCT, structure, &at);
+
+	return r < 0 ? r : find_member(btf, at, member, 0);
 }
