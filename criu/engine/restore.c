@@ -42,7 +42,7 @@
 
 #define SERVICE_FD_ROUND 64
 #define SERVICE_FD_ROOM  128
-#define MANY_TASKS       16
+#define MANY_TASKS       16 /* that inherit the worker's memory */
 
 struct restore_run {
 	struct restore r;
@@ -351,7 +351,7 @@ static int fork_tree(struct restore_run *run, struct error *err)
 	uint64_t start_us = now_us();
 	int result;
 
-	if (r->task_count >= MANY_TASKS)
+	if (r->shared->words.forking >= MANY_TASKS)
 		restore_make_heap_cheap();
 	result = restore_fork_root(r, err);
 
