@@ -129,9 +129,9 @@ static size_t type_bytes(const struct btf_type *type)
 	}
 }
 
-/* The number of the first type of this kind and name, and where its record is. */
 #define MAX_DEPTH 3 /* of members without a name */
 
+/* The number of the first type of this kind and name, and where its record is. */
 static int find_type(const struct btf *btf, unsigned int kind, const char *name, const char **ret_at)
 {
 	const uint32_t string = find_string(btf, name);
