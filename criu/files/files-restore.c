@@ -69,11 +69,16 @@ static struct restore_file *file_of(const struct restore *r, const FdinfoEntry *
 	return restore_find_file(r, entry->type, entry->id);
 }
 
+bool restore_is_temporary(uint32_t flags)
+{
+	return (flags & O_TMPFILE) == O_TMPFILE;
+}
+
 uint32_t restore_open_flags(uint32_t flags)
 {
 	uint32_t once = O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC | O_ASYNC;
 
-	if ((flags & O_TMPFILE) == O_TMPFILE)
+	if (restore_is_temporary(flags))
 		once |= O_TMPFILE;
 	return (flags & ~once) | O_NOCTTY;
 }

@@ -298,6 +298,8 @@ int ghost_check(struct restore *r, struct restore_file *file, struct restore_gho
 	const char *path = file->entry->reg->name;
 
 	*ret_ghost = find_restore_ghost(rf, id);
+	if (*ret_ghost && !(*ret_ghost)->temporary && restore_is_temporary(file->entry->reg->flags))
+		(*ret_ghost)->temporary = file;
 	if (*ret_ghost)
 		return 0;
 	if (path[0] != '/' || !path[1])
@@ -305,6 +307,8 @@ int ghost_check(struct restore *r, struct restore_file *file, struct restore_gho
 	if (rf->ghost_count == rf->ghost_capacity)
 		return error_say(err, -EBADMSG, "more deleted files than remap-fpath.img has records");
 	rf->ghosts[rf->ghost_count] = (struct restore_ghost){ .id = id, .fd = -1, .path = path };
+	if (restore_is_temporary(file->entry->reg->flags))
+		rf->ghosts[rf->ghost_count].temporary = file;
 	*ret_ghost = &rf->ghosts[rf->ghost_count++];
 	return 0;
 }
@@ -381,6 +385,18 @@ static int make_and_unlink(char *path, size_t room, const GhostFileEntry *entry,
 	return r;
 }
 
+/* What O_TMPFILE made can still be given a name, which nothing else without one can. */
+static int make_temporary(char *path, uint32_t flags)
+{
+	char *slash = strrchr(path, '/');
+	int fd;
+
+	*slash = '\0';
+	fd = open(*path ? path : "/", (int)(restore_open_flags(flags) | O_TMPFILE | O_CLOEXEC), 0600);
+	*slash = '/';
+	return fd < 0 ? -errno : fd;
+}
+
 static int make_inode(const struct restore_ghost *ghost, const GhostFileEntry *entry, int *ret_fd)
 {
 	char path[PATH_MAX];
@@ -391,8 +407,12 @@ static int make_inode(const struct restore_ghost *ghost, const GhostFileEntry *e
 		return -ENAMETOOLONG;
 	(void)strcpy(path, ghost->path);
 	r = make_parents(path, parents, ARRAY_SIZE(parents), &parent_count);
-	if (r == 0)
+	if (r == 0 && ghost->temporary && S_ISREG(entry->mode)) {
+		*ret_fd = make_temporary(path, ghost->temporary->entry->reg->flags);
+		r = *ret_fd < 0 ? *ret_fd : 0;
+	} else if (r == 0) {
 		r = make_and_unlink(path, sizeof(path), entry, ghost->id, ret_fd);
+	}
 	remove_parents(path, parents, parent_count);
 	return r;
 }

@@ -348,6 +348,10 @@ int regular_open(struct restore *r, struct restore_file *file, uint32_t flags, i
 	if (s && s->inherited >= 0) {
 		fd = fcntl(s->inherited, flags & O_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
 		fd = fd < 0 ? -errno : fd;
+	} else if (s && s->ghost && s->ghost->temporary == file) {
+		path = s->ghost->path;
+		fd = fcntl(s->ghost->fd, flags & O_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
+		fd = fd < 0 ? -errno : fd;
 	} else if (s && s->ghost) {
 		path = s->ghost->path;
 		fd = restore_reopen(s->ghost->fd, flags);

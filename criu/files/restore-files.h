@@ -20,6 +20,7 @@ struct restore_ghost {
 	uint32_t id;
 	int fd; /* O_PATH, -1 until it was made */
 	const char *path;
+	const struct restore_file *temporary; /* made by O_TMPFILE: it can be given a name, and this is its description */
 };
 
 /* Descriptions that are made together. */
@@ -79,6 +80,9 @@ struct restore_file *restore_join_group(struct restore *r, struct restore_file *
 void restore_add_user(struct restore *r, struct restore_file *file, struct restore_task *task);
 
 struct restore_task *restore_common_ancestor(struct restore_task *a, struct restore_task *b);
+
+/* Whether a file was opened by O_TMPFILE. */
+bool restore_is_temporary(uint32_t flags);
 
 /* open(2) flags of a status word of an image: what would create or block is left out. */
 uint32_t restore_open_flags(uint32_t flags);

@@ -103,6 +103,11 @@ static void normalise_deleted(char *path)
 
 	if (end)
 		memmove(mark, end + strlen(".ghost"), strlen(end + strlen(".ghost")) + 1);
+	/* What was made by O_TMPFILE is called by the number of its inode. */
+	mark = strstr(path, "/#");
+	end = mark ? mark + 2 + strspn(mark + 2, "0123456789") : NULL;
+	if (end && strcmp(end, " (deleted)") == 0)
+		memmove(mark + 2, end, strlen(end) + 1);
 }
 
 static bool is_deleted(const char *path)
