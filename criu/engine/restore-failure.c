@@ -53,6 +53,8 @@ static const struct {
 	[STEP_TIMER_SLACK] = { "set the timer slack", DETAIL_NUMBER, "to" },
 	[STEP_IO_FLUSHER] = { "set the I/O flusher state", DETAIL_NONE, NULL },
 	[STEP_MCE_KILL] = { "set the machine check policy", DETAIL_NUMBER, "" },
+	[STEP_TSC] = { "make the time stamp counter fault", DETAIL_NONE, "" },
+	[STEP_CPUID] = { "make the CPUID instruction fault", DETAIL_NONE, "" },
 	[STEP_MEMPOLICY] = { "set the memory policy", DETAIL_NUMBER, "" },
 	[STEP_SPECULATION] = { "set the speculation control", DETAIL_NUMBER, "" },
 	[STEP_PENDING_SIGNAL] = { "queue a pending signal", DETAIL_SIGNAL, NULL },

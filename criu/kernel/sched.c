@@ -95,6 +95,8 @@ static int set_attributes(pid_t tid, const struct sched_attributes *attributes)
 	};
 
 	/* Elsewhere the runtime that was read may be the default slice, and writing it would pin it. */
+	if (attributes->has_slice)
+		attr.runtime = attributes->runtime_ns;
 	if (attributes->policy == POLICY_DEADLINE) {
 		attr.runtime = attributes->runtime_ns;
 		attr.deadline = attributes->deadline_ns;

@@ -13,14 +13,15 @@ struct sched_attributes {
 	uint32_t priority;
 	uint64_t runtime_ns, deadline_ns, period_ns; /* runtime is the slice of fair tasks since 6.12 */
 	uint32_t util_min, util_max;                 /* 0 and 1024 without CONFIG_UCLAMP_TASK */
+	bool has_slice;                              /* to write: the runtime is a slice that was asked for */
 	bool has_util_clamp;                         /* the kernel reported the clamps */
 };
 
 int sched_read_attributes(pid_t tid, struct sched_attributes *ret);
 
 /*
- * Runtime, deadline and period are written for SCHED_DEADLINE only. Clamps are set when has_util_clamp is true and the
- * kernel knows them, and left alone otherwise.
+ * Deadline and period are written for SCHED_DEADLINE only, the runtime for others with has_slice. Clamps are set when
+ * has_util_clamp is true and the kernel knows them, and left alone otherwise.
  */
 int sched_write_attributes(pid_t tid, const struct sched_attributes *attributes);
 

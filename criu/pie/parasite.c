@@ -27,6 +27,7 @@
 #endif
 
 #define MEMBARRIER_GET_REGISTRATIONS (1 << 9)
+#define GET_CPUID                    0x1011
 #define FCNTL_GETFD                  1
 
 struct kernel_stack {
@@ -55,6 +56,14 @@ static void probe_confinement(struct parasite_thread *self)
 	self->probe_result = result < 0 ? (int32_t)result : 0;
 }
 
+static int64_t ask_tsc(void)
+{
+	int32_t mode = 0;
+	long result = SYS2(__NR_prctl, PR_GET_TSC, &mode);
+
+	return result < 0 ? result : mode;
+}
+
 static void ask_thread(struct parasite_thread *self)
 {
 	self->clear_tid_result = SYS2(__NR_prctl, PR_GET_TID_ADDRESS, &self->clear_tid_address);
@@ -65,6 +74,8 @@ static void ask_thread(struct parasite_thread *self)
 	self->io_flusher = SYS5(__NR_prctl, PR_GET_IO_FLUSHER, 0, 0, 0, 0);
 	probe_confinement(self);
 	self->timer_slack_ns = SYS5(__NR_prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0);
+	self->tsc_mode = ask_tsc();
+	self->cpuid = SYS1(__NR_arch_prctl, GET_CPUID);
 	self->mce_kill = SYS5(__NR_prctl, PR_MCE_KILL_GET, 0, 0, 0, 0);
 	for (int i = 0; i < PARASITE_MAX_SPECULATION; i++)
 		self->speculation[i] = SYS5(__NR_prctl, PR_GET_SPECULATION_CTRL, i, 0, 0, 0);

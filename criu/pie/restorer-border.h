@@ -49,6 +49,8 @@ enum restorer_step {
 	STEP_IO_FLUSHER,
 	STEP_MCE_KILL,
 	STEP_MEMPOLICY,
+	STEP_TSC,
+	STEP_CPUID,
 	STEP_SPECULATION,
 	STEP_PENDING_SIGNAL,
 	STEP_CAPABILITIES,
@@ -242,6 +244,8 @@ struct restorer_filter {
 #define RESTORER_THREAD_IO_FLUSHER 0x02u
 #define RESTORER_THREAD_MCE_KILL   0x04u
 #define RESTORER_THREAD_MEMPOLICY  0x08u
+#define RESTORER_THREAD_NO_TSC     0x10u
+#define RESTORER_THREAD_NO_CPUID   0x20u
 
 struct restorer_thread {
 	int32_t tid;

@@ -41,6 +41,7 @@
 #define MAP_VDSO_64          0x2003
 #define SET_MEMORY_MERGE     67
 #define SET_MDWE             65
+#define SET_CPUID            0x1012
 #define SET_IO_FLUSHER       57
 #define TIMER_RESTORE_IDS    77
 #define UFFD_USER_MODE       1
@@ -563,13 +564,31 @@ static void arm_timers(struct restorer_task *task)
 	}
 }
 
-/* 2 is what the kernel itself sets after a change of ids; it cannot be asked for, and 0 is as tight. */
+/*
+ * 2 is what the kernel itself sets after a change of ids, where fs.suid_dumpable says so; it cannot be asked for. While
+ * there is the right to, an id is changed that gives and takes nothing, and back.
+ */
+static void become_suid_dumpable(struct restorer_task *task)
+{
+	long own;
+
+	if (task->dumpable != 2)
+		return;
+	own = SYS1(__NR_setfsgid, -1);
+	(void)SYS1(__NR_setfsgid, own ^ 1);
+	(void)SYS1(__NR_setfsgid, own);
+}
+
 static void set_dumpable(struct restorer_task *task)
 {
 	if (task->dumpable < 0)
 		return;
 	enter(task, STEP_DUMPABLE);
-	if (SYS5(__NR_prctl, PR_GET_DUMPABLE, 0, 0, 0, 0) != task->dumpable)
+	if (SYS5(__NR_prctl, PR_GET_DUMPABLE, 0, 0, 0, 0) == task->dumpable)
+		return;
+	if (task->dumpable == 2)
+		fail(task, -ERROR_INVAL, 2, 0);
+	else
 		check(task, SYS5(__NR_prctl, PR_SET_DUMPABLE, task->dumpable == 1, 0, 0, 0), (uint64_t)task->dumpable);
 }
 
@@ -640,6 +659,10 @@ static void set_attributes(struct restorer_thread *thread)
 			     SYS3(__NR_set_mempolicy, thread->mempolicy_mode,
 				  thread->mempolicy_bits ? thread->mempolicy_nodes : 0, thread->mempolicy_bits),
 			     (uint64_t)thread->mempolicy_mode);
+	if (thread->flags & RESTORER_THREAD_NO_TSC)
+		check_thread(thread, STEP_TSC, SYS2(__NR_prctl, PR_SET_TSC, PR_TSC_SIGSEGV), 0);
+	if (thread->flags & RESTORER_THREAD_NO_CPUID)
+		check_thread(thread, STEP_CPUID, SYS2(__NR_arch_prctl, SET_CPUID, 0), 0);
 	set_speculation(thread);
 }
 
@@ -977,6 +1000,7 @@ static _Noreturn void build_task(struct restorer_task *task)
 	set_ksm(task);
 	set_subreaper(task);
 	register_membarriers(task);
+	become_suid_dumpable(task);
 	start_threads(task);
 	create_timers(task);
 	queue_shared_signals(task);

@@ -133,8 +133,10 @@ static int apply_sched(const struct own_limits *own, pid_t tid, const ThreadCore
 	wanted.nice = core->has_sched_nice ? core->sched_nice : wanted.nice;
 	wanted.priority = core->has_sched_prio ? core->sched_prio : 0;
 	wanted.flags = core->has_sched_flags ? core->sched_flags : 0;
-	if (core->has_sched_runtime)
+	if (core->has_sched_runtime) {
 		wanted.runtime_ns = core->sched_runtime;
+		wanted.has_slice = true;
+	}
 	if (core->has_sched_deadline)
 		wanted.deadline_ns = core->sched_deadline;
 	if (core->has_sched_period)

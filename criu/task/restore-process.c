@@ -5,6 +5,7 @@
 #include "task/restore-process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,10 +17,12 @@
 #include "base/log.h"
 #include "engine/restore.h"
 #include "kernel/features.h"
+#include "kernel/proc-pid.h"
 #include "mm/restore-area.h"
 #include "security/lsm.h"
 #include "task/interrupted-call.h"
 
+#define SUID_DUMPABLE    "/proc/sys/fs/suid_dumpable"
 #define SIGNALS_IN_IMAGE 62 /* SIGKILL and SIGSTOP have no handler */
 
 /* --- the open stage ---------------------------------------------------------------------------------------------- */
@@ -44,6 +47,24 @@ static int check_thread(const struct restore *r, const struct own_creds *own, co
 	return 0;
 }
 
+/* What a change of ids leaves is what the kernel's switch says at that time. */
+static int check_dumpable(const struct checked_task *task, struct error *err)
+{
+	const MmEntry *mm = task->mm;
+	char text[16] = "";
+
+	if (!mm || !mm->has_dumpable || mm->dumpable != 2)
+		return 0;
+	if (proc_read_text(AT_FDCWD, SUID_DUMPABLE, text, sizeof(text)) > 0 && text[0] == '2')
+		return 0;
+	error_hint(err, "sysctl fs.suid_dumpable=2 for the time of the restore");
+	return error_say(
+	    err, -EOPNOTSUPP,
+	    "pid %u (%s): its core dumps are for root alone (fs.suid_dumpable was 2), which can be had here "
+	    "only with the same setting",
+	    task->entry->pid, task->threads[0].core->tc->comm);
+}
+
 int restore_process_check(const struct restore *r, const struct own_creds *own, const struct checked_task *task,
 			  struct error *err)
 {
@@ -55,6 +76,7 @@ int restore_process_check(const struct restore *r, const struct own_creds *own, 
 	if (tc->n_sigactions && tc->n_sigactions != SIGNALS_IN_IMAGE)
 		return error_say(err, -EBADMSG, "pid %u: %zu signal handlers instead of %d", task->entry->pid,
 				 tc->n_sigactions, SIGNALS_IN_IMAGE);
+	result = check_dumpable(task, err);
 	for (size_t i = 0; result == 0 && i < task->thread_count; i++)
 		result = check_thread(r, own, &task->threads[i], tc->comm, err);
 	return result;
@@ -321,18 +343,22 @@ static int plan_filters(struct restore *r, const ThreadCoreEntry *core, struct r
 	return 0;
 }
 
-static int plan_extensions(struct restore *r, const ThreadCoreEntry *core, const TaskCoreEntry *tc,
-			   struct restorer_thread *out, struct error *err)
+static int plan_extensions(struct restore *r, const ThreadCoreEntry *core, struct restorer_thread *out,
+			   struct error *err)
 {
 	if (core->has_timer_slack_ns) {
 		out->flags |= RESTORER_THREAD_SLACK;
 		out->timer_slack_ns = core->timer_slack_ns;
 	}
-	if (tc->has_io_flusher && tc->io_flusher)
+	if (core->has_io_flusher && core->io_flusher)
 		out->flags |= RESTORER_THREAD_IO_FLUSHER;
-	if (tc->has_mce_kill) {
+	if (core->has_tsc_faults && core->tsc_faults)
+		out->flags |= RESTORER_THREAD_NO_TSC;
+	if (core->has_cpuid_faults && core->cpuid_faults)
+		out->flags |= RESTORER_THREAD_NO_CPUID;
+	if (core->has_mce_kill) {
 		out->flags |= RESTORER_THREAD_MCE_KILL;
-		out->mce_kill = tc->mce_kill;
+		out->mce_kill = core->mce_kill;
 	}
 	if (core->mempolicy) {
 		const ProtobufCBinaryData *nodes = &core->mempolicy->nodemask;
@@ -408,7 +434,7 @@ static int plan_thread(struct restore *r, const struct own_creds *own, const str
 	if (result == 0)
 		result = plan_filters(r, core, out, err);
 	if (result == 0)
-		result = plan_extensions(r, core, tc, out, err);
+		result = plan_extensions(r, core, out, err);
 	if (result < 0)
 		error_prefix(err, "thread %d", out->tid);
 	return result;

@@ -3,6 +3,7 @@
  * priority, deadline parameters and utilisation clamps, timer slack and NUMA policy.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <string.h>
 
@@ -13,6 +14,27 @@
 #ifndef SCHED_DEADLINE
 #define SCHED_DEADLINE 6
 #endif
+
+static uint64_t default_slice_ns; /* 0: this kernel has none, or ours is not a fair policy */
+
+static void read_default_slice(void)
+{
+	struct sched_attributes own;
+
+	if (sched_read_attributes(0, &own) == 0 && (own.policy == SCHED_OTHER || own.policy == SCHED_BATCH))
+		default_slice_ns = own.runtime_ns;
+}
+
+/* The kernel does not tell a slice that was asked for from its default: what differs from ours was. */
+static bool has_own_slice(const struct sched_attributes *sched)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	if (sched->policy != SCHED_OTHER && sched->policy != SCHED_BATCH)
+		return false;
+	(void)pthread_once(&once, read_default_slice);
+	return default_slice_ns && sched->runtime_ns && sched->runtime_ns != default_slice_ns;
+}
 
 static void save_policy(const struct sched_attributes *sched, ThreadCoreEntry *tc)
 {
@@ -27,6 +49,10 @@ static void save_policy(const struct sched_attributes *sched, ThreadCoreEntry *t
 	if (sched->flags) {
 		tc->has_sched_flags = true;
 		tc->sched_flags = sched->flags;
+	}
+	if (has_own_slice(sched)) {
+		tc->has_sched_runtime = true;
+		tc->sched_runtime = sched->runtime_ns;
 	}
 	if (sched->policy == SCHED_DEADLINE) {
 		tc->has_sched_runtime = tc->has_sched_deadline = tc->has_sched_period = true;

@@ -35,11 +35,6 @@ int switches_save_process(const struct task *task, TaskCoreEntry *tc, struct are
 	tc->ksm = told->ksm > 0;
 	tc->has_thp_disable_flags = told->thp_disabled > 1;
 	tc->thp_disable_flags = (uint32_t)told->thp_disabled;
-	tc->has_io_flusher = task->threads[0].parasite->io_flusher > 0;
-	tc->io_flusher = task->threads[0].parasite->io_flusher > 0;
-	tc->has_mce_kill =
-	    task->threads[0].parasite->mce_kill >= 0 && task->threads[0].parasite->mce_kill != MCE_KILL_DEFAULT;
-	tc->mce_kill = (uint32_t)task->threads[0].parasite->mce_kill;
 	return 0;
 }
 
@@ -75,6 +70,12 @@ int switches_save_thread(const struct task_thread *thread, ThreadCoreEntry *tc, 
 	tc->comm = (char *)thread->status.name;
 	tc->has_pdeath_sig = thread->parasite->pdeath_signal > 0;
 	tc->pdeath_sig = (uint32_t)thread->parasite->pdeath_signal;
+	tc->has_io_flusher = thread->parasite->io_flusher > 0;
+	tc->io_flusher = thread->parasite->io_flusher > 0;
+	tc->has_tsc_faults = tc->tsc_faults = thread->parasite->tsc_mode == PR_TSC_SIGSEGV;
+	tc->has_cpuid_faults = tc->cpuid_faults = thread->parasite->cpuid == 0;
+	tc->has_mce_kill = thread->parasite->mce_kill >= 0 && thread->parasite->mce_kill != MCE_KILL_DEFAULT;
+	tc->mce_kill = (uint32_t)thread->parasite->mce_kill;
 	if (state->has_rseq) {
 		RseqEntry *rseq = arena_alloc(arena, sizeof(*rseq));
 
