@@ -52,7 +52,6 @@ static const struct {
 	  "end the program's use of userfaultfd first" },
 	{ VMF_BIT(SS), "is a shadow stack, which is not supported yet", "start the program without shadow stacks" },
 	{ VMF_BIT(HT), "uses huge pages of hugetlbfs, which are not supported yet", NULL },
-	{ VMF_BIT(LF), "is locked on fault (mlock2), which is not supported yet", NULL },
 	{ VMF_BIT(IO) | VMF_BIT(PF), "maps a device", NULL },
 	{ VMF_BIT(UNKNOWN), "has a property that this program does not know", NULL },
 };
@@ -96,6 +95,10 @@ static void set_common(struct area *area, const struct proc_vma *vma)
 	for (size_t i = 0; i < ARRAY_SIZE(advices); i++)
 		if (vma->vm_flags & advices[i].vm_flag)
 			madvise |= 1ull << advices[i].advice;
+	if (vma->vm_flags & VMF_BIT(LF)) {
+		area->entry.has_lock_on_fault = true;
+		area->entry.lock_on_fault = true;
+	}
 	if (vma->vm_flags & VMF_BIT(SL)) {
 		area->entry.has_sealed = true;
 		area->entry.sealed = true;

@@ -305,6 +305,8 @@ static int plan_vma(const struct restore *r, struct restore_task *task, const Vm
 		out->map_flags &= ~((uint32_t)MAP_HUGETLB | HUGE_SIZE_MASK);
 	if (vma->flags & MAP_LOCKED)
 		out->flags |= RESTORER_VMA_LOCK | (vma->prot == PROT_NONE ? RESTORER_VMA_LOCK_QUIET : 0);
+	if (vma->has_lock_on_fault && vma->lock_on_fault)
+		out->flags |= RESTORER_VMA_LOCK_ON_FAULT;
 	if (vma->has_sealed && vma->sealed)
 		out->flags |= RESTORER_VMA_SEAL;
 	restorer->vma_count++;

@@ -130,10 +130,11 @@ struct restorer_shared {
 
 /* --- memory ------------------------------------------------------------------------------------------------------ */
 
-#define RESTORER_VMA_LOCK       0x1u
-#define RESTORER_VMA_SEAL       0x2u
-#define RESTORER_VMA_FILL       0x4u /* contents come through the userfaultfd */
-#define RESTORER_VMA_LOCK_QUIET 0x8u /* pages that cannot be faulted in are no failure */
+#define RESTORER_VMA_LOCK          0x1u
+#define RESTORER_VMA_SEAL          0x2u
+#define RESTORER_VMA_FILL          0x4u  /* contents come through the userfaultfd */
+#define RESTORER_VMA_LOCK_ON_FAULT 0x10u /* with LOCK: pages as they come */
+#define RESTORER_VMA_LOCK_QUIET    0x8u  /* pages that cannot be faulted in are no failure */
 
 struct restorer_vma {
 	uint64_t start, end, offset;

@@ -333,7 +333,8 @@ static void lock_all(struct restorer_task *task)
 		long result = 0;
 
 		if (vma->flags & RESTORER_VMA_LOCK)
-			result = SYS2(__NR_mlock, vma->start, vma->end - vma->start);
+			result = SYS3(__NR_mlock2, vma->start, vma->end - vma->start,
+				      vma->flags & RESTORER_VMA_LOCK_ON_FAULT ? MLOCK_ONFAULT : 0);
 		if (result < 0 && !(result == -ERROR_NOMEM && vma->flags & RESTORER_VMA_LOCK_QUIET))
 			fail(task, result, vma->start, vma->end);
 	}
