@@ -62,6 +62,7 @@ struct open_file {
 	struct file_signal_owner owner;
 	uint64_t serial;             /* the kernel's own number where it tells one (eventfd); 0: none */
 	int read_error;              /* of the kind's read() */
+	pid_t dead_pid;              /* of a file below /proc/PID: the process, when it has ended; else 0 */
 	bool is_program;             /* mapped executable, or what a task executes: worth a build-id */
 	uint64_t map_start, map_end; /* of a mapped file: a mapping in task by which it can be opened */
 	bool needed;                 /* save() is wanted: somebody's image refers to it */

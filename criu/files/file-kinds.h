@@ -10,6 +10,7 @@ extern const struct file_kind fanotify_kind;
 extern const struct file_kind fifo_kind;
 extern const struct file_kind inotify_kind;
 extern const struct file_kind memfd_kind;
+extern const struct file_kind ns_kind;
 extern const struct file_kind pidfd_kind;
 extern const struct file_kind pipe_kind;
 extern const struct file_kind regular_kind;

@@ -16,6 +16,7 @@ const struct file_kind *const file_kinds[] = {
 	&unsupported_anonymous_kind,
 	&tty_kind,
 	&device_kind,
+	&ns_kind,
 	&unsupported_special_kind,
 	&unsupported_queue_kind,
 	&regular_kind,

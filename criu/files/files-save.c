@@ -44,6 +44,8 @@ static int save_remaps(struct dump *d, struct error *err)
 	r = ghosts_save(d, &w, err);
 	if (r == 0)
 		r = link_remaps_save(d, &w, err);
+	if (r == 0)
+		r = dead_processes_save(d, &w, err);
 	return r < 0 ? r : image_writer_finish(&w, err);
 }
 

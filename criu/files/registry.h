@@ -83,6 +83,10 @@ int ghost_look(struct dump *d, struct open_file *file, struct error *err);
 int ghosts_save(struct dump *d, struct image_writer *remaps, struct error *err);
 void ghosts_free(struct dump *d);
 
+/* dead-process.c: true if the file is below /proc/PID of a process that has ended. */
+bool dead_process_look(struct dump *d, struct open_file *file);
+int dead_processes_save(struct dump *d, struct image_writer *remaps, struct error *err);
+
 /* link-remap.c */
 int link_remap_look(struct dump *d, struct open_file *file, struct error *err);
 int link_remaps_save(struct dump *d, struct image_writer *remaps, struct error *err);

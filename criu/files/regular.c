@@ -52,6 +52,10 @@ int regular_look(struct dump *d, struct open_file *file, struct error *err)
 {
 	if (file->name_state == FILE_NAME_GOOD || is_external(d, file))
 		return 0;
+	if (dead_process_look(d, file) && S_ISREG(file->st.st_mode) && file->pos)
+		return open_file_refuse(file, err, "was read halfway, and the process it tells about has ended");
+	if (file->dead_pid)
+		return 0;
 	if (file->st.st_nlink == 0 || (S_ISDIR(file->st.st_mode) && link_is_deleted(file->link)))
 		return ghost_look(d, file, err);
 	return link_remap_look(d, file, err);
@@ -134,6 +138,7 @@ struct regular_restore {
 	struct restore_ghost *ghost;
 	const char *path; /* instead of the name: of a link made by the dump */
 	int inherited;    /* given by the user, -1: none */
+	pid_t dead_pid;   /* it is below /proc/PID of this process, which had ended */
 	bool is_late;     /* can only be opened when all tasks exist */
 };
 
@@ -283,12 +288,13 @@ static int check_remap(struct restore *r, struct restore_file *file, struct erro
 
 	if (remap->remap_type == REMAP_TYPE__LINKED)
 		return check_link_remap(r, file, err);
-	if (remap->remap_type != REMAP_TYPE__GHOST)
-		return restore_refuse(r, file, err, "%s: files of processes that had ended are not supported",
-				      file->entry->reg->name);
 	s = special(r, file);
 	if (!s)
 		return error_set(err, -ENOMEM, "open files");
+	if (remap->remap_type == REMAP_TYPE__PROCFS) {
+		s->dead_pid = (pid_t)remap->remap_id;
+		return 0;
+	}
 	return ghost_check(r, file, &s->ghost, err);
 }
 
@@ -348,6 +354,8 @@ int regular_open(struct restore *r, struct restore_file *file, uint32_t flags, i
 	if (s && s->inherited >= 0) {
 		fd = fcntl(s->inherited, flags & O_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
 		fd = fd < 0 ? -errno : fd;
+	} else if (s && s->dead_pid) {
+		fd = dead_process_open(s->dead_pid, path, flags);
 	} else if (s && s->ghost && s->ghost->temporary == file) {
 		path = s->ghost->path;
 		fd = fcntl(s->ghost->fd, flags & O_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, 0);

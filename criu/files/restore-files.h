@@ -101,6 +101,9 @@ void ttys_restore_free(struct restore *r);
 /* Whether a path is that of a terminal, which is made with its number. */
 bool tty_has_path(const struct restore *r, uint32_t regf_id);
 
+/* dead-process.c: opens a path below /proc/PID of a process that does not exist; a descriptor or -errno. */
+int dead_process_open(pid_t pid, const char *path, uint32_t flags);
+
 /* ghost.c */
 int ghost_check(struct restore *r, struct restore_file *file, struct restore_ghost **ret_ghost, struct error *err);
 int ghosts_make(struct restore *r, struct error *err);

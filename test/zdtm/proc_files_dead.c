@@ -1,0 +1,39 @@
+/* Files of /proc whose process has ended: open, of the same kind, and with nothing to read. */
+#include "zdtmlib.h"
+
+#include <sys/stat.h>
+
+static void child(void *arg)
+{
+	(void)arg;
+	child_wait();
+}
+
+int main(void)
+{
+	char path[64], link[64], found[64];
+	int status, directory;
+	struct stat st;
+	pid_t pid;
+
+	test_start();
+	pid = test_fork(child, NULL);
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	status = MUST(open(path, O_RDONLY));
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	directory = MUST(open(path, O_RDONLY | O_DIRECTORY));
+	test_end_child(pid);
+	test_wait();
+	EXPECT_EQ(read(status, found, 5), -1);
+	EXPECT_EQ(errno, ESRCH);
+	EXPECT_EQ(faccessat(directory, "status", F_OK, 0), -1);
+	MUST(fstat(directory, &st));
+	EXPECT_EQ(st.st_mode & S_IFMT, S_IFDIR);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", status);
+	memset(found, 0, sizeof(found));
+	MUST(readlink(link, found, sizeof(found) - 1));
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	EXPECT_STR(found, path);
+	EXPECT_EQ(kill(pid, 0), -1);
+	return test_pass();
+}
