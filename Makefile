@@ -20,7 +20,8 @@ OPT      ?= -O2 -g
 WARN     := -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wshadow -Wformat=2 -Wno-format-nonliteral \
             -Wno-unused-parameter -Wno-missing-field-initializers -Wundef -Wpointer-arith
 STD      := -std=gnu11 -D_GNU_SOURCE
-SANFLAGS := $(if $(SAN),-fsanitize=address -fsanitize=undefined -fno-omit-frame-pointer)
+SANFLAGS := $(if $(SAN),-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=undefined \
+              -fno-omit-frame-pointer)
 INCLUDE  := -Icriu -Icompel/include -I$(B)
 CFLAGS   ?=
 ALLCFLAGS = $(STD) $(OPT) $(WARN) $(INCLUDE) $(SANFLAGS) -pthread -MMD -MP $(CFLAGS)

@@ -13,6 +13,11 @@ CRIU        := $(B)/criu/criu
 GOLDEN_DIR  ?= ../shared/golden
 export GOLDEN_DIR
 
+# A restored process starts as a copy of a sanitized one, and would keep the signal stack that the sanitizer made.
+ifneq (,$(SAN))
+export ASAN_OPTIONS := use_sigaltstack=0
+endif
+
 # --- units: each test/unit/test_*.c is a cmocka program of its own ---------------------------------------------------
 
 UNIT_BIN    := $(patsubst test/unit/%.c,$(TEST_B)/unit/%,$(wildcard test/unit/test_*.c))
