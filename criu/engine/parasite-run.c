@@ -12,6 +12,7 @@
 #include "base/util.h"
 #include "compel/compel.h"
 #include "pie/parasite-border.h"
+#include "security/keyring.h"
 #include "security/landlock.h"
 #include "task/task-look.h"
 
@@ -74,6 +75,7 @@ static int prepare(struct task *task, const struct layout *layout, uint64_t remo
 		thread->is_leader = i == 0;
 		thread->task = remote;
 		thread->probe_pid = task->threads[i].probe_pid;
+		keyring_user_session_name(&task->threads[i], thread->user_session, sizeof(thread->user_session));
 		task->threads[i].parasite = thread;
 	}
 	return 0;
@@ -234,6 +236,8 @@ static int take_answers(struct task *task, const struct place *place, struct lan
 	take_fd_flags(task, &place->layout);
 	for (size_t i = 0; i < task->thread_count && r == 0; i++)
 		r = check_confinement(task, place, i, probes, err);
+	for (size_t i = 0; i < task->thread_count && r == 0; i++)
+		r = keyrings_check(task, &task->threads[i], err);
 	return r;
 }
 

@@ -38,12 +38,19 @@ struct parasite_posix_timer {
 };
 
 /* What a thread tells of itself. Every result may be -errno of its own call. */
+#define PARASITE_KEYRING_BYTES 64
+
 struct parasite_thread {
 	uint32_t done;        /* futex-sized word: set to 1 last, then the thread sleeps */
 	int32_t is_leader;    /* in */
 	uint64_t task;        /* in: address of struct parasite_task */
 	int32_t probe_pid;    /* in: a process that a task with these credentials may look at, unless it is confined */
 	int32_t probe_result; /* out: 0 or -errno of comparing it with ourselves */
+	char user_session[PARASITE_KEYRING_BYTES]; /* in: the name of the session keyring that every task of the user
+						      has */
+	int64_t thread_keyring, process_keyring;   /* their numbers, -ENOKEY when there is none */
+	int64_t session_keyring;                   /* 0: the user's */
+	char keyring_name[PARASITE_KEYRING_BYTES]; /* what KEYCTL_DESCRIBE says of the first that is not the default */
 	uint64_t clear_tid_address;
 	int64_t clear_tid_result;
 	uint64_t sas_address, sas_bytes;

@@ -7,6 +7,7 @@
 
 #include <asm/unistd.h>
 #include <linux/kcmp.h>
+#include <linux/keyctl.h>
 #include <linux/mempolicy.h>
 #include <linux/prctl.h>
 
@@ -56,6 +57,33 @@ static void probe_confinement(struct parasite_thread *self)
 	self->probe_result = result < 0 ? (int32_t)result : 0;
 }
 
+/*
+ * Asking for the session keyring gives one to a task that has none, so first it is tried to find the user's, which is
+ * used then: that changes nothing.
+ */
+static int64_t ask_session_keyring(struct parasite_thread *self)
+{
+	static const char type[] = "keyring";
+
+	if (SYS4(__NR_request_key, type, self->user_session, 0, 0) > 0)
+		return 0;
+	return SYS3(__NR_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0);
+}
+
+static void ask_keyrings(struct parasite_thread *self)
+{
+	int64_t named;
+
+	self->thread_keyring = SYS3(__NR_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_THREAD_KEYRING, 0);
+	self->process_keyring = SYS3(__NR_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_PROCESS_KEYRING, 0);
+	self->session_keyring = ask_session_keyring(self);
+	named = self->thread_keyring > 0    ? self->thread_keyring
+		: self->process_keyring > 0 ? self->process_keyring
+					    : self->session_keyring;
+	if (named > 0)
+		(void)SYS4(__NR_keyctl, KEYCTL_DESCRIBE, named, self->keyring_name, PARASITE_KEYRING_BYTES - 1);
+}
+
 static int64_t ask_tsc(void)
 {
 	int32_t mode = 0;
@@ -74,6 +102,7 @@ static void ask_thread(struct parasite_thread *self)
 	self->io_flusher = SYS5(__NR_prctl, PR_GET_IO_FLUSHER, 0, 0, 0, 0);
 	probe_confinement(self);
 	self->timer_slack_ns = SYS5(__NR_prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0);
+	ask_keyrings(self);
 	self->tsc_mode = ask_tsc();
 	self->cpuid = SYS1(__NR_arch_prctl, GET_CPUID);
 	self->mce_kill = SYS5(__NR_prctl, PR_MCE_KILL_GET, 0, 0, 0, 0);
