@@ -278,6 +278,34 @@ case_unsupported_socket() {
 	untouched
 }
 
+# All at once: each is listed, by a look at the running tree and in the log of a dump, and nothing else is.
+case_everything_unsupported() {
+	local words
+	start everything
+	grep -q '^expect' out || fail "this kernel has none of it"
+	sed -n 's/^expect //p' out >expected
+	mkdir set
+	refused check --pid "$pid"
+	while read -r words; do says "pid $pid .*$words"; done <expected
+	[ $(grep -c "^pid $pid " said) -eq $(wc -l <expected) ] || fail "not as many as expected: $(cat expected)"
+	refused dump -t "$pid" -D set -o dump.log
+	says "$pid" "and $(($(wc -l <expected) - 1)) more, see the log"
+	mv set/dump.log said 2>/dev/null || mv dump.log said
+	while read -r words; do says "pid $pid .*$words"; done <expected
+	nothing_in set
+	untouched
+}
+
+case_nothing_unsupported() {
+	start plain
+	run_criu check --pid "$pid"
+	[ $status -eq 0 ] || fail "check --pid refuses"
+	says "nothing stands in the way .*pid $pid .*2 processes"
+	untouched
+	refused check --pid "$pid"
+	says "$pid"
+}
+
 case_option_not_there_yet() {
 	start plain
 	mkdir set

@@ -17,9 +17,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <linux/perf_event.h>
+#include <linux/userfaultfd.h>
+#include <sys/fanotify.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 enum { WORDS = 1 << 18 };
@@ -106,6 +111,91 @@ static void become_socket(void)
 		close(fd);
 }
 
+/* Says what a refusal has to name, where this kernel has the object at all. */
+static void expect(int fd, const char *words)
+{
+	char text[128];
+
+	if (fd < 0)
+		return;
+	snprintf(text, sizeof(text), "expect fd %d,.*%s\n", fd, words);
+	say(text);
+}
+
+static int userfault(void)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+	void *area = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (fd < 0 || area == MAP_FAILED || ioctl(fd, UFFDIO_API, &api) < 0)
+		return fd;
+	range.range.start = (uintptr_t)area;
+	range.range.len = 8192;
+	if (ioctl(fd, UFFDIO_REGISTER, &range) == 0)
+		say("expect mapping [0-9a-f]+-[0-9a-f]+: is watched by a userfaultfd\n");
+	return fd;
+}
+
+static int performance_event(void)
+{
+	struct perf_event_attr attr = { .type = PERF_TYPE_SOFTWARE, .size = sizeof(attr) };
+
+	attr.config = PERF_COUNT_SW_TASK_CLOCK;
+	return (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0);
+}
+
+static int ruleset(void)
+{
+	uint64_t handled = 1;
+
+	return (int)syscall(SYS_landlock_create_ruleset, &handled, sizeof(handled), 0);
+}
+
+static int filesystem_mark(void)
+{
+	int fd = fanotify_init(FAN_CLASS_NOTIF, O_RDONLY);
+
+	if (fd >= 0 && fanotify_mark(fd, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_MODIFY, AT_FDCWD, "/proc") < 0)
+		return -1;
+	return fd;
+}
+
+/* A terminal whose other end is held by a process that is not of the tree. */
+static int half_a_terminal(void)
+{
+	int master = open("/dev/ptmx", O_RDWR | O_NOCTTY), slave, zero = 0;
+	pid_t pid;
+
+	if (master < 0 || ioctl(master, TIOCSPTLCK, &zero) < 0)
+		return -1;
+	slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY);
+	pid = fork();
+	if (pid == 0) {
+		close(slave);
+		if (fork() == 0)
+			sleep_on(NULL);
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+	close(master);
+	return slave;
+}
+
+static void become_everything(void)
+{
+	expect(socket(AF_ALG, SOCK_SEQPACKET, 0), "socket");
+	expect(userfault(), "userfaultfd");
+	expect(performance_event(), "perf event");
+	expect((int)syscall(SYS_fsopen, "tmpfs", 0), "filesystem context");
+	expect(ruleset(), "landlock ruleset");
+	expect(filesystem_mark(), "fanotify: marks on whole filesystems");
+	expect(half_a_terminal(), "its other end is open in no process");
+	expect(open("/dev/kvm", O_RDWR), "KVM");
+	expect(open("/dev/mem", O_RDONLY), "physical memory");
+}
+
 static void become_zombie_parent(void)
 {
 	char text[32];
@@ -142,6 +232,8 @@ int main(int argc, char **argv)
 		become_files(argv + 2);
 	else if (strcmp(kind, "socket") == 0)
 		become_socket();
+	else if (strcmp(kind, "everything") == 0)
+		become_everything();
 	else if (strcmp(kind, "zombie") == 0)
 		become_zombie_parent();
 	else if (strcmp(kind, "trace") == 0 && argc == 3)
