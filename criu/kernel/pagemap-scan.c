@@ -294,6 +294,21 @@ int pagemap_scan(int pagemap_fd, uint64_t start, uint64_t end, enum page_selecti
 	return scan(pagemap_fd, &request, selection_match, selection, ranges);
 }
 
+int pagemap_scan_by_request(int pagemap_fd, uint64_t start, uint64_t end, enum page_selection selection,
+			    struct page_ranges *ranges)
+{
+	const struct pm_scan_arg request = selection_request(start, end, selection);
+	struct ranges_mark mark = mark_ranges(ranges);
+	int r = check_bounds(start, end);
+
+	if (r < 0)
+		return r;
+	r = may_request() ? scan_by_request(pagemap_fd, &request, ranges) : -ENOTTY;
+	if (r < 0)
+		reset_ranges(ranges, mark);
+	return is_unknown_request(r) ? -EOPNOTSUPP : r;
+}
+
 static struct word_match guard_match(int unused)
 {
 	return (struct word_match){ .any_of = PM_GUARD_REGION };

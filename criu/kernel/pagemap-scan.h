@@ -36,6 +36,10 @@ int pagemap_open(int procfd);
 int pagemap_scan(int pagemap_fd, uint64_t start, uint64_t end, enum page_selection selection,
 		 struct page_ranges *ranges);
 
+/* The same by the request alone, for a whole address space: -EOPNOTSUPP where the kernel does not know it. */
+int pagemap_scan_by_request(int pagemap_fd, uint64_t start, uint64_t end, enum page_selection selection,
+			    struct page_ranges *ranges);
+
 /* Adds the ranges that carry guard markers (MADV_GUARD_INSTALL). Kernels without guard pages have none. */
 int pagemap_scan_guards(int pagemap_fd, uint64_t start, uint64_t end, struct page_ranges *ranges);
 

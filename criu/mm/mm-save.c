@@ -18,7 +18,6 @@
 #include "image/pagemap.h"
 #include "image/vma-status.h"
 #include "images/mm.pb-c.h"
-#include "kernel/features.h"
 #include "kernel/proc-misc.h"
 #include "mm/mm-internal.h"
 #include "mm/page-save.h"
@@ -74,14 +73,10 @@ static int add_range(const struct area *area, uint64_t start, uint64_t page_coun
 	return pagemap_writer_add(w, start, page_count, PAGEMAP_PRESENT | (area->can_be_lazy ? PAGEMAP_LAZY : 0), err);
 }
 
-static int scan(const struct task *task, uint64_t start, uint64_t end, enum page_selection selection,
-		struct page_ranges *ranges, struct error *err)
+static int scan_failed(const struct task *task, int r, uint64_t start, uint64_t end, struct error *err)
 {
-	int r = pagemap_scan(task->memory->pagemap_fd, start, end, selection, ranges);
-
-	return r < 0 ? error_set(err, r, TASK_FORMAT ": which pages of %llx-%llx are in use", TASK_ARGS(task),
-				 (unsigned long long)start, (unsigned long long)end)
-		     : 0;
+	return error_set(err, r, TASK_FORMAT ": which pages of %llx-%llx are in use", TASK_ARGS(task),
+			 (unsigned long long)start, (unsigned long long)end);
 }
 
 /*
@@ -92,6 +87,7 @@ static int scan_all(const struct task *task, struct page_ranges *ranges, struct 
 {
 	const struct task_memory *memory = task->memory;
 	uint64_t start = UINT64_MAX, end = 0;
+	int r;
 
 	for (size_t i = 0; i < memory->area_count; i++) {
 		if (!memory->areas[i].has_pages)
@@ -99,7 +95,8 @@ static int scan_all(const struct task *task, struct page_ranges *ranges, struct 
 		start = min_u64(start, memory->areas[i].entry.start);
 		end = max_u64(end, memory->areas[i].entry.end);
 	}
-	return end ? scan(task, start, end, PAGES_COPIED, ranges, err) : 0;
+	r = end ? pagemap_scan_by_request(memory->pagemap_fd, start, end, PAGES_COPIED, ranges) : 0;
+	return r < 0 && r != -EOPNOTSUPP ? scan_failed(task, r, start, end, err) : r;
 }
 
 /* The part of the ranges that lies in the area; *at is where the next area begins to look. */
@@ -132,8 +129,10 @@ static int add_area_pages(struct task *task, const struct area *area, struct sou
 
 	if (area->vma->anonymous_bytes == 0 && area->vma->swap_bytes == 0)
 		return 0; /* smaps counted the pages already */
-	r = scan(task, area->entry.start, area->entry.end, area->pages, &ranges, err);
-	return r < 0 ? r : add_found_pages(area, &ranges, &at, list, w, err);
+	r = pagemap_scan(task->memory->pagemap_fd, area->entry.start, area->entry.end, area->pages, &ranges);
+	if (r < 0)
+		return scan_failed(task, r, area->entry.start, area->entry.end, err);
+	return add_found_pages(area, &ranges, &at, list, w, err);
 }
 
 static int collect_pages(struct dump *d, struct task *task, struct source_list *list, struct pagemap_writer *w,
@@ -141,9 +140,12 @@ static int collect_pages(struct dump *d, struct task *task, struct source_list *
 {
 	struct task_memory *memory = task->memory;
 	AUTO_PAGE_RANGES struct page_ranges found = { 0 };
-	bool in_one = feature_available("pagemap_scan") > 0;
 	size_t at = 0;
-	int r = in_one ? scan_all(task, &found, err) : 0;
+	int r = scan_all(task, &found, err);
+	bool in_one = r != -EOPNOTSUPP;
+
+	if (!in_one)
+		r = 0;
 
 	for (size_t i = 0; i < memory->area_count && r == 0; i++) {
 		const struct area *area = &memory->areas[i];
