@@ -20,7 +20,8 @@ struct restore_ghost {
 	uint32_t id;
 	int fd; /* O_PATH, -1 until it was made */
 	const char *path;
-	const struct restore_file *temporary; /* made by O_TMPFILE: it can be given a name, and this is its description */
+	const struct restore_file
+	    *temporary; /* made by O_TMPFILE: it can be given a name, and this is its description */
 };
 
 /* Descriptions that are made together. */
