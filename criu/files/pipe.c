@@ -156,7 +156,9 @@ struct restore_pipe {
 	const struct checked_pipe_data *data;
 	int inherited; /* -1: none */
 	bool is_made;
-	int spare[2]; /* an end that was made and not asked for yet; -1 */
+	uint32_t made_flags; /* what both ends were made with */
+	int spare[2];        /* an end that was made and not asked for yet; -1 */
+	bool spare_cloexec;
 };
 
 static int check_pipe(struct restore *r, struct restore_file *file, struct error *err)
@@ -184,6 +186,8 @@ static int check_pipe(struct restore *r, struct restore_file *file, struct error
 	file->kind_data = pipe;
 	return 0;
 }
+
+#define MADE_FLAGS ((uint32_t)(O_NONBLOCK | O_DIRECT))
 
 static uint32_t status_flags(const PipeEntry *entry)
 {
@@ -232,12 +236,14 @@ static int put_aside(struct restore *r, struct restore_file *file, struct restor
 		return 0; /* closed by the caller */
 	if (!taker->is_shared && taker->first_fd == *fd) {
 		pipe->spare[end] = take_fd(fd);
+		pipe->spare_cloexec = file->cloexec;
 		return 0;
 	}
 	kept = restore_keep_fd(r, fd);
 	if (kept < 0)
 		return kept;
 	pipe->spare[end] = kept;
+	pipe->spare_cloexec = true;
 	return 0;
 }
 
@@ -246,11 +252,13 @@ static int make_pipe(struct restore *r, struct restore_file *file, int *ret_fd, 
 	struct restore_pipe *pipe = file->kind_data;
 	const PipeEntry *entry = file->entry->pipe;
 	int end = (entry->flags & O_ACCMODE) == O_WRONLY, ends[2], result;
-	uint32_t flags = O_NONBLOCK;
+	/* What is written into it must not block. */
+	uint32_t flags = pipe->data && pipe->data->entry->bytes ? O_NONBLOCK : status_flags(entry) & MADE_FLAGS;
 
 	if (pipe2(ends, (int)(flags | file->cloexec)) < 0)
 		return error_set(err, -errno, "make a pipe");
 	pipe->is_made = true;
+	pipe->made_flags = flags;
 	result = pipe_fill(ends[1], pipe->data, err);
 	if (result == 0)
 		result = put_aside(r, file, pipe, !end, &ends[!end]);
@@ -290,10 +298,7 @@ static int open_pipe(struct restore *r, struct restore_file *file, int *ret_fd, 
 	} else if (!pipe->is_made) {
 		return make_pipe(r, file, ret_fd, err);
 	} else if (access_mode != O_RDWR && pipe->spare[end] >= 0) {
-		/* Made together with the other end, whose descriptor flags it still has. */
-		int has_cloexec = fcntl(pipe->spare[end], F_GETFD);
-
-		fd = finish_end(file, &pipe->spare[end], O_NONBLOCK, has_cloexec & FD_CLOEXEC ? O_CLOEXEC : 0, ret_fd);
+		fd = finish_end(file, &pipe->spare[end], pipe->made_flags, pipe->spare_cloexec ? O_CLOEXEC : 0, ret_fd);
 		return fd < 0 ? error_set(err, fd, "set up a pipe") : 0;
 	} else {
 		int other = find_open(file);
