@@ -74,6 +74,12 @@ bool restore_is_temporary(uint32_t flags)
 	return (flags & O_TMPFILE) == O_TMPFILE;
 }
 
+/* Of all entries of a table. */
+static struct restore_file **files_of(const struct restore *r, const struct checked_fd_table *table)
+{
+	return restore_files_of(r)->tables[table - r->images->fd_tables];
+}
+
 uint32_t restore_open_flags(uint32_t flags)
 {
 	uint32_t once = O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC | O_ASYNC;
@@ -121,7 +127,7 @@ int restore_replace_fd(struct restore *r, struct restore_task *task, struct rest
 	for (size_t i = 0; i < table->count; i++) {
 		const FdinfoEntry *entry = table->entries[i];
 
-		if (file_of(r, entry) == file &&
+		if (files_of(r, table)[i] == file &&
 		    dup3(owned, (int)entry->fd, entry->flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0)
 			return -errno;
 	}
@@ -283,9 +289,10 @@ static int allocate(struct restore *r)
 	files = restore_alloc(r, (count + 1) * sizeof(*files));
 	rf->group_capacity = group_capacity(count);
 	rf->groups = restore_alloc(r, rf->group_capacity * sizeof(*rf->groups));
+	rf->tables = restore_alloc(r, (r->images->fd_table_count + 1) * sizeof(*rf->tables));
 	rf->ghosts = restore_alloc(r, (ghosts + 1) * sizeof(*rf->ghosts));
 	rf->ghost_capacity = ghosts;
-	if (!files || !rf->groups || !rf->ghosts)
+	if (!files || !rf->groups || !rf->ghosts || !rf->tables)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
 		const struct checked_file *image = &r->images->files[i];
@@ -300,6 +307,7 @@ static int allocate(struct restore *r)
 			.group_next = &files[i],
 		};
 		rf->files[i] = &files[i];
+		rf->tty_count += image->entry->type == FD_TYPES__TTY;
 	}
 	r->file_count = count;
 	return 0;
@@ -313,9 +321,13 @@ static bool has_table(const struct restore_task *task)
 static int find_users(struct restore *r, struct restore_task *task, struct error *err)
 {
 	const struct checked_fd_table *table = task->image->fds;
+	struct restore_file **files = restore_alloc(r, (table->count + 1) * sizeof(struct restore_file *));
 
+	if (!files)
+		return error_set(err, -ENOMEM, "open files");
+	restore_files_of(r)->tables[table - r->images->fd_tables] = files;
 	for (size_t i = 0; i < table->count; i++) {
-		struct restore_file *file = file_of(r, table->entries[i]);
+		struct restore_file *file = files[i] = file_of(r, table->entries[i]);
 
 		if (!file)
 			return error_say(err, -EBADMSG, "pid %d (%s), fd %u: the images have no file %u", task->pid,
@@ -553,7 +565,7 @@ static int close_others(struct restore *r, const struct checked_fd_table *table)
 	int next = 0;
 
 	for (size_t i = 0; i < table->count; i++) {
-		const struct restore_file *file = file_of(r, table->entries[i]);
+		const struct restore_file *file = files_of(r, table)[i];
 		int result;
 
 		if (file->fd != (int)table->entries[i]->fd)
@@ -564,6 +576,41 @@ static int close_others(struct restore *r, const struct checked_fd_table *table)
 		next = file->fd + 1;
 	}
 	return close_between(next, r->service_fd_base - 1);
+}
+
+/*
+ * New descriptors get the lowest free number. Numbers below the table's highest that are not in it are taken meanwhile,
+ * so that what is opened in ascending order is where it belongs; unless there are more of them than it would help.
+ * Returns where the last gap that was filled ends.
+ */
+static int fill_gaps(const struct restore *r, const struct checked_fd_table *table)
+{
+	int next = 0;
+
+	for (size_t i = 0; i < table->count; i++) {
+		const int fd = (int)table->entries[i]->fd;
+
+		if ((size_t)(fd - next) > table->count - i)
+			break;
+		for (; next < fd; next++)
+			if (dup3(r->set->dirfd, next, O_CLOEXEC) < 0)
+				return -errno;
+		next = fd + 1;
+	}
+	return next;
+}
+
+static int clear_gaps(const struct checked_fd_table *table, int end)
+{
+	int next = 0, result = 0;
+
+	for (size_t i = 0; result == 0 && next < end; i++) {
+		const int fd = (int)table->entries[i]->fd;
+
+		result = close_between(next, fd - 1);
+		next = fd + 1;
+	}
+	return result;
 }
 
 static int set_cloexec(struct restore_file *file, bool cloexec)
@@ -591,9 +638,8 @@ static int open_at(struct restore *r, struct restore_file *file, int number, boo
 	return result;
 }
 
-static int install_fd(struct restore *r, const FdinfoEntry *entry, struct error *err)
+static int install_fd(struct restore *r, struct restore_file *file, const FdinfoEntry *entry, struct error *err)
 {
-	struct restore_file *file = file_of(r, entry);
 	bool cloexec = entry->flags & FD_CLOEXEC;
 	int number = (int)entry->fd;
 
@@ -604,10 +650,24 @@ static int install_fd(struct restore *r, const FdinfoEntry *entry, struct error 
 	return open_at(r, file, number, cloexec, err);
 }
 
+static int install_all(struct restore *r, struct restore_task *task, struct error *err)
+{
+	const struct checked_fd_table *table = task->image->fds;
+
+	for (size_t i = 0; i < table->count; i++) {
+		int result = install_fd(r, files_of(r, table)[i], table->entries[i], err);
+
+		if (result < 0)
+			return error_set(err, result, "pid %d (%s), fd %u: put the file in place", task->pid,
+					 comm_of(task->image), table->entries[i]->fd);
+	}
+	return 0;
+}
+
 int files_install(struct restore *r, struct restore_task *task, struct error *err)
 {
 	const struct checked_fd_table *table;
-	int result;
+	int result, filled = 0;
 
 	if (!has_table(task))
 		return 0;
@@ -615,15 +675,15 @@ int files_install(struct restore *r, struct restore_task *task, struct error *er
 	result = move_away(r, table);
 	if (result == 0)
 		result = close_others(r, table);
+	if (result == 0)
+		result = filled = fill_gaps(r, table);
+	if (result >= 0)
+		result = install_all(r, task, err);
+	if (result == 0)
+		result = clear_gaps(table, filled);
 	if (result < 0)
 		return error_set(err, result, "pid %d (%s): clear the descriptor table", task->pid,
 				 comm_of(task->image));
-	for (size_t i = 0; i < table->count; i++) {
-		result = install_fd(r, table->entries[i], err);
-		if (result < 0)
-			return error_set(err, result, "pid %d (%s), fd %u: put the file in place", task->pid,
-					 comm_of(task->image), table->entries[i]->fd);
-	}
 	return 0;
 }
 
@@ -651,7 +711,7 @@ static int finish_files(struct restore *r, struct restore_task *task, bool last,
 
 	for (size_t i = 0; i < table->count; i++) {
 		const FdinfoEntry *entry = table->entries[i];
-		struct restore_file *file = file_of(r, entry);
+		struct restore_file *file = files_of(r, table)[i];
 		int result;
 
 		if (file->kind->finish_last != last || file->is_finished)

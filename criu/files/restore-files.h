@@ -34,11 +34,13 @@ struct restore_files {
 	struct arena arena; /* what kinds keep, as long as the restore lives */
 	struct restore_ghost *ghosts;
 	size_t ghost_count, ghost_capacity;
-	struct image_list locks;      /* of FileLockEntry */
-	struct image_list ttys;       /* of TtyInfoEntry */
-	struct image_list tty_data;   /* of TtyDataEntry */
-	const RegFileEntry *good[64]; /* paths that were checked, by their hash */
-	struct restore_group *groups; /* hash table */
+	struct image_list locks;       /* of FileLockEntry */
+	struct image_list ttys;        /* of TtyInfoEntry */
+	struct image_list tty_data;    /* of TtyDataEntry */
+	const RegFileEntry *good[64];  /* paths that were checked, by their hash */
+	struct restore_group *groups;  /* hash table */
+	struct restore_file ***tables; /* by number of the checked_fd_table: what its entries refer to */
+	size_t tty_count;
 	size_t group_capacity;
 	struct restore_file *files[];
 };

@@ -561,7 +561,7 @@ void ttys_restore_free(struct restore *r)
 
 bool tty_has_path(const struct restore *r, uint32_t regf_id)
 {
-	for (size_t i = 0; i < r->file_count; i++) {
+	for (size_t i = 0; restore_files_of(r)->tty_count && i < r->file_count; i++) {
 		const FileEntry *entry = r->files[i]->entry;
 
 		if (entry->type == FD_TYPES__TTY && entry->tty->has_regf_id && entry->tty->regf_id == regf_id)
