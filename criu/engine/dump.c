@@ -283,14 +283,14 @@ static int commit(struct dump_run *run, struct error *err)
 static int settle(struct dump_run *run, struct error *err)
 {
 	struct dump *d = &run->d;
-	int r;
+	int r = 0;
 
 	if (d->opts->leave == LEAVE_RUNNING)
 		r = tree_release(d, err);
 	else if (d->opts->leave == LEAVE_STOPPED)
 		r = tree_stop(d, err);
 	else
-		r = tree_kill(d, err);
+		tree_kill(d);
 	d->stats.frozen_us = now_us() - run->frozen_at_us;
 	return r;
 }
@@ -469,6 +469,7 @@ static void release(struct dump_run *run)
 	struct dump *d = &run->d;
 
 	look_free(d);
+	tree_wait_killed(d);
 	tree_free(d);
 	undo_finish(d->undo);
 	image_set_done(&run->set);

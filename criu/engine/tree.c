@@ -532,16 +532,21 @@ static void wait_dead(const struct task *task)
 	}
 }
 
-int tree_kill(struct dump *d, struct error *err)
+void tree_kill(struct dump *d)
 {
 	for_each_task (d, task)
 		if (!task->is_zombie && task->pidfd >= 0)
 			(void)pidfd_send_signal_to(task->pidfd, SIGKILL);
+	d->is_killed = true;
+}
+
+void tree_wait_killed(struct dump *d)
+{
+	if (!d->is_killed)
+		return;
 	for_each_task (d, task)
 		if (task->compel && is_soon_gone(task))
 			wait_dead(task);
-	(void)err;
-	return 0;
 }
 
 int tree_stop(struct dump *d, struct error *err)

@@ -22,8 +22,11 @@ int tree_check_sessions(struct dump *d, struct error *err);
 /* Gives every task back as it was: cured if need be, detached. The first failure is reported, all are tried. */
 int tree_release(struct dump *d, struct error *err);
 
-/* Kills every task and waits until each is dead. */
-int tree_kill(struct dump *d, struct error *err);
+/* Kills every task: none of them runs on. Their end takes a while, in which there is other work to do. */
+void tree_kill(struct dump *d);
+
+/* Waits for the end of what tree_kill() has killed; of nothing otherwise. */
+void tree_wait_killed(struct dump *d);
 
 /* Leaves them stopped, as by SIGSTOP. */
 int tree_stop(struct dump *d, struct error *err);
