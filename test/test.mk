@@ -16,6 +16,8 @@ export GOLDEN_DIR
 # A restored process starts as a copy of a sanitized one, and would keep the signal stack that the sanitizer made.
 ifneq (,$(SAN))
 export ASAN_OPTIONS := use_sigaltstack=0
+# Leaks are looked for by tracing oneself, which cannot be done while one is traced.
+KILL_ENV := ASAN_OPTIONS=$(ASAN_OPTIONS):detect_leaks=0
 endif
 
 # --- units: each test/unit/test_*.c is a cmocka program of its own ---------------------------------------------------
@@ -109,13 +111,13 @@ test: test-build $(TEST_B)/fallbacks
 		'zdtm=$(ZDTM) -F $(TEST_B)/fallbacks -m $(M),mask' \
 		'golden=$(TEST_ENV) test/golden/golden.sh' \
 		'badinput=$(TEST_ENV) test/badinput/badinput.sh' \
-		'kill=$(KILL) -c $(CRIU) -r 40 -s 60' \
+		'kill=$(KILL_ENV) $(KILL) -c $(CRIU) -r 40 -s 60' \
 		'real=$(TEST_ENV) test/real/real.sh'
 
 test-long: test-build $(TEST_B)/features
 	@test/collect 'zdtm=$(ZDTM) -L -F $(TEST_B)/features -m plain,compare,iterations,leave-running,stopped,mask' \
 		'badinput=$(TEST_ENV) MUTATIONS=300 test/badinput/badinput.sh' \
-		'kill=$(KILL) -c $(CRIU) -r 500 -s 0' \
+		'kill=$(KILL_ENV) $(KILL) -c $(CRIU) -r 500 -s 0' \
 		'real=$(TEST_ENV) LONG=1 test/real/real.sh'
 
 # --- fuzzing: needs everything instrumented ---------------------------------------------------------------------------

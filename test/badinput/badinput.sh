@@ -34,6 +34,11 @@ start() {
 	await_ready
 }
 
+# Leaves its memory to its end.
+damage() {
+	ASAN_OPTIONS=detect_leaks=0 "$bin/damage" "$@"
+}
+
 # criu ARGUMENT ...: its status in $status, what it said to the user in the file `said`.
 run_criu() {
 	timeout -k 1 ${LIMIT:-20} "$criu" "$@" </dev/null >said 2>&1
@@ -257,10 +262,9 @@ case_interrupted_dump() {
 		wait $!
 		status=$?
 		nobody_left $tree || fail "interrupted after $at s: ${others[*]} are left"
-		if [ $status -eq 0 ]; then
-			[ -e set/inventory.img ] || fail "success without inventory.img"
-			continue
-		fi
+		# A signal behind the commit point may still end the tool itself.
+		[ -e set/inventory.img ] && continue
+		[ $status -ne 0 ] || fail "success without inventory.img"
 		[ $status -eq 130 ] || says 'interrupted'
 		nothing_in set
 		undone=$((undone + 1))
@@ -373,14 +377,14 @@ case_missing_image() {
 
 case_other_processor() {
 	make_set
-	"$bin/damage" machine set || fail "cannot change the set"
+	damage machine set || fail "cannot change the set"
 	restore_refused
 	says 'aarch64|processor|architecture|machine'
 }
 
 case_other_cgroup() {
 	make_set
-	"$bin/damage" core cgroup set || fail "cannot change the set"
+	damage core cgroup set || fail "cannot change the set"
 	restore_refused
 	says 'cgroup' 'manage-cgroups'
 	run_criu restore -d -D set -v4 -o restore.log --manage-cgroups=ignore
@@ -390,7 +394,7 @@ case_other_cgroup() {
 
 case_security_label() {
 	make_set
-	"$bin/damage" core label set || fail "cannot change the set"
+	damage core label set || fail "cannot change the set"
 	restore_refused
 	says 'strict-profile'
 }
@@ -401,7 +405,7 @@ case_processor_state() {
 		exit 77
 	fi
 	make_set
-	"$bin/damage" core xstate set || fail "cannot change the set"
+	damage core xstate set || fail "cannot change the set"
 	restore_refused
 	says 'protection keys'
 }
@@ -414,7 +418,7 @@ case_processor_image() {
 
 case_unknown_version() {
 	make_set
-	"$bin/damage" version 7 set || fail "cannot change the set"
+	damage version 7 set || fail "cannot change the set"
 	restore_refused
 	says 'version' '\b7\b'
 }
@@ -471,7 +475,7 @@ case_mutations() {
 	for ((seed = 1; seed <= mutations; seed++)); do
 		rm -rf broken pidfile
 		cp -r set broken
-		what=$("$bin/damage" mutate $seed broken)
+		what=$(damage mutate $seed broken)
 		timeout -k 1 10 "$criu" restore -d -D broken -v4 -o restore.log --pidfile "$PWD/pidfile" </dev/null >said 2>&1
 		status=$?
 		if [ $status -ge 124 ]; then

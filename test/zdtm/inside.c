@@ -557,6 +557,9 @@ void run_inside(const struct run *run)
 	umask(022);
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || mount("proc", "/proc", "proc", 0, NULL) < 0)
 		write_verdict("FAIL mount /proc: %s\n", strerror(errno));
+	/* Terminals are restored by number, which another test may have taken meanwhile. */
+	if (mount("devpts", "/dev/pts", "devpts", 0, "newinstance,ptmxmode=0666,mode=0620") < 0)
+		write_verdict("FAIL mount /dev/pts: %s\n", strerror(errno));
 	start_program();
 	wait_ready();
 	wait_asleep();
