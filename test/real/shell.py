@@ -1,0 +1,143 @@
+#!/usr/bin/python3 -I
+"""Shells and their jobs on terminals of this script's: saved and restored with --shell-job, refused without it.
+
+CRIU names the program under test. Run it as the first process of a pid namespace: restores need their old pids.
+"""
+import os
+import pty
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+CRIU = os.environ["CRIU"]
+SHELL = ["bash", "--norc", "--noprofile"]
+
+
+class Failed(Exception):
+    pass
+
+
+class Terminal:
+    def __init__(self, *command):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execvp(command[0], command)
+        self.text = b""
+
+    def type(self, line):
+        os.write(self.fd, line.encode())
+
+    def expect(self, word, seconds=10):
+        """Waits for a word and forgets what came up to it."""
+        end = time.time() + seconds
+        while word.encode() not in self.text:
+            if time.time() > end or not select.select([self.fd], [], [], 0.2)[0]:
+                if time.time() > end:
+                    raise Failed(f"no {word!r} on the terminal, but {self.text!r}")
+                continue
+            try:
+                self.text += os.read(self.fd, 4096)
+            except OSError:
+                raise Failed(f"the terminal ended before {word!r}: {self.text!r}")
+        self.text = self.text.split(word.encode(), 1)[1]
+
+    def close(self):
+        os.close(self.fd)
+        os.waitpid(self.pid, 0)
+
+
+def criu(*arguments):
+    return subprocess.run([CRIU, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+
+
+def dump(pid, *options):
+    done = criu("dump", "-t", str(pid), "-D", "images", *options)
+    if done.returncode:
+        raise Failed(done.stderr)
+
+
+def shell_itself():
+    """A shell with a line that is not finished, in a terminal whose leader it is."""
+    terminal = Terminal(*SHELL)
+    terminal.expect("# ")
+    terminal.type("X=forty-two; echo $((1000 + 1))\n")
+    terminal.expect("1001\r\n")
+    terminal.type("echo unfin")
+    terminal.expect("echo unfin")
+    refused = criu("dump", "-t", str(terminal.pid), "-D", "images")
+    if refused.returncode == 0 or "--shell-job" not in refused.stderr:
+        raise Failed(f"a dump without --shell-job: {refused.stderr!r}")
+    dump(terminal.pid, "--shell-job")
+    terminal.close()
+    terminal = Terminal(CRIU, "restore", "--shell-job", "-D", "images")
+    time.sleep(0.5)
+    terminal.type("ished $X\n")
+    terminal.expect("unfinished forty-two")
+    terminal.type("sleep 100\n")
+    time.sleep(0.3)
+    terminal.type("\003")
+    terminal.type("echo $((2000 + 2)); exit\n")
+    terminal.expect("2002")
+    terminal.close()
+
+
+def terminal_of_another():
+    """The same set where the terminal belongs to a shell, which must not lose it."""
+    terminal = Terminal(*SHELL)
+    terminal.expect("# ")
+    pid = terminal.pid
+    dump(pid, "--shell-job")
+    terminal.close()
+    terminal = Terminal(*SHELL)
+    terminal.expect("# ")
+    terminal.type(f"{CRIU} restore --shell-job -D images\n")
+    terminal.expect("controls it")
+    terminal.type("echo $((3000 + 3)); exit\n")
+    terminal.expect("3003")
+    terminal.close()
+
+
+def job():
+    """A job of a shell that reads what is typed and is interrupted from the keyboard."""
+    terminal = Terminal(*SHELL)
+    terminal.expect("# ")
+    terminal.type("sh -c 'echo is ready; while read line; do echo got $line; done'\n")
+    terminal.expect("is ready\r\n")
+    with open(f"/proc/{terminal.pid}/task/{terminal.pid}/children") as children:
+        pid = int(children.read().split()[0])
+    dump(pid, "--shell-job")
+    terminal.expect("Killed")
+    terminal.type(f"{CRIU} restore --shell-job -D images\n")
+    time.sleep(0.5)
+    terminal.type("hello\n")
+    terminal.expect("got hello")
+    terminal.type("\003")
+    time.sleep(0.3)
+    terminal.type("echo $((4000 + 4)); exit\n")
+    terminal.expect("4004")
+    terminal.close()
+
+
+def main():
+    passed = failed = 0
+    for case in shell_itself, terminal_of_another, job:
+        directory = tempfile.mkdtemp()
+        os.chdir(directory)
+        os.mkdir("images")
+        try:
+            case()
+            passed += 1
+            print(f"PASS shell {case.__name__}")
+        except Failed as reason:
+            failed += 1
+            print(f"FAIL shell {case.__name__}: {reason}")
+        os.chdir("/")
+        shutil.rmtree(directory)
+    print(f"{passed} passed, {failed} failed, 0 skipped")
+    return 1 if failed else 0
+
+
+sys.exit(main())
