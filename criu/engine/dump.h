@@ -39,7 +39,7 @@ struct dump {
 	struct undo *undo;
 	struct task **tasks; /* parents before children; tasks[0] is the root */
 	size_t task_count, task_capacity;
-	bool is_killed; /* the tasks are on their way out */
+	bool is_killed;        /* the tasks are on their way out */
 	uint32_t *task_by_pid; /* index into tasks + 1 for each pid, while the tree is being found; mapped sparsely */
 	struct file_registry *files;
 	struct shared_memory *shared_memory;
