@@ -109,6 +109,7 @@ TEST_ENV    := CRIU=$(abspath $(CRIU)) TEST_B=$(abspath $(TEST_B))
 test: test-build $(TEST_B)/fallbacks
 	@test/collect 'unit=test/collect --unit $(UNIT_BIN)' $(COMPEL_TEST) \
 		'zdtm=$(ZDTM) -F $(TEST_B)/fallbacks -m $(M),mask' \
+		'trees=$(TEST_ENV) test/trees/trees.sh 20' \
 		'golden=$(TEST_ENV) test/golden/golden.sh' \
 		'badinput=$(TEST_ENV) test/badinput/badinput.sh' \
 		'kill=$(KILL_ENV) $(KILL) -c $(CRIU) -r 40 -s 60' \
@@ -117,6 +118,7 @@ test: test-build $(TEST_B)/fallbacks
 
 test-long: test-build $(TEST_B)/features
 	@test/collect 'zdtm=$(ZDTM) -L -F $(TEST_B)/features -m plain,compare,iterations,leave-running,stopped,mask' \
+		'trees=$(TEST_ENV) test/trees/trees.sh 200' \
 		'badinput=$(TEST_ENV) MUTATIONS=300 test/badinput/badinput.sh' \
 		'kill=$(KILL_ENV) $(KILL) -c $(CRIU) -r 500 -s 0' \
 		'real=$(TEST_ENV) LONG=1 test/real/real.sh'

@@ -98,6 +98,33 @@ static int reap(const struct restore_task *child, int options, struct error *err
 	return 0;
 }
 
+/* The end of a go-between is behind us. */
+static void note_passing(const struct restore *r, const struct restore_task *between)
+{
+	for (const struct restore_task *at = between->parent; at && at != between->orphan_target; at = at->parent)
+		if (at->passing_orphans)
+			restore_arrive(&slot_of(r, at)->orphans_passing, &slot_of(r, at)->orphans_passed);
+}
+
+/* Its own creator has to be gone before a task makes orphans: they would take another way up. */
+static void wait_for_parent(const struct restore_task *task)
+{
+	while (task->creator && task->creator->go_between && getppid() == task->creator->pid)
+		(void)usleep(100);
+}
+
+static int become_subreaper(const struct restore *r, const struct restore_task *task, struct error *err)
+{
+	if (!task->subreaper_meanwhile)
+		return 0;
+	if (task->passing_orphans)
+		restore_wait_gate(&slot_of(r, task)->orphans_passed);
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+		return error_set(err, -errno, "become a subreaper");
+	restore_open_gate(&slot_of(r, task)->takes_orphans);
+	return 0;
+}
+
 static int create_some(struct restore *r, struct restore_task *task, bool before_setsid, struct error *err)
 {
 	for (size_t i = 0; i < task->created_count; i++) {
@@ -114,6 +141,8 @@ static int create_some(struct restore *r, struct restore_task *task, bool before
 			run_task(r, next, err);
 		/* Its child is handed to the subreaper by its end. */
 		result = next->go_between ? reap(next, 0, err) : 0;
+		if (result == 0 && next->go_between)
+			note_passing(r, next);
 		if (result < 0)
 			return result;
 	}
@@ -271,9 +300,10 @@ static int take_place_in_tree(struct restore *r, struct restore_task *task, stru
 {
 	int result = 0;
 
-	if (task->subreaper_meanwhile && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
-		return error_set(err, -errno, "become a subreaper");
-	if (task->restorer && task->owns_shared_files)
+	wait_for_parent(task);
+	if (!task->passing_orphans)
+		result = become_subreaper(r, task, err);
+	if (result == 0 && task->restorer && task->owns_shared_files)
 		result = files_open_shared(r, task, err);
 	if (result == 0)
 		result = create_some(r, task, true, err);
@@ -283,6 +313,8 @@ static int take_place_in_tree(struct restore *r, struct restore_task *task, stru
 		result = files_take_terminal(r, task, err);
 	if (result == 0)
 		result = create_some(r, task, false, err);
+	if (result == 0 && task->passing_orphans)
+		result = become_subreaper(r, task, err);
 	if (result == 0)
 		result = join(r, task, err);
 	return result;
@@ -296,6 +328,8 @@ static int finish_forking(struct restore *r, const struct restore_task *task, st
 	if (result < 0)
 		return result;
 	restore_arrive(&words->forking, &words->forked);
+	if (task->passing_orphans)
+		restore_wait_gate(&slot_of(r, task)->orphans_passed);
 	result = wait_for_helpers(r, task, err);
 	drop_pending_ends(task);
 	return result;
@@ -331,8 +365,11 @@ static _Noreturn void run_task(struct restore *r, struct restore_task *task, str
 	if (r->opts->log_pid || log_get_level() >= LOG_DEBUG)
 		log_set_task(task->pid);
 	result = take_place_in_tree(r, task, err);
-	if (result == 0 && task->go_between)
+	if (result == 0 && task->go_between) {
+		if (task->orphan_target->subreaper_meanwhile)
+			restore_wait_gate(&slot_of(r, task->orphan_target)->takes_orphans);
 		end(r, task, 0);
+	}
 	if (result == 0 && task->is_zombie)
 		become_zombie(r, task);
 	if (result == 0)
@@ -375,6 +412,8 @@ int restore_fork_root(struct restore *r, struct error *err)
 	bool had_rseq = unregister_rseq();
 	pid_t pid;
 
+	for (size_t i = 0; i < r->task_count; i++)
+		slot_of(r, r->tasks[i])->orphans_passing = r->tasks[i]->passing_orphans;
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_BLOCK, &all, &saved);
 	pid = create_process(r, root, r->opts->restore_sibling, err);

@@ -454,13 +454,15 @@ static int drop_sigchld(struct restorer_thread *parent, uint64_t code_address)
 	return r < 0 || result > 0 || result == -EAGAIN ? r : (int)result;
 }
 
+/* Its last thread completes the stop: then there is something to wait for. */
 static void wait_until_stopped(const struct restore_task *task)
 {
 	AUTO_CLOSE int procfd = proc_open(task->pid);
 	const uint64_t deadline = now_ns() + STOP_NS;
 	struct proc_stat stat;
 
-	while (procfd >= 0 && proc_stat_read(procfd, "stat", &stat) == 0 && stat.state != 'T' && now_ns() < deadline)
+	while (procfd >= 0 && proc_stat_read(procfd, "stat", &stat) == 0 &&
+	       (stat.state != 'T' || stat.exit_code == 0) && now_ns() < deadline)
 		(void)usleep(100);
 }
 

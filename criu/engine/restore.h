@@ -52,12 +52,14 @@ struct restore_task {
 	bool as_sibling;    /* by CLONE_PARENT */
 	bool before_setsid; /* of the creator */
 	bool make_session, make_group;
-	bool join_group;                   /* pgid is a group that someone else makes, */
-	struct restore_task *group_leader; /* this one; NULL: the caller's */
-	bool go_between;                   /* a helper that exits once it has created: its children go to a subreaper */
-	bool subreaper_meanwhile;          /* takes in children of go-betweens */
-	bool is_waited_for;                /* someone joins its group */
-	bool is_heir;                      /* created by the restorer of its creator, see engine/restore-heirs.c */
+	bool join_group;                    /* pgid is a group that someone else makes, */
+	struct restore_task *group_leader;  /* this one; NULL: the caller's */
+	struct restore_task *orphan_target; /* of a go-between: who is to get its child */
+	bool go_between;          /* a helper that exits once it has created: its children go to a subreaper */
+	bool subreaper_meanwhile; /* takes in children of go-betweens */
+	uint32_t passing_orphans; /* so many go further up before it is a subreaper */
+	bool is_waited_for;       /* someone joins its group */
+	bool is_heir;             /* created by the restorer of its creator, see engine/restore-heirs.c */
 
 	struct restorer_task *restorer; /* in the shared area; NULL for helpers and zombies */
 	struct mapped_file *mapped;     /* mm/: what restorer->files stand for */

@@ -292,6 +292,7 @@ static int create_through_go_between(struct plan *plan, struct restore_task *tas
 	between->make_group = false;
 	between->pgid = member->pgid;
 	between->go_between = true;
+	between->orphan_target = task->parent;
 	task->creator = between;
 	if (task->parent->pid != 1)
 		task->parent->subreaper_meanwhile = true;
@@ -403,6 +404,58 @@ static int make_group_helpers(struct plan *plan, struct error *err)
 	return 0;
 }
 
+static bool is_subreaper(const struct restore_task *task)
+{
+	const TaskCoreEntry *tc = task->image ? task->image->threads[0].core->tc : NULL;
+
+	return task->subreaper_meanwhile || (tc && tc->has_child_subreaper && tc->child_subreaper);
+}
+
+/*
+ * An orphan goes to the nearest subreaper. Whoever is to be one, meanwhile or in the end, on the way up to the one that
+ * is meant, becomes it only behind the end of the go-between; which must not wait for it in turn.
+ */
+static int let_orphans_pass(struct restore *r, struct error *err)
+{
+	for (size_t i = r->task_count - r->helper_count; i < r->task_count; i++) {
+		const struct restore_task *between = r->tasks[i], *below = NULL, *target = between->orphan_target;
+
+		for (struct restore_task *at = between->parent; target && at && at != target; at = at->parent) {
+			if (at->subreaper_meanwhile && below && below->creator->go_between)
+				return error_say(err, -EOPNOTSUPP,
+						 "pids %d and %d were orphaned in an order that cannot be repeated",
+						 below->pid, target->pid);
+			at->passing_orphans += is_subreaper(at);
+			below = at;
+		}
+	}
+	return 0;
+}
+
+static int depth_of(const struct restore_task *task)
+{
+	int depth = 0;
+
+	for (; task->parent; task = task->parent)
+		depth++;
+	return depth;
+}
+
+/* Orphans that go further up come first: the others wait until those have passed. */
+static void order_go_betweens(struct restore_task *creator)
+{
+	for (size_t i = 1; i < creator->created_count; i++)
+		for (size_t k = i; k > 0; k--) {
+			struct restore_task **pair = &creator->created[k - 1], *first = pair[0];
+
+			if (!pair[0]->go_between || !pair[1]->go_between ||
+			    depth_of(pair[0]->orphan_target) <= depth_of(pair[1]->orphan_target))
+				break;
+			pair[0] = pair[1];
+			pair[1] = first;
+		}
+}
+
 static int order_created(struct restore *r, struct error *err)
 {
 	for (size_t i = 1; i < r->task_count; i++)
@@ -424,6 +477,8 @@ static int order_created(struct restore *r, struct error *err)
 			if (r->tasks[i]->before_setsid == before)
 				creator->created[creator->created_count++] = r->tasks[i];
 		}
+	for (size_t i = 0; i < r->task_count; i++)
+		order_go_betweens(r->tasks[i]);
 	return 0;
 }
 
@@ -507,6 +562,8 @@ static int run_passes(struct plan *plan, struct error *err)
 		r = make_group_helpers(plan, err);
 	if (r == 0)
 		r = order_created(plan->r, err);
+	if (r == 0)
+		r = let_orphans_pass(plan->r, err);
 	if (r == 0)
 		r = check_reached(plan->r, err);
 	if (r == 0)

@@ -102,7 +102,11 @@ struct restorer_slot {
 	uint32_t stub_poked; /* a stub may stand at restorer_task.stub_addr */
 	uint32_t stop_sent;
 	uint32_t table_ready; /* futex: the descriptor table is complete */
-	uint32_t reserved2;
+
+	/* for a subreaper meanwhile, see engine/tree-plan.h */
+	uint32_t orphans_passing; /* that go to one further up, */
+	uint32_t orphans_passed;  /* futex: 1 when there is none */
+	uint32_t takes_orphans;   /* futex: it is one now */
 };
 
 enum restorer_fill {

@@ -418,6 +418,28 @@ static void test_restart_live(void **state)
 	end_child(pid);
 }
 
+static void test_calls_that_go_on(void **state)
+{
+	const unsigned char poll_code[] = { 0xb8, 7, 0, 0, 0, 0x0f, 0x05 },
+			    other_code[] = { 0x48, 7, 0, 0, 0, 0x0f, 0x05 };
+	struct user_regs_struct image = { .rax = SYS_poll, .rdx = 3000, .rip = 0x1000 }, call, regs;
+
+	assert_int_equal(syscall_number_from_code(poll_code), SYS_poll);
+	assert_int_equal(syscall_number_from_code(other_code), 0);
+	assert_true(syscall_is_made_again(&image, SYS_poll) && !syscall_is_made_again(&image, SYS_futex));
+	syscall_make_elsewhere(&image, 0x5000, 0x6000, 1000001, &call);
+	assert_true(call.rip == 0x5000 && call.rdx == 2 && (long long)call.orig_rax == -1);
+	regs = image;
+	syscall_take_result(SYS_poll, -516, &regs);
+	assert_true(regs.rip == 0x1002 && (long long)regs.rax == -516 && regs.orig_rax == SYS_poll);
+	regs = image;
+	syscall_take_result(SYS_poll, 0, &regs);
+	assert_true(regs.rip == 0x1002 && regs.rax == 0 && (long long)regs.orig_rax == -1);
+	regs = image;
+	syscall_take_result(SYS_poll, -512, &regs);
+	assert_memory_equal(&regs, &image, sizeof(regs));
+}
+
 /* --- processor -----------------------------------------------------------------------------------------------------
  */
 
@@ -462,7 +484,8 @@ int main(void)
 		cmocka_unit_test(test_xstate_frame), cmocka_unit_test(test_xstate_legacy),
 		cmocka_unit_test(test_regs_live),    cmocka_unit_test(test_regs_refusals),
 		cmocka_unit_test(test_tls_live),     cmocka_unit_test(test_restart),
-		cmocka_unit_test(test_restart_live), cmocka_unit_test(test_cpuinfo),
+		cmocka_unit_test(test_restart_live), cmocka_unit_test(test_calls_that_go_on),
+		cmocka_unit_test(test_cpuinfo),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
