@@ -29,6 +29,8 @@
 #define CLOCK_REALTIME_ALARM 8
 #endif
 
+#define START_TRIES 3
+
 struct timerfd_data {
 	uint64_t clock, ticks, settime_flags;
 	struct itimerspec spec;
@@ -79,6 +81,12 @@ static bool is_zero(const struct timespec *t)
 	return t->tv_sec == 0 && t->tv_nsec == 0;
 }
 
+/* Nothing remains: it has expired and waits for a reader to start it again, or it is about to, or it was stopped. */
+static bool is_between_expirations(const struct timerfd_data *data)
+{
+	return is_zero(&data->spec.it_value) && !is_zero(&data->spec.it_interval);
+}
+
 static int start_again(struct dump *d, struct open_file *file)
 {
 	AUTO_FDINFO struct fdinfo info = { 0 };
@@ -119,10 +127,13 @@ static int look_timerfd(struct dump *d, struct open_file *file, struct error *er
 	struct timerfd_data *data = file->kind_data;
 	int r = 0;
 
-	if (is_zero(&data->spec.it_value) && !is_zero(&data->spec.it_interval))
+	for (int i = 0; r == 0 && i < START_TRIES && is_between_expirations(data); i++)
 		r = start_again(d, file);
 	if (r < 0)
 		return open_file_error(file, err, r, "read its state");
+	/* One that was stopped has no expirations; this one has expired faster than we look. */
+	if (is_between_expirations(data) && data->ticks)
+		data->spec.it_value = data->spec.it_interval;
 	find_deadline(data);
 	return 0;
 }
