@@ -4,8 +4,9 @@
  *	collect   the tree is found, pidfds are open; nothing is stopped yet
  *	freeze    all threads stand still
  *	look      what can be read from outside is read; what must be refused is refused
- *	infect    the parasite tells what only the task knows, one exchange per task
- *	save      page contents and images; inventory.img last
+ *	infect    the parasite tells what only the task knows, one exchange per task; page contents are saved meanwhile
+ *	save      images
+ *	commit    inventory.img: the set is finished
  *	settle    the tree runs on, stays stopped or is killed
  */
 #pragma once
