@@ -26,6 +26,7 @@
 #include "kernel/proc-pid.h"
 #include "kernel/proc-stat.h"
 #include "kernel/proc-status.h"
+#include "mm/restore-area.h"
 #include "mm/restore-memory.h"
 #include "task/restore-creds.h"
 #include "task/restore-limits.h"
@@ -152,6 +153,27 @@ static int list_pids(const struct restore *r, struct pid_list *ret)
 	return 0;
 }
 
+static pid_t highest_pid(const struct pid_list *list)
+{
+	pid_t highest = 0;
+
+	for (size_t i = 0; i < list->count; i++)
+		if (list->pids[i] > highest)
+			highest = list->pids[i];
+	return highest;
+}
+
+static int find_highest_pid(const struct restore *r, pid_t *ret_highest)
+{
+	struct pid_list list = { 0 };
+	int result = list_pids(r, &list);
+
+	if (result == 0)
+		*ret_highest = highest_pid(&list);
+	free(list.pids);
+	return result;
+}
+
 static bool wait_until_reaped(pid_t pid, uint64_t deadline_ns)
 {
 	const struct timespec pause = { .tv_nsec = 2 * 1000 * 1000 };
@@ -212,20 +234,21 @@ static int write_pid_max(uint64_t max)
 	return write_all(fd, text, strlen(text));
 }
 
-/* The kernel gives no pid at or above the limit, not even on request. */
-static int make_room_for_pids(struct restore *r, const struct pid_list *list, struct error *err)
+/*
+ * The kernel gives no pid at or above the limit, not even on request. What it was is noted where the rescuer finds it,
+ * before it changes.
+ */
+int restore_make_room_for_pids(struct restore *r, struct error *err)
 {
 	pid_t highest = 0;
 	uint64_t max;
-	int result;
+	int result = find_highest_pid(r, &highest);
 
-	for (size_t i = 0; i < list->count; i++)
-		if (list->pids[i] > highest)
-			highest = list->pids[i];
+	if (result < 0)
+		return error_set(err, result, "list of pids");
 	if (read_pid_max(&max) < 0 || (uint64_t)highest < max)
 		return 0;
-	if (highest >= PID_MAX_HIGHEST)
-		return error_say(err, -EINVAL, "pid %d is above what Linux knows", highest);
+	r->shared->pid_max_before = max;
 	result = write_pid_max((uint64_t)highest + 1);
 	if (result < 0) {
 		error_hint(err, "sysctl kernel.pid_max=%d", highest + 1);
@@ -233,26 +256,26 @@ static int make_room_for_pids(struct restore *r, const struct pid_list *list, st
 				 (unsigned long long)max);
 	}
 	log_info("kernel.pid_max raised from %llu to %d\n", (unsigned long long)max, highest + 1);
-	r->pid_max_before = max;
 	return 0;
 }
 
-void restore_put_back_pid_max(uint64_t pid_max_before)
+void restore_put_back_pid_max(const struct restore_shared *shared)
 {
-	if (pid_max_before)
-		(void)write_pid_max(pid_max_before);
+	if (shared->pid_max_before)
+		(void)write_pid_max(shared->pid_max_before);
 }
 
-static int check_pids(struct restore *r, struct error *err)
+static int check_pids(const struct restore *r, struct error *err)
 {
 	struct pid_list list = { 0 };
 	int result = list_pids(r, &list);
 
 	if (result < 0)
 		return error_set(err, result, "list of pids");
-	result = check_free(&list, err);
-	if (result == 0)
-		result = make_room_for_pids(r, &list, err);
+	if (highest_pid(&list) >= PID_MAX_HIGHEST)
+		result = error_say(err, -EINVAL, "pid %d is above what Linux knows", highest_pid(&list));
+	else
+		result = check_free(&list, err);
 	free(list.pids);
 	return result;
 }
@@ -371,7 +394,7 @@ static int check_task(const struct restore *r, const struct checked_task *task, 
 	return result;
 }
 
-int restore_check(struct restore *r, struct error *err)
+int restore_check(const struct restore *r, struct error *err)
 {
 	int result = check_sessions(r, err);
 

@@ -608,6 +608,6 @@ int restore_roll_back(void *ctx)
 	struct restore_shared *shared = ctx;
 	int r = restore_abort(shared);
 
-	restore_put_back_pid_max(shared->pid_max_before);
+	restore_put_back_pid_max(shared);
 	return r;
 }

@@ -233,7 +233,6 @@ static int make_words(struct restore *r, struct error *err)
 	struct restore_shared *shared = r->shared;
 
 	shared->slot_count = (uint32_t)r->task_count;
-	shared->pid_max_before = r->pid_max_before;
 	shared->words.slots = area_alloc(r, r->task_count * sizeof(*shared->words.slots));
 	shared->restorers = area_alloc(r, r->task_count * sizeof(*shared->restorers));
 	if (!shared->words.slots || !shared->restorers)
@@ -338,6 +337,11 @@ static int start_rescuer(struct restore_run *run, struct error *err)
 		return result;
 	undo_set_callbacks(r->undo, restore_roll_back, restore_carry_on, r->shared);
 	return undo_start(r->undo, err);
+}
+
+static int make_room_for_pids(struct restore_run *run, struct error *err)
+{
+	return restore_make_room_for_pids(&run->r, err);
 }
 
 static int make_shared_memory(struct restore_run *run, struct error *err)
@@ -468,6 +472,7 @@ static const struct {
 	{ "open: check files", check_files },
 	{ "plan: memory and state of each task", plan_tasks },
 	{ "fork: rescuer", start_rescuer },
+	{ "fork: room for pids", make_room_for_pids },
 	{ "memory: shared objects", make_shared_memory },
 	{ "fork: the tree", fork_tree },
 	{ "switch: seccomp filters", install_filters },
@@ -504,7 +509,6 @@ static void take_back(struct restore_run *run)
 		return;
 	if (r->undo)
 		(void)undo_rollback(r->undo);
-	restore_put_back_pid_max(r->pid_max_before);
 }
 
 static void release(struct restore_run *run)

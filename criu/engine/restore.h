@@ -85,8 +85,7 @@ struct restore {
 	bool files_need_all;           /* some file can only be finished when all processes have theirs */
 	pid_t caller_sid, caller_pgid; /* session and group of who restores: with --shell-job the root stays in them */
 	bool caller_leads_session;
-	int log_fd;              /* the log, out of the way of restored descriptors */
-	uint64_t pid_max_before; /* 0: not changed */
+	int log_fd; /* the log, out of the way of restored descriptors */
 	uint64_t start_us, fork_us;
 	uint64_t pages_restored;
 };

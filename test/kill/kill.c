@@ -5,7 +5,8 @@
  * restore: COUNT times at a random moment, and at each system call in turn (POINTS of them; 0 for all). After each the
  * target has to be as if nothing had happened, or the operation carried to its end; and nothing of ours may be left.
  * -n CALL tries that system call alone, COUNT times. Each operation works in a pid and mount namespace of its
- * own.
+ * own. Where that has a kernel.pid_max of its own (Linux 6.14) the restored pid is above it: what a restore raises is
+ * lowered again when nothing comes of it.
  */
 #include "driver.h"
 #include "state.h"
@@ -18,6 +19,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +34,9 @@
 
 enum { TEXT_BYTES = 512 };
 
+#define PID_MAX_PATH "/proc/sys/kernel/pid_max"
+enum { LOW_PID_MAX = 20000, HIGH_PID = 30000 };
+
 enum operation { DUMP_LEAVE_RUNNING, DUMP_KILL, RESTORE, OPERATIONS };
 
 static const char *const operation_names[] = { "dump-leave-running", "dump-kill", "restore" };
@@ -45,6 +50,7 @@ struct arena {
 	enum operation operation;
 	const char *criu, *target_program;
 	int random_count, points;
+	bool has_own_pid_max;
 	long only_call;
 	unsigned int seed;
 	char dir[128], images[160], set[160], log[160], watch_path[160], pidfile[160];
@@ -131,6 +137,46 @@ static bool is_target_there(const struct arena *arena)
 	return arena->target > 0 && kill(arena->target, 0) == 0;
 }
 
+static long read_pid_max(void)
+{
+	FILE *file = fopen(PID_MAX_PATH, "re");
+	long max = -1;
+
+	if (file && fscanf(file, "%ld", &max) != 1)
+		max = -1;
+	if (file)
+		fclose(file);
+	return max;
+}
+
+static bool write_pid_max(long max)
+{
+	FILE *file = fopen(PID_MAX_PATH, "we");
+
+	if (!file)
+		return false;
+	fprintf(file, "%ld\n", max);
+	return fclose(file) == 0;
+}
+
+/* Whether what a pid namespace says is its own affair. */
+static bool namespaces_have_own_pid_max(void)
+{
+	struct clone_args args = { .flags = CLONE_NEWPID, .exit_signal = SIGCHLD };
+	long before = read_pid_max();
+	bool is_own;
+	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+
+	if (pid == 0)
+		_exit(write_pid_max(before - 1) ? 0 : 1);
+	if (pid < 0 || waitpid(pid, NULL, 0) != pid)
+		return false;
+	is_own = read_pid_max() == before;
+	if (!is_own)
+		(void)write_pid_max(before);
+	return is_own;
+}
+
 static void exec_target(const struct arena *arena)
 {
 	int null = open("/dev/null", O_RDWR);
@@ -154,8 +200,11 @@ static bool is_ticking(const struct watch *watch)
 
 static bool start_target(struct arena *arena)
 {
+	pid_t wanted = HIGH_PID;
+	struct clone_args args = { .exit_signal = SIGCHLD, .set_tid = (uintptr_t)&wanted, .set_tid_size = 1 };
+
 	memset(arena->watch, 0, sizeof(*arena->watch));
-	arena->target = fork();
+	arena->target = arena->operation == RESTORE ? (pid_t)syscall(SYS_clone3, &args, sizeof(args)) : fork();
 	if (arena->target == 0)
 		exec_target(arena);
 	for (int i = 0; i < 10000 && !is_ticking(arena->watch); i++)
@@ -282,13 +331,23 @@ static bool judge_restore(struct arena *arena, const struct outcome *out)
 	return false;
 }
 
+static bool judge_pid_max(struct arena *arena, const struct outcome *out)
+{
+	if (!arena->has_own_pid_max || is_target_there(arena) || read_pid_max() == LOW_PID_MAX)
+		return true;
+	fail(arena, out, "no tree is there, and kernel.pid_max is %ld, not %d", read_pid_max(), LOW_PID_MAX);
+	return false;
+}
+
 static bool judge(struct arena *arena, const struct outcome *out)
 {
 	if (out->left) {
 		fail(arena, out, "process %d (%s) is still there after 10 s", out->left, out->left_name);
 		return false;
 	}
-	return arena->operation == RESTORE ? judge_restore(arena, out) : judge_dump(arena, out);
+	if (arena->operation != RESTORE)
+		return judge_dump(arena, out);
+	return judge_restore(arena, out) && judge_pid_max(arena, out);
 }
 
 /* The state in which a blow may fall: the target running, or (restore) its process id free. */
@@ -298,7 +357,7 @@ static bool get_ready(struct arena *arena)
 		return is_target_there(arena) || (wait_nobody(2000) && start_target(arena));
 	if (is_target_there(arena))
 		(void)kill(arena->target, SIGKILL);
-	return wait_nobody(3000);
+	return wait_nobody(3000) && (!arena->has_own_pid_max || write_pid_max(LOW_PID_MAX));
 }
 
 static bool try_blow(struct arena *arena, const struct blow *blow, struct outcome *ret)
@@ -516,6 +575,7 @@ int main(int argc, char **argv)
 	arena.random_count = random_count;
 	arena.points = points;
 	arena.seed = seed;
+	arena.has_own_pid_max = namespaces_have_own_pid_max();
 	arena.tally = mmap(NULL, sizeof(*arena.tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (arena.tally == MAP_FAILED)
 		return 2;
