@@ -8,15 +8,14 @@
 #include "base/log.h"
 #include "base/util.h"
 
-/* The first becomes the sentence; where the log is what the user sees with it, the others are for those who ask for
- * more. */
-static void log_another(const struct error *reason)
+/* The first becomes the sentence; all others are only here. A hint that many share is said once. */
+static void log_another(const struct refusals *refusals, const struct error *reason)
 {
-	enum log_level level = log_get_fd() == STDERR_FILENO ? LOG_INFO : LOG_ERROR;
+	const struct error *before = refusals->count ? &refusals->list[refusals->count - 1] : &refusals->first;
 
-	log_line(level, __FILE__, __LINE__, "%s", reason->text);
-	if (reason->hint[0])
-		log_line(level, __FILE__, __LINE__, "hint: %s", reason->hint);
+	log_error("%s", reason->text);
+	if (reason->hint[0] && strcmp(reason->hint, before->hint) != 0)
+		log_error("hint: %s", reason->hint);
 }
 
 void refusals_add(struct refusals *refusals, const struct error *reason)
@@ -25,23 +24,40 @@ void refusals_add(struct refusals *refusals, const struct error *reason)
 	if (!error_is_set(&refusals->first))
 		refusals->first = *reason;
 	else if (!refusals->is_quiet)
-		log_another(reason);
+		log_another(refusals, reason);
 	if (array_reserve(&refusals->list, &refusals->capacity, refusals->count, sizeof(*refusals->list)) == 0)
 		refusals->list[refusals->count++] = *reason;
 	(void)pthread_mutex_unlock(&refusals->lock);
 }
 
-int refusals_report(const struct refusals *refusals, struct error *err)
+/* Appends "; TEXT" while there is room for what comes behind it. */
+static bool add_sentence(struct error *err, const char *text)
 {
-	size_t used;
+	const size_t room = sizeof(err->text) - sizeof(" (and 18446744073709551615 more, see the log)");
+	size_t used = strlen(err->text);
+
+	if (used + strlen(text) + 2 > room)
+		return false;
+	(void)snprintf(err->text + used, sizeof(err->text) - used, "; %s", text);
+	return true;
+}
+
+int refusals_report(const struct refusals *refusals, size_t named_at_most, struct error *err)
+{
+	const char *where = log_get_fd() == STDERR_FILENO ? "above" : "the log";
+	size_t used, named = 1;
 
 	if (!error_is_set(&refusals->first))
 		return 0;
 	*err = refusals->first;
+	while (named < named_at_most && named < refusals->count && add_sentence(err, refusals->list[named].text)) {
+		error_hint(err, "%s", refusals->list[named].hint);
+		named++;
+	}
 	used = strlen(err->text);
-	if (refusals->count > 1)
-		(void)snprintf(err->text + used, sizeof(err->text) - used, " (and %zu more, see the log)",
-			       refusals->count - 1);
+	if (refusals->count > named)
+		(void)snprintf(err->text + used, sizeof(err->text) - used, " (and %zu more, see %s)",
+			       refusals->count - named, where);
 	return err->code;
 }
 

@@ -26,7 +26,10 @@ struct refusals {
 /* Logs the reason and keeps a copy, in first alone when there is no memory for it. */
 void refusals_add(struct refusals *refusals, const struct error *reason);
 
-/* 0 while there is none; else the code of the first one, and in *err its sentence with how many more there are. */
-int refusals_report(const struct refusals *refusals, struct error *err);
+/*
+ * 0 while there is none; else the code of the first one, and in *err one sentence: so many of them as far as they fit,
+ * and how many more there are.
+ */
+int refusals_report(const struct refusals *refusals, size_t named_at_most, struct error *err);
 
 void refusals_done(struct refusals *refusals);

@@ -130,7 +130,7 @@ static int look(struct dump_run *run, struct error *err)
 	r = for_all_tasks(run, look_at_task, err);
 	if (r == 0)
 		r = look_tree(&run->d, err);
-	return r < 0 ? r : refusals_report(&run->d.refusals, err);
+	return r < 0 ? r : refusals_report(&run->d.refusals, 1, err);
 }
 
 /* --- save -------------------------------------------------------------------------------------------------------- */

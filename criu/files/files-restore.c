@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/refusals.h"
 #include "base/util.h"
 #include "engine/restore.h"
 #include "files/file-kinds.h"
@@ -26,7 +26,6 @@
 #include "files/registry.h"
 #include "files/restore-files.h"
 #include "image/image-check.h"
-#include "image/vma-status.h"
 #include "images/core.pb-c.h"
 #include "images/fs.pb-c.h"
 
@@ -201,61 +200,6 @@ struct restore_file *restore_join_group(struct restore *r, struct restore_file *
 	return group->first;
 }
 
-/* --- sentences ------------------------------------------------------------------------------------------------ */
-
-static const char *comm_of(const struct checked_task *task)
-{
-	const CoreEntry *core = task->thread_count ? task->threads[0].core : NULL;
-
-	return core && core->tc && core->tc->comm ? core->tc->comm : "?";
-}
-
-/* How a task uses a file without a descriptor, NULL when it does not. */
-static const char *other_use(const struct checked_task *task, uint32_t id)
-{
-	if (task->fs && task->fs->cwd_id == id)
-		return "working directory";
-	if (task->fs && task->fs->root_id == id)
-		return "root directory";
-	if (task->mm && task->mm->exe_file_id == id)
-		return "program";
-	for (size_t i = 0; task->mm && i < task->mm->n_vmas; i++)
-		if (task->mm->vmas[i]->status & (VMA_FILE_PRIVATE | VMA_FILE_SHARED) && task->mm->vmas[i]->shmid == id)
-			return "mapped file";
-	return NULL;
-}
-
-const char *restore_describe(const struct restore *r, const struct restore_file *file, char *buffer, size_t bytes)
-{
-	if (file->first_user) {
-		(void)snprintf(buffer, bytes, "pid %d (%s), fd %d", file->first_user->pid,
-			       comm_of(file->first_user->image), file->first_fd);
-		return buffer;
-	}
-	for (size_t i = 0; i < r->images->task_count; i++) {
-		const struct checked_task *task = &r->images->tasks[i];
-		const char *use = other_use(task, file->id);
-
-		if (!use)
-			continue;
-		(void)snprintf(buffer, bytes, "pid %u (%s), %s", task->entry->pid, comm_of(task), use);
-		return buffer;
-	}
-	(void)snprintf(buffer, bytes, "file %u", file->id);
-	return buffer;
-}
-
-int restore_refuse(const struct restore *r, const struct restore_file *file, struct error *err, const char *format, ...)
-{
-	char place[256], reason[700];
-	va_list args;
-
-	va_start(args, format);
-	(void)vsnprintf(reason, sizeof(reason), format, args);
-	va_end(args);
-	return error_say(err, -EINVAL, "%s, %s", restore_describe(r, file, place, sizeof(place)), reason);
-}
-
 /* --- check ---------------------------------------------------------------------------------------------------- */
 
 static size_t group_capacity(size_t file_count)
@@ -331,10 +275,10 @@ static int find_users(struct restore *r, struct restore_task *task, struct error
 
 		if (!file)
 			return error_say(err, -EBADMSG, "pid %d (%s), fd %u: the images have no file %u", task->pid,
-					 comm_of(task->image), table->entries[i]->fd, table->entries[i]->id);
+					 restore_comm_of(task->image), table->entries[i]->fd, table->entries[i]->id);
 		if (table->entries[i]->fd >= (uint32_t)r->service_fd_base)
 			return error_say(err, -EBADMSG, "pid %d (%s), fd %u: no descriptor can have this number",
-					 task->pid, comm_of(task->image), table->entries[i]->fd);
+					 task->pid, restore_comm_of(task->image), table->entries[i]->fd);
 		if (!file->first_user) {
 			file->first_user = task;
 			file->first_fd = (int)table->entries[i]->fd;
@@ -351,23 +295,23 @@ static int check_file(struct restore *r, struct restore_file *file, struct error
 	return file->kind->check ? file->kind->check(r, file, err) : 0;
 }
 
+/* How many are named in the sentence itself; all are in the log. */
+#define NAMED_AT_MOST 3
+
 static int check_all(struct restore *r, struct error *err)
 {
-	size_t count = 0, used;
+	struct refusals refusals = REFUSALS_INIT;
+	int result;
 
 	for (size_t i = 0; i < r->file_count; i++) {
 		struct error reason = { 0 };
 
-		if (check_file(r, r->files[i], &reason) == 0)
-			continue;
-		log_error("%s", reason.text);
-		if (count++ == 0)
-			*err = reason;
+		if (check_file(r, r->files[i], &reason) < 0)
+			refusals_add(&refusals, &reason);
 	}
-	used = strlen(err->text);
-	if (count > 1)
-		(void)snprintf(err->text + used, sizeof(err->text) - used, " (and %zu more, see the log)", count - 1);
-	return count ? err->code : 0;
+	result = refusals_report(&refusals, NAMED_AT_MOST, err);
+	refusals_done(&refusals);
+	return result;
 }
 
 /* What is made together has one owner. */
@@ -659,7 +603,7 @@ static int install_all(struct restore *r, struct restore_task *task, struct erro
 
 		if (result < 0)
 			return error_set(err, result, "pid %d (%s), fd %u: put the file in place", task->pid,
-					 comm_of(task->image), table->entries[i]->fd);
+					 restore_comm_of(task->image), table->entries[i]->fd);
 	}
 	return 0;
 }
@@ -683,7 +627,7 @@ int files_install(struct restore *r, struct restore_task *task, struct error *er
 		result = clear_gaps(table, filled);
 	if (result < 0)
 		return error_set(err, result, "pid %d (%s): clear the descriptor table", task->pid,
-				 comm_of(task->image));
+				 restore_comm_of(task->image));
 	return 0;
 }
 
@@ -721,7 +665,7 @@ static int finish_files(struct restore *r, struct restore_task *task, bool last,
 		file->is_finished = true;
 		result = finish_file(r, task, file, (int)entry->fd, err);
 		if (result < 0) {
-			error_prefix(err, "pid %d (%s), fd %u", task->pid, comm_of(task->image), entry->fd);
+			error_prefix(err, "pid %d (%s), fd %u", task->pid, restore_comm_of(task->image), entry->fd);
 			return result;
 		}
 	}
@@ -783,10 +727,10 @@ int files_restore_fs(struct restore *r, struct restore_task *task, struct error 
 		return result;
 	if (!is_own_root(root) && (fchdir(root) < 0 || chroot(".") < 0))
 		return error_set(err, -errno, "pid %d (%s): change its root directory", task->pid,
-				 comm_of(task->image));
+				 restore_comm_of(task->image));
 	if (fchdir(cwd) < 0)
 		return error_set(err, -errno, "pid %d (%s): change to its working directory", task->pid,
-				 comm_of(task->image));
+				 restore_comm_of(task->image));
 	if (fs->has_umask)
 		(void)umask((mode_t)fs->umask);
 	return 0;

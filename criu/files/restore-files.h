@@ -57,7 +57,9 @@ void *restore_alloc(struct restore *r, size_t bytes);
  */
 struct restore_file *restore_find_file(const struct restore *r, FdTypes type, uint32_t id);
 
-/* "pid 4242 (nginx), fd 7" or "pid 4242 (nginx), mapped file": where somebody has it. */
+const char *restore_comm_of(const struct checked_task *task);
+
+/* "pid 4242 (nginx), fd 7" or "pid 4242 (nginx), mapping 7f0000-7f1000 and 2 more uses of it": who has it. */
 const char *restore_describe(const struct restore *r, const struct restore_file *file, char *buffer, size_t bytes);
 
 /* Refuses with restore_describe() in front. */

@@ -468,6 +468,42 @@ case_files_missing_or_changed() {
 	[ ! -e first ] && [ ! -e third ] || fail "the restore made a file"
 }
 
+# Each is named with who needs it, in the log or, where there is none, on standard error; a few in the sentence itself.
+# One of the processes works in their directory.
+case_all_missing_files_are_named() {
+	local count i where kind tasks
+	for count in 1 3 200; do
+		rm -rf set many out
+		make_set many $count
+		tasks=($(cd set && ls core-*.img | tr -dc '0-9\n' | sort -n))
+		mv many away
+		refused restore -d -D set -v4 -o restore.log
+		[ $count -gt 2 ] || says '^criu: restore: pid [0-9]+ \(victim\), [^;]*; pid [0-9]+ \(victim\), [^;(]*$'
+		[ $count -le 3 ] || says "and $((count - 2)) more, see the log"
+		nobody_left || fail "after a failed restore there is ${others[*]}"
+		for where in log error; do
+			if [ $where = log ]; then
+				cat set/restore.log >said
+			else
+				refused restore -d -D set
+			fi
+			for ((i = 0; i < count; i++)); do
+				kind='fd [0-9]+'
+				[ $((i % 2)) -eq 0 ] || kind='mapping [0-9a-f]+-[0-9a-f]+'
+				says "$(printf 'pid %d \(victim\), %s, %s/many/%03d: No such file' ${tasks[i % 3]} "$kind" "$PWD" $i)"
+			done
+			says "pid ${tasks[1]} .victim., working directory, $PWD/many: No such file"
+		done
+		[ ! -e many ] || fail "the restore made something"
+		mv away many
+		run_criu restore -d -D set
+		[ $status -eq 0 ] || fail "the files are back, and it cannot be restored"
+		kill -TERM $pid
+		for each in ${tasks[@]}; do kill -KILL $each 2>/dev/null; done
+		nobody_left || fail "${others[*]} are left"
+	done
+}
+
 # One random change each: no crash, no hang, nothing left; what restores nevertheless is a whole tree.
 case_mutations() {
 	make_set

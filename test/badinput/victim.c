@@ -4,9 +4,10 @@
  *
  *	plain		two threads and a child, a megabyte with a pattern
  *	files A B C	A and B open (descriptors 3 and 4), C mapped and not open
- *	socket		a socket of a family that is not dumped (AF_ALG, AF_VSOCK or else AF_UNIX) at descriptor 5
- *	zombie		has a child that has ended: prints its process id
- *	trace PID	attaches to PID with ptrace and lets it run
+ *	many N		N files in the directory "many", used by three processes in turn: open or only mapped; one of
+ *them works there socket		a socket of a family that is not dumped (AF_ALG, AF_VSOCK or else AF_UNIX) at
+ *descriptor 5 zombie		has a child that has ended: prints its process id trace PID	attaches to PID with
+ *ptrace and lets it run
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +25,7 @@
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -95,6 +97,50 @@ static void become_files(char **names)
 	if (fd < 0 || mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0) == MAP_FAILED)
 		fail("mmap");
 	close(fd);
+}
+
+/* Every third file: 0, 2, 4 ... are open, the others mapped and not open. */
+static void use_some_files(int first, int count)
+{
+	char name[32];
+
+	for (int i = first; i < count; i += 3) {
+		int fd;
+
+		snprintf(name, sizeof(name), "many/%03d", i);
+		fd = open(name, O_RDWR | O_CREAT, 0600);
+		if (fd < 0 || ftruncate(fd, 4096) < 0)
+			fail("open");
+		if (i % 2 == 0)
+			continue;
+		if (mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0) == MAP_FAILED)
+			fail("mmap");
+		close(fd);
+	}
+}
+
+static void become_many(int count)
+{
+	int ready[2];
+	char byte;
+
+	if ((mkdir("many", 0700) < 0 && errno != EEXIST) || pipe(ready) < 0)
+		fail("mkdir");
+	for (int i = 1; i < 3; i++) {
+		if (fork() != 0)
+			continue;
+		close(ready[0]);
+		use_some_files(i, count);
+		if (i == 1 && chdir("many") < 0)
+			fail("chdir");
+		close(ready[1]);
+		sleep_on(NULL);
+	}
+	close(ready[1]);
+	use_some_files(0, count);
+	if (read(ready[0], &byte, 1) != 0)
+		fail("read");
+	close(ready[0]);
 }
 
 static void become_socket(void)
@@ -230,6 +276,8 @@ int main(int argc, char **argv)
 		become_plain();
 	else if (strcmp(kind, "files") == 0 && argc == 5)
 		become_files(argv + 2);
+	else if (strcmp(kind, "many") == 0 && argc == 3)
+		become_many(atoi(argv[2]));
 	else if (strcmp(kind, "socket") == 0)
 		become_socket();
 	else if (strcmp(kind, "everything") == 0)
