@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -25,12 +26,14 @@
 #include "kernel/proc-list.h"
 #include "kernel/proc-misc.h"
 #include "kernel/proc-pid.h"
+#include "kernel/proc-stat.h"
 
 #define PID_LIMIT       (1 << 22) /* the kernel's PID_MAX_LIMIT on 64-bit */
 #define PID_INDEX_BYTES ((size_t)PID_LIMIT * sizeof(uint32_t))
 #define WAIT_RSS_BYTES  (128ul << 20)
 #define VFORK_NS        200000000ull   /* how long a task may stand in a fork */
 #define SETTLE_NS       10000000000ull /* without --timeout: how long all tasks may take to stop */
+#define STOP_WAIT_NS    1000000000ull  /* how long tasks that were sent SIGSTOP may take */
 
 static int from_compel(struct error *err, const struct task *task, const struct compel_error *compel_err, int r)
 {
@@ -549,12 +552,37 @@ void tree_wait_killed(struct dump *d)
 			wait_dead(task);
 }
 
+static bool is_thread_stopped(const struct task *task, const struct task_thread *thread)
+{
+	char path[64];
+	struct proc_stat stat;
+
+	(void)snprintf(path, sizeof(path), "task/%d/stat", thread->tid);
+	return proc_stat_read(task->procfd, path, &stat) < 0 || strchr("TtZX", stat.state);
+}
+
+/* Each thread has to run once more to find the signal: whoever asked for stopped tasks is to find them so. */
+static void wait_stopped(const struct dump *d)
+{
+	const struct timespec pause = { .tv_nsec = 100 * 1000 };
+	const uint64_t deadline_ns = now_ns() + STOP_WAIT_NS;
+
+	for_each_task (d, task)
+		for (size_t i = 0; i < task->thread_count; i++)
+			while (!is_thread_stopped(task, &task->threads[i]) && now_ns() < deadline_ns)
+				(void)nanosleep(&pause, NULL);
+}
+
 int tree_stop(struct dump *d, struct error *err)
 {
+	int r;
+
 	for_each_task (d, task)
 		if (!task->is_zombie && !task->stop_signal)
 			(void)pidfd_send_signal_to(task->pidfd, SIGSTOP);
-	return tree_release(d, err);
+	r = tree_release(d, err);
+	wait_stopped(d);
+	return r;
 }
 
 void tree_free(struct dump *d)
