@@ -114,7 +114,8 @@ test: test-build $(TEST_B)/fallbacks
 		'badinput=$(TEST_ENV) test/badinput/badinput.sh' \
 		'kill=$(KILL_ENV) $(KILL) -c $(CRIU) -r 40 -s 60' \
 		'real=$(TEST_ENV) test/real/real.sh' \
-		'shell=$(TEST_ENV) unshare --pid --fork --mount-proc test/real/shell.py'
+		'shell=$(TEST_ENV) unshare --pid --fork --mount-proc test/real/shell.py' \
+		'outside=$(TEST_ENV) unshare --pid --fork --mount --mount-proc test/outside/outside.py'
 
 test-long: test-build $(TEST_B)/features
 	@test/collect 'zdtm=$(ZDTM) -L -F $(TEST_B)/features -m plain,compare,iterations,leave-running,stopped,mask' \

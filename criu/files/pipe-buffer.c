@@ -96,7 +96,8 @@ int pipe_reader_save(struct pipe_reader *reader, int fd, uint32_t pipe_id, bool 
 	entry.bytes = (uint32_t)bytes;
 	entry.has_size = true;
 	entry.size = (uint32_t)capacity;
-	if (packets) {
+	/* A stream is read in one: more pieces were packets, though no description has O_DIRECT any more. */
+	if (packets || packet_count > 1) {
 		entry.packets = reader->packets;
 		entry.n_packets = packet_count;
 	}
@@ -128,16 +129,19 @@ static int set_capacity(int fd, uint32_t bytes, struct error *err)
 	return error_set(err, -errno, "set the pipe's capacity to %u", bytes);
 }
 
+/* A piece of more than a page is no packet: it was written without O_DIRECT. */
 static int write_packets(int fd, const PipeDataEntry *entry, const char *data)
 {
 	int flags = fcntl(fd, F_GETFL);
 	size_t done = 0;
 
-	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_DIRECT) < 0)
+	if (flags < 0)
 		return -errno;
 	for (size_t i = 0; i < entry->n_packets; i++) {
 		if (entry->packets[i] > entry->bytes - done)
 			return -EBADMSG;
+		if (fcntl(fd, F_SETFL, entry->packets[i] <= PAGE_BYTES ? flags | O_DIRECT : flags & ~O_DIRECT) < 0)
+			return -errno;
 		if (write(fd, data + done, entry->packets[i]) != (ssize_t)entry->packets[i])
 			return errno ? -errno : -EIO;
 		done += entry->packets[i];

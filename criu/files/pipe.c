@@ -2,9 +2,10 @@
  * Pipes. The descriptions of a pipe's ends are saved one by one, with the pipe's inode number as what joins them;
  * unread content and capacity go to pipes-data.img when somebody of the tree can read them.
  *
- * A pipe whose other end is held outside of the tree is saved as well: whoever restores can connect it again with
- * --inherit-fd, which is how container engines give a task its standard streams. Where nothing is given, the other end
- * is closed.
+ * A pipe whose other end is held outside of the tree is saved as well: whoever restores connects it again with
+ * --inherit-fd, which is how container engines give a task its standard streams, and they say nothing of it to the
+ * dump. A restore that is given nothing refuses, or leaves the pipe without its other end where --external says so.
+ * Sets of CRIU do not tell such a pipe from one whose other end was closed; there it is taken for closed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,25 +35,6 @@ static bool is_pipe(const struct dump *d, const struct open_file *file)
 	return S_ISFIFO(file->st.st_mode) && file->st.st_dev == d->files->pipe_dev && !(file->flags & O_PATH);
 }
 
-static int save_pipe(struct dump *d, struct open_file *file, FileEntry *entry, struct error *err)
-{
-	PipeEntry *pipe = files_scratch(d, sizeof(*pipe));
-
-	if (!pipe)
-		return open_file_error(file, err, -ENOMEM, "save");
-	pipe_entry__init(pipe);
-	pipe->id = file->id;
-	pipe->pipe_id = (uint32_t)file->st.st_ino;
-	pipe->flags = file->flags & ~(uint32_t)O_DIRECT;
-	if (file->flags & O_DIRECT)
-		pipe->has_packets = pipe->packets = true;
-	pipe->fown = fown_save(d, file);
-	if (!pipe->fown)
-		return open_file_error(file, err, -ENOMEM, "save");
-	entry->pipe = pipe;
-	return 0;
-}
-
 static bool can_read(const struct open_file *file)
 {
 	return (file->flags & O_ACCMODE) != O_WRONLY;
@@ -72,52 +54,121 @@ static int compare_inodes(const void *a, const void *b)
 	return x->id < y->id ? -1 : x->id > y->id;
 }
 
-static int list_pipes(struct dump *d, struct open_file ***ret_files, size_t *ret_count)
+/* All pipes by inode, made when first asked for. */
+static int list_pipes(struct dump *d)
 {
-	struct open_file **files = calloc(d->files->count + 1, sizeof(*files));
-	size_t count = 0;
+	struct file_registry *registry = d->files;
 
-	if (!files)
+	if (registry->pipes)
+		return 0;
+	registry->pipes = calloc(registry->count + 1, sizeof(*registry->pipes));
+	if (!registry->pipes)
 		return -ENOMEM;
-	for (size_t i = 0; i < d->files->count; i++)
-		if (d->files->files[i]->kind == &pipe_kind)
-			files[count++] = d->files->files[i];
-	qsort(files, count, sizeof(*files), compare_inodes);
-	*ret_files = files;
-	*ret_count = count;
+	for (size_t i = 0; i < registry->count; i++)
+		if (registry->files[i]->kind == &pipe_kind)
+			registry->pipes[registry->pipe_count++] = registry->files[i];
+	qsort(registry->pipes, registry->pipe_count, sizeof(*registry->pipes), compare_inodes);
 	return 0;
 }
 
-/* A pipe that lacks one end tells by poll(2): without readers or writers it is broken, else somebody else has the end.
- */
-static void warn_of_outside_end(struct dump *d, struct open_file *file)
+static size_t find_pipe(const struct file_registry *registry, ino_t inode)
 {
-	struct pollfd poll_fd = { .fd = open_file_local(d, file) };
-	char place[512];
+	size_t low = 0, high = registry->pipe_count;
 
-	if (poll_fd.fd < 0 || poll(&poll_fd, 1, 0) < 0 || poll_fd.revents & (POLLERR | POLLHUP))
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (registry->pipes[middle]->st.st_ino < inode)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static bool has_both_ends(const struct file_registry *registry, ino_t inode)
+{
+	bool readable = false, writable = false;
+
+	for (size_t i = find_pipe(registry, inode);
+	     i < registry->pipe_count && registry->pipes[i]->st.st_ino == inode && !(readable && writable); i++) {
+		readable |= can_read(registry->pipes[i]);
+		writable |= can_write(registry->pipes[i]);
+	}
+	return readable && writable;
+}
+
+/* Of a pipe that lacks one end poll(2) tells: without readers or writers it is broken, else somebody else has the end.
+ */
+static int find_outside_end(struct dump *d, struct open_file *file, bool *ret_outside)
+{
+	struct pollfd poll_fd = { 0 };
+	int r = list_pipes(d);
+
+	*ret_outside = false;
+	if (r < 0 || has_both_ends(d->files, file->st.st_ino))
+		return r;
+	poll_fd.fd = open_file_local(d, file);
+	if (poll_fd.fd < 0)
+		return poll_fd.fd;
+	r = poll(&poll_fd, 1, 0) < 0 ? -errno : 0;
+	*ret_outside = !(poll_fd.revents & (POLLERR | POLLHUP));
+	return r;
+}
+
+static void warn_of_outside_end(const struct dump *d, const struct open_file *file)
+{
+	char place[512], number[24];
+
+	(void)snprintf(number, sizeof(number), "%llu", (unsigned long long)file->st.st_ino);
+	if (options_find_external(d->opts, "pipe", number))
 		return;
-	log_warn("%s: the other end is held outside of the tree; --inherit-fd fd[N]:pipe:[%llu] connects it at restore",
-		 open_file_describe(file, place, sizeof(place)), (unsigned long long)file->st.st_ino);
+	log_warn("%s: the other end is held outside of the tree; the restore needs --inherit-fd fd[N]:pipe:[%s]",
+		 open_file_describe(file, place, sizeof(place)), number);
+}
+
+static int save_pipe(struct dump *d, struct open_file *file, FileEntry *entry, struct error *err)
+{
+	PipeEntry *pipe = files_scratch(d, sizeof(*pipe));
+
+	bool outside;
+	int r;
+
+	if (!pipe)
+		return open_file_error(file, err, -ENOMEM, "save");
+	r = find_outside_end(d, file, &outside);
+	if (r < 0)
+		return open_file_error(file, err, r, "look for the other end");
+	pipe_entry__init(pipe);
+	pipe->id = file->id;
+	pipe->pipe_id = (uint32_t)file->st.st_ino;
+	pipe->flags = file->flags & ~(uint32_t)O_DIRECT;
+	if (file->flags & O_DIRECT)
+		pipe->has_packets = pipe->packets = true;
+	if (outside) {
+		pipe->has_outside = pipe->outside = true;
+		warn_of_outside_end(d, file);
+	}
+	pipe->fown = fown_save(d, file);
+	if (!pipe->fown)
+		return open_file_error(file, err, -ENOMEM, "save");
+	entry->pipe = pipe;
+	return 0;
 }
 
 /* All descriptions of one pipe. */
 static int save_one_pipe(struct dump *d, struct open_file **files, size_t count, struct pipe_reader *reader,
 			 struct image_writer *w, struct error *err)
 {
-	struct open_file *readable = NULL, *writable = NULL;
+	struct open_file *readable = NULL;
 	bool packets = false;
 	int fd, r;
 
 	for (size_t i = 0; i < count; i++) {
 		if (!readable && can_read(files[i]))
 			readable = files[i];
-		if (!writable && can_write(files[i]))
-			writable = files[i];
 		packets |= files[i]->flags & O_DIRECT;
 	}
-	if (!readable || !writable)
-		warn_of_outside_end(d, files[0]);
 	if (!readable)
 		return 0;
 	fd = open_file_local(d, readable);
@@ -132,12 +183,14 @@ int pipes_save_data(struct dump *d, struct error *err)
 {
 	AUTO_IMAGE_WRITER struct image_writer w = IMAGE_WRITER_INIT;
 	AUTO_PIPE_READER struct pipe_reader reader = PIPE_READER_INIT;
-	AUTO_FREE struct open_file **files = NULL;
+	struct open_file **files;
 	size_t count;
-	int r = list_pipes(d, &files, &count);
+	int r = list_pipes(d);
 
 	if (r < 0)
 		return error_set(err, r, "save pipes");
+	files = d->files->pipes;
+	count = d->files->pipe_count;
 	image_writer_open(&w, d->set, IMAGE_PIPES_DATA, 0);
 	for (size_t at = 0, n; at < count; at += n) {
 		for (n = 1; at + n < count && files[at + n]->st.st_ino == files[at]->st.st_ino;)
@@ -154,12 +207,30 @@ int pipes_save_data(struct dump *d, struct error *err)
 /* One for all descriptions of a pipe. */
 struct restore_pipe {
 	const struct checked_pipe_data *data;
-	int inherited; /* -1: none */
+	int inherited;  /* -errno: none */
+	bool is_filled; /* the content is in the inherited one */
 	bool is_made;
 	uint32_t made_flags; /* what both ends were made with */
 	int spare[2];        /* an end that was made and not asked for yet; -1 */
 	bool spare_cloexec;
 };
+
+/* An end that was held outside must be given, unless it is said that nobody will have it. */
+static int check_outside_end(struct restore *r, const struct restore_file *file, const struct restore_pipe *pipe,
+			     struct error *err)
+{
+	const PipeEntry *entry = file->entry->pipe;
+	char number[16];
+
+	(void)snprintf(number, sizeof(number), "%u", entry->pipe_id);
+	if (!entry->has_outside || !entry->outside || pipe->inherited >= 0 ||
+	    options_find_external(r->opts, "pipe", number))
+		return 0;
+	error_hint(err,
+		   "--inherit-fd fd[N]:pipe:[%s] connects it to descriptor N, --external pipe[%s] leaves it broken",
+		   number, number);
+	return restore_refuse(r, file, err, "pipe:[%s]: its other end was held outside of the tree", number);
+}
 
 static int check_pipe(struct restore *r, struct restore_file *file, struct error *err)
 {
@@ -172,7 +243,7 @@ static int check_pipe(struct restore *r, struct restore_file *file, struct error
 		return error_set(err, -ENOMEM, "open files");
 	if (first != file) {
 		file->kind_data = first->kind_data;
-		return 0;
+		return check_outside_end(r, file, file->kind_data, err);
 	}
 	pipe = restore_alloc(r, sizeof(*pipe));
 	if (!pipe)
@@ -184,7 +255,7 @@ static int check_pipe(struct restore *r, struct restore_file *file, struct error
 		.spare = { -1, -1 },
 	};
 	file->kind_data = pipe;
-	return 0;
+	return check_outside_end(r, file, pipe, err);
 }
 
 #define MADE_FLAGS ((uint32_t)(O_NONBLOCK | O_DIRECT))
@@ -273,17 +344,49 @@ static int make_pipe(struct restore *r, struct restore_file *file, int *ret_fd, 
 	return result < 0 ? error_set(err, result, "make a pipe") : 0;
 }
 
-static int open_inherited(const struct restore_pipe *pipe, const struct restore_file *file)
+/* What was not read yet waits in the pipe itself if that is the one of the dump, and is put into any other. */
+static int fill_inherited(struct restore_pipe *pipe, const struct restore_file *file, const struct stat *st,
+			  struct error *err)
+{
+	const PipeEntry *entry = file->entry->pipe;
+	AUTO_CLOSE int fd = -1;
+
+	if (pipe->is_filled || !pipe->data || !pipe->data->entry->bytes)
+		return 0;
+	pipe->is_filled = true;
+	if (!S_ISFIFO(st->st_mode))
+		return error_say(err, -EINVAL, "what is given for pipe:[%u] is no pipe, %u unread bytes would be lost",
+				 entry->pipe_id, pipe->data->entry->bytes);
+	if ((uint32_t)st->st_ino == entry->pipe_id)
+		return 0;
+	fd = restore_reopen(pipe->inherited, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return error_set(err, fd, "write into what is given for pipe:[%u]", entry->pipe_id);
+	return pipe_fill(fd, pipe->data, err);
+}
+
+static int open_inherited(struct restore_pipe *pipe, const struct restore_file *file, int *ret_fd, struct error *err)
 {
 	struct stat st;
-	int fd;
+	int fd, r;
 
+	if (fstat(pipe->inherited, &st) < 0)
+		return error_set(err, -errno, "look at what is given for pipe:[%u]", file->entry->pipe->pipe_id);
+	r = fill_inherited(pipe, file, &st, err);
+	if (r < 0)
+		return r;
 	/* A description of its own where that can be had, so that its flags are nobody else's. */
-	if (fstat(pipe->inherited, &st) == 0 && S_ISFIFO(st.st_mode))
-		return restore_reopen(pipe->inherited, (file->entry->pipe->flags & O_ACCMODE) |
-							   status_flags(file->entry->pipe) | file->cloexec);
-	fd = fcntl(pipe->inherited, file->cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
-	return fd < 0 ? -errno : fd;
+	if (S_ISFIFO(st.st_mode)) {
+		fd = restore_reopen(pipe->inherited, (file->entry->pipe->flags & O_ACCMODE) |
+							 status_flags(file->entry->pipe) | file->cloexec);
+	} else {
+		fd = fcntl(pipe->inherited, file->cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
+		fd = fd < 0 ? -errno : fd;
+	}
+	if (fd < 0)
+		return error_set(err, fd, "open what is given for pipe:[%u]", file->entry->pipe->pipe_id);
+	*ret_fd = fd;
+	return 0;
 }
 
 static int open_pipe(struct restore *r, struct restore_file *file, int *ret_fd, struct error *err)
@@ -294,7 +397,7 @@ static int open_pipe(struct restore *r, struct restore_file *file, int *ret_fd, 
 	int end = access_mode == O_WRONLY, fd;
 
 	if (pipe->inherited >= 0) {
-		fd = open_inherited(pipe, file);
+		return open_inherited(pipe, file, ret_fd, err);
 	} else if (!pipe->is_made) {
 		return make_pipe(r, file, ret_fd, err);
 	} else if (access_mode != O_RDWR && pipe->spare[end] >= 0) {

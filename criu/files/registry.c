@@ -182,6 +182,7 @@ void files_free(struct dump *d)
 	ttys_free(d);
 	for (size_t i = 0; i < registry->chunk_count; i++)
 		free(registry->chunks[i]);
+	free(registry->pipes);
 	free(registry->chunks);
 	free(registry->files);
 	arena_done(&registry->scratch);

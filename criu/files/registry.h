@@ -23,6 +23,8 @@ struct file_registry {
 	size_t chunk_count, chunk_capacity;
 	struct open_file **path_files; /* hash table of files known by path, see path-files.c */
 	size_t path_file_capacity, path_file_count;
+	struct open_file **pipes; /* sorted by inode; NULL until they are asked for */
+	size_t pipe_count;
 	struct ghost *ghosts;
 	size_t ghost_count, ghost_capacity;
 	struct link_remap *links;

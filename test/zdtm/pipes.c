@@ -1,10 +1,14 @@
 /*
- * Pipes: both ends here, one end in a child, one end closed, data waiting, a full one, sizes, flags, packets, and an
- * end opened again through /proc.
+ * Pipes: both ends here, one end in a child, one end closed, data waiting, a full one, sizes, flags, packets also where
+ * the flag is gone and in front of other bytes, pages given by vmsplice and splice, and an end opened again through
+ * /proc.
  */
 #include "zdtmlib.h"
 
-static int both[2], across[2], half[2], full[2], sized[2], packet[2], writer_only[2];
+#include <sys/mman.h>
+#include <sys/uio.h>
+
+static int both[2], across[2], half[2], full[2], sized[2], packet[2], writer_only[2], mixed[2], given[2];
 
 static void child(void *arg)
 {
@@ -17,6 +21,34 @@ static void child(void *arg)
 	EXPECT_MEM(text, "to child", 8);
 	EXPECT_EQ(read(across[0], text, 16), 5);
 	EXPECT_EQ(read(across[0], text, 16), 0); /* both writers are gone */
+}
+
+/* A page of memory, part of one, and part of a file. */
+static void give_pages(void)
+{
+	char *memory = MUST(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	struct iovec pieces[2] = { { memory, 4096 }, { memory + 100, 50 } };
+	int fd = MUST(open("given", O_RDWR | O_CREAT, 0600));
+	off_t offset = 1000;
+
+	test_pattern(memory, 4096, 7);
+	EXPECT_EQ(write(fd, memory, 4096), 4096);
+	EXPECT_EQ(vmsplice(given[1], pieces, 2, 0), 4146);
+	EXPECT_EQ(splice(fd, &offset, given[1], NULL, 500, 0), 500);
+	EXPECT_EQ(write(given[1], "end", 3), 3);
+	close(fd);
+}
+
+static void check_given_pages(void)
+{
+	char found[8192], expected[4096];
+
+	test_pattern(expected, sizeof(expected), 7);
+	EXPECT_EQ(read(given[0], found, sizeof(found)), 4096 + 50 + 500 + 3);
+	EXPECT_MEM(found, expected, 4096);
+	EXPECT_MEM(found + 4096, expected + 100, 50);
+	EXPECT_MEM(found + 4146, expected + 1000, 500);
+	EXPECT_MEM(found + 4646, "end", 3);
 }
 
 int main(void)
@@ -34,6 +66,9 @@ int main(void)
 	MUST(pipe(sized));
 	MUST(pipe2(packet, O_DIRECT));
 	MUST(pipe(writer_only));
+	MUST(pipe(mixed));
+	MUST(pipe(given));
+	give_pages();
 	test_pattern(data, sizeof(data), 1);
 	EXPECT_EQ(write(both[1], "hello", 5), 5);
 	EXPECT_EQ(write(half[1], "the end", 7), 7);
@@ -45,6 +80,11 @@ int main(void)
 	EXPECT_EQ(write(sized[1], data, 65536), 65536);
 	EXPECT_EQ(write(packet[1], "one", 3), 3);
 	EXPECT_EQ(write(packet[1], "second", 6), 6);
+	MUST(fcntl(mixed[1], F_SETFL, O_DIRECT));
+	EXPECT_EQ(write(mixed[1], "a packet", 8), 8);
+	EXPECT_EQ(write(mixed[1], "another", 7), 7);
+	MUST(fcntl(mixed[1], F_SETFL, 0));
+	EXPECT_EQ(write(mixed[1], data, 5000), 5000);
 	snprintf(text, sizeof(text), "/proc/self/fd/%d", both[0]);
 	reopened = MUST(open(text, O_RDONLY | O_NONBLOCK));
 	pid = test_fork(child, NULL);
@@ -73,6 +113,13 @@ int main(void)
 	EXPECT_EQ(read(packet[0], text, 64), 3);
 	EXPECT_EQ(read(packet[0], text, 64), 6);
 	EXPECT_EQ(fcntl(packet[1], F_GETFL), O_WRONLY | O_DIRECT);
+	EXPECT_EQ(read(mixed[0], text, 60), 8);
+	EXPECT_MEM(text, "a packet", 8);
+	EXPECT_EQ(read(mixed[0], text, 3), 3); /* the rest of a packet is lost */
+	EXPECT_MEM(text, "ano", 3);
+	EXPECT_EQ(read(mixed[0], found, sizeof(found)), 5000);
+	EXPECT_MEM(found, data, 5000);
+	check_given_pages();
 	signal(SIGPIPE, SIG_IGN);
 	EXPECT_EQ(write(writer_only[1], "x", 1), -1);
 	EXPECT_EQ(errno, EPIPE);

@@ -1,0 +1,90 @@
+/*
+ * A program that holds something that leads out of its tree, and goes on with it when it is asked to: SIGUSR1 makes it
+ * use what it holds and write the result to "result".
+ *
+ *	held copy			copies lines from its standard input to its standard output
+ *	held device PATH FLAGS		has a device open
+ *
+ * It says so by creating "ready".
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void say(const char *file, const char *text)
+{
+	int fd = open("saying", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0 || close(fd) < 0 || rename("saying", file) < 0)
+		_exit(2);
+}
+
+static int fail(const char *what)
+{
+	char text[256];
+
+	(void)snprintf(text, sizeof(text), "FAIL %s: %s", what, strerror(errno));
+	say("ready", text);
+	return 1;
+}
+
+static void wait_for_user(void)
+{
+	sigset_t set;
+	int sig;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	say("ready", "READY");
+	while (sigwait(&set, &sig) != 0)
+		;
+}
+
+/* Begins to read when told, so that something can wait in the pipe until then. */
+static int copy(void)
+{
+	char line[256];
+	ssize_t n;
+
+	wait_for_user();
+	while ((n = read(0, line, sizeof(line))) > 0)
+		if (write(1, line, (size_t)n) != n)
+			return fail("write");
+	return 0;
+}
+
+static int hold_device(const char *path, int flags)
+{
+	int fd = open(path, flags);
+	struct stat st;
+	char text[128];
+
+	if (fd < 0)
+		return fail(path);
+	wait_for_user();
+	if (fstat(fd, &st) < 0)
+		return fail("fstat");
+	(void)snprintf(text, sizeof(text), "%llx %lld %x", (unsigned long long)st.st_rdev,
+		       (long long)lseek(fd, 0, SEEK_CUR), (unsigned int)fcntl(fd, F_GETFL));
+	say("result", text);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	if (argc == 2 && !strcmp(argv[1], "copy"))
+		return copy();
+	if (argc == 4 && !strcmp(argv[1], "device"))
+		return hold_device(argv[2], (int)strtol(argv[3], NULL, 0));
+	return fail("arguments");
+}

@@ -1,0 +1,226 @@
+#!/usr/bin/python3 -I
+"""What leads out of the tree: pipes whose other end is elsewhere, devices, and how both are given to a restore.
+
+CRIU names the program under test, TEST_B where the helper was built. Arguments choose cases by name. Run it as the first
+process of a pid namespace: restores need their old pids.
+"""
+import ctypes
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+
+CRIU = os.environ["CRIU"]
+HELD = os.path.join(os.environ["TEST_B"], "outside", "held")
+
+
+class Failed(Exception):
+    pass
+
+
+class Skipped(Exception):
+    pass
+
+
+def expect(found, expected, what):
+    if found != expected:
+        raise Failed(f"{what}: {found!r}, expected {expected!r}")
+
+
+def expect_words(text, *words):
+    for word in words:
+        if word not in text:
+            raise Failed(f"{word!r} is not in {text!r}")
+
+
+def wait_for(path, seconds=5):
+    end = time.time() + seconds
+    while not os.path.exists(path):
+        if time.time() > end:
+            raise Failed(f"no {path} after {seconds} s")
+        time.sleep(0.01)
+    with open(path) as file:
+        return file.read()
+
+
+def start(*arguments, **how):
+    """A program in a session of its own that has said READY."""
+    nothing = subprocess.DEVNULL
+    process = subprocess.Popen([HELD, *arguments], start_new_session=True, stderr=nothing,
+                               **{"stdin": nothing, "stdout": nothing, **how})
+    text = wait_for("ready")
+    if text != "READY":
+        process.wait()
+        raise Skipped(text)
+    return process
+
+
+def criu(*arguments, **how):
+    return subprocess.run([CRIU, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, **how)
+
+
+def dump(process, *options):
+    done = criu("dump", "-t", str(process.pid), "-D", "images", *options)
+    if done.returncode:
+        raise Failed(f"dump: {done.stderr}")
+    process.wait()
+    return done.stderr
+
+
+def refused(done, *words):
+    if done.returncode == 0:
+        raise Failed("it is not refused")
+    expect_words(done.stderr, *words)
+
+
+def restore(*options, **how):
+    done = criu("restore", "-d", "-D", "images", "--pidfile", os.path.abspath("pid"), *options, **how)
+    if done.returncode:
+        raise Failed(f"restore: {done.stderr}")
+    with open("pid") as file:
+        pid = int(file.read())
+    os.unlink("pid")
+    return pid
+
+
+def reap(pid):
+    end = time.time() + 5
+    while time.time() < end:
+        try:
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                return
+        except ChildProcessError:
+            return
+        time.sleep(0.01)
+    os.kill(pid, signal.SIGKILL)
+    raise Failed("it does not end")
+
+
+def inode_of(fd):
+    return os.fstat(fd).st_ino
+
+
+def open_pipes():
+    """Two pipes to and from a program, which has both as its standard streams."""
+    theirs_in, ours_out = os.pipe()
+    ours_in, theirs_out = os.pipe()
+    return theirs_in, ours_out, ours_in, theirs_out
+
+
+def pipes_given_again():
+    """New pipes at the restore: what nobody had read of the old one is in the new one."""
+    theirs_in, ours_out, ours_in, theirs_out = open_pipes()
+    process = start("copy", stdin=theirs_in, stdout=theirs_out)
+    keys = [f"pipe:[{inode_of(fd)}]" for fd in (theirs_in, theirs_out)]
+    os.write(ours_out, b"unread ")
+    expect_words(dump(process), "the other end is held outside of the tree", keys[0])
+    for fd in theirs_in, ours_out, ours_in, theirs_out:
+        os.close(fd)
+    theirs_in, ours_out, ours_in, theirs_out = open_pipes()
+    pid = restore("--inherit-fd", f"fd[{theirs_in}]:{keys[0]}", "--inherit-fd", f"fd[{theirs_out}]:{keys[1]}",
+                  pass_fds=(theirs_in, theirs_out))
+    os.close(theirs_in)
+    os.close(theirs_out)
+    os.write(ours_out, b"and new\n")
+    os.kill(pid, signal.SIGUSR1)
+    text = b""
+    while not text.endswith(b"\n"):
+        text += os.read(ours_in, 100)
+    expect(text, b"unread and new\n", "what went through")
+    os.close(ours_out)
+    expect(os.read(ours_in, 100), b"", "behind the end")
+    os.close(ours_in)
+    reap(pid)
+
+
+def pipes_kept():
+    """The pipes of the dump: what nobody had read is still in them, once."""
+    theirs_in, ours_out, ours_in, theirs_out = open_pipes()
+    process = start("copy", stdin=theirs_in, stdout=theirs_out)
+    os.write(ours_out, b"once\n")
+    dump(process)
+    pid = restore("--inherit-fd", f"fd[{theirs_in}]:pipe:[{inode_of(theirs_in)}]",
+                  "--inherit-fd", f"fd[{theirs_out}]:pipe:[{inode_of(theirs_out)}]", pass_fds=(theirs_in, theirs_out))
+    os.close(theirs_in)
+    os.close(theirs_out)
+    os.kill(pid, signal.SIGUSR1)
+    os.close(ours_out)
+    reap(pid)
+    expect(os.read(ours_in, 100), b"once\n", "what went through")
+    os.close(ours_in)
+
+
+def pipes_not_given():
+    """Refused, but when it is said that nobody will have the other end."""
+    theirs_in, ours_out, ours_in, theirs_out = open_pipes()
+    process = start("copy", stdin=theirs_in, stdout=theirs_out)
+    numbers = [inode_of(fd) for fd in (theirs_in, theirs_out)]
+    os.write(ours_out, b"unread")
+    text = dump(process, "--external", f"pipe[{numbers[0]}]", "--external", f"pipe[{numbers[1]}]")
+    expect("outside of the tree" in text, False, "a warning")
+    for fd in theirs_in, ours_out, ours_in, theirs_out:
+        os.close(fd)
+    done = criu("restore", "-d", "-D", "images")
+    refused(done, f"pipe:[{numbers[0]}]: its other end was held outside of the tree", f"pipe:[{numbers[1]}]",
+            "--inherit-fd fd[N]:pipe:[", "--external pipe[")
+    given, other = os.pipe()
+    refused(criu("restore", "-d", "-D", "images", "--inherit-fd", f"fd[{given}]:pipe:[{numbers[0]}]", pass_fds=(given,)),
+            f"pipe:[{numbers[1]}]")
+    with open("/dev/null") as null:
+        refused(criu("restore", "-d", "-D", "images", "--external", f"pipe[{numbers[1]}]", "--inherit-fd",
+                     f"fd[{null.fileno()}]:pipe:[{numbers[0]}]", pass_fds=(null.fileno(),)), "6 unread bytes would be lost")
+    os.close(given)
+    os.close(other)
+    pid = restore("--external", f"pipe[{numbers[0]}]", "--external", f"pipe[{numbers[1]}]")
+    os.kill(pid, signal.SIGUSR1)
+    reap(pid)
+
+
+def pipe_inside():
+    """A pipe whose other end was closed comes back broken, and nothing has to be given."""
+    theirs_in, ours_out = os.pipe()
+    process = start("copy", stdin=theirs_in)
+    os.close(theirs_in)
+    os.close(ours_out)
+    expect("outside" in dump(process), False, "a warning")
+    pid = restore()
+    os.kill(pid, signal.SIGUSR1)
+    reap(pid)
+
+
+CASES = [pipes_given_again, pipes_kept, pipes_not_given, pipe_inside]
+
+
+def run(case):
+    directory = tempfile.mkdtemp()
+    os.chdir(directory)
+    os.mkdir("images")
+    try:
+        case()
+        return "PASS", ""
+    except Skipped as reason:
+        return "SKIP", f": {reason}"
+    except (Failed, OSError, subprocess.SubprocessError) as reason:
+        return "FAIL", f": {reason}"
+    finally:
+        os.chdir("/")
+        shutil.rmtree(directory)
+
+
+def main():
+    counts = {"PASS": 0, "FAIL": 0, "SKIP": 0}
+    for case in CASES:
+        if len(sys.argv) > 1 and case.__name__ not in sys.argv[1:]:
+            continue
+        result, reason = run(case)
+        counts[result] += 1
+        print(f"{result} outside {case.__name__}{reason}", flush=True)
+    print(f"{counts['PASS']} passed, {counts['FAIL']} failed, {counts['SKIP']} skipped")
+    return 1 if counts["FAIL"] else 0
+
+
+sys.exit(main())
