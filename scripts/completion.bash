@@ -6,6 +6,9 @@ _criu()
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
 	local program=${COMP_WORDS[0]} help
 
+	# "=" ends a word of the line: OLD, "=", NEW.
+	[[ ${COMP_WORDS[COMP_CWORD - 3]-} == --path-map && $prev == = ]] && prev=--path-map
+	[[ ${COMP_WORDS[COMP_CWORD - 2]-} == --path-map && $cur == = ]] && prev=--path-map cur=
 	help=$("$program" --help 2>/dev/null) || return
 	case $prev in
 	-D | --images-dir | -W | --work-dir | --prev-images-dir | -L | --libdir | --cgroup-yard | --irmap-scan-path | -r | --root)
@@ -16,6 +19,11 @@ _criu()
 	-o | --log-file | --pidfile | --config | --action-script)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	--path-map)
+		compopt -o filenames -o nospace
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return
 		;;
 	-t | --tree)

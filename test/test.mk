@@ -71,6 +71,7 @@ test-zdtm: $(CRIU) $(ZDTM_RUNNER) $(ZDTM_BIN) $(TEST_B)/features
 KILL        := $(TEST_B)/kill/kill
 KILL_BIN    := $(KILL) $(TEST_B)/kill/target
 BADINPUT_BIN := $(TEST_B)/badinput/damage $(TEST_B)/badinput/victim
+CHANGED_BIN := $(TEST_B)/changed/holder
 REAL_BIN    := $(TEST_B)/real/load
 
 $(TEST_B)/kill/%.o: test/kill/%.c
@@ -87,6 +88,10 @@ $(TEST_B)/badinput/victim: test/badinput/victim.c
 	@mkdir -p $(@D)
 	$(CC) $(TEST_CFLAGS) $< -o $@
 
+$(TEST_B)/changed/holder: test/changed/holder.c
+	@mkdir -p $(@D)
+	$(CC) $(TEST_CFLAGS) $< -o $@
+
 $(TEST_B)/badinput/damage: test/badinput/damage.c $(CRIU_LIB)
 	@mkdir -p $(@D)
 	$(CC) $(ALLCFLAGS) -I$(B)/images $< $(CRIU_LIB) $(B)/compel/libcompel.a $(LDLIBS) -o $@
@@ -95,7 +100,7 @@ $(REAL_BIN): test/real/load.cc
 	@mkdir -p $(@D)
 	$(if $(findstring clang,$(CC)),clang++,g++) -std=c++17 -O2 -g -Wall -Wextra -Werror -pthread $< -o $@
 
-TEST_BIN    := $(ZDTM_RUNNER) $(ZDTM_BIN) $(KILL_BIN) $(BADINPUT_BIN) $(REAL_BIN)
+TEST_BIN    := $(ZDTM_RUNNER) $(ZDTM_BIN) $(KILL_BIN) $(BADINPUT_BIN) $(CHANGED_BIN) $(REAL_BIN)
 
 .PHONY: test-build test test-long
 test-build: $(CRIU) $(UNIT_BIN) $(TEST_BIN)
@@ -112,6 +117,7 @@ test: test-build $(TEST_B)/fallbacks
 		'trees=$(TEST_ENV) test/trees/trees.sh 20' \
 		'golden=$(TEST_ENV) test/golden/golden.sh' \
 		'badinput=$(TEST_ENV) test/badinput/badinput.sh' \
+		'changed=$(TEST_ENV) test/changed/changed.sh' \
 		'kill=$(KILL_ENV) $(KILL) -c $(CRIU) -r 40 -s 60' \
 		'real=$(TEST_ENV) test/real/real.sh' \
 		'shell=$(TEST_ENV) unshare --pid --fork --mount-proc test/real/shell.py' \
@@ -121,6 +127,7 @@ test-long: test-build $(TEST_B)/features
 	@test/collect 'zdtm=$(ZDTM) -L -F $(TEST_B)/features -m plain,compare,iterations,leave-running,stopped,mask' \
 		'trees=$(TEST_ENV) test/trees/trees.sh 200' \
 		'badinput=$(TEST_ENV) MUTATIONS=300 test/badinput/badinput.sh' \
+		'changed=$(TEST_ENV) test/changed/changed.sh' \
 		'kill=$(KILL_ENV) $(KILL) -c $(CRIU) -r 500 -s 0' \
 		'real=$(TEST_ENV) LONG=1 test/real/real.sh'
 

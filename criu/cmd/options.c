@@ -472,7 +472,7 @@ static int refuse_missing_functions(const struct command_line *line, int verb, s
 
 int command_line_check(const struct command_line *line, int verb, struct error *err)
 {
-	static const char *const restore_only[] = { "inherit-fd", "mntns-compat-mode" };
+	static const char *const restore_only[] = { "inherit-fd", "mntns-compat-mode", "path-map" };
 	int r = refuse_missing_functions(line, verb, err);
 
 	if (r < 0)

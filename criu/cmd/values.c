@@ -188,6 +188,75 @@ int parse_file_validation(struct options *opts, const char *value, struct error 
 	return store_word(methods, ARRAY_SIZE(methods), value, &opts->file_validation, err);
 }
 
+/* Cuts the slashes at the end; the root stays one. */
+static void cut_slashes(char *path)
+{
+	size_t bytes = strlen(path);
+
+	while (bytes > 1 && path[bytes - 1] == '/')
+		path[--bytes] = '\0';
+}
+
+/* Paths of images are those of the kernel: no empty component, none that is "." or "..". */
+static bool is_kernel_path(const char *path)
+{
+	if (strcmp(path, "/") == 0)
+		return true;
+	while (*path == '/') {
+		size_t bytes = strcspn(++path, "/");
+
+		if (bytes == 0 || (bytes == 1 && path[0] == '.') || (bytes == 2 && strncmp(path, "..", 2) == 0))
+			return false;
+		path += bytes;
+	}
+	return !*path;
+}
+
+/* The first "=" that has no backslash in front parts the text; a backslash in front of "=" or of another one goes. */
+static char *split_at_equals(char *text)
+{
+	char *to = text, *second = NULL;
+
+	for (const char *from = text; *from; from++) {
+		if (*from == '\\' && (from[1] == '=' || from[1] == '\\')) {
+			*to++ = *++from;
+		} else if (*from == '=' && !second) {
+			*to++ = '\0';
+			second = to;
+		} else if (*from == '=') {
+			return NULL;
+		} else {
+			*to++ = *from;
+		}
+	}
+	*to = '\0';
+	return second;
+}
+
+int parse_path_map(struct options *opts, const char *value, struct error *err)
+{
+	AUTO_FREE char *old_path = strdup(value);
+	char *new_path;
+	int r;
+
+	if (!old_path)
+		return error_set(err, -ENOMEM, "\"%s\"", value);
+	new_path = split_at_equals(old_path);
+	if (!new_path) {
+		error_hint(err, "\"\\=\" stands for a \"=\" in a path");
+		return error_say(err, -EINVAL, "\"%s\" is not of the form OLD=NEW", value);
+	}
+	if (old_path[0] != '/' || new_path[0] != '/')
+		return error_say(err, -EINVAL, "\"%s\": \"%s\" is not an absolute path", value,
+				 old_path[0] == '/' ? new_path : old_path);
+	cut_slashes(old_path);
+	cut_slashes(new_path);
+	if (!is_kernel_path(old_path))
+		return error_say(err, -EINVAL, "\"%s\": no path of an image has an empty part, \".\" or \"..\"", value);
+	r = options_add_path_map(opts, old_path, new_path);
+	return r < 0 ? error_set(err, r, "\"%s\"", value) : 0;
+}
+
 int parse_pre_dump_mode(struct options *opts, const char *value, struct error *err)
 {
 	static const struct word modes[] = { { "splice", PRE_DUMP_SPLICE }, { "read", PRE_DUMP_READ } };

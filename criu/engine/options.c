@@ -50,6 +50,15 @@ static void free_externals(struct options *opts)
 	free(opts->inherit_fds);
 }
 
+static void free_path_maps(struct options *opts)
+{
+	for (size_t i = 0; i < opts->path_map_count; i++) {
+		free(opts->path_maps[i].from);
+		free(opts->path_maps[i].to);
+	}
+	free(opts->path_maps);
+}
+
 static void free_exec_cmd(struct options *opts)
 {
 	for (size_t i = 0; opts->exec_cmd && opts->exec_cmd[i]; i++)
@@ -76,6 +85,7 @@ void options_done(struct options *opts)
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
 		string_list_done(lists[i]);
 	free_externals(opts);
+	free_path_maps(opts);
 	free_exec_cmd(opts);
 	cleanup_close(&opts->images_dir_fd);
 	cleanup_close(&opts->work_dir_fd);
@@ -164,4 +174,42 @@ int options_add_inherit_fd(struct options *opts, int fd, const char *key)
 		return r;
 	opts->inherit_fds[opts->inherit_fd_count++] = (struct inherit_fd){ fd, TAKE_PTR(copy) };
 	return 0;
+}
+
+int options_add_path_map(struct options *opts, const char *from, const char *to)
+{
+	AUTO_FREE char *from_copy = strdup(from);
+	AUTO_FREE char *to_copy = strdup(to);
+
+	if (!from_copy || !to_copy ||
+	    array_reserve(&opts->path_maps, &opts->path_map_capacity, opts->path_map_count, sizeof(*opts->path_maps)) <
+		0)
+		return -ENOMEM;
+	opts->path_maps[opts->path_map_count++] = (struct path_map){ TAKE_PTR(from_copy), TAKE_PTR(to_copy) };
+	return 0;
+}
+
+/* Whole components only: /a is no prefix of /ab. */
+static bool is_at_or_below(const char *path, const char *directory, size_t bytes)
+{
+	if (strncmp(path, directory, bytes) != 0)
+		return false;
+	return bytes == 1 || path[bytes] == '/' || !path[bytes];
+}
+
+const struct path_map *options_find_path_map(const struct options *opts, const char *path)
+{
+	const struct path_map *found = NULL;
+	size_t longest = 0;
+
+	for (size_t i = 0; i < opts->path_map_count; i++) {
+		const struct path_map *map = &opts->path_maps[i];
+		size_t bytes = strlen(map->from);
+
+		if (bytes < longest || !is_at_or_below(path, map->from, bytes))
+			continue;
+		found = map;
+		longest = bytes;
+	}
+	return found;
 }

@@ -73,6 +73,12 @@ struct inherit_fd {
 	char *key;
 };
 
+/* What is at OLD or below it in the images is looked for at NEW. Without slashes at the end but for "/" itself. */
+struct path_map {
+	char *from;
+	char *to;
+};
+
 /* May be called often; done and total are bytes, total is 0 while unknown. phase is a word or two: "write pages". */
 struct progress {
 	void (*report)(void *ctx, const char *phase, uint64_t done_bytes, uint64_t total_bytes);
@@ -127,6 +133,10 @@ struct options {
 	struct string_list irmap_scan_paths;
 	int file_validation; /* enum file_validation */
 	bool skip_file_rwx_check;
+
+	struct path_map *path_maps;
+	size_t path_map_count;
+	size_t path_map_capacity;
 
 	/* things outside the tree */
 	struct external *externals;
@@ -215,6 +225,12 @@ const struct external *options_find_external(const struct options *opts, const c
 /* Which descriptor takes the place of key; -ENOENT if none does. The first one given wins. */
 int options_find_inherit_fd(const struct options *opts, const char *key);
 int options_add_inherit_fd(struct options *opts, int fd, const char *key);
+
+/* Both without slashes at their end: 0 or -ENOMEM. */
+int options_add_path_map(struct options *opts, const char *from, const char *to);
+
+/* The map with the longest OLD that path is or lies below, the last one given of several; NULL when there is none. */
+const struct path_map *options_find_path_map(const struct options *opts, const char *path);
 
 static inline bool leaves_tasks_dead(const struct options *opts)
 {

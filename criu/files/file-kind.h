@@ -74,6 +74,7 @@ struct restore_file {
 	const struct file_kind *kind;
 	const FileEntry *entry;
 	const RemapFilePathEntry *remap; /* how to open a path that is gone, or NULL */
+	const char *dumped_name;         /* the path at the dump, where --path-map changed it; else NULL */
 	struct restore_task *owner; /* lowest common ancestor of all users; opens it before it forks the next user */
 	struct restore_task *first_user; /* first task with a descriptor of it: the one that runs finish() */
 	int first_fd;                    /* its lowest number there; -1: only mapped, cwd ... */

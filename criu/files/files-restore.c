@@ -342,6 +342,7 @@ int files_check(struct restore *r, struct error *err)
 	if (result < 0)
 		return error_set(err, result, "open files");
 	rf = restore_files_of(r);
+	result = path_map_apply(r, err);
 	for (size_t i = 0; i < r->task_count && result == 0; i++)
 		if (has_table(r->tasks[i]))
 			result = find_users(r, r->tasks[i], err);

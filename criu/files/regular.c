@@ -217,8 +217,12 @@ static int examine_path(struct restore *r, struct restore_file *file, const RegF
 
 	if (path[0] != '/')
 		return restore_refuse(r, file, err, "%s: is not an absolute path", path);
-	if (fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return restore_refuse(r, file, err, "%s: %s", path, strerror(errno));
+	if (fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		int reason = errno;
+
+		error_hint(err, "--path-map OLD=NEW restores a set whose files are somewhere else now");
+		return restore_refuse(r, file, err, "%s: %s", path, strerror(reason));
+	}
 	result = check_mode(r, file, entry, path, &st, err);
 	if (result < 0)
 		return result;
@@ -303,7 +307,8 @@ static int check_inherited(struct restore *r, struct restore_file *file, bool *r
 	const RegFileEntry *entry = file->entry->reg;
 	bool external = entry->has_ext && entry->ext;
 	struct regular_restore *s;
-	int fd = restore_inherited(r, entry->name[0] == '/' ? entry->name + 1 : entry->name);
+	const char *name = file->dumped_name ? file->dumped_name : entry->name;
+	int fd = restore_inherited(r, name[0] == '/' ? name + 1 : name);
 
 	*ret_found = fd >= 0;
 	if (fd < 0 && external) {

@@ -4,6 +4,7 @@
  */
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "files/restore-files.h"
 #include "image/image-check.h"
@@ -127,10 +128,14 @@ const char *restore_describe(const struct restore *r, const struct restore_file 
 int restore_refuse(const struct restore *r, const struct restore_file *file, struct error *err, const char *format, ...)
 {
 	char place[256], reason[700];
+	size_t used;
 	va_list args;
 
 	va_start(args, format);
 	(void)vsnprintf(reason, sizeof(reason), format, args);
 	va_end(args);
+	used = strlen(reason);
+	if (file->dumped_name)
+		(void)snprintf(reason + used, sizeof(reason) - used, " (at the dump it was %s)", file->dumped_name);
 	return error_say(err, -EINVAL, "%s, %s", restore_describe(r, file, place, sizeof(place)), reason);
 }

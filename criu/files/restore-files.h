@@ -42,6 +42,7 @@ struct restore_files {
 	struct restore_file ***tables; /* by number of the checked_fd_table: what its entries refer to */
 	size_t tty_count;
 	size_t group_capacity;
+	bool *used_path_maps; /* by index of options.path_maps; NULL when there are none */
 	struct restore_file *files[];
 };
 
@@ -88,6 +89,13 @@ struct restore_task *restore_common_ancestor(struct restore_task *a, struct rest
 
 /* Whether a file was opened by O_TMPFILE. */
 bool restore_is_temporary(uint32_t flags);
+
+/*
+ * path-map.c: the paths of the images as --path-map has them. restore_map_path() is for kinds with paths of their own:
+ * *path was allocated and is replaced.
+ */
+int path_map_apply(struct restore *r, struct error *err);
+int restore_map_path(struct restore *r, char **path, struct error *err);
 
 /* open(2) flags of a status word of an image: what would create or block is left out. */
 uint32_t restore_open_flags(uint32_t flags);

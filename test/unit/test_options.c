@@ -334,6 +334,52 @@ static void test_inherit_fd(void **state)
 		     "--inherit-fd: \"fd[999]:x\": descriptor 999: Bad file descriptor");
 }
 
+static void expect_map(const struct parsed *p, const char *path, const char *to)
+{
+	const struct path_map *map = options_find_path_map(&p->line.opts, path);
+
+	if (to)
+		assert_non_null(map);
+	else
+		assert_null(map);
+	if (map)
+		assert_string_equal(map->to, to);
+}
+
+static void test_path_maps(void **state)
+{
+	struct parsed p;
+
+	expect_ok(&p, "restore --path-map /a=/x --path-map /a/b/=/y// --path-map /c\\=d=/e\\=f --path-map /a=/z");
+	expect_map(&p, "/a", "/z");
+	expect_map(&p, "/a/bc", "/z");
+	expect_map(&p, "/a/b", "/y");
+	expect_map(&p, "/a/b/c", "/y");
+	expect_map(&p, "/ab", NULL);
+	expect_map(&p, "/c=d/e", "/e=f");
+	expect_map(&p, "/", NULL);
+	expect_map(&p, "a", NULL);
+	command_line_done(&p.line);
+	expect_ok(&p, "restore --path-map /=/x --path-map /proc=/proc");
+	expect_map(&p, "/", "/x");
+	expect_map(&p, "/a", "/x");
+	expect_map(&p, "/proc/1", "/proc");
+	expect_map(&p, "file[1:2]", NULL);
+	command_line_done(&p.line);
+	expect_error("restore --path-map /a", "--path-map: \"/a\" is not of the form OLD=NEW");
+	expect_error("restore --path-map /a=/b=/c", "--path-map: \"/a=/b=/c\" is not of the form OLD=NEW");
+	expect_error("restore --path-map a=/b", "--path-map: \"a=/b\": \"a\" is not an absolute path");
+	expect_error("restore --path-map /a=", "--path-map: \"/a=\": \"\" is not an absolute path");
+	expect_error("restore --path-map /a/../b=/c",
+		     "--path-map: \"/a/../b=/c\": no path of an image has an empty part, \".\" or \"..\"");
+	expect_error("restore --path-map //a=/c",
+		     "--path-map: \"//a=/c\": no path of an image has an empty part, \".\" or \"..\"");
+	parse_text(&p, "dump --path-map /a=/b");
+	assert_int_not_equal(command_line_check(&p.line, VERB_DUMP, &p.err), 0);
+	assert_string_equal(p.err.text, "--path-map is for restore only");
+	command_line_done(&p.line);
+}
+
 static void test_lists_and_old_forms(void **state)
 {
 	struct parsed p;
@@ -521,6 +567,7 @@ int main(void)
 		cmocka_unit_test(test_cpu_caps),
 		cmocka_unit_test(test_externals),
 		cmocka_unit_test(test_inherit_fd),
+		cmocka_unit_test(test_path_maps),
 		cmocka_unit_test(test_lists_and_old_forms),
 		cmocka_unit_test(test_config_lines),
 		cmocka_unit_test(test_order_of_sources),
