@@ -351,14 +351,15 @@ struct read_list {
 	uint64_t end; /* offset behind the last read */
 };
 
-static void add_to_list(struct read_list *list, uint64_t address, uint64_t bytes, int file, uint64_t offset)
+/* joins: one range may go on where the last one ended. */
+static void add_to_list(struct read_list *list, uint64_t address, uint64_t bytes, int file, uint64_t offset, bool joins)
 {
 	struct restorer_read *last = list->read_count ? &list->reads[list->read_count - 1] : NULL;
 	struct restorer_iovec *iov = list->iov_count ? &list->iov[list->iov_count - 1] : NULL;
 
 	if (last && last->file == file && list->end == offset) {
 		list->end += bytes;
-		if (iov->base + iov->bytes == address) {
+		if (joins && iov->base + iov->bytes == address) {
 			iov->bytes += bytes;
 			return;
 		}
@@ -397,6 +398,7 @@ static int add_extent(struct restore *r, struct restore_task *task, const struct
 
 	while (at < end) {
 		struct restorer_vma *vma = &restorer->vmas[*ret_vma];
+		bool is_filled;
 		uint64_t to;
 
 		if (*ret_vma == restorer->vma_count || at < vma->start) {
@@ -415,8 +417,10 @@ static int add_extent(struct restore *r, struct restore_task *task, const struct
 					 task->image->pagemap->name, (unsigned long long)at);
 		to = min_u64(end, vma->end);
 		vma->map_prot |= PROT_WRITE;
-		add_to_list(&lists[vma->flags & RESTORER_VMA_FILL ? 1 : 0], at, to - at, file,
-			    extent->offset + (at - extent->vaddr));
+		/* UFFDIO_COPY does not go from one mapping into the next. */
+		is_filled = vma->flags & RESTORER_VMA_FILL;
+		add_to_list(&lists[is_filled ? 1 : 0], at, to - at, file, extent->offset + (at - extent->vaddr),
+			    !is_filled || at != vma->start);
 		r->pages_restored += (to - at) / PAGE_BYTES;
 		at = to;
 	}

@@ -345,6 +345,26 @@ static void check_refusal(const char *verb, int status)
 	check_untraced("after a refused dump");
 }
 
+/* What goes well warns of nothing: a fallback taken where nothing is missing is a fault that no program would notice.
+ */
+static void check_warnings(const char *verb, const char *log)
+{
+	const char *allowed = my.run->test->warns;
+	char path[512], line[4096];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%d/%s", my.run->dir, my.set, log);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file)) {
+		const char *level = strstr(line, ") Warn ");
+
+		if (level && level - line < 16 && !(allowed[0] && strstr(line, allowed)))
+			write_verdict("FAIL criu %s warns: %s", verb, line);
+	}
+	if (file)
+		fclose(file);
+}
+
 static void run_criu(const char *verb, const char *log, const char **argv)
 {
 	int status = 0;
@@ -360,6 +380,8 @@ static void run_criu(const char *verb, const char *log, const char **argv)
 		check_refusal(verb, status);
 	else if (status != 0)
 		fail_criu(verb, log, status);
+	else if (my.run->mode == MODE_PLAIN)
+		check_warnings(verb, log);
 }
 
 static void dump(const char *how)

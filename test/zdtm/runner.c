@@ -112,6 +112,8 @@ static void parse_flag(struct test *test, const char *word)
 		snprintf(test->skip, sizeof(test->skip), "this processor has no %.60s", text);
 	else if (strncmp(word, "refused=", 8) == 0)
 		snprintf(test->refused, sizeof(test->refused), "%.120s", text);
+	else if (strncmp(word, "warns=", 6) == 0)
+		snprintf(test->warns, sizeof(test->warns), "%.120s", text);
 	else if (strncmp(word, "args=", 5) == 0)
 		snprintf(test->args, sizeof(test->args), "%.120s", text);
 	else if (strncmp(word, "dump=", 5) == 0)

@@ -23,6 +23,7 @@ struct test {
 	char restore_options[256];
 	char differs[128]; /* fields of /proc that may differ in this test, besides those that may in all */
 	char refused[128]; /* what the dump says when it refuses this one; the program then has to go on unharmed */
+	char warns[128];   /* a part of the one warning that dump or restore may give in a plain run */
 	char skip[128];    /* why it cannot run here or does not run by itself */
 	unsigned int timeout_s;
 	bool is_long, is_busy; /* busy: never sleeps, so /proc is not compared */
