@@ -44,6 +44,11 @@
 
 #define PAGES_BESIDE_BYTES (4ul << 20) /* less is not worth a thread */
 
+int dump_check_interrupted(const struct dump *d, struct error *err)
+{
+	return undo_interrupted(d->undo) ? error_say(err, -EINTR, "interrupted by a signal") : 0;
+}
+
 /* --- work on all tasks by several threads ------------------------------------------------------------------------ */
 
 struct dump_run;
@@ -80,7 +85,9 @@ static void *work_on_tasks(void *arg)
 
 		if (at >= run->d.task_count)
 			break;
-		r = run->work(run, run->d.tasks[at], &err);
+		r = dump_check_interrupted(&run->d, &err);
+		if (r == 0)
+			r = run->work(run, run->d.tasks[at], &err);
 		if (r == 0)
 			continue;
 		(void)pthread_mutex_lock(&run->error_lock);
@@ -315,13 +322,14 @@ static int write_stats(struct dump_run *run, struct error *err)
 	return stats_write_dump(run->d.opts, &entry, err);
 }
 
-void dump_progress(struct dump *d, uint64_t bytes)
+int dump_progress(struct dump *d, uint64_t bytes)
 {
 	struct dump_run *run = container_of(d, struct dump_run, d);
 	uint64_t done = __atomic_add_fetch(&run->bytes_done, bytes, __ATOMIC_RELAXED);
 
 	if (d->opts->progress)
 		d->opts->progress->report(d->opts->progress->ctx, "write pages", done, run->bytes_total);
+	return undo_interrupted(d->undo) ? -EINTR : 0;
 }
 
 /* What is resident is an upper bound of what will be written. */
@@ -332,11 +340,6 @@ static void estimate_bytes(struct dump_run *run)
 }
 
 /* --- the stages -------------------------------------------------------------------------------------------------- */
-
-static int check_interrupted(const struct dump *d, struct error *err)
-{
-	return undo_interrupted(d->undo) ? error_say(err, -EINTR, "interrupted") : 0;
-}
 
 static int freeze(struct dump_run *run, struct error *err)
 {
@@ -405,7 +408,7 @@ static const struct {
 
 static int run_stage(struct dump_run *run, size_t i, struct error *err)
 {
-	int r = check_interrupted(&run->d, err);
+	int r = dump_check_interrupted(&run->d, err);
 	uint64_t started_us = now_us();
 
 	if (r < 0)

@@ -55,5 +55,8 @@ struct dump {
 	for (size_t t##_i = 0; t##_i < (d)->task_count; t##_i++)                                                       \
 		for (struct task *t = (d)->tasks[t##_i]; t; t = NULL)
 
-/* So many more bytes of page contents are saved; called by any thread. */
-void dump_progress(struct dump *d, uint64_t bytes);
+/* So many more bytes of page contents are saved; called by any thread. -EINTR: a signal asks to stop. */
+int dump_progress(struct dump *d, uint64_t bytes);
+
+/* Says so when a signal asked to stop. */
+int dump_check_interrupted(const struct dump *d, struct error *err);

@@ -118,7 +118,10 @@ static int fill_one(struct restore *r, struct restore_task *task, const struct r
 	return restore_fill_task(r, task, uffd, err);
 }
 
-/* A task that is not served reads its pages itself. */
+/*
+ * A task that is not served reads its pages itself; not when a signal asks to stop: it is to be killed, and a large
+ * read would have to come to its end first.
+ */
 static void serve_fills(struct restore *r)
 {
 	for (size_t i = 0; i < r->task_count; i++) {
@@ -129,7 +132,9 @@ static void serve_fills(struct restore *r)
 		if (!task->restorer || !task->restorer->large_read_count ||
 		    __atomic_load_n(&slot->fill_state, __ATOMIC_ACQUIRE) != FILL_WANTED)
 			continue;
-		if (fill_one(r, task, slot, &reason) < 0)
+		if (fill_one(r, task, slot, &reason) == -EINTR)
+			return;
+		if (error_is_set(&reason))
 			log_warn("%s; it reads its memory itself\n", reason.text);
 		__atomic_store_n(&slot->fill_state, error_is_set(&reason) ? FILL_FAILED : FILL_DONE, __ATOMIC_RELEASE);
 		futex_wake(&slot->fill_state, 1);
@@ -159,9 +164,9 @@ int restore_wait_for(struct restore *r, const uint32_t *left, struct error *err)
 			return collect_failure(r, err);
 		if (__atomic_load_n(left, __ATOMIC_ACQUIRE) == 0)
 			return 0;
+		serve_fills(r);
 		if (undo_interrupted(r->undo))
 			return error_say(err, -EINTR, "interrupted by a signal");
-		serve_fills(r);
 		if (futex_wait(&words->progress, progress, &timeout) != -ETIMEDOUT)
 			continue;
 		result = restore_look_after(r, err);

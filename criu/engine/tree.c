@@ -398,6 +398,8 @@ int tree_freeze(struct dump *d, struct error *err)
 		r = seize_round(d, &fresh, err);
 		if (r == 0)
 			r = wait_all(d, deadline_ns, err);
+		if (r == 0)
+			r = dump_check_interrupted(d, err);
 		if (r == 0 && now_ns() > deadline_ns)
 			r = error_say(err, -ETIMEDOUT, "the tree makes new tasks faster than they can be stopped");
 	} while (r == 0 && fresh);

@@ -164,11 +164,9 @@ static int collect_pages(struct dump *d, struct task *task, struct source_list *
 	return r;
 }
 
-static void report_progress(void *ctx, uint64_t bytes)
+static int report_progress(void *ctx, uint64_t bytes)
 {
-	struct dump *d = ctx;
-
-	dump_progress(d, bytes);
+	return dump_progress(ctx, bytes);
 }
 
 static int write_pages(struct dump *d, struct task *task, const struct source_list *list, uint32_t pages_id,
@@ -197,8 +195,8 @@ static int write_pages(struct dump *d, struct task *task, const struct source_li
 	job.fd = mem_fd;
 	job.out_fd = out_fd;
 	r = pages_save(&job, &failed_write);
-	if (r == 0)
-		return 0;
+	if (r == 0 || dump_check_interrupted(d, err) < 0)
+		return r;
 	if (!failed_write)
 		return error_set(err, r, TASK_FORMAT ": read its memory", TASK_ARGS(task));
 	image_name(IMAGE_PAGES, pages_id, name);

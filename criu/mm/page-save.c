@@ -192,9 +192,10 @@ static int transfer_chunk(struct transfer *t, uint64_t offset, uint64_t bytes, c
 		note_failure(t, r, true);
 		return r;
 	}
-	if (t->job->progress)
-		t->job->progress(t->job->progress_ctx, bytes);
-	return 0;
+	r = t->job->progress ? t->job->progress(t->job->progress_ctx, bytes) : 0;
+	if (r < 0)
+		note_failure(t, r, false);
+	return r;
 }
 
 static void *transfer_chunks(void *arg)

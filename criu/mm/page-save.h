@@ -31,7 +31,7 @@ struct page_job {
 	int out_fd; /* the pages file; written from offset 0 on, in the order of sources */
 	const struct page_source *sources;
 	size_t source_count;
-	void (*progress)(void *ctx, uint64_t bytes); /* may be NULL; called by any thread */
+	int (*progress)(void *ctx, uint64_t bytes); /* may be NULL; called by any thread; < 0 ends the job with that */
 	void *progress_ctx;
 };
 

@@ -22,6 +22,7 @@
 #include "base/util.h"
 #include "engine/options.h"
 #include "engine/restore.h"
+#include "engine/undo.h"
 #include "mm/restore-memory.h"
 #include "pie/restorer-border.h"
 
@@ -41,7 +42,8 @@ struct fill {
 	size_t count, capacity;
 	size_t next; /* atomic */
 	int uffd;    /* -1: addresses are ours */
-	int result;  /* atomic: the first failure */
+	const struct undo *undo;
+	int result; /* atomic: the first failure */
 	uint64_t bytes;
 };
 
@@ -164,6 +166,8 @@ static void move_pieces(struct fill *fill, const struct progress *progress)
 	while ((i = __atomic_fetch_add(&fill->next, 1, __ATOMIC_RELAXED)) < fill->count) {
 		int r = __atomic_load_n(&fill->result, __ATOMIC_RELAXED);
 
+		if (r == 0 && undo_interrupted(fill->undo))
+			r = -EINTR;
 		if (r == 0)
 			r = move_piece(fill, &fill->pieces[i], buffer);
 		if (r < 0) {
@@ -209,7 +213,7 @@ static int run_fill(const struct restore *r, struct fill *fill)
 int restore_fill_object(struct restore *r, struct pagemap *map, void *memory, uint64_t bytes, struct error *err)
 {
 	AUTO_FREE struct restorer_iovec *iov = calloc(map->extent_count + 1, sizeof(*iov));
-	struct fill fill = { .uffd = -1 };
+	struct fill fill = { .uffd = -1, .undo = r->undo };
 	int result = iov ? 0 : -ENOMEM;
 
 	for (size_t i = 0; result == 0 && i < map->extent_count; i++) {
@@ -232,13 +236,15 @@ int restore_fill_object(struct restore *r, struct pagemap *map, void *memory, ui
 		result = run_fill(r, &fill);
 	free(fill.pieces);
 	pagemap_close_pages(map);
+	if (result == -EINTR)
+		return error_say(err, result, "interrupted by a signal");
 	return result < 0 ? error_set(err, result, "read its contents") : 0;
 }
 
 int restore_fill_task(struct restore *r, struct restore_task *task, int uffd, struct error *err)
 {
 	const struct restorer_task *restorer = task->restorer;
-	struct fill fill = { .uffd = uffd };
+	struct fill fill = { .uffd = uffd, .undo = r->undo };
 	int result = 0;
 
 	for (uint64_t i = 0; result == 0 && i < restorer->large_read_count; i++) {

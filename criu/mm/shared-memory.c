@@ -209,9 +209,9 @@ static int collect_data(const struct shared_object *object, struct page_source *
 	return 0;
 }
 
-static void report_progress(void *ctx, uint64_t bytes)
+static int report_progress(void *ctx, uint64_t bytes)
 {
-	dump_progress(ctx, bytes);
+	return dump_progress(ctx, bytes);
 }
 
 static int write_data(struct dump *d, const struct shared_object *object, const struct page_source *sources,
@@ -233,8 +233,8 @@ static int write_data(struct dump *d, const struct shared_object *object, const 
 		return r;
 	job.out_fd = out_fd;
 	r = pages_save(&job, &failed_write);
-	if (r == 0)
-		return 0;
+	if (r == 0 || dump_check_interrupted(d, err) < 0)
+		return r;
 	if (!failed_write)
 		return error_set(err, r, "shared memory %s: read its data", object->name);
 	image_name(IMAGE_PAGES, pages_id, name);

@@ -173,6 +173,40 @@ case_interrupted_dump() {
 	untouched
 }
 
+# interrupt_when LOG WORDS ARGUMENT ...: a signal as soon as the log has the words.
+interrupt_when() {
+	local n log=$1 words=$2
+	shift 2
+	: >$log
+	env --default-signal=TERM "$criu" "$@" </dev/null >said 2>&1 &
+	for ((n = 0; n < 10000; n++)); do
+		grep -qs -- "$words" $log && break
+	done
+	kill -TERM $! || fail "it had ended when the signal came"
+	wait $!
+	status=$?
+	[ $status -eq 1 ] || fail "status $status"
+	says 'interrupted by a signal'
+}
+
+# Nobody wants to wait until all the memory is written or read.
+case_interrupted_large() {
+	mkdir set
+	start large 1024
+	interrupt_when set/dump.log 'stage look: done' dump -t "$pid" -D set -v4 -o dump.log
+	grep -q 'stage infect: failed' set/dump.log || fail "all pages were written before it ended: $(cat set/dump.log)"
+	nothing_in set
+	run_criu dump -t "$pid" -D set -v4 -o dump.log
+	[ $status -eq 0 ] || fail "cannot make a set: $(tail -3 set/dump.log)"
+	nobody_left || fail "after the dump there is ${others[*]}"
+	interrupt_when set/restore.log 'wait until all are ready' restore -d -D set -v4 -o restore.log
+	! grep -q 'limits and seals' set/restore.log || fail "all pages were read before it ended"
+	nobody_left || fail "there is ${others[*]}"
+	run_criu restore -d -D set -v4 -o restore.log
+	[ $status -eq 0 ] || fail "the set cannot be restored afterwards"
+	untouched
+}
+
 case_unsupported_socket() {
 	start socket
 	mkdir set

@@ -5,9 +5,11 @@
  *	plain		two threads and a child, a megabyte with a pattern
  *	files A B C	A and B open (descriptors 3 and 4), C mapped and not open
  *	many N		N files in the directory "many", used by three processes in turn: open or only mapped; one of
- *them works there socket		a socket of a family that is not dumped (AF_ALG, AF_VSOCK or else AF_UNIX) at
- *descriptor 5 zombie		has a child that has ended: prints its process id trace PID	attaches to PID with
- *ptrace and lets it run
+ *			them works there
+ *	socket		a socket of a family that is not dumped (AF_ALG, AF_VSOCK or else AF_UNIX) at descriptor 5
+ *	zombie		has a child that has ended: prints its process id
+ *	trace PID	attaches to PID with ptrace and lets it run
+ *	large MIB	so much memory of its own, all of it written to
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -141,6 +143,15 @@ static void become_many(int count)
 	if (read(ready[0], &byte, 1) != 0)
 		fail("read");
 	close(ready[0]);
+}
+
+static void become_large(size_t bytes)
+{
+	char *area = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (area == MAP_FAILED)
+		fail("mmap");
+	memset(area, 'L', bytes);
 }
 
 static void become_socket(void)
@@ -278,6 +289,8 @@ int main(int argc, char **argv)
 		become_files(argv + 2);
 	else if (strcmp(kind, "many") == 0 && argc == 3)
 		become_many(atoi(argv[2]));
+	else if (strcmp(kind, "large") == 0 && argc == 3)
+		become_large((size_t)atoi(argv[2]) << 20);
 	else if (strcmp(kind, "socket") == 0)
 		become_socket();
 	else if (strcmp(kind, "everything") == 0)
