@@ -90,6 +90,7 @@ static void exec_quietly(const char *const *argv, bool traced)
 {
 	int null = open("/dev/null", O_RDWR);
 
+	(void)setpgid(0, 0);
 	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0)
 		_exit(126);
 	close_range(3, ~0U, 0);
@@ -133,7 +134,7 @@ static void strike(struct traced_run *run, pid_t tid)
 	out->struck_call = (long)regs.orig_rax;
 	out->struck_pid = process_of(tid);
 	process_name(out->struck_pid, out->struck_name, sizeof(out->struck_name));
-	(void)kill(out->struck_pid, SIGKILL);
+	(void)kill(run->blow->signal == SIGKILL ? out->struck_pid : -run->first, run->blow->signal);
 }
 
 static void on_call(struct traced_run *run, struct tracee *tracee)
@@ -284,7 +285,7 @@ static void add_choice(void *arg, pid_t pid)
 		choice->pids[choice->count++] = pid;
 }
 
-static void strike_one(const struct blow *blow, pid_t spared, struct outcome *ret)
+static void strike_one(const struct blow *blow, pid_t spared, pid_t first, struct outcome *ret)
 {
 	struct choice choice = { .count = 0 };
 
@@ -294,7 +295,7 @@ static void strike_one(const struct blow *blow, pid_t spared, struct outcome *re
 	ret->struck_pid = choice.pids[blow->choice % choice.count];
 	ret->struck_call = -1;
 	process_name(ret->struck_pid, ret->struck_name, sizeof(ret->struck_name));
-	ret->struck = kill(ret->struck_pid, SIGKILL) == 0;
+	ret->struck = kill(blow->signal == SIGKILL ? ret->struck_pid : -first, blow->signal) == 0;
 }
 
 static void drive_timed(const char *const *argv, const struct blow *blow, pid_t spared, struct outcome *ret)
@@ -319,7 +320,7 @@ static void drive_timed(const char *const *argv, const struct blow *blow, pid_t 
 		}
 		if (!is_done && now_us() >= struck_at) {
 			is_done = true;
-			strike_one(blow, spared, ret);
+			strike_one(blow, spared, first, ret);
 		}
 		if (first_ended)
 			each_process(spared, add_choice, &left);

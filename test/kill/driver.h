@@ -1,6 +1,7 @@
 /*
  * Runs criu and kills one of its processes, either at the N-th system call that any of them enters (a tracer around
- * criu, which itself traces the target), or at a moment.
+ * criu, which itself traces the target), or at a moment. Another signal than SIGKILL goes to criu's process group, as
+ * from a terminal.
  */
 #pragma once
 
@@ -11,6 +12,7 @@ struct blow {
 	long at_call;  /* the N-th system call; 0: none */
 	long after_us; /* untraced: kill one of ours, chosen by `choice`, so long after the start; -1: none */
 	unsigned int choice;
+	int signal;
 };
 
 struct outcome {

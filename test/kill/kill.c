@@ -1,12 +1,13 @@
 /*
- * kill [-c CRIU] [-r COUNT] [-s POINTS] [-o OPERATION] [-S SEED] [-n CALL]
+ * kill [-c CRIU] [-r COUNT] [-s POINTS] [-o OPERATION] [-S SEED] [-n CALL] [-k SIGNAL]
  *
  * Kills criu's processes in the middle of a dump that leaves the target running, of a dump that kills it, and of a
  * restore: COUNT times at a random moment, and at each system call in turn (POINTS of them; 0 for all). After each the
  * target has to be as if nothing had happened, or the operation carried to its end; and nothing of ours may be left.
- * -n CALL tries that system call alone, COUNT times. Each operation works in a pid and mount namespace of its
- * own. Where that has a kernel.pid_max of its own (Linux 6.14) the restored pid is above it: what a restore raises is
- * lowered again when nothing comes of it.
+ * -k SIGNAL (a number) sends that one to criu's process group instead, as a terminal does: criu has to take everything
+ * back and say so, or carry it to its end. -n CALL tries that system call alone, COUNT times. Each operation works in a
+ * pid and mount namespace of its own. Where that has a kernel.pid_max of its own (Linux 6.14) the restored pid is above
+ * it: what a restore raises is lowered again when nothing comes of it.
  */
 #include "driver.h"
 #include "state.h"
@@ -52,6 +53,7 @@ struct arena {
 	int random_count, points;
 	bool has_own_pid_max;
 	long only_call;
+	int signal;
 	unsigned int seed;
 	char dir[128], images[160], set[160], log[160], watch_path[160], pidfile[160];
 	struct watch *watch;
@@ -74,11 +76,11 @@ static void fail(struct arena *arena, const struct outcome *out, const char *for
 	va_end(args);
 	arena->tally->failed++;
 	if (out && out->struck && out->struck_call >= 0)
-		printf("FAIL %s: killed at its system call %ld (number %ld, process %d %s): %s\n",
+		printf("FAIL %s: struck at its system call %ld (number %ld, process %d %s): %s\n",
 		       operation_names[arena->operation], out->calls, out->struck_call, out->struck_pid,
 		       out->struck_name, text);
 	else if (out && out->struck)
-		printf("FAIL %s: process %d %s killed at a random moment: %s\n", operation_names[arena->operation],
+		printf("FAIL %s: process %d %s struck at a random moment: %s\n", operation_names[arena->operation],
 		       out->struck_pid, out->struck_name, text);
 	else
 		printf("FAIL %s: %s\n", operation_names[arena->operation], text);
@@ -331,6 +333,32 @@ static bool judge_restore(struct arena *arena, const struct outcome *out)
 	return false;
 }
 
+static bool is_in_log(const struct arena *arena, const char *words)
+{
+	FILE *file = fopen(arena->log, "re");
+	bool is_found = false;
+	char line[512];
+
+	while (file && !is_found && fgets(line, sizeof(line), file))
+		is_found = strstr(line, words) != NULL;
+	if (file)
+		fclose(file);
+	return is_found;
+}
+
+/* A signal ends criu where nothing has begun; then it is noted, and after the end of the run it does no harm any more.
+ */
+static bool judge_signal(struct arena *arena, const struct outcome *out)
+{
+	if (arena->signal == SIGKILL || !out->struck || (WIFEXITED(out->status) && WEXITSTATUS(out->status) == 0) ||
+	    (WIFSIGNALED(out->status) && WTERMSIG(out->status) == arena->signal))
+		return true;
+	if (WIFEXITED(out->status) && WEXITSTATUS(out->status) == 1 && is_in_log(arena, "interrupted by a signal"))
+		return true;
+	fail(arena, out, "wait status %#x after signal %d, see %s", out->status, arena->signal, arena->log);
+	return false;
+}
+
 static bool judge_pid_max(struct arena *arena, const struct outcome *out)
 {
 	if (!arena->has_own_pid_max || is_target_there(arena) || read_pid_max() == LOW_PID_MAX)
@@ -345,6 +373,8 @@ static bool judge(struct arena *arena, const struct outcome *out)
 		fail(arena, out, "process %d (%s) is still there after 10 s", out->left, out->left_name);
 		return false;
 	}
+	if (!judge_signal(arena, out))
+		return false;
 	if (arena->operation != RESTORE)
 		return judge_dump(arena, out);
 	return judge_restore(arena, out) && judge_pid_max(arena, out);
@@ -362,6 +392,9 @@ static bool get_ready(struct arena *arena)
 
 static bool try_blow(struct arena *arena, const struct blow *blow, struct outcome *ret)
 {
+	struct blow aimed = *blow;
+
+	aimed.signal = arena->signal;
 	if (!get_ready(arena)) {
 		char text[TEXT_BYTES] = "";
 
@@ -370,7 +403,7 @@ static bool try_blow(struct arena *arena, const struct blow *blow, struct outcom
 		clear_namespace(arena);
 		return false;
 	}
-	run_criu(arena, blow, ret);
+	run_criu(arena, &aimed, ret);
 	if (judge(arena, ret)) {
 		bool is_finished =
 		    arena->operation == RESTORE ? is_target_there(arena) : is_finished_set(arena->images);
@@ -542,7 +575,7 @@ int main(int argc, char **argv)
 	int option, random_count = 40, points = 60;
 	unsigned int seed = 1;
 
-	while ((option = getopt(argc, argv, "c:r:s:o:S:n:")) != -1) {
+	while ((option = getopt(argc, argv, "c:r:s:o:S:n:k:")) != -1) {
 		switch (option) {
 		case 'c':
 			if (!realpath(optarg, criu))
@@ -556,6 +589,9 @@ int main(int argc, char **argv)
 			break;
 		case 'n':
 			arena.only_call = atol(optarg);
+			break;
+		case 'k':
+			arena.signal = atoi(optarg);
 			break;
 		case 'o':
 			only = optarg;
@@ -575,6 +611,8 @@ int main(int argc, char **argv)
 	arena.random_count = random_count;
 	arena.points = points;
 	arena.seed = seed;
+	if (!arena.signal)
+		arena.signal = SIGKILL;
 	arena.has_own_pid_max = namespaces_have_own_pid_max();
 	arena.tally = mmap(NULL, sizeof(*arena.tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (arena.tally == MAP_FAILED)
