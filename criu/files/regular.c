@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -20,6 +21,7 @@
 #include "files/build-id.h"
 #include "files/registry.h"
 #include "files/restore-files.h"
+#include "kernel/kmsg.h"
 
 /* An offset that is not to be set. */
 #define NO_POSITION UINT64_MAX
@@ -231,6 +233,9 @@ static int examine_path(struct restore *r, struct restore_file *file, const RegF
 		if (result < 0)
 			return result;
 	}
+	if (entry->has_rdev && entry->rdev != st.st_rdev)
+		return restore_refuse(r, file, err, "%s: is device %u:%u, was %u:%u when it was dumped", path,
+				      major(st.st_rdev), minor(st.st_rdev), major(entry->rdev), minor(entry->rdev));
 	if (entry->has_size && S_ISREG(st.st_mode) && entry->size != (uint64_t)st.st_size)
 		return restore_refuse(r, file, err, "%s: has %llu bytes, had %llu when it was dumped", path,
 				      (unsigned long long)st.st_size, (unsigned long long)entry->size);
@@ -251,7 +256,7 @@ static const RegFileEntry **known_good(struct restore *r, const char *path)
 static bool expects_the_same(const RegFileEntry *a, const RegFileEntry *b)
 {
 	return a && !strcmp(a->name, b->name) && a->has_mode == b->has_mode && a->mode == b->mode &&
-	       (!b->has_size || (a->has_size && a->size == b->size)) && b->n_build_id == 0;
+	       (!b->has_size || (a->has_size && a->size == b->size)) && a->rdev == b->rdev && b->n_build_id == 0;
 }
 
 static int check_path(struct restore *r, struct restore_file *file, const RegFileEntry *entry, const char *path,
@@ -310,7 +315,11 @@ static int check_inherited(struct restore *r, struct restore_file *file, bool *r
 	const char *name = file->dumped_name ? file->dumped_name : entry->name;
 	int fd = restore_inherited(r, name[0] == '/' ? name + 1 : name);
 
-	*ret_found = fd >= 0;
+	*ret_found = fd >= 0 || device_is_external(entry);
+	if (fd < 0 && device_is_external(entry)) {
+		s = special(r, file);
+		return s ? device_check_external(r, file, &s->path, err) : error_set(err, -ENOMEM, "open files");
+	}
 	if (fd < 0 && external) {
 		error_hint(err, "give it with --inherit-fd fd[N]:%s", entry->name);
 		return restore_refuse(r, file, err, "%s: is external and no descriptor was given for it", entry->name);
@@ -378,8 +387,23 @@ int regular_open(struct restore *r, struct restore_file *file, uint32_t flags, i
 	return 0;
 }
 
+/* Records are skipped by reading them, which must not wait. */
+static int seek_log(const RegFileEntry *entry, int fd, struct error *err)
+{
+	int flags = fcntl(fd, F_GETFL), result;
+
+	result = flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : kmsg_seek(fd, entry->log_position);
+	if (result == 0 && fcntl(fd, F_SETFL, flags) < 0)
+		result = -errno;
+	return result < 0 ? error_set(err, result, "%s: find record %llu", entry->name,
+				      (unsigned long long)entry->log_position)
+			  : 0;
+}
+
 static int seek(const RegFileEntry *entry, int fd, struct error *err)
 {
+	if (entry->has_log_position)
+		return seek_log(entry, fd, err);
 	if (entry->pos == 0 || entry->pos == NO_POSITION || entry->flags & O_PATH)
 		return 0;
 	if (lseek(fd, (off_t)entry->pos, SEEK_SET) < 0)

@@ -114,6 +114,10 @@ void ttys_restore_free(struct restore *r);
 /* Whether a path is that of a terminal, which is made with its number. */
 bool tty_has_path(const struct restore *r, uint32_t regf_id);
 
+/* device.c: a device that the user has to name again, and the path to open for it. */
+bool device_is_external(const RegFileEntry *entry);
+int device_check_external(struct restore *r, struct restore_file *file, const char **ret_path, struct error *err);
+
 /* dead-process.c: opens a path below /proc/PID of a process that does not exist; a descriptor or -errno. */
 int dead_process_open(pid_t pid, const char *path, uint32_t flags);
 

@@ -192,7 +192,81 @@ def pipe_inside():
     reap(pid)
 
 
-CASES = [pipes_given_again, pipes_kept, pipes_not_given, pipe_inside]
+def device_numbers(path):
+    rdev = os.stat(path).st_rdev
+    return f"{os.major(rdev)}/{os.minor(rdev)}"
+
+
+def device_left_out():
+    """Refused by number and name, and taken when it is said what opens it again."""
+    path = "/dev/hpet" if os.path.exists("/dev/hpet") else "/dev/fuse"
+    os.mknod("node", stat.S_IFCHR | 0o600, os.stat(path).st_rdev)
+    process = start("device", "node", str(os.O_RDWR | os.O_NONBLOCK))
+    numbers = device_numbers(path)
+    dump_options = "dump", "-t", str(process.pid), "-D", "images"
+    refused(criu(*dump_options), os.path.abspath("node"), numbers.replace("/", ":"), f"--external dev[{numbers}]:NAME",
+            "--external dev[NAME]:PATH")
+    refused(criu(*dump_options, "--external", f"dev[{numbers}]"), f"--external dev[{numbers}]:NAME")
+    dump(process, "--external", f"dev[{numbers}]:gadget")
+    refused(criu("restore", "-d", "-D", "images"), "called gadget", "--external dev[gadget]:PATH",
+            "--inherit-fd fd[N]:dev[gadget]")
+    refused(criu("restore", "-d", "-D", "images", "--external", "dev[gadget]:/nowhere"), "/nowhere", "No such file")
+    refused(criu("restore", "-d", "-D", "images", "--external", f"dev[gadget]:{os.getcwd()}"), "no character device")
+    os.unlink("node")
+    os.mknod("another", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    pid = restore("--external", f"dev[gadget]:{os.path.abspath('another')}")
+    os.kill(pid, signal.SIGUSR1)
+    expect(wait_for("result").split(), ["103", "0", f"{os.O_RDWR | os.O_NONBLOCK | 0o100000:x}"], "what it has open")
+    reap(pid)
+
+
+def device_inherited():
+    """A block device, which has a position, and the descriptor that takes its place."""
+    os.mknod("node", stat.S_IFBLK | 0o600, os.stat("/dev/loop0").st_rdev)
+    process = start("device", "node", str(os.O_RDONLY))
+    refused(criu("dump", "-t", str(process.pid), "-D", "images"), "block device 7:0")
+    dump(process, "--external", f"dev[{device_numbers('/dev/loop0')}]:disk")
+    with open("node") as node:
+        pid = restore("--inherit-fd", f"fd[{node.fileno()}]:dev[disk]", pass_fds=(node.fileno(),))
+    os.kill(pid, signal.SIGUSR1)
+    expect(wait_for("result").split()[0], "700", "what it has open")
+    reap(pid)
+
+
+def device_changed():
+    """A node that has become another device is no longer the one that was dumped."""
+    os.mknod("node", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    process = start("device", "node", str(os.O_RDWR))
+    dump(process)
+    os.unlink("node")
+    os.mknod("node", stat.S_IFCHR | 0o600, os.makedev(1, 5))
+    refused(criu("restore", "-d", "-D", "images"), "is device 1:5, was 1:3 when it was dumped")
+
+
+def machine_terminals():
+    """The console, a virtual one and a serial line."""
+    for path in "/dev/console", "/dev/tty0", "/dev/tty7", "/dev/ttyS0":
+        if not os.path.exists(path):
+            continue
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK))
+        except OSError:
+            continue
+        for name in "ready", "result":
+            if os.path.exists(name):
+                os.unlink(name)
+        process = start("device", path, str(os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK))
+        dump(process)
+        pid = restore()
+        os.kill(pid, signal.SIGUSR1)
+        expect(int(wait_for("result").split()[0], 16), os.stat(path).st_rdev, path)
+        reap(pid)
+        shutil.rmtree("images")
+        os.mkdir("images")
+
+
+CASES = [pipes_given_again, pipes_kept, pipes_not_given, pipe_inside, device_left_out, device_inherited, device_changed,
+         machine_terminals]
 
 
 def run(case):
