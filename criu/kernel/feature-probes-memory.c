@@ -22,6 +22,7 @@
 
 #include "base/cleanup.h"
 #include "base/util.h"
+#include "kernel/kernel-memory.h"
 #include "kernel/missing-mman.h"
 #include "kernel/missing-pagemap.h"
 #include "kernel/pagemap-scan.h"
@@ -255,6 +256,16 @@ static int move_ring(void)
 int probe_aio_remap(void)
 {
 	return probe_in_child(move_ring);
+}
+
+int probe_kernel_memory(void)
+{
+	struct kernel_memory *km;
+	int r = kernel_memory_open(&km);
+
+	if (r == 0)
+		kernel_memory_free(km);
+	return r == 0 ? 1 : r == -ENOENT || r == -EINVAL || r == -ENOSYS ? 0 : r;
 }
 
 static int move_vdso(void)

@@ -41,6 +41,7 @@ int probe_userns(void);
 /* feature-probes-memory.c */
 int probe_aio_remap(void);
 int probe_guard_pages(void);
+int probe_kernel_memory(void);
 int probe_map_droppable(void);
 int probe_map_files(void);
 int probe_mem_dirty_track(void);

@@ -54,6 +54,8 @@ static const struct feature features[] = {
 	{ "mem_dirty_track", FEATURE_EXTRA, "written pages are tracked, by userfaultfd or soft-dirty bits",
 	  "pre-dump and --track-mem", probe_mem_dirty_track },
 	{ "aio_remap", FEATURE_EXTRA, "an AIO ring survives mremap", "AIO contexts", probe_aio_remap },
+	{ "kernel_memory", FEATURE_EXTRA, "BPF programs may read the kernel's structures",
+	  "telling whether AIO contexts have requests in flight", probe_kernel_memory },
 	{ "timerfd", FEATURE_EXTRA, "TFD_IOC_SET_TICKS", "timerfd with expirations not read yet", probe_timerfd },
 	{ "tun", FEATURE_EXTRA, "TUN device requests", "TUN and TAP devices", probe_tun },
 	{ "tun_ns", FEATURE_EXTRA, "the network namespace of a TUN device can be asked for",

@@ -1,0 +1,307 @@
+#include "kernel/kernel-memory.h"
+
+#include <errno.h>
+#include <linux/bpf.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "base/cleanup.h"
+#include "base/util.h"
+#include "kernel/bpf-iterator.h"
+
+#define WINDOW_BYTES 4096
+
+/* What the programs get and give. */
+struct request {
+	uint64_t address, bytes;
+	uint64_t cpu;
+	uint64_t slot, map; /* out */
+};
+
+/* Looking through the type information takes a millisecond for each structure. */
+struct known_offset {
+	const char *structure, *member; /* literals of the callers */
+	int offset;
+};
+
+struct kernel_memory {
+	struct btf btf;
+	struct known_offset *known;
+	size_t known_count, known_capacity;
+	int window_map, cpu_map; /* what is read goes to the first; the second is there to find the areas by */
+	int read_program, cpu_program, threads_program;
+	const void *window;
+	uint64_t *cpu_bases; /* what a per-processor address is relative to; NULL: not asked yet */
+	size_t cpu_count;
+};
+
+static int bpf(int command, union bpf_attr *attr)
+{
+	long r = syscall(SYS_bpf, command, attr, sizeof(*attr));
+
+	return r < 0 ? -errno : (int)r;
+}
+
+/* --- programs ---------------------------------------------------------------------------------------------------- */
+
+static int create_map(uint32_t type, uint32_t value_bytes, uint32_t flags)
+{
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.map_type = type;
+	attr.key_size = 4;
+	attr.value_size = value_bytes;
+	attr.max_entries = 1;
+	attr.map_flags = flags;
+	return bpf(BPF_MAP_CREATE, &attr);
+}
+
+static int load_program(const struct bpf_insn *program, size_t count)
+{
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.prog_type = BPF_PROG_TYPE_SYSCALL;
+	attr.prog_flags = BPF_F_SLEEPABLE;
+	attr.insns = (uintptr_t)program;
+	attr.insn_cnt = (uint32_t)count;
+	attr.license = (uintptr_t) "GPL"; /* of these instructions: the helpers ask for it */
+	return bpf(BPF_PROG_LOAD, &attr);
+}
+
+static int load_read(int window_map)
+{
+	/* clang-format off */
+	const struct bpf_insn program[] = {
+		{ .code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 2, .src_reg = 1, .off = offsetof(struct request, bytes) },
+		{ .code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 3, .src_reg = 1, .off = offsetof(struct request, address) },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = -EINVAL },
+		{ .code = BPF_JMP | BPF_JGT | BPF_K, .dst_reg = 2, .imm = WINDOW_BYTES, .off = 3 },
+		{ .code = BPF_LD | BPF_IMM | BPF_DW, .dst_reg = 1, .src_reg = BPF_PSEUDO_MAP_VALUE, .imm = window_map },
+		{ 0 },
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_probe_read_kernel },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	/* clang-format on */
+
+	return load_program(program, ARRAY_SIZE(program));
+}
+
+/* Where the map's value of one processor is, and where the map itself is. */
+static int load_cpu(int cpu_map)
+{
+	/* clang-format off */
+	const struct bpf_insn program[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 6, .src_reg = 1 },
+		{ .code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = 10, .off = -4, .imm = 0 },
+		{ .code = BPF_LD | BPF_IMM | BPF_DW, .dst_reg = 1, .src_reg = BPF_PSEUDO_MAP_FD, .imm = cpu_map },
+		{ 0 },
+		{ .code = BPF_STX | BPF_MEM | BPF_DW, .dst_reg = 6, .src_reg = 1, .off = offsetof(struct request, map) },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 2, .src_reg = 10 },
+		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 2, .imm = -4 },
+		{ .code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 3, .src_reg = 6, .off = offsetof(struct request, cpu) },
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_map_lookup_percpu_elem },
+		{ .code = BPF_STX | BPF_MEM | BPF_DW, .dst_reg = 6, .src_reg = 0, .off = offsetof(struct request, slot) },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	/* clang-format on */
+
+	return load_program(program, ARRAY_SIZE(program));
+}
+
+static int load_threads(const struct btf *btf)
+{
+	/* clang-format off */
+	static const struct bpf_insn program[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 6, .src_reg = 1 },
+		{ .code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 7, .src_reg = 6, .off = BPF_CONTEXT_OBJECT },
+		{ .code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 7, .imm = 0, .off = 7 }, /* the end of the walk */
+		{ .code = BPF_STX | BPF_MEM | BPF_DW, .dst_reg = 10, .src_reg = 7, .off = -8 },
+		{ .code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 1, .src_reg = 6, .off = BPF_CONTEXT_META },
+		{ .code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 1, .src_reg = 1, .off = BPF_META_SEQ },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 2, .src_reg = 10 },
+		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 2, .imm = -8 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 3, .imm = 8 },
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_seq_write },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	/* clang-format on */
+
+	return bpf_iterator_load(btf, "bpf_iter_task", program, ARRAY_SIZE(program));
+}
+
+static int run_program(int program, struct request *request)
+{
+	union bpf_attr attr;
+	int r;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.test.prog_fd = (uint32_t)program;
+	attr.test.ctx_in = (uintptr_t)request;
+	attr.test.ctx_size_in = sizeof(*request);
+	r = bpf(BPF_PROG_TEST_RUN, &attr);
+	return r < 0 ? r : (int)attr.test.retval;
+}
+
+/* --- the interface ----------------------------------------------------------------------------------------------- */
+
+static int start(struct kernel_memory *km)
+{
+	void *window;
+	int r = btf_open(&km->btf);
+
+	if (r == 0)
+		r = km->window_map = create_map(BPF_MAP_TYPE_ARRAY, WINDOW_BYTES, BPF_F_MMAPABLE);
+	if (r >= 0)
+		r = km->read_program = load_read(km->window_map);
+	if (r >= 0)
+		r = km->threads_program = load_threads(&km->btf);
+	if (r < 0)
+		return r;
+	window = mmap(NULL, WINDOW_BYTES, PROT_READ, MAP_SHARED, km->window_map, 0);
+	if (window == MAP_FAILED)
+		return -errno;
+	km->window = window;
+	return 0;
+}
+
+int kernel_memory_open(struct kernel_memory **ret)
+{
+	struct kernel_memory *km = calloc(1, sizeof(*km));
+	int r;
+
+	if (!km)
+		return -ENOMEM;
+	km->window_map = km->cpu_map = km->read_program = km->cpu_program = km->threads_program = -1;
+	r = start(km);
+	if (r < 0)
+		kernel_memory_free(km);
+	else
+		*ret = km;
+	return r;
+}
+
+void kernel_memory_free(struct kernel_memory *km)
+{
+	if (!km)
+		return;
+	if (km->window)
+		(void)munmap((void *)(uintptr_t)km->window, WINDOW_BYTES);
+	close_fd(&km->window_map);
+	close_fd(&km->cpu_map);
+	close_fd(&km->read_program);
+	close_fd(&km->cpu_program);
+	close_fd(&km->threads_program);
+	btf_done(&km->btf);
+	free(km->known);
+	free(km->cpu_bases);
+	free(km);
+}
+
+int kernel_memory_threads(struct kernel_memory *km, int pidfd, uint64_t **ret_addresses, size_t *ret_count)
+{
+	AUTO_BUFFER struct buffer data = { 0 };
+	int r = bpf_iterator_run(km->threads_program, pidfd, &data);
+
+	if (r < 0)
+		return r;
+	if (data.bytes == 0 || data.bytes % sizeof(uint64_t))
+		return -ESRCH;
+	*ret_count = data.bytes / sizeof(uint64_t);
+	*ret_addresses = (uint64_t *)(void *)TAKE_PTR(data.data);
+	return 0;
+}
+
+int kernel_memory_read(struct kernel_memory *km, uint64_t address, void *to, size_t bytes)
+{
+	for (size_t done = 0; done < bytes; done += WINDOW_BYTES) {
+		size_t part = bytes - done < WINDOW_BYTES ? bytes - done : WINDOW_BYTES;
+		struct request request = { .address = address + done, .bytes = part };
+		int r = run_program(km->read_program, &request);
+
+		if (r < 0)
+			return r;
+		memcpy((char *)to + done, km->window, part);
+	}
+	return 0;
+}
+
+int kernel_memory_offset(struct kernel_memory *km, const char *structure, const char *member)
+{
+	int r;
+
+	for (size_t i = 0; i < km->known_count; i++)
+		if (!strcmp(km->known[i].structure, structure) && !strcmp(km->known[i].member, member))
+			return km->known[i].offset;
+	r = array_reserve(&km->known, &km->known_capacity, km->known_count, sizeof(*km->known));
+	if (r < 0)
+		return r;
+	r = btf_member_offset(&km->btf, structure, member);
+	km->known[km->known_count++] = (struct known_offset){ structure, member, r };
+	return r;
+}
+
+int kernel_memory_member(struct kernel_memory *km, uint64_t address, const char *structure, const char *member,
+			 void *to, size_t bytes)
+{
+	int offset = kernel_memory_offset(km, structure, member);
+
+	return offset < 0 ? offset : kernel_memory_read(km, address + (uint64_t)offset, to, bytes);
+}
+
+/*
+ * Per-processor memory is known by one address, to which each processor adds a base of its own. No interface tells the
+ * bases, but a map that has a value per processor is found at both.
+ */
+static int find_cpu_bases(struct kernel_memory *km)
+{
+	long count = sysconf(_SC_NPROCESSORS_CONF);
+	AUTO_FREE uint64_t *bases = calloc((size_t)count + 1, sizeof(*bases));
+	uint64_t relative = 0;
+	int r;
+
+	if (!bases)
+		return -ENOMEM;
+	r = km->cpu_map = create_map(BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(uint64_t), 0);
+	if (r >= 0)
+		r = km->cpu_program = load_cpu(km->cpu_map);
+	for (long cpu = 0; r >= 0 && cpu < count; cpu++) {
+		struct request request = { .cpu = (uint64_t)cpu };
+
+		r = run_program(km->cpu_program, &request);
+		if (r == 0 && !relative)
+			r = kernel_memory_member(km, request.map, "bpf_array", "pptrs", &relative, sizeof(relative));
+		if (r == 0 && !request.slot)
+			r = -ENOENT;
+		bases[cpu] = request.slot - relative;
+	}
+	if (r < 0)
+		return r;
+	km->cpu_bases = TAKE_PTR(bases);
+	km->cpu_count = (size_t)count;
+	return 0;
+}
+
+int kernel_memory_sum(struct kernel_memory *km, uint64_t percpu_address, int64_t *ret_sum)
+{
+	int64_t sum = 0;
+	int r = km->cpu_bases ? 0 : find_cpu_bases(km);
+
+	for (size_t cpu = 0; r == 0 && cpu < km->cpu_count; cpu++) {
+		int32_t word = 0;
+
+		r = kernel_memory_read(km, km->cpu_bases[cpu] + percpu_address, &word, sizeof(word));
+		sum += word;
+	}
+	if (r == 0)
+		*ret_sum = sum;
+	return r;
+}

@@ -1,0 +1,34 @@
+/*
+ * What the kernel knows and no interface tells: members of its own structures, read by a small BPF program and found by
+ * the kernel's type information. For state that would be lost silently otherwise (requests in flight); whoever asks has
+ * to have an answer for a machine where it cannot be had. Needs CAP_BPF, CAP_PERFMON, Linux 6.1 and
+ * CONFIG_DEBUG_INFO_BTF. Starting it costs milliseconds.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernel/btf.h"
+
+struct kernel_memory;
+
+/* 0 or -errno. */
+int kernel_memory_open(struct kernel_memory **ret);
+void kernel_memory_free(struct kernel_memory *km);
+
+/* Where the structures (struct task_struct) of all threads of a process are, those of the kernel's own included. */
+int kernel_memory_threads(struct kernel_memory *km, int pidfd, uint64_t **ret_addresses, size_t *ret_count);
+
+/* Any kernel memory: 0, -EFAULT when there is none. */
+int kernel_memory_read(struct kernel_memory *km, uint64_t address, void *to, size_t bytes);
+
+/* The offset of a member, -ENOENT when this kernel has none of that name. */
+int kernel_memory_offset(struct kernel_memory *km, const char *structure, const char *member);
+
+/* A member of the structure at that address; bytes is its size as the caller knows it. */
+int kernel_memory_member(struct kernel_memory *km, uint64_t address, const char *structure, const char *member,
+			 void *to, size_t bytes);
+
+/* The sum over all processors of a 32-bit word that each has its own of. */
+int kernel_memory_sum(struct kernel_memory *km, uint64_t percpu_address, int64_t *ret_sum);
