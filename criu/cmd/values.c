@@ -156,6 +156,16 @@ int parse_timeout(struct options *opts, const char *value, struct error *err)
 	return r;
 }
 
+int parse_io_wait(struct options *opts, const char *value, struct error *err)
+{
+	uint64_t seconds = 0;
+	int r = parse_number(value, 0, INT_MAX, &seconds, err);
+
+	if (r == 0)
+		opts->io_wait_sec = (unsigned int)seconds;
+	return r;
+}
+
 int parse_manage_cgroups(struct options *opts, const char *value, struct error *err)
 {
 	static const struct word modes[] = {

@@ -19,6 +19,7 @@ int parse_leave_stopped(struct options *opts, const char *value, struct error *e
 int parse_verbosity(struct options *opts, const char *value, struct error *err);
 int parse_ghost_limit(struct options *opts, const char *value, struct error *err);
 int parse_timeout(struct options *opts, const char *value, struct error *err);
+int parse_io_wait(struct options *opts, const char *value, struct error *err);
 int parse_manage_cgroups(struct options *opts, const char *value, struct error *err);
 int parse_network_lock(struct options *opts, const char *value, struct error *err);
 int parse_file_validation(struct options *opts, const char *value, struct error *err);

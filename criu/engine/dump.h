@@ -23,6 +23,7 @@
 struct image_set;
 struct undo;
 struct file_registry;
+struct kernel_memory;
 struct map_flags;
 struct shared_memory;
 
@@ -44,7 +45,8 @@ struct dump {
 	uint32_t *task_by_pid; /* index into tasks + 1 for each pid, while the tree is being found; mapped sparsely */
 	struct file_registry *files;
 	struct shared_memory *shared_memory;
-	struct map_flags *map_flags; /* mm/: NULL where smaps is read for every task */
+	struct map_flags *map_flags;         /* mm/: NULL where smaps is read for every task */
+	struct kernel_memory *kernel_memory; /* see dump_kernel_memory() */
 	uint32_t next_file_id; /* from 1: ids of files.img are given by whoever makes an entry, before the save stage */
 	struct dump_stats stats;
 	struct refusals refusals; /* what the look stage found that cannot be saved */
@@ -54,6 +56,12 @@ struct dump {
 #define for_each_task(d, t)                                                                                            \
 	for (size_t t##_i = 0; t##_i < (d)->task_count; t##_i++)                                                       \
 		for (struct task *t = (d)->tasks[t##_i]; t; t = NULL)
+
+/*
+ * For what only the kernel's own structures tell: opened at the first call, which is made in the look stage and by one
+ * thread at a time. 0 or -errno.
+ */
+int dump_kernel_memory(struct dump *d, struct kernel_memory **ret);
 
 /* So many more bytes of page contents are saved; called by any thread. -EINTR: a signal asks to stop. */
 int dump_progress(struct dump *d, uint64_t bytes);

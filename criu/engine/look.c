@@ -7,7 +7,9 @@
 #include "cgroups/cgroup-look.h"
 #include "engine/tree.h"
 #include "files/files.h"
+#include "kernel/features.h"
 #include "kernel/kcmp.h"
+#include "kernel/kernel-memory.h"
 #include "mm/map-flags.h"
 #include "mm/mm.h"
 #include "mm/shared-memory.h"
@@ -130,8 +132,20 @@ int look_tree(struct dump *d, struct error *err)
 	return memory.result;
 }
 
+int dump_kernel_memory(struct dump *d, struct kernel_memory **ret)
+{
+	int r = d->kernel_memory                     ? 0
+		: feature_is_masked("kernel_memory") ? -EOPNOTSUPP
+						     : kernel_memory_open(&d->kernel_memory);
+
+	*ret = d->kernel_memory;
+	return r;
+}
+
 void look_free(struct dump *d)
 {
+	kernel_memory_free(d->kernel_memory);
+	d->kernel_memory = NULL;
 	for_each_task (d, task) {
 		task_look_free(task);
 		mm_free(task);

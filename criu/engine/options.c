@@ -20,6 +20,7 @@ void options_init(struct options *opts)
 		.ghost_fiemap = true,
 		.file_validation = FILE_VALIDATION_BUILD_ID,
 		.timeout_sec = 10,
+		.io_wait_sec = 1,
 		.cgroup_mode = CGROUP_SOFT,
 		.network_lock = NETWORK_LOCK_IPTABLES,
 		.cpu_cap = CPU_CAP_DEFAULT,

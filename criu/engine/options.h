@@ -152,6 +152,7 @@ struct options {
 
 	/* freezing */
 	unsigned int timeout_sec; /* 0: no limit */
+	unsigned int io_wait_sec; /* how long requests in flight are waited for */
 	char *freeze_cgroup;
 
 	/* cgroups */

@@ -37,6 +37,9 @@ static const struct {
 	[STEP_USERFAULTFD] = { "fill large memory", DETAIL_NONE, NULL },
 	[STEP_READ_PAGES] = { "read page contents", DETAIL_ADDRESS, "for" },
 	[STEP_PROTECT] = { "set the protection of", DETAIL_RANGE, NULL },
+	[STEP_AIO_SETUP] = { "make the AIO context", DETAIL_ADDRESS, "at" },
+	[STEP_AIO_MOVE] = { "move the ring of the AIO context", DETAIL_ADDRESS, "to" },
+	[STEP_AIO_FILL] = { "complete requests of the AIO context", DETAIL_ADDRESS, "at" },
 	[STEP_MADVISE] = { "madvise", DETAIL_ADDRESS, "memory at" },
 	[STEP_GUARD] = { "install guard pages", DETAIL_RANGE, NULL },
 	[STEP_LOCK] = { "lock memory", DETAIL_RANGE, NULL },
@@ -146,6 +149,10 @@ static void hint_at_remedy(const struct restorer_slot *slot, struct error *err)
 				"of this shell allow so much?");
 	else if (slot->error == -EEXIST && slot->error_step == STEP_THREAD)
 		error_hint(err, "the thread's id was taken while the tree was being restored");
+	else if (slot->error == -EAGAIN && slot->error_step == STEP_AIO_SETUP)
+		error_hint(err, "fs.aio-max-nr limits the requests of all AIO contexts of the machine");
+	else if (slot->error == -EINVAL && slot->error_step == STEP_AIO_SETUP)
+		error_hint(err, "on a machine with more processors rings are larger");
 	else if (slot->error == -EPERM && slot->error_step == STEP_UNMAP)
 		error_hint(err, "this kernel seals system mappings, which stands in the way of any restore");
 	else if (slot->error == -EACCES && slot->error_step == STEP_MM_MAP)

@@ -16,6 +16,7 @@
 #include "engine/dump.h"
 #include "files/registry.h"
 #include "kernel/proc-misc.h"
+#include "mm/aio.h"
 #include "mm/shared-memory.h"
 
 struct path_key {
@@ -146,7 +147,8 @@ static int examine(struct open_file *file, const char *magic)
 
 static bool is_file_mapping(const struct proc_vma *vma, const char *path)
 {
-	return vma->inode && path[0] == '/' && !is_shared_memory_vma(vma) && strncmp(path, "/anon_hugepage", 14) != 0;
+	return vma->inode && path[0] == '/' && !is_shared_memory_vma(vma) && !is_aio_ring(vma, path) &&
+	       strncmp(path, "/anon_hugepage", 14) != 0;
 }
 
 static int examine_mapping(struct open_file *file, const struct proc_vma *vma)

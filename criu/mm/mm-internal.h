@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "images/mm.pb-c.h"
 #include "images/vma.pb-c.h"
 #include "kernel/pagemap-scan.h"
 
@@ -18,6 +19,8 @@ struct area {
 struct task_memory {
 	struct area *areas; /* in the order of the image: ascending, guards last */
 	size_t area_count, area_capacity;
+	AioRingEntry *aios;
+	size_t aio_count, aio_capacity;
 	int pagemap_fd;
 	uint64_t vdso_start;
 	uint64_t vdso_bytes;

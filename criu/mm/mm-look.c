@@ -18,6 +18,7 @@
 #include "files/files.h"
 #include "image/vma-status.h"
 #include "kernel/missing-mman.h"
+#include "mm/aio.h"
 #include "mm/mm-internal.h"
 #include "mm/shared-memory.h"
 
@@ -169,6 +170,28 @@ static void set_file(struct area *area, const struct proc_vma *vma, uint32_t fil
 	area->has_pages = !vma->shared;
 }
 
+/* Its contents go to the task's pages as a whole. */
+static int set_aio_ring(struct dump *d, struct task *task, struct area *area, struct error *err)
+{
+	struct task_memory *memory = task->memory;
+	AioRingEntry *aio;
+	uint32_t requests = 0;
+	int r = aio_look(d, task, area->vma, &requests, err);
+
+	if (r < 0)
+		return r;
+	if (array_reserve(&memory->aios, &memory->aio_capacity, memory->aio_count, sizeof(*aio)) < 0)
+		return error_set(err, -ENOMEM, TASK_FORMAT ": mappings", TASK_ARGS(task));
+	aio = &memory->aios[memory->aio_count++];
+	aio_ring_entry__init(aio);
+	aio->id = area->entry.start;
+	aio->nr_req = requests;
+	aio->ring_len = (uint32_t)(area->entry.end - area->entry.start);
+	area->entry.status = VMA_AIORING;
+	area->entry.flags = MAP_SHARED | MAP_ANONYMOUS;
+	return 0;
+}
+
 static int look_area(struct dump *d, struct task *task, size_t index, struct error *err)
 {
 	struct task_memory *memory = task->memory;
@@ -195,7 +218,11 @@ static int look_area(struct dump *d, struct task *task, size_t index, struct err
 	area->entry.prot = vma->prot;
 	if (is_kernel_area(path))
 		set_kernel_area(area, path);
-	else if (is_shared_memory_vma(vma)) {
+	else if (is_aio_ring(vma, path)) {
+		r = set_aio_ring(d, task, area, err);
+		if (r < 0)
+			return r;
+	} else if (is_shared_memory_vma(vma)) {
 		r = shared_memory_add_mapping(d, task, vma, path, &file_id, err);
 		if (r < 0)
 			return r;
@@ -292,6 +319,7 @@ void mm_free(struct task *task)
 	if (memory->pagemap_fd > 0)
 		(void)close(memory->pagemap_fd);
 	free(memory->areas);
+	free(memory->aios);
 	free(memory->vdso);
 	free(memory);
 	task->memory = NULL;

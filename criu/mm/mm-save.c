@@ -152,6 +152,9 @@ static int collect_pages(struct dump *d, struct task *task, struct source_list *
 
 		if (area->entry.status & VMA_VDSO)
 			r = add_vdso(memory, list, w, err);
+		if (area->entry.status & VMA_AIORING)
+			r = add_range(area, area->entry.start, (area->entry.end - area->entry.start) / PAGE_BYTES, list,
+				      w, err);
 		if (!area->has_pages)
 			continue;
 		(void)__atomic_fetch_add(&d->stats.pages_scanned, (area->entry.end - area->entry.start) / PAGE_BYTES,
@@ -263,11 +266,12 @@ int mm_save(struct dump *d, struct task *task, struct error *err)
 {
 	struct task_memory *memory = task->memory;
 	AUTO_FREE VmaEntry **vmas = calloc(memory->area_count + 1, sizeof(*vmas));
+	AUTO_FREE AioRingEntry **aios = calloc(memory->aio_count + 1, sizeof(*aios));
 	AUTO_FREE uint64_t *auxv = NULL;
 	MmEntry mm = MM_ENTRY__INIT;
 	int r;
 
-	if (!vmas)
+	if (!vmas || !aios)
 		return error_set(err, -ENOMEM, TASK_FORMAT ": mappings", TASK_ARGS(task));
 	mm.mm_saved_auxv = task->parasite->auxv;
 	mm.n_mm_saved_auxv = count_auxv(task->parasite);
@@ -281,6 +285,10 @@ int mm_save(struct dump *d, struct task *task, struct error *err)
 		vmas[i] = &memory->areas[i].entry;
 	mm.vmas = vmas;
 	mm.n_vmas = memory->area_count;
+	for (size_t i = 0; i < memory->aio_count; i++)
+		aios[i] = &memory->aios[i];
+	mm.aios = aios;
+	mm.n_aios = memory->aio_count;
 	fill_bounds(task, &mm);
 	return image_write_one(d->set, IMAGE_MM, (uint64_t)task_id_own(&task->id), &mm, err);
 }

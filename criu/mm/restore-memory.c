@@ -18,6 +18,7 @@
 #include "image/vma-status.h"
 #include "kernel/features.h"
 #include "kernel/missing-mman.h"
+#include "mm/aio.h"
 #include "mm/restore-area.h"
 #include "mm/restore-shmem.h"
 #include "mm/vdso.h"
@@ -51,7 +52,6 @@ static const struct {
 	uint32_t status;
 	const char *what;
 } refused_areas[] = {
-	{ VMA_AIORING, "an asynchronous I/O context (io_setup)" },
 	{ VMA_SHSTK, "a shadow stack" },
 	{ VMA_SOCKET, "the ring of a packet socket" },
 	{ VMA_SYSVIPC, "a System V shared memory segment" },
@@ -85,7 +85,7 @@ int restore_memory_check(const struct restore *r, const struct checked_task *tas
 					 "pid %u: pages at 0x%llx were left at the source (a lazy dump), which is not "
 					 "supported",
 					 task->entry->pid, (unsigned long long)task->pagemap->extents[i].vaddr);
-	return 0;
+	return aio_check(task, err);
 }
 
 static uint64_t piece_limit(const struct checked_task *task)
@@ -110,7 +110,7 @@ uint64_t restore_memory_room(const struct checked_task *task)
 	       area_room(task->mm->n_vmas, sizeof(struct restorer_range)) +
 	       2 * area_room(pieces, sizeof(struct restorer_iovec)) +
 	       2 * area_room(pieces, sizeof(struct restorer_read)) + area_room(file_limit(task), sizeof(int32_t)) +
-	       area_room(task->mm->n_mm_saved_auxv, sizeof(uint64_t)) +
+	       area_room(task->mm->n_mm_saved_auxv, sizeof(uint64_t)) + aio_room(task) +
 	       area_room(VDSO_JUMP_LIMIT, sizeof(struct restorer_jump));
 }
 
@@ -309,6 +309,12 @@ static int plan_vma(const struct restore *r, struct restore_task *task, const Vm
 		out->flags |= RESTORER_VMA_LOCK_ON_FAULT;
 	if (vma->has_sealed && vma->sealed)
 		out->flags |= RESTORER_VMA_SEAL;
+	if (vma->status & VMA_AIORING) {
+		/* What is mapped first only keeps the place. */
+		out->flags |= RESTORER_VMA_AIO;
+		out->map_flags = MAP_FIXED_NOREPLACE | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+		out->map_prot = PROT_READ | PROT_WRITE;
+	}
 	restorer->vma_count++;
 	return 0;
 }
@@ -339,7 +345,7 @@ static bool is_large_candidate(const struct restorer_vma *vma)
 {
 	const uint32_t plain = MAP_PRIVATE | MAP_ANONYMOUS;
 
-	return vma->file < 0 && (vma->map_flags & (plain | MAP_HUGETLB)) == plain &&
+	return vma->file < 0 && !(vma->flags & RESTORER_VMA_AIO) && (vma->map_flags & (plain | MAP_HUGETLB)) == plain &&
 	       !(vma->advice & ADVICE_BIT(MADV_HUGEPAGE));
 }
 
@@ -521,6 +527,8 @@ int restore_memory_plan(struct restore *r, struct restore_task *task, struct err
 	if (!task->mapped || !restorer->files || !restorer->vmas || !restorer->guards)
 		return error_set(err, -ENOMEM, "pid %d: list of mappings", task->pid);
 	result = vdso_plan(r, task, err);
+	if (result == 0)
+		result = aio_plan(r, task, err);
 	if (result == 0)
 		result = plan_vmas(r, task, err);
 	if (result == 0)

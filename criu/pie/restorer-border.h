@@ -29,6 +29,9 @@ enum restorer_step {
 	STEP_OPEN_PAGES,
 	STEP_VDSO,
 	STEP_MAP,
+	STEP_AIO_SETUP,
+	STEP_AIO_MOVE,
+	STEP_AIO_FILL,
 	STEP_USERFAULTFD,
 	STEP_READ_PAGES,
 	STEP_PROTECT,
@@ -139,6 +142,7 @@ struct restorer_shared {
 #define RESTORER_VMA_FILL          0x4u  /* contents come through the userfaultfd */
 #define RESTORER_VMA_LOCK_ON_FAULT 0x10u /* with LOCK: pages as they come */
 #define RESTORER_VMA_LOCK_QUIET    0x8u  /* pages that cannot be faulted in are no failure */
+#define RESTORER_VMA_AIO           0x20u /* the ring of the next element of aios */
 
 struct restorer_vma {
 	uint64_t start, end, offset;
@@ -148,6 +152,15 @@ struct restorer_vma {
 	uint32_t map_prot; /* with PROT_WRITE while contents are put in */
 	uint32_t prot;
 	uint32_t flags; /* RESTORER_VMA_xx */
+	uint32_t reserved;
+};
+
+/* An AIO context. */
+struct restorer_aio {
+	uint64_t start, bytes; /* of its ring, and what io_setup() is asked for */
+	uint32_t requests, slots;
+	uint32_t head, tail;
+	uint32_t id; /* the kernel's own number, which stands in the ring */
 	uint32_t reserved;
 };
 
@@ -329,6 +342,8 @@ struct restorer_task {
 
 	struct restorer_vma *vmas;
 	uint64_t vma_count;
+	struct restorer_aio *aios; /* in the order of vmas */
+	uint64_t aio_count;
 	struct restorer_range *guards;
 	uint64_t guard_count;
 	struct restorer_read *reads;

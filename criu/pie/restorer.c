@@ -8,6 +8,7 @@
  * sentence.
  */
 #include <asm/prctl.h>
+#include <linux/aio_abi.h>
 #include <linux/capability.h>
 #include <linux/fcntl.h>
 #include <linux/futex.h>
@@ -60,6 +61,9 @@
 #define SPECULATION_VALUES   0x1eu
 
 #define MADV_LAST 63
+
+#define AIO_BATCH 64
+#define CPU_WORDS 128 /* 8192 processors */
 
 #define NSEC_PER_SEC   1000000000ll
 #define SIGINFO_TIMER  -2 /* si_code SI_TIMER */
@@ -188,11 +192,107 @@ static void advise_one(struct restorer_task *task, const struct restorer_vma *vm
 	}
 }
 
+/* --- AIO contexts */
+
+/* The head of a ring, as the kernel lays it out. */
+struct ring_head {
+	uint32_t id, slots, head, tail, magic, compat_features, incompat_features, header_bytes;
+};
+
+static struct ring_head *ring_of(const struct restorer_aio *aio)
+{
+	return (struct ring_head *)aio->start;
+}
+
+/*
+ * Requests that complete while they are submitted: reads of nothing. Each takes a slot and moves the tail on by one.
+ * Those that are dropped are not left in the ring: its head follows.
+ */
+static void complete_requests(struct restorer_task *task, const struct restorer_aio *aio, uint32_t count, int dropped)
+{
+	struct iocb request = { .aio_lio_opcode = IOCB_CMD_PREAD, .aio_fildes = (uint32_t)task->files[task->exe] };
+	volatile struct ring_head *ring = ring_of(aio);
+	struct iocb *list[AIO_BATCH];
+
+	for (uint32_t i = 0; i < AIO_BATCH; i++)
+		list[i] = &request;
+	while (count) {
+		const uint32_t before = ring->tail;
+		const uint32_t batch = count < AIO_BATCH ? count : AIO_BATCH;
+		const long result = SYS3(__NR_io_submit, aio->start, batch, list);
+
+		if (result <= 0)
+			fail(task, result ? result : -ERROR_AGAIN, aio->start, 0);
+		if (ring->tail != (before + (uint32_t)result) % aio->slots)
+			fail(task, -ERROR_IO, aio->start, 0);
+		if (dropped)
+			ring->head = ring->tail;
+		count -= (uint32_t)result;
+	}
+}
+
+/*
+ * Each processor keeps some free slots for itself: on another one the last slots of a full ring could not be taken. The
+ * thread stays where it is meanwhile.
+ */
+static void fill_ring(struct restorer_task *task, const struct restorer_aio *aio)
+{
+	uint64_t allowed[CPU_WORDS], here[CPU_WORDS];
+	uint32_t cpu = 0;
+	long bytes;
+
+	if (aio->head == 0 && aio->tail == 0)
+		return;
+	enter(task, STEP_AIO_FILL);
+	for (uint32_t i = 0; i < CPU_WORDS; i++)
+		allowed[i] = here[i] = 0;
+	bytes = SYS3(__NR_sched_getaffinity, 0, sizeof(allowed), allowed);
+	if (bytes > 0 && SYS3(__NR_getcpu, &cpu, 0, 0) == 0 && cpu < CPU_WORDS * 64) {
+		here[cpu / 64] = 1ull << cpu % 64;
+		(void)SYS3(__NR_sched_setaffinity, 0, bytes, here);
+	}
+	complete_requests(task, aio, aio->head, 1);
+	complete_requests(task, aio, (aio->tail + aio->slots - aio->head) % aio->slots, 0);
+	if (bytes > 0)
+		(void)SYS3(__NR_sched_setaffinity, 0, bytes, allowed);
+}
+
+/* The kernel puts the ring where it likes, which is not where something else is. */
+static void set_up_aio(struct restorer_task *task, struct restorer_aio *aio)
+{
+	uint64_t context = 0;
+	long result;
+
+	enter(task, STEP_AIO_SETUP);
+	check(task, SYS2(__NR_io_setup, aio->requests, &context), aio->start);
+	if (((struct ring_head *)context)->slots != aio->slots)
+		fail(task, -ERROR_INVAL, aio->start, 0);
+	enter(task, STEP_AIO_MOVE);
+	result = SYS5(__NR_mremap, context, aio->bytes, aio->bytes, MREMAP_MAYMOVE | MREMAP_FIXED, aio->start);
+	if ((uint64_t)result != aio->start)
+		fail(task, result < 0 ? result : -ERROR_EXIST, aio->start, 0);
+	aio->id = ring_of(aio)->id;
+	fill_ring(task, aio);
+}
+
+/* The contents of the ring came with all others. The kernel finds a context by its own number, which stays. */
+static void finish_aios(struct restorer_task *task)
+{
+	for (uint64_t i = 0; i < task->aio_count; i++)
+		ring_of(&task->aios[i])->id = task->aios[i].id;
+}
+
+/* --- all mappings */
+
 static void map_all(struct restorer_task *task)
 {
+	uint64_t aios = 0;
+
 	for (uint64_t i = 0; i < task->vma_count; i++) {
 		enter(task, STEP_MAP);
 		map_one(task, &task->vmas[i]);
+		if (task->vmas[i].flags & RESTORER_VMA_AIO)
+			set_up_aio(task, &task->aios[aios++]);
 		if (!task->vmas[i].advice)
 			continue;
 		enter(task, STEP_MADVISE);
@@ -377,6 +477,7 @@ static void build_memory(struct restorer_task *task)
 	map_all(task);
 	fill_large(task);
 	read_pages(task, task->reads, task->read_count);
+	finish_aios(task);
 	write_jumps(task);
 	protect_all(task);
 	install_guards(task);

@@ -216,6 +216,16 @@ case_unsupported_socket() {
 	untouched
 }
 
+# Whether requests are in flight cannot be told: that is refused, not guessed.
+case_requests_that_cannot_be_seen() {
+	start aio
+	mkdir set
+	CRIU_MASK_FEATURES=kernel_memory refused dump -t "$pid" -D set
+	says "$pid" 'AIO context' 'whether it is idle' 'CAP_BPF'
+	nothing_in set
+	untouched
+}
+
 # All at once: each is listed, by a look at the running tree and in the log of a dump, and nothing else is.
 case_everything_unsupported() {
 	local words

@@ -7,12 +7,15 @@
  *	many N		N files in the directory "many", used by three processes in turn: open or only mapped; one of
  *			them works there
  *	socket		a socket of a family that is not dumped (AF_ALG, AF_VSOCK or else AF_UNIX) at descriptor 5
+ *	aio		an AIO context without requests
+ *	everything	whatever cannot be saved, with the words that have to be said of it
  *	zombie		has a child that has ended: prints its process id
  *	trace PID	attaches to PID with ptrace and lets it run
  *	large MIB	so much memory of its own, all of it written to
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -20,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <linux/aio_abi.h>
 #include <linux/perf_event.h>
 #include <linux/userfaultfd.h>
 #include <sys/fanotify.h>
@@ -240,8 +244,35 @@ static int half_a_terminal(void)
 	return slave;
 }
 
+static void become_aio(void)
+{
+	aio_context_t context = 0;
+
+	if (syscall(SYS_io_setup, 10, &context) < 0)
+		fail("io_setup");
+}
+
+/* A request that stays in flight. */
+static void busy_aio(void)
+{
+	aio_context_t context = 0;
+	struct iocb request = { .aio_lio_opcode = IOCB_CMD_POLL, .aio_buf = POLLIN };
+	struct iocb *list[] = { &request };
+	char text[128];
+	int ends[2];
+
+	if (syscall(SYS_io_setup, 10, &context) < 0 || pipe(ends) < 0)
+		return;
+	request.aio_fildes = (uint32_t)ends[0];
+	if (syscall(SYS_io_submit, context, 1, list) != 1)
+		return;
+	snprintf(text, sizeof(text), "expect AIO context %#lx: 1 request is in flight\n", (unsigned long)context);
+	say(text);
+}
+
 static void become_everything(void)
 {
+	busy_aio();
 	expect(socket(AF_ALG, SOCK_SEQPACKET, 0), "socket");
 	expect(userfault(), "userfaultfd");
 	expect(performance_event(), "perf event");
@@ -293,6 +324,8 @@ int main(int argc, char **argv)
 		become_large((size_t)atoi(argv[2]) << 20);
 	else if (strcmp(kind, "socket") == 0)
 		become_socket();
+	else if (strcmp(kind, "aio") == 0)
+		become_aio();
 	else if (strcmp(kind, "everything") == 0)
 		become_everything();
 	else if (strcmp(kind, "zombie") == 0)
