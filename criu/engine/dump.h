@@ -25,6 +25,7 @@ struct undo;
 struct file_registry;
 struct kernel_memory;
 struct map_flags;
+struct ended_calls;
 struct shared_memory;
 
 struct dump_stats {
@@ -47,6 +48,7 @@ struct dump {
 	struct shared_memory *shared_memory;
 	struct map_flags *map_flags;         /* mm/: NULL where smaps is read for every task */
 	struct kernel_memory *kernel_memory; /* see dump_kernel_memory() */
+	struct ended_calls *ended_calls;     /* task/: NULL where no thread waits in one of them */
 	uint32_t next_file_id; /* from 1: ids of files.img are given by whoever makes an entry, before the save stage */
 	struct dump_stats stats;
 	struct refusals refusals; /* what the look stage found that cannot be saved */

@@ -14,6 +14,7 @@
 #include "mm/mm.h"
 #include "mm/shared-memory.h"
 #include "security/lsm.h"
+#include "task/ended-call.h"
 #include "task/interrupted-call.h"
 #include "task/task-look.h"
 
@@ -108,6 +109,7 @@ static void look_at_traced(struct dump *d)
 			gather(d, task_look_traced(d, task, &reason), &reason);
 	}
 	interrupted_calls_look(d);
+	ended_calls_look(d);
 }
 
 int look_tree(struct dump *d, struct error *err)
@@ -151,6 +153,7 @@ void look_free(struct dump *d)
 		mm_free(task);
 	}
 	map_flags_free(d);
+	ended_calls_free(d);
 	files_free(d);
 	shared_memory_free(d);
 }

@@ -27,6 +27,7 @@
 #include "kernel/proc-misc.h"
 #include "kernel/proc-pid.h"
 #include "kernel/proc-stat.h"
+#include "task/ended-call.h"
 
 #define PID_LIMIT       (1 << 22) /* the kernel's PID_MAX_LIMIT on 64-bit */
 #define PID_INDEX_BYTES ((size_t)PID_LIMIT * sizeof(uint32_t))
@@ -218,8 +219,10 @@ static int seize_task(struct dump *d, struct task *task, size_t *ret_new, struct
 	size_t fresh = 0;
 	int r = 0;
 
-	if (!task->compel)
+	if (!task->compel) {
+		ended_calls_foresee(d, task);
 		r = compel_task_new(undo_journal(d->undo), task->host_pid, &task->compel, &compel_err);
+	}
 	if (r == 0)
 		r = compel_seize(task->compel, COMPEL_SEIZE_SUSPEND_SECCOMP, &fresh, &compel_err);
 	*ret_new += fresh;
@@ -508,6 +511,7 @@ int tree_release(struct dump *d, struct error *err)
 		if (!task->compel)
 			continue;
 		r = compel_cure(task->compel, &compel_err);
+		ended_calls_go_on(task);
 		if (r == 0)
 			r = compel_detach(task->compel, &compel_err);
 		if (r < 0 && r != -ESRCH && first == 0)

@@ -482,3 +482,15 @@ int proc_read_uptime(uint64_t *ret_us)
 
 	return bytes < 0 ? bytes : proc_uptime_parse(text, ret_us);
 }
+
+bool proc_has_host_time(void)
+{
+	AUTO_FCLOSE FILE *file = fopen("/proc/self/timens_offsets", "re");
+	char name[32];
+	long long sec, nsec;
+
+	while (file && fscanf(file, "%31s %lld %lld", name, &sec, &nsec) == 3)
+		if (sec || nsec)
+			return false;
+	return true;
+}

@@ -92,3 +92,6 @@ void proc_mounts_done(struct proc_mounts *mounts);
 /* /proc/uptime in microseconds, centisecond precision. */
 int proc_uptime_parse(const char *text, uint64_t *ret_us);
 int proc_read_uptime(uint64_t *ret_us);
+
+/* Whether clocks count here as in the initial time namespace, which is what the kernel's own times are of. */
+bool proc_has_host_time(void);

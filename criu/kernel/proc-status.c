@@ -223,6 +223,7 @@ static const struct status_key keys[] = {
 	KEY("Seccomp_filters", parse_int, seccomp_filter_count),
 	KEY("Speculation_Store_Bypass", parse_words, speculation_store_bypass),
 	KEY("SpeculationIndirectBranch", parse_words, speculation_indirect_branch),
+	KEY("voluntary_ctxt_switches", parse_decimal, voluntary_switches),
 };
 
 static const struct status_key *find_key(const char *text, size_t bytes, size_t *hint)

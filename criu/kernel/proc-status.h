@@ -36,6 +36,7 @@ struct proc_status {
 	    speculation_indirect_branch[40]; /* the kernel's words, "" where it has none */
 	int thp_enabled;                     /* 0 after PR_SET_THP_DISABLE; -1: the kernel does not say */
 	bool core_dumping;
+	uint64_t voluntary_switches;
 };
 
 /* Replaces what ret held, which is zeroed or filled by an earlier call; proc_status_done() releases it. */

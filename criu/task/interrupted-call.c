@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <linux/futex.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -14,12 +13,12 @@
 #include "base/util.h"
 #include "compel/compel.h"
 #include "engine/dump.h"
+#include "kernel/proc-misc.h"
 #include "kernel/restart-block.h"
 #include "task/task-look.h"
 
 #define NSEC_PER_SEC  1000000000ll
 #define FIRST_ADDRESS 65536 /* below it are clock numbers, not pointers */
-#define TIME_OFFSETS  "/proc/self/timens_offsets"
 
 /* --- the calls --------------------------------------------------------------------------------------------------- */
 
@@ -177,25 +176,12 @@ struct block_reader {
 	bool is_open;
 };
 
-/* The deadlines are the host's, so we must count like the host. */
-static bool has_host_time(void)
-{
-	AUTO_FCLOSE FILE *file = fopen(TIME_OFFSETS, "re");
-	char name[32];
-	long long sec, nsec;
-
-	while (file && fscanf(file, "%31s %lld %lld", name, &sec, &nsec) == 3)
-		if (sec || nsec)
-			return false;
-	return true;
-}
-
 static int open_reader(struct block_reader *reader)
 {
 	if (reader->is_open)
 		return reader->program_fd;
 	reader->is_open = true;
-	reader->program_fd = has_host_time() ? restart_block_open() : -EXDEV;
+	reader->program_fd = proc_has_host_time() ? restart_block_open() : -EXDEV;
 	if (reader->program_fd < 0)
 		log_debug("restart blocks cannot be read: %s\n", strerror(-reader->program_fd));
 	return reader->program_fd;

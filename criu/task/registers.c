@@ -59,6 +59,8 @@ int registers_save(const struct task *task, const struct task_thread *thread, Co
 	thread_info_x86__init(info);
 	if (thread->state->interrupted_call.number)
 		live.orig_rax = thread->state->interrupted_call.number;
+	if (thread->state->ended_call.is_known)
+		ended_call_make_again(&thread->state->ended_call, &live);
 	regs_for_image_with_signal(&live, next_signal(task, thread), &regs);
 	r = regs_to_image(&regs, &info->gpregs, err);
 	if (r < 0)

@@ -10,6 +10,7 @@
 #include "kernel/proc-timers.h"
 #include "kernel/ptrace-info.h"
 #include "kernel/sched.h"
+#include "task/ended-call.h"
 #include "task/interrupted-call.h"
 #include "task/task.h"
 
@@ -40,6 +41,7 @@ struct thread_state {
 	size_t affinity_words;
 	int io_priority;
 	struct interrupted_call interrupted_call;
+	struct ended_call ended_call;
 };
 
 /* From /proc and by system calls that name a pid; may run for several tasks at once. */

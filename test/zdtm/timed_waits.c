@@ -8,6 +8,7 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/select.h>
 #include <time.h>
@@ -91,6 +92,25 @@ static void in_select(void)
 	EXPECT_EQ(syscall(SYS_select, 0, NULL, NULL, NULL, &left), 0);
 }
 
+static void in_epoll_wait(void)
+{
+	struct epoll_event event;
+	int fd = MUST(epoll_create1(0));
+
+	EXPECT_EQ(syscall(SYS_epoll_wait, fd, &event, 1, SPAN_S * 1000), 0);
+}
+
+static void in_epoll_pwait(void)
+{
+	struct epoll_event event;
+	int fd = MUST(epoll_create1(0));
+	sigset_t mask;
+
+	test_wait_mask(&mask);
+	sigaddset(&mask, SIGTERM);
+	EXPECT_EQ(epoll_pwait(fd, &event, 1, SPAN_S * 1000, &mask), 0);
+}
+
 static void in_futex(void)
 {
 	EXPECT_EQ(syscall(SYS_futex, &word, FUTEX_WAIT, 0, &span), -1);
@@ -130,6 +150,8 @@ static const struct wait {
 	{ "poll", in_poll, false },
 	{ "ppoll", in_ppoll, false },
 	{ "select", in_select, false },
+	{ "epoll_wait", in_epoll_wait, false },
+	{ "epoll_pwait", in_epoll_pwait, false },
 	{ "futex", in_futex, false },
 	{ "futex private", in_futex_private, false },
 	{ "pthread_cond_timedwait", in_cond_wait, true },

@@ -12,6 +12,9 @@
  * once more from elsewhere, interrupted at once, and its restart block is then good for the program's own registers. A
  * call that the kernel has continued before (the thread was stopped more than once in it) has the number of
  * restart_syscall(2) in orig_rax: without its own it ends with EINTR.
+ *
+ * EINTR itself is the result of some calls after any stop, in the kernel as it is. It stays, but for those whose time
+ * limit is in a register: there the rest of it takes its place, in a register that no function has to preserve.
  */
 #include "arch/x86/syscall-restart.h"
 
@@ -49,22 +52,6 @@ bool syscall_restart_pending(const struct user_regs_struct *live, int *ret_code)
 	return true;
 }
 
-static const unsigned short stop_sensitive_calls[] = {
-	SYS_epoll_wait, SYS_epoll_pwait, SYS_epoll_pwait2, SYS_semop, SYS_semtimedop, SYS_rt_sigtimedwait,
-};
-
-bool syscall_interrupted_by_stop(const struct user_regs_struct *live)
-{
-	size_t i;
-
-	if (!is_in_syscall(live) || (long long)live->rax != -EINTR)
-		return false;
-	for (i = 0; i < ARRAY_SIZE(stop_sensitive_calls); i++)
-		if (live->orig_rax == stop_sensitive_calls[i])
-			return true;
-	return false;
-}
-
 static bool is_made_again(const struct user_regs_struct *live, int code, enum restart_signal signal)
 {
 	if (live->orig_rax == SYS_restart_syscall)
@@ -96,8 +83,6 @@ void regs_for_image_with_signal(const struct user_regs_struct *live, enum restar
 			make_again(image);
 		else
 			image->rax = (unsigned long long)-EINTR;
-	} else if (signal == RESTART_NO_HANDLER && syscall_interrupted_by_stop(live)) {
-		make_again(image);
 	}
 }
 
@@ -144,6 +129,28 @@ static uint64_t milliseconds(uint64_t ns)
 	uint64_t ms = ns / 1000000 + (ns % 1000000 != 0);
 
 	return ms < INT32_MAX ? ms : INT32_MAX;
+}
+
+#define EPOLL_TIMEOUT 3 /* the argument, in r10 */
+
+bool syscall_has_register_timeout(const struct syscall_arguments *call)
+{
+	return (call->number == SYS_epoll_wait || call->number == SYS_epoll_pwait) &&
+	       (int)call->args[EPOLL_TIMEOUT] > 0;
+}
+
+bool syscall_was_ended(const struct user_regs_struct *live, const struct syscall_arguments *call)
+{
+	struct syscall_arguments now;
+
+	syscall_read_arguments(live, &now);
+	return is_in_syscall(live) && (long long)live->rax == -EINTR && memcmp(&now, call, sizeof(now)) == 0;
+}
+
+void syscall_make_again_for(struct user_regs_struct *live, uint64_t remaining_ns)
+{
+	live->rax = (unsigned long long)-CODE_ERESTARTNOHAND;
+	live->r10 = milliseconds(remaining_ns);
 }
 
 void syscall_make_elsewhere(const struct user_regs_struct *image, uint64_t code_address, uint64_t time_address,

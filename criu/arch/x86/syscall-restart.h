@@ -23,13 +23,6 @@ enum restart_signal {
 /* True when the registers are those of a system call that waits to be restarted; *ret_code gets the positive code. */
 bool syscall_restart_pending(const struct user_regs_struct *live, int *ret_code);
 
-/*
- * True for the calls which end with EINTR when a thread is merely stopped, signal or not (epoll_wait, semop,
- * sigtimedwait ...; see signal(7)), and now stand there with that result: it is an effect of the stop, and the call can
- * be made again without losing anything.
- */
-bool syscall_interrupted_by_stop(const struct user_regs_struct *live);
-
 /* The registers to store for a thread stopped with these; no handler is about to run. */
 void regs_for_image(const struct user_regs_struct *live, struct user_regs_struct *image);
 
@@ -51,6 +44,20 @@ void syscall_read_arguments(const struct user_regs_struct *regs, struct syscall_
 /* The number in the code that made a call, which are these bytes up to rip; 0 when it is not loaded right there. */
 #define SYSCALL_CODE_BYTES 7
 uint64_t syscall_number_from_code(const unsigned char code[SYSCALL_CODE_BYTES]);
+
+/*
+ * Calls which end with EINTR when a thread is merely stopped, signal or not (see signal(7)), and whose time stands in a
+ * register: epoll_wait and epoll_pwait. What is left of the time can be put there, so that the call is made again. For
+ * those whose time stands in the program's memory (epoll_pwait2, sigtimedwait, semtimedop, io_getevents) nothing can be
+ * done that the program would not see; without a time limit compel makes all of them again.
+ */
+bool syscall_has_register_timeout(const struct syscall_arguments *call);
+
+/* True when the registers are those of this call, ended by a stop. */
+bool syscall_was_ended(const struct user_regs_struct *live, const struct syscall_arguments *call);
+
+/* Changes them so that the kernel makes the call again, for this long, unless a handler runs first. */
+void syscall_make_again_for(struct user_regs_struct *live, uint64_t remaining_ns);
 
 /* True for registers of an image that make this call again. */
 bool syscall_is_made_again(const struct user_regs_struct *image, uint64_t number);

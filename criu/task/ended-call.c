@@ -1,0 +1,193 @@
+/*
+ * A thread that was looked at while it ran may have ended its call and made it once more with the same arguments before
+ * it was stopped, and then has more time left. It has slept and been woken then: a thread that still sleeps in the same
+ * call gives up the processor exactly once more, to stand still.
+ */
+#include "task/ended-call.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arch/x86/syscall-restart.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "compel/compel.h"
+#include "engine/dump.h"
+#include "kernel/features.h"
+#include "kernel/proc-list.h"
+#include "kernel/proc-misc.h"
+#include "kernel/proc-pid.h"
+#include "kernel/sleep-timer.h"
+#include "task/task-look.h"
+
+struct foreseen {
+	pid_t tid;
+	struct syscall_arguments call;
+	uint64_t switches, deadline_ns;
+};
+
+struct ended_calls {
+	struct sleep_timer_reader reader;
+	bool can_read;
+	struct foreseen *foreseen;
+	size_t count, capacity;
+};
+
+/* --- before the stop --------------------------------------------------------------------------------------------- */
+
+/* A thread that runs has no call to show. */
+static bool read_call(const struct task *task, pid_t tid, struct syscall_arguments *ret)
+{
+	unsigned long long number, args[6];
+	char path[48], text[256];
+
+	(void)snprintf(path, sizeof(path), "task/%d/syscall", tid);
+	if (proc_read_text(task->procfd, path, text, sizeof(text)) <= 0 ||
+	    sscanf(text, "%llu %llx %llx %llx %llx %llx %llx", &number, &args[0], &args[1], &args[2], &args[3],
+		   &args[4], &args[5]) != 7)
+		return false;
+	ret->number = number;
+	for (size_t i = 0; i < ARRAY_SIZE(args); i++)
+		ret->args[i] = args[i];
+	return true;
+}
+
+static struct ended_calls *get_reader(struct dump *d)
+{
+	struct ended_calls *calls = d->ended_calls;
+	int r;
+
+	if (calls)
+		return calls->can_read ? calls : NULL;
+	calls = d->ended_calls = calloc(1, sizeof(*calls));
+	if (!calls)
+		return NULL;
+	r = -EXDEV;
+	if (proc_has_host_time() && !feature_is_masked("bpf_sleep_timers"))
+		r = sleep_timer_open(&calls->reader);
+	calls->can_read = r == 0;
+	if (r < 0)
+		log_debug("timers of sleeping threads cannot be read: %s\n", strerror(-r));
+	return r < 0 ? NULL : calls;
+}
+
+static void add(struct ended_calls *calls, pid_t tid, const struct syscall_arguments *call,
+		const struct sleep_timer *timer)
+{
+	if (array_reserve(&calls->foreseen, &calls->capacity, calls->count, sizeof(*calls->foreseen)) < 0)
+		return;
+	calls->foreseen[calls->count++] = (struct foreseen){
+		.tid = tid, .call = *call, .switches = timer->switches, .deadline_ns = timer->deadline_ns
+	};
+}
+
+/* The timers come in the order of the threads: both lists have to be of the same moment. */
+static bool is_still_list(const struct task *task, const pid_t *tids, size_t count)
+{
+	AUTO_FREE pid_t *again = NULL;
+	size_t again_count = 0;
+
+	return proc_list_threads(task->procfd, &again, &again_count) == 0 && again_count == count &&
+	       memcmp(again, tids, count * sizeof(*tids)) == 0;
+}
+
+static void foresee_all(struct ended_calls *calls, const struct task *task, const pid_t *tids, size_t count)
+{
+	AUTO_FREE struct sleep_timer *timers = NULL;
+	struct syscall_arguments call;
+	size_t timer_count = 0;
+
+	if (sleep_timer_list(&calls->reader, task->pidfd, &timers, &timer_count) < 0 || timer_count != count ||
+	    !is_still_list(task, tids, count))
+		return;
+	for (size_t i = 0; i < count; i++)
+		if (timers[i].is_set && read_call(task, tids[i], &call) && syscall_has_register_timeout(&call))
+			add(calls, tids[i], &call, &timers[i]);
+}
+
+void ended_calls_foresee(struct dump *d, const struct task *task)
+{
+	AUTO_FREE pid_t *tids = NULL;
+	struct syscall_arguments call;
+	size_t count = 0;
+
+	if (proc_list_threads(task->procfd, &tids, &count) < 0)
+		return;
+	for (size_t i = 0; i < count; i++)
+		if (read_call(task, tids[i], &call) && syscall_has_register_timeout(&call)) {
+			struct ended_calls *calls = get_reader(d);
+
+			if (calls)
+				foresee_all(calls, task, tids, count);
+			return;
+		}
+}
+
+/* --- behind it --------------------------------------------------------------------------------------------------- */
+
+static uint64_t until(uint64_t deadline_ns)
+{
+	uint64_t now = now_ns();
+
+	return deadline_ns > now ? deadline_ns - now : 0;
+}
+
+static void look_at_thread(const struct ended_calls *calls, const struct task_thread *thread)
+{
+	struct ended_call *found = &thread->state->ended_call;
+
+	for (size_t i = 0; i < calls->count; i++) {
+		const struct foreseen *foreseen = &calls->foreseen[i];
+
+		if (foreseen->tid != thread->tid)
+			continue;
+		found->is_known = syscall_was_ended(&thread->regs, &foreseen->call) &&
+				  thread->status.voluntary_switches == foreseen->switches + 1;
+		found->deadline_ns = foreseen->deadline_ns;
+		found->remaining_ns = until(foreseen->deadline_ns);
+	}
+}
+
+void ended_calls_look(struct dump *d)
+{
+	if (!d->ended_calls)
+		return;
+	for_each_task (d, task)
+		for (size_t i = 0; !task->is_zombie && i < task->thread_count; i++)
+			if (task->threads[i].state)
+				look_at_thread(d->ended_calls, &task->threads[i]);
+}
+
+void ended_call_make_again(const struct ended_call *call, struct user_regs_struct *live)
+{
+	syscall_make_again_for(live, call->remaining_ns);
+}
+
+/* Until now it was left as it is: without us the call ends with EINTR. */
+void ended_calls_go_on(const struct task *task)
+{
+	for (size_t i = 0; i < task->thread_count; i++) {
+		const struct task_thread *thread = &task->threads[i];
+		struct user_regs_struct regs;
+
+		if (!thread->state || !thread->state->ended_call.is_known)
+			continue;
+		regs = thread->regs;
+		syscall_make_again_for(&regs, until(thread->state->ended_call.deadline_ns));
+		(void)compel_set_regs(thread->tid, &regs);
+	}
+}
+
+void ended_calls_free(struct dump *d)
+{
+	if (!d->ended_calls)
+		return;
+	if (d->ended_calls->can_read)
+		close_fd(&d->ended_calls->reader.program_fd);
+	free(d->ended_calls->foreseen);
+	free(d->ended_calls);
+	d->ended_calls = NULL;
+}
