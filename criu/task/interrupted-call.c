@@ -17,8 +17,9 @@
 #include "kernel/restart-block.h"
 #include "task/task-look.h"
 
-#define NSEC_PER_SEC  1000000000ll
-#define FIRST_ADDRESS 65536 /* below it are clock numbers, not pointers */
+#define NSEC_PER_SEC       1000000000ll
+#define OWN_PROCESSOR_TIME (-6)  /* the kernel's number for CLOCK_PROCESS_CPUTIME_ID: of pid 0 */
+#define FIRST_ADDRESS      65536 /* below it are clock numbers, not pointers */
 
 /* --- the calls --------------------------------------------------------------------------------------------------- */
 
@@ -29,18 +30,29 @@ static bool is_nanosleep(const struct syscall_arguments *call, const struct rest
 }
 
 /* Spans on the clock that can be set are counted by the one that cannot. */
+static clockid_t counting_clock(clockid_t clock)
+{
+	switch (clock) {
+	case CLOCK_REALTIME:
+		return CLOCK_MONOTONIC;
+	case CLOCK_PROCESS_CPUTIME_ID:
+		return OWN_PROCESSOR_TIME;
+	default:
+		return clock;
+	}
+}
+
 static bool is_clock_nanosleep(const struct syscall_arguments *call, const struct restart_block *block)
 {
-	int clock_id = (int)call->args[0] == CLOCK_REALTIME ? CLOCK_MONOTONIC : (int)call->args[0];
-
 	return call->args[2] >= FIRST_ADDRESS && !(call->args[1] & TIMER_ABSTIME) &&
-	       block->sleep.clock_id == clock_id && (block->sleep.type ? block->sleep.remainder : 0) == call->args[3];
+	       block->sleep.clock_id == counting_clock((clockid_t)call->args[0]) &&
+	       (block->sleep.type ? block->sleep.remainder : 0) == call->args[3];
 }
 
 static bool is_poll(const struct syscall_arguments *call, const struct restart_block *block)
 {
 	return block->poll.entries == call->args[0] && block->poll.count == (uint32_t)call->args[1] &&
-	       block->poll.has_timeout == 1 && (int)call->args[2] > 0;
+	       block->poll.has_timeout == ((int)call->args[2] >= 0);
 }
 
 static bool is_futex(const struct syscall_arguments *call, const struct restart_block *block)
@@ -52,6 +64,11 @@ static bool has_span_always(const struct syscall_arguments *call)
 {
 	(void)call;
 	return true;
+}
+
+static bool is_limited_poll(const struct syscall_arguments *call)
+{
+	return (int)call->args[2] > 0;
 }
 
 static bool is_relative_sleep(const struct syscall_arguments *call)
@@ -69,8 +86,11 @@ static int sleep_deadline(const struct restart_block *block, clockid_t *ret_cloc
 {
 	*ret_clock = block->sleep.clock_id;
 	*ret_ns = block->sleep.deadline_ns;
-	/* Processor time begins anew in a restored task, alarms are kept elsewhere. */
-	return *ret_clock == CLOCK_MONOTONIC || *ret_clock == CLOCK_BOOTTIME ? 0 : -ENOTSUP;
+	/* Alarms are kept elsewhere, and clocks of other processes mean nothing in a restored tree. */
+	return *ret_clock == CLOCK_MONOTONIC || *ret_clock == CLOCK_BOOTTIME || *ret_clock == CLOCK_TAI ||
+		       *ret_clock == OWN_PROCESSOR_TIME
+		   ? 0
+		   : -ENOTSUP;
 }
 
 static int poll_deadline(const struct restart_block *block, clockid_t *ret_clock, uint64_t *ret_ns)
@@ -96,7 +116,7 @@ static const struct timed_call {
 } timed_calls[] = {
 	{ SYS_nanosleep, is_nanosleep, has_span_always, sleep_deadline, 1 },
 	{ SYS_clock_nanosleep, is_clock_nanosleep, is_relative_sleep, sleep_deadline, 3 },
-	{ SYS_poll, is_poll, has_span_always, poll_deadline, -1 },
+	{ SYS_poll, is_poll, is_limited_poll, poll_deadline, -1 },
 	{ SYS_futex, is_futex, is_relative_futex, futex_deadline, -1 },
 };
 
@@ -130,24 +150,39 @@ static const struct timed_call *identify(const struct task *task, const struct t
 	return find_timed_call(number_from_code(task, &thread->regs));
 }
 
-static int remainder_from_block(const struct timed_call *kind, const struct syscall_arguments *call,
-				const struct restart_block *block, uint64_t *ret_ns)
+/* As the process itself would read it: its own processor time has another number from outside. */
+static int read_clock(const struct task *task, clockid_t clock, uint64_t *ret_ns)
 {
 	struct timespec now;
-	uint64_t deadline_ns = 0, now_ns;
+
+	if (clock == OWN_PROCESSOR_TIME) {
+		int r = clock_getcpuclockid(task->host_pid, &clock);
+
+		if (r != 0)
+			return -r;
+	}
+	if (clock_gettime(clock, &now) < 0)
+		return -errno;
+	*ret_ns = (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
+	return 0;
+}
+
+static int remainder_from_block(const struct task *task, const struct timed_call *kind,
+				const struct syscall_arguments *call, const struct restart_block *block,
+				uint64_t *ret_ns)
+{
+	uint64_t deadline_ns = 0, now = 0;
 	clockid_t clock;
 	int r;
 
 	if (!block || !kind->matches(call, block))
 		return -ENOENT;
 	r = kind->deadline(block, &clock, &deadline_ns);
-	if (r < 0)
-		return r;
-	if (clock_gettime(clock, &now) < 0)
-		return -errno;
-	now_ns = (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
-	*ret_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
-	return 0;
+	if (r == 0)
+		r = read_clock(task, clock, &now);
+	if (r == 0)
+		*ret_ns = deadline_ns > now ? deadline_ns - now : 0;
+	return r;
 }
 
 static int remainder_from_memory(const struct task *task, const struct timed_call *kind,
@@ -235,7 +270,7 @@ static void look_at_block(const struct task *task, struct task_thread *thread, c
 		return;
 	found->number = kind->number;
 	found->has_remainder =
-	    kind->has_span(&call) && remainder_from_block(kind, &call, block, &found->remaining_ns) == 0;
+	    kind->has_span(&call) && remainder_from_block(task, kind, &call, block, &found->remaining_ns) == 0;
 }
 
 static void look_at_task(struct block_reader *reader, struct task *task)

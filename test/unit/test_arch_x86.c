@@ -390,8 +390,32 @@ static void test_restart(void **state)
 	expect_result(regs_at(-1, -512), RESTART_NO_HANDLER, -512);
 	expect_result(regs_at(SYS_read, 5), RESTART_NO_HANDLER, 5);
 	expect_result(regs_at(SYS_read, -EINTR), RESTART_NO_HANDLER, -EINTR);
-	expect_again(regs_at(SYS_epoll_wait, -EINTR), RESTART_NO_HANDLER);
-	expect_result(regs_at(SYS_epoll_wait, -EINTR), RESTART_HANDLER, -EINTR);
+	expect_result(regs_at(SYS_epoll_wait, -EINTR), RESTART_NO_HANDLER, -EINTR);
+}
+
+static void test_ended_call(void **state)
+{
+	struct user_regs_struct live = regs_at(SYS_epoll_wait, -EINTR);
+	struct syscall_arguments call;
+
+	live.r10 = 5000;
+	syscall_read_arguments(&live, &call);
+	assert_true(syscall_has_register_timeout(&call));
+	assert_true(syscall_was_ended(&live, &call));
+	live.rsi++;
+	assert_false(syscall_was_ended(&live, &call));
+	live.rax = 0;
+	syscall_read_arguments(&live, &call);
+	assert_false(syscall_was_ended(&live, &call));
+	syscall_make_again_for(&live, 1000001);
+	assert_int_equal(live.r10, 2);
+	expect_again(live, RESTART_NO_HANDLER);
+	expect_result(live, RESTART_HANDLER_RESTART, -EINTR);
+	call.args[3] = (uint32_t)-1;
+	assert_false(syscall_has_register_timeout(&call));
+	call.args[3] = 5000;
+	call.number = SYS_epoll_pwait2;
+	assert_false(syscall_has_register_timeout(&call));
 }
 
 static void sleep_in_nanosleep(void)
@@ -480,12 +504,12 @@ static void test_cpuinfo(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_xstate_live),  cmocka_unit_test(test_xstate_refusals),
-		cmocka_unit_test(test_xstate_frame), cmocka_unit_test(test_xstate_legacy),
-		cmocka_unit_test(test_regs_live),    cmocka_unit_test(test_regs_refusals),
-		cmocka_unit_test(test_tls_live),     cmocka_unit_test(test_restart),
-		cmocka_unit_test(test_restart_live), cmocka_unit_test(test_calls_that_go_on),
-		cmocka_unit_test(test_cpuinfo),
+		cmocka_unit_test(test_xstate_live),      cmocka_unit_test(test_xstate_refusals),
+		cmocka_unit_test(test_xstate_frame),     cmocka_unit_test(test_xstate_legacy),
+		cmocka_unit_test(test_regs_live),        cmocka_unit_test(test_regs_refusals),
+		cmocka_unit_test(test_tls_live),         cmocka_unit_test(test_restart),
+		cmocka_unit_test(test_ended_call),       cmocka_unit_test(test_restart_live),
+		cmocka_unit_test(test_calls_that_go_on), cmocka_unit_test(test_cpuinfo),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
