@@ -21,6 +21,11 @@ _criu()
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
+	--file-policy)
+		compopt -o filenames -o nospace
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
 	--path-map)
 		compopt -o filenames -o nospace
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")

@@ -78,6 +78,8 @@ static const struct option_row rows[] = {
 	  .help = "how a file is known to be the same: buildid (default) or filesize" },
 	{ "skip-file-rwx-check", 0, FLAG(skip_file_rwx_check), .verbs = VERB_RESTORE, CAN_BE_NEGATED,
 	  .help = "permissions of files may have changed" },
+	{ "file-policy", 0, VALUE(parse_file_policy), .argument_name = "PATTERN=POLICY", .verbs = ENGINES,
+	  .help = "what may have happened to these files: nothing (exact), growth (append) or any change (any)" },
 	{ "path-map", 0, VALUE(parse_path_map), .argument_name = "OLD=NEW", .verbs = VERB_RESTORE,
 	  .help = "what was at or below OLD is at NEW now" },
 	{ "force-irmap", 0, FLAG(force_irmap), .verbs = VERB_DUMP, CAN_BE_NEGATED,

@@ -198,6 +198,33 @@ int parse_file_validation(struct options *opts, const char *value, struct error 
 	return store_word(methods, ARRAY_SIZE(methods), value, &opts->file_validation, err);
 }
 
+/* Patterns are compared with absolute paths: one that begins otherwise would never match. */
+int parse_file_policy(struct options *opts, const char *value, struct error *err)
+{
+	static const struct word policies[] = {
+		{ "exact", FILE_POLICY_EXACT },
+		{ "append", FILE_POLICY_APPEND },
+		{ "any", FILE_POLICY_ANY },
+	};
+	const char *equals = strrchr(value, '=');
+	AUTO_FREE char *pattern = strndup(value, equals ? (size_t)(equals - value) : 0);
+	int policy, r;
+
+	if (!pattern)
+		return error_set(err, -ENOMEM, "\"%s\"", value);
+	if (!equals || !*pattern)
+		return error_say(err, -EINVAL, "\"%s\" is not of the form PATTERN=exact, =append or =any", value);
+	if (!strchr("/*?[", *pattern))
+		return error_say(err, -EINVAL, "\"%s\": the pattern matches no absolute path", value);
+	r = store_word(policies, ARRAY_SIZE(policies), equals + 1, &policy, err);
+	if (r == 0) {
+		r = options_add_file_policy(opts, pattern, policy);
+		return r < 0 ? error_set(err, r, "\"%s\"", value) : 0;
+	}
+	error_prefix(err, "\"%s\"", value);
+	return r;
+}
+
 /* Cuts the slashes at the end; the root stays one. */
 static void cut_slashes(char *path)
 {

@@ -23,6 +23,7 @@ int parse_io_wait(struct options *opts, const char *value, struct error *err);
 int parse_manage_cgroups(struct options *opts, const char *value, struct error *err);
 int parse_network_lock(struct options *opts, const char *value, struct error *err);
 int parse_file_validation(struct options *opts, const char *value, struct error *err);
+int parse_file_policy(struct options *opts, const char *value, struct error *err);
 int parse_path_map(struct options *opts, const char *value, struct error *err);
 int parse_pre_dump_mode(struct options *opts, const char *value, struct error *err);
 int parse_cpu_cap(struct options *opts, const char *value, struct error *err);

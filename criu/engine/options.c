@@ -2,6 +2,7 @@
 #include "engine/options.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -51,6 +52,13 @@ static void free_externals(struct options *opts)
 	free(opts->inherit_fds);
 }
 
+static void free_file_policies(struct options *opts)
+{
+	for (size_t i = 0; i < opts->file_policy_count; i++)
+		free(opts->file_policies[i].pattern);
+	free(opts->file_policies);
+}
+
 static void free_path_maps(struct options *opts)
 {
 	for (size_t i = 0; i < opts->path_map_count; i++) {
@@ -86,6 +94,7 @@ void options_done(struct options *opts)
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
 		string_list_done(lists[i]);
 	free_externals(opts);
+	free_file_policies(opts);
 	free_path_maps(opts);
 	free_exec_cmd(opts);
 	cleanup_close(&opts->images_dir_fd);
@@ -175,6 +184,25 @@ int options_add_inherit_fd(struct options *opts, int fd, const char *key)
 		return r;
 	opts->inherit_fds[opts->inherit_fd_count++] = (struct inherit_fd){ fd, TAKE_PTR(copy) };
 	return 0;
+}
+
+int options_add_file_policy(struct options *opts, const char *pattern, int policy)
+{
+	AUTO_FREE char *copy = strdup(pattern);
+
+	if (!copy || array_reserve(&opts->file_policies, &opts->file_policy_capacity, opts->file_policy_count,
+				   sizeof(*opts->file_policies)) < 0)
+		return -ENOMEM;
+	opts->file_policies[opts->file_policy_count++] = (struct file_policy_rule){ TAKE_PTR(copy), policy };
+	return 0;
+}
+
+enum file_policy options_find_file_policy(const struct options *opts, const char *path)
+{
+	for (size_t i = opts->file_policy_count; i > 0; i--)
+		if (fnmatch(opts->file_policies[i - 1].pattern, path, 0) == 0)
+			return (enum file_policy)opts->file_policies[i - 1].policy;
+	return FILE_POLICY_NONE;
 }
 
 int options_add_path_map(struct options *opts, const char *from, const char *to)

@@ -73,6 +73,19 @@ struct inherit_fd {
 	char *key;
 };
 
+/* What may have happened to a file until the restore. */
+enum file_policy {
+	FILE_POLICY_NONE, /* none was given: size, mode and build-id */
+	FILE_POLICY_EXACT,
+	FILE_POLICY_APPEND,
+	FILE_POLICY_ANY,
+};
+
+struct file_policy_rule {
+	char *pattern;
+	int policy; /* enum file_policy */
+};
+
 /* What is at OLD or below it in the images is looked for at NEW. Without slashes at the end but for "/" itself. */
 struct path_map {
 	char *from;
@@ -134,6 +147,9 @@ struct options {
 	int file_validation; /* enum file_validation */
 	bool skip_file_rwx_check;
 
+	struct file_policy_rule *file_policies;
+	size_t file_policy_count;
+	size_t file_policy_capacity;
 	struct path_map *path_maps;
 	size_t path_map_count;
 	size_t path_map_capacity;
@@ -226,6 +242,11 @@ const struct external *options_find_external(const struct options *opts, const c
 /* Which descriptor takes the place of key; -ENOENT if none does. The first one given wins. */
 int options_find_inherit_fd(const struct options *opts, const char *key);
 int options_add_inherit_fd(struct options *opts, int fd, const char *key);
+
+int options_add_file_policy(struct options *opts, const char *pattern, int policy);
+
+/* Of the last rule whose pattern matches the whole path, FILE_POLICY_NONE. */
+enum file_policy options_find_file_policy(const struct options *opts, const char *path);
 
 /* Both without slashes at their end: 0 or -ENOMEM. */
 int options_add_path_map(struct options *opts, const char *from, const char *to);

@@ -45,6 +45,7 @@ static void fill_stat(const struct statx *sx, struct stat *st)
 	st->st_blocks = (blkcnt_t)sx->stx_blocks;
 	st->st_atim = (struct timespec){ sx->stx_atime.tv_sec, sx->stx_atime.tv_nsec };
 	st->st_mtim = (struct timespec){ sx->stx_mtime.tv_sec, sx->stx_mtime.tv_nsec };
+	st->st_ctim = (struct timespec){ sx->stx_ctime.tv_sec, sx->stx_ctime.tv_nsec };
 }
 
 /* Fills a stat and the mount id with one call; AT_EMPTY_PATH for dirfd itself. */
@@ -52,9 +53,12 @@ static int stat_file(int dirfd, const char *path, struct open_file *file)
 {
 	struct statx sx;
 
-	if (statx(dirfd, path, AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS | STATX_MNT_ID, &sx) < 0)
+	if (statx(dirfd, path, AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS | STATX_MNT_ID | STATX_BTIME,
+		  &sx) < 0)
 		return -errno;
 	fill_stat(&sx, &file->st);
+	if (sx.stx_mask & STATX_BTIME)
+		file->btime_ns = file_policy_ns(sx.stx_btime.tv_sec, sx.stx_btime.tv_nsec);
 	file->mnt_id = sx.stx_mask & STATX_MNT_ID ? (int)sx.stx_mnt_id : -1;
 	return 0;
 }

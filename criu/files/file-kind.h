@@ -56,6 +56,7 @@ struct open_file {
 	struct stat st;
 	uint32_t flags; /* F_GETFL, without O_CLOEXEC */
 	uint64_t pos;
+	uint64_t btime_ns; /* when the inode was made, 0 when that is not known */
 	int mnt_id;
 	char *link; /* what /proc/PID/fd/N points to, " (deleted)" kept; NULL for pipes and sockets */
 	enum file_name_state name_state;

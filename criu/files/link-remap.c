@@ -101,6 +101,18 @@ int link_remap_look(struct dump *d, struct open_file *file, struct error *err)
 	return 0;
 }
 
+/* The link that will be made changes the inode's ctime. */
+bool link_remap_touches(const struct dump *d, const struct stat *st)
+{
+	for (size_t i = 0; i < d->files->link_count; i++) {
+		const struct stat *linked = &d->files->links[i].file->st;
+
+		if (linked->st_dev == st->st_dev && linked->st_ino == st->st_ino)
+			return true;
+	}
+	return false;
+}
+
 /* Next to the old name, or in the nearest directory above that still exists. */
 static int link_path(struct dump *d, struct link_remap *link)
 {

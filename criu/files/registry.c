@@ -185,6 +185,7 @@ void files_free(struct dump *d)
 	free(registry->pipes);
 	free(registry->chunks);
 	free(registry->files);
+	free(registry->hashed);
 	arena_done(&registry->scratch);
 	free(registry);
 	d->files = NULL;

@@ -29,6 +29,7 @@ struct file_registry {
 	size_t ghost_count, ghost_capacity;
 	struct link_remap *links;
 	size_t link_count, link_capacity;
+	struct hashed_content *hashed; /* see file-policy.c; NULL while there is none */
 	struct file_lock *locks;
 	size_t lock_count, lock_capacity;
 	struct tty_table ttys;
@@ -80,6 +81,14 @@ int fown_restore(struct restore *r, const FownEntry *owner, uint32_t flags, int 
 int regular_look(struct dump *d, struct open_file *file, struct error *err);
 int regular_fill(struct dump *d, struct open_file *file, uint32_t id, RegFileEntry **ret_entry, struct error *err);
 
+/* file-policy.c: may the file be read as --file-policy needs it; what it is besides name, mode and size. */
+int file_policy_look(struct dump *d, struct open_file *file, struct error *err);
+int file_policy_record(struct dump *d, struct open_file *file, RegFileEntry *entry, struct error *err);
+static inline uint64_t file_policy_ns(int64_t seconds, uint32_t nanoseconds)
+{
+	return (uint64_t)seconds * 1000000000 + nanoseconds;
+}
+
 /* ghost.c */
 int ghost_look(struct dump *d, struct open_file *file, struct error *err);
 int ghosts_save(struct dump *d, struct image_writer *remaps, struct error *err);
@@ -90,6 +99,7 @@ bool dead_process_look(struct dump *d, struct open_file *file);
 int dead_processes_save(struct dump *d, struct image_writer *remaps, struct error *err);
 
 /* link-remap.c */
+bool link_remap_touches(const struct dump *d, const struct stat *st);
 int link_remap_look(struct dump *d, struct open_file *file, struct error *err);
 int link_remaps_save(struct dump *d, struct image_writer *remaps, struct error *err);
 void link_remaps_free(struct dump *d);

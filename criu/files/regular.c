@@ -52,15 +52,19 @@ static bool is_external(const struct dump *d, const struct open_file *file)
 
 int regular_look(struct dump *d, struct open_file *file, struct error *err)
 {
-	if (file->name_state == FILE_NAME_GOOD || is_external(d, file))
+	if (is_external(d, file))
 		return 0;
+	if (file->name_state == FILE_NAME_GOOD)
+		return file_policy_look(d, file, err);
 	if (dead_process_look(d, file) && S_ISREG(file->st.st_mode) && file->pos)
 		return open_file_refuse(file, err, "was read halfway, and the process it tells about has ended");
 	if (file->dead_pid)
 		return 0;
 	if (file->st.st_nlink == 0 || (S_ISDIR(file->st.st_mode) && link_is_deleted(file->link)))
 		return ghost_look(d, file, err);
-	return link_remap_look(d, file, err);
+	if (link_remap_look(d, file, err) < 0)
+		return err->code;
+	return file_policy_look(d, file, err);
 }
 
 static int add_build_id(struct dump *d, struct open_file *file, RegFileEntry *entry)
@@ -125,7 +129,7 @@ int regular_fill(struct dump *d, struct open_file *file, uint32_t id, RegFileEnt
 	    add_build_id(d, file, entry) < 0)
 		return open_file_error(file, err, -ENOMEM, "save");
 	*ret_entry = entry;
-	return 0;
+	return entry->has_ext ? 0 : file_policy_record(d, file, entry, err);
 }
 
 static int save_regular(struct dump *d, struct open_file *file, FileEntry *entry, struct error *err)
@@ -195,6 +199,9 @@ static int check_mode(struct restore *r, const struct restore_file *file, const 
 {
 	uint32_t mask = r->opts->skip_file_rwx_check ? ~(uint32_t)0777 : ~(uint32_t)0;
 
+	if (file_policy_of(r, file) == FILE_POLICY_ANY)
+		mask = S_IFMT;
+
 	if (!entry->has_mode) {
 		if (S_ISREG(st->st_mode) || S_ISDIR(st->st_mode) || S_ISCHR(st->st_mode) || entry->flags & O_PATH)
 			return 0;
@@ -228,7 +235,8 @@ static int examine_path(struct restore *r, struct restore_file *file, const RegF
 	result = check_mode(r, file, entry, path, &st, err);
 	if (result < 0)
 		return result;
-	if (entry->n_build_id && r->opts->file_validation == FILE_VALIDATION_BUILD_ID) {
+	if (entry->n_build_id && r->opts->file_validation == FILE_VALIDATION_BUILD_ID &&
+	    file_policy_of(r, file) != FILE_POLICY_ANY) {
 		result = check_build_id(r, file, entry, path, err);
 		if (result < 0)
 			return result;
@@ -236,14 +244,11 @@ static int examine_path(struct restore *r, struct restore_file *file, const RegF
 	if (entry->has_rdev && entry->rdev != st.st_rdev)
 		return restore_refuse(r, file, err, "%s: is device %u:%u, was %u:%u when it was dumped", path,
 				      major(st.st_rdev), minor(st.st_rdev), major(entry->rdev), minor(entry->rdev));
-	if (entry->has_size && S_ISREG(st.st_mode) && entry->size != (uint64_t)st.st_size)
-		return restore_refuse(r, file, err, "%s: has %llu bytes, had %llu when it was dumped", path,
-				      (unsigned long long)st.st_size, (unsigned long long)entry->size);
-	return 0;
+	return file_policy_check(r, file, entry, path, &st, err);
 }
 
 /* Of entries with the same path only one has to be looked at. */
-static const RegFileEntry **known_good(struct restore *r, const char *path)
+static const struct restore_file **known_good(struct restore *r, const char *path)
 {
 	struct restore_files *rf = restore_files_of(r);
 	uint32_t hash = 5381;
@@ -253,23 +258,26 @@ static const RegFileEntry **known_good(struct restore *r, const char *path)
 	return &rf->good[hash % (sizeof(rf->good) / sizeof(rf->good[0]))];
 }
 
-static bool expects_the_same(const RegFileEntry *a, const RegFileEntry *b)
+static bool expects_the_same(const struct restore *r, const struct restore_file *known, const struct restore_file *file)
 {
+	const RegFileEntry *a = known ? known->entry->reg : NULL, *b = file->entry->reg;
+
 	return a && !strcmp(a->name, b->name) && a->has_mode == b->has_mode && a->mode == b->mode &&
-	       (!b->has_size || (a->has_size && a->size == b->size)) && a->rdev == b->rdev && b->n_build_id == 0;
+	       (!b->has_size || (a->has_size && a->size == b->size)) && a->rdev == b->rdev && b->n_build_id == 0 &&
+	       file_policy_is_same(r, known, file);
 }
 
 static int check_path(struct restore *r, struct restore_file *file, const RegFileEntry *entry, const char *path,
 		      struct error *err)
 {
-	const RegFileEntry **known = known_good(r, path);
+	const struct restore_file **known = known_good(r, path);
 	int result;
 
-	if (path == entry->name && expects_the_same(*known, entry))
+	if (path == entry->name && expects_the_same(r, *known, file))
 		return 0;
 	result = examine_path(r, file, entry, path, err);
 	if (result == 0 && path == entry->name)
-		*known = entry;
+		*known = file;
 	return result;
 }
 

@@ -34,12 +34,12 @@ struct restore_files {
 	struct arena arena; /* what kinds keep, as long as the restore lives */
 	struct restore_ghost *ghosts;
 	size_t ghost_count, ghost_capacity;
-	struct image_list locks;       /* of FileLockEntry */
-	struct image_list ttys;        /* of TtyInfoEntry */
-	struct image_list tty_data;    /* of TtyDataEntry */
-	const RegFileEntry *good[64];  /* paths that were checked, by their hash */
-	struct restore_group *groups;  /* hash table */
-	struct restore_file ***tables; /* by number of the checked_fd_table: what its entries refer to */
+	struct image_list locks;             /* of FileLockEntry */
+	struct image_list ttys;              /* of TtyInfoEntry */
+	struct image_list tty_data;          /* of TtyDataEntry */
+	const struct restore_file *good[64]; /* whose path was checked, by its hash */
+	struct restore_group *groups;        /* hash table */
+	struct restore_file ***tables;       /* by number of the checked_fd_table: what its entries refer to */
 	size_t tty_count;
 	size_t group_capacity;
 	bool *used_path_maps; /* by index of options.path_maps; NULL when there are none */
@@ -89,6 +89,12 @@ struct restore_task *restore_common_ancestor(struct restore_task *a, struct rest
 
 /* Whether a file was opened by O_TMPFILE. */
 bool restore_is_temporary(uint32_t flags);
+
+/* file-policy.c: size and content, as the policy of the file (NONE: as always) has it. */
+enum file_policy file_policy_of(const struct restore *r, const struct restore_file *file);
+int file_policy_check(struct restore *r, const struct restore_file *file, const RegFileEntry *entry, const char *path,
+		      const struct stat *st, struct error *err);
+bool file_policy_is_same(const struct restore *r, const struct restore_file *a, const struct restore_file *b);
 
 /*
  * path-map.c: the paths of the images as --path-map has them. restore_map_path() is for kinds with paths of their own:

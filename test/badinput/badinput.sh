@@ -282,6 +282,10 @@ case_path_map_that_is_none() {
 	bad_values --path-map '' /a = =/b /a= a=/b /a=b /a=/b=/c /a/./b=/c /..=/c //a=/c '/a\=/b'
 }
 
+case_file_policy_that_is_none() {
+	bad_values --file-policy '' /a '=any' /a= /a=some '/a=any=' a=any ./a=exact
+}
+
 case_pid_is_no_number() {
 	local each
 	for each in 0 -5 12x '' 99999999999999999999; do

@@ -4,6 +4,7 @@
  * damage mutate SEED DIR	one random change: bytes, length, a file's absence; what it was goes to stdout
  * damage machine DIR		all core images become those of another processor (AARCH64)
  * damage version N DIR		another img_version in the inventory
+ * damage identity DIR		files.img says no more of files than other programs write
  * damage core WHAT DIR		all core images get something that cannot be restored here: cgroup, label, xstate
  */
 #include <dirent.h>
@@ -18,6 +19,7 @@
 #include <sys/stat.h>
 
 #include "core.pb-c.h"
+#include "fdinfo.pb-c.h"
 #include "inventory.pb-c.h"
 
 enum { MOST_FILES = 256, INVENTORY_HEAD = 4, IMAGE_HEAD = 8 };
@@ -185,6 +187,31 @@ static void change_version(uint32_t version, const char *dir)
 	write_file(&file);
 }
 
+/* What is left out only makes the messages shorter. */
+static void drop_identities(const char *dir)
+{
+	struct file file = read_file(dir, "files.img");
+	size_t to = IMAGE_HEAD;
+
+	for (size_t at = IMAGE_HEAD; at < file.bytes;) {
+		uint32_t bytes;
+		const uint8_t *data = find_message(&file, at, &bytes);
+		FileEntry *entry = file_entry__unpack(NULL, bytes, data);
+
+		if (!entry)
+			die(file.path);
+		at += 4 + bytes;
+		if (entry->reg)
+			entry->reg->identity = NULL;
+		bytes = (uint32_t)protobuf_c_message_get_packed_size(&entry->base);
+		memcpy(file.data + to, &bytes, 4);
+		protobuf_c_message_pack(&entry->base, file.data + to + 4);
+		to += 4 + bytes;
+	}
+	file.bytes = to;
+	write_file(&file);
+}
+
 static uint64_t next_random(uint64_t *state)
 {
 	*state ^= *state << 13;
@@ -259,6 +286,8 @@ int main(int argc, char **argv)
 		mutate(strtoull(argv[2], NULL, 10), argv[3]);
 	else if (argc == 3 && strcmp(argv[1], "machine") == 0)
 		change_machine(argv[2]);
+	else if (argc == 3 && strcmp(argv[1], "identity") == 0)
+		drop_identities(argv[2]);
 	else if (argc == 4 && strcmp(argv[1], "core") == 0)
 		change_cores(argv[2], argv[3]);
 	else if (argc == 4 && strcmp(argv[1], "version") == 0)

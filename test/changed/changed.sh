@@ -107,4 +107,142 @@ case_everything_elsewhere() {
 	passes
 }
 
+# --- changed --------------------------------------------------------------------------------------------------------
+
+# makes A B C: files of 100 bytes; a set that has them open for reading, for appending and mapped.
+make_files() {
+	local each
+	for each in read log mapped; do
+		yes "this is $each" | head -c 100 >$each
+	done
+	make_set files r:read a:log m:mapped
+}
+
+# accepted REASON OPTION ...: and once more with the files as they were, for the next.
+accepted() {
+	local why=$1
+	shift
+	run_criu restore -d -D set -v4 -o restore.log "$@"
+	[ $status -eq 0 ] || fail "$why is not accepted"
+	ends
+}
+
+# As many files are named as words follow.
+declined() {
+	local policy=$1
+	shift
+	restore_refused --file-policy "$policy"
+	says "$@"
+	[ $(grep -o 'pid [0-9]* (holder), ' said | wc -l) -eq $# ] || fail "others are named, too"
+}
+
+case_without_a_policy() {
+	make_files
+	cp -p read kept
+	touch read log
+	echo more >>log
+	accepted "a grown log"
+	echo more >>read
+	restore_refused
+	says 'fd 3, .*/read: has 105 bytes, had 100' 'hint: --file-policy PATTERN=append'
+	cp -p kept read
+	echo more >>mapped
+	restore_refused
+	says 'mapping [0-9a-f-]+, .*/mapped: has 105 bytes, had 100'
+}
+
+case_any_policy() {
+	make_files
+	echo short >read
+	: >log
+	truncate -s 1M mapped
+	chmod 600 read
+	restore_refused --file-policy "$PWD/mapped=any" --file-policy '*/log=any'
+	says 'read: permissions'
+	restore_refused --file-policy "$PWD/*=any" --file-policy '*/mapped=exact'
+	says 'mapped: has'
+	accepted "any change" --file-policy "$PWD/*=any" 
+	accepted "any change" --file-policy '*/mapped=exact' --file-policy "$PWD/[lmr]*=any"
+	rm read
+	restore_refused --file-policy '/*=any'
+	says 'read: No such file'
+	mkdir read
+	restore_refused --file-policy '/*=any'
+	says 'read: is of another type'
+}
+
+case_append_policy() {
+	make_files
+	cp -p log kept
+	echo more | tee -a read log mapped >/dev/null
+	accepted "what has grown" --file-policy '*=append'
+	truncate -s 99 log read
+	declined "$PWD/*=append" 'read: is shorter .*: 99 bytes of 100' 'log: is shorter'
+	yes | head -c 1000 >>read
+	rm log
+	cp -p kept log
+	restore_refused --file-policy "$PWD/*=append"
+	says 'log: is another file' 'hint: with --file-policy at the dump'
+}
+
+case_exact_policy() {
+	make_files
+	accepted "nothing" --file-policy "$PWD/*=exact"
+	cp -p mapped kept
+	mv kept mapped
+	accepted "a copy with its times" --file-policy "$PWD/*=exact"
+	touch -r log stamp
+	echo x | dd of=log conv=notrunc status=none
+	declined "$PWD/*=exact" 'log: was modified at 20.*, at the dump that was 20'
+	touch -r stamp log
+	declined "$PWD/*=exact" 'log: was changed at 20.*although'
+	accepted "what was put back" --file-policy "$PWD/*=exact" --file-policy '*/log=append'
+	echo more >>log
+	declined "$PWD/*=exact" 'log: has 105 bytes, had 100'
+}
+
+# The content decides then, not times and inodes.
+case_policy_at_the_dump() {
+	[ -e /usr/lib/x86_64-linux-gnu/libxxhash.so.0 ] || exit 77
+	local each
+	for each in read log mapped; do
+		yes "this is $each" | head -c 300000 >$each
+	done
+	mkdir set
+	start files r:read a:log m:mapped r:read
+	run_criu dump -t "$pid" -D set -v4 -o dump.log --file-policy "$PWD/*=exact"
+	[ $status -eq 0 ] || fail "cannot make a set: $(tail -3 set/dump.log)"
+	for each in read log mapped; do
+		cp $each other
+		mv other $each
+	done
+	accepted "a copy" --file-policy "$PWD/*=exact"
+	accepted "a copy" --file-policy "$PWD/*=append"
+	echo more >>log
+	accepted "a grown copy" --file-policy '*/log=append'
+	declined "$PWD/log=exact" 'log: has 300005 bytes'
+	touch -r mapped stamp
+	echo x | dd of=mapped bs=1 seek=299998 conv=notrunc status=none
+	touch -r stamp mapped
+	declined "$PWD/mapped=append" 'mapped: its first 300000 bytes are not what they were'
+	accepted "the same size" 
+	mkdir moved
+	mv read log mapped moved
+	restore_refused --path-map "$PWD=$PWD/moved" --file-policy "$PWD/moved/*=any" --file-policy "$PWD/mapped=exact"
+	says 'moved/mapped: its first 300000 bytes'
+	mkdir moved/set
+	# The pattern is one of the old paths.
+	accepted "what was moved" --path-map "$PWD/read=$PWD/moved/read" --path-map "$PWD/log=$PWD/moved/log" \
+		--path-map "$PWD/mapped=$PWD/moved/mapped" --file-policy "$PWD/mapped=any" --file-policy "$PWD/read=exact"
+}
+
+case_set_of_another_program() {
+	make_files
+	"$TEST_B/badinput/damage" identity set || fail "cannot change the set"
+	accepted "a set without identities"
+	accepted "a set without identities" --file-policy "$PWD/*=any"
+	declined "$PWD/log=append" 'log: the set does not say enough' 
+	declined "$PWD/read=exact" 'read: the set does not say enough' 
+}
+
 run_cases "$@"

@@ -380,6 +380,26 @@ static void test_path_maps(void **state)
 	command_line_done(&p.line);
 }
 
+static void test_file_policies(void **state)
+{
+	struct parsed p;
+
+	expect_ok(&p, "dump --file-policy /var/log/*=append --file-policy *.db=exact --file-policy /tmp/a=b=any");
+	assert_int_equal(options_find_file_policy(&p.line.opts, "/var/log/deep/x"), FILE_POLICY_APPEND);
+	assert_int_equal(options_find_file_policy(&p.line.opts, "/var/log/x.db"), FILE_POLICY_EXACT);
+	assert_int_equal(options_find_file_policy(&p.line.opts, "/tmp/a=b"), FILE_POLICY_ANY);
+	assert_int_equal(options_find_file_policy(&p.line.opts, "/tmp/a=b/c"), FILE_POLICY_NONE);
+	assert_int_equal(options_find_file_policy(&p.line.opts, "/var/log"), FILE_POLICY_NONE);
+	command_line_done(&p.line);
+	expect_error("restore --file-policy /a",
+		     "--file-policy: \"/a\" is not of the form PATTERN=exact, =append or =any");
+	expect_error("restore --file-policy =any",
+		     "--file-policy: \"=any\" is not of the form PATTERN=exact, =append or =any");
+	expect_error("restore --file-policy a=any", "--file-policy: \"a=any\": the pattern matches no absolute path");
+	expect_error("restore --file-policy /a=some",
+		     "--file-policy: \"/a=some\": \"some\" is none of exact, append, any");
+}
+
 static void test_lists_and_old_forms(void **state)
 {
 	struct parsed p;
@@ -568,6 +588,7 @@ int main(void)
 		cmocka_unit_test(test_externals),
 		cmocka_unit_test(test_inherit_fd),
 		cmocka_unit_test(test_path_maps),
+		cmocka_unit_test(test_file_policies),
 		cmocka_unit_test(test_lists_and_old_forms),
 		cmocka_unit_test(test_config_lines),
 		cmocka_unit_test(test_order_of_sources),
