@@ -27,6 +27,7 @@
 #include "kernel/proc-stat.h"
 #include "kernel/proc-status.h"
 #include "mm/restore-area.h"
+#include "mm/restore-hugetlb.h"
 #include "mm/restore-memory.h"
 #include "task/restore-creds.h"
 #include "task/restore-limits.h"
@@ -404,5 +405,7 @@ int restore_check(const struct restore *r, struct error *err)
 		result = cpuinfo_check(r->opts, r->set, err);
 	for (size_t i = 0; result == 0 && i < r->images->task_count; i++)
 		result = check_task(r, &r->images->tasks[i], err);
+	if (result == 0)
+		result = restore_hugetlb_check(r, err);
 	return result < 0 ? result : check_pids(r, err);
 }

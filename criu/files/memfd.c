@@ -19,12 +19,19 @@
 #include "mm/restore-shmem.h"
 #include "mm/shared-memory.h"
 
+/* What may be of huge pages, by its link: finding out costs more. */
+static bool may_be_huge(const struct open_file *file)
+{
+	return file->link && (!strncmp(file->link, "/memfd:", 7) || !strncmp(file->link, "/anon_hugepage", 14));
+}
+
 static bool is_memfd(const struct dump *d, const struct open_file *file)
 {
 	struct proc_vma vma = {
 		.inode = file->st.st_ino,
 		.dev_major = major(file->st.st_dev),
 		.dev_minor = minor(file->st.st_dev),
+		.vm_flags = may_be_huge(file) ? VMF_BIT(HT) : 0,
 	};
 
 	return S_ISREG(file->st.st_mode) && !(file->flags & O_PATH) && file->link &&

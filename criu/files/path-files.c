@@ -147,8 +147,7 @@ static int examine(struct open_file *file, const char *magic)
 
 static bool is_file_mapping(const struct proc_vma *vma, const char *path)
 {
-	return vma->inode && path[0] == '/' && !is_shared_memory_vma(vma) && !is_aio_ring(vma, path) &&
-	       strncmp(path, "/anon_hugepage", 14) != 0;
+	return vma->inode && path[0] == '/' && !is_shared_memory_vma(vma) && !is_aio_ring(vma, path);
 }
 
 static int examine_mapping(struct open_file *file, const struct proc_vma *vma)

@@ -155,7 +155,6 @@ static const struct {
 	const char *what;
 } special_links[] = {
 	{ "/secretmem", " (deleted)", "secret memory (memfd_secret)" },
-	{ "/anon_hugepage", " (deleted)", "huge page memory" },
 	{ "/SYSV", " (deleted)", "System V shared memory" },
 	{ "pid_for_children:[", "]", "pid namespace" },
 	{ "time_for_children:[", "]", "time namespace" },

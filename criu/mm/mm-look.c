@@ -12,13 +12,17 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "engine/dump.h"
 #include "files/files.h"
 #include "image/vma-status.h"
+#include "files/file-kind.h"
+#include "kernel/hugepages.h"
 #include "kernel/missing-mman.h"
 #include "mm/aio.h"
+#include "kernel/proc-misc.h"
 #include "mm/mm-internal.h"
 #include "mm/shared-memory.h"
 
@@ -52,7 +56,6 @@ static const struct {
 	{ VMF_BIT(UM) | VMF_BIT(UW) | VMF_BIT(UI), "is watched by a userfaultfd",
 	  "end the program's use of userfaultfd first" },
 	{ VMF_BIT(SS), "is a shadow stack, which is not supported yet", "start the program without shadow stacks" },
-	{ VMF_BIT(HT), "uses huge pages of hugetlbfs, which are not supported yet", NULL },
 	{ VMF_BIT(IO) | VMF_BIT(PF), "maps a device", NULL },
 	{ VMF_BIT(UNKNOWN), "has a property that this program does not know", NULL },
 };
@@ -192,6 +195,31 @@ static int set_aio_ring(struct dump *d, struct task *task, struct area *area, st
 	return 0;
 }
 
+/* A private mapping of huge pages has an inode, which nobody else can have. */
+static bool is_huge_anonymous(const struct proc_vma *vma, const char *path)
+{
+	return vma->vm_flags & VMF_BIT(HT) && !vma->shared && is_shared_memory_vma(vma) &&
+	       !strncmp(path, "/anon_hugepage", strlen("/anon_hugepage"));
+}
+
+static int set_huge(struct task *task, const struct proc_vma *vma, const char *path, const struct open_file *file,
+		    struct area *area, struct error *err)
+{
+	uint64_t bytes = vma->kernel_page_bytes;
+
+	if (file && file->name_state == FILE_NAME_GONE)
+		return refuse(err, task, vma, path, "the file on hugetlbfs has no name any more");
+	if (!bytes) {
+		AUTO_CLOSE int fd = proc_open_map(task->procfd, vma->start, vma->end, O_RDONLY | O_CLOEXEC);
+
+		bytes = fd < 0 ? 0 : hugepages_of_file(fd);
+	}
+	if (!bytes)
+		return refuse(err, task, vma, path, "the size of its huge pages cannot be told");
+	area->entry.flags |= MAP_HUGETLB | hugepages_size_bits(bytes);
+	return 0;
+}
+
 static int look_area(struct dump *d, struct task *task, size_t index, struct error *err)
 {
 	struct task_memory *memory = task->memory;
@@ -218,6 +246,8 @@ static int look_area(struct dump *d, struct task *task, size_t index, struct err
 	area->entry.prot = vma->prot;
 	if (is_kernel_area(path))
 		set_kernel_area(area, path);
+	else if (is_huge_anonymous(vma, path))
+		set_anonymous(area, vma, path);
 	else if (is_aio_ring(vma, path)) {
 		r = set_aio_ring(d, task, area, err);
 		if (r < 0)
@@ -234,8 +264,10 @@ static int look_area(struct dump *d, struct task *task, size_t index, struct err
 	else
 		return refuse(err, task, vma, path, "is of a kind that is not supported yet");
 	set_common(area, vma);
-	area->can_be_lazy = area->pages == PAGES_ANON && area->has_pages && !(area->entry.flags & MAP_LOCKED);
-	return 0;
+	r = vma->vm_flags & VMF_BIT(HT) ? set_huge(task, vma, path, file, area, err) : 0;
+	area->can_be_lazy =
+	    area->pages == PAGES_ANON && area->has_pages && !(area->entry.flags & (MAP_LOCKED | MAP_HUGETLB));
+	return r;
 }
 
 /* Guard pages have no mapping of their own: they follow behind all areas. */

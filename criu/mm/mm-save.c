@@ -127,8 +127,8 @@ static int add_area_pages(struct task *task, const struct area *area, struct sou
 	size_t at = 0;
 	int r;
 
-	if (area->vma->anonymous_bytes == 0 && area->vma->swap_bytes == 0)
-		return 0; /* smaps counted the pages already */
+	if (area->vma->anonymous_bytes == 0 && area->vma->swap_bytes == 0 && !(area->entry.flags & MAP_HUGETLB))
+		return 0; /* smaps counted the pages already, but for huge ones */
 	r = pagemap_scan(task->memory->pagemap_fd, area->entry.start, area->entry.end, area->pages, &ranges);
 	if (r < 0)
 		return scan_failed(task, r, area->entry.start, area->entry.end, err);

@@ -1,6 +1,7 @@
 /*
  * Objects are collected while files and mappings are looked at, each with a descriptor of ours, and saved once: data
- * found by SEEK_DATA goes to pagemap-shmem-INODE and a pages file, holes stay holes.
+ * found by SEEK_DATA goes to pagemap-shmem-INODE and a pages file, holes stay holes. Huge pages live on other mounts of
+ * the kernel's own, one for each size, which cannot be asked for holes: pages of nothing but zeros are taken for such.
  */
 #include "mm/shared-memory.h"
 
@@ -22,15 +23,22 @@
 #include "image/image-write.h"
 #include "image/pagemap.h"
 #include "images/memfd.pb-c.h"
+#include "kernel/hugepages.h"
 #include "kernel/proc-maps.h"
 #include "kernel/proc-misc.h"
 #include "mm/page-save.h"
+
+#ifndef MFD_HUGETLB
+#define MFD_HUGETLB 0x0004U
+#endif
+#define SCAN_BYTES (256ul << 10)
 
 struct shared_object {
 	uint64_t inode;
 	int fd;
 	char *name;
 	struct stat st;
+	uint64_t huge_page_bytes; /* 0: none of hugetlbfs */
 	int seals;
 	uint32_t inode_id;
 	uint32_t mapping_file_id; /* 0: only open files refer to it */
@@ -42,22 +50,54 @@ struct shared_memory {
 };
 
 static dev_t shared_memory_device;
+static dev_t huge_devices[HUGE_SIZES_MAX];
+static size_t huge_device_count;
+
+static int device_of_memfd(unsigned int flags, dev_t *ret)
+{
+	AUTO_CLOSE int fd = memfd_create("criu-probe", MFD_CLOEXEC | flags);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	*ret = st.st_dev;
+	return 0;
+}
 
 static void find_device(void)
 {
-	AUTO_CLOSE int fd = memfd_create("criu-probe", MFD_CLOEXEC);
-	struct stat st;
+	(void)device_of_memfd(0, &shared_memory_device);
+}
 
-	if (fd >= 0 && fstat(fd, &st) == 0)
-		shared_memory_device = st.st_dev;
+static void find_huge_devices(void)
+{
+	uint64_t sizes[HUGE_SIZES_MAX];
+	size_t count = hugepages_sizes(sizes);
+
+	for (size_t i = 0; i < count; i++)
+		if (device_of_memfd(MFD_HUGETLB | hugepages_size_bits(sizes[i]), &huge_devices[huge_device_count]) == 0)
+			huge_device_count++;
+}
+
+static bool is_huge_device(dev_t device)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	(void)pthread_once(&once, find_huge_devices);
+	for (size_t i = 0; i < huge_device_count; i++)
+		if (huge_devices[i] == device)
+			return true;
+	return false;
 }
 
 bool is_shared_memory_vma(const struct proc_vma *vma)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	dev_t device = makedev(vma->dev_major, vma->dev_minor);
 
 	(void)pthread_once(&once, find_device);
-	return vma->inode && shared_memory_device == makedev(vma->dev_major, vma->dev_minor);
+	return vma->inode &&
+	       (shared_memory_device == device || (vma->vm_flags & VMF_BIT(HT) && is_huge_device(device)));
 }
 
 static struct shared_object *find_object(struct shared_memory *shared, uint64_t inode)
@@ -99,6 +139,7 @@ static int add_object(struct dump *d, int *fd, const char *link, struct shared_o
 	if (object.st.st_ino > UINT32_MAX)
 		return error_say(err, -EOVERFLOW, "shared memory %s: inode number %llu does not fit the image format",
 				 link, (unsigned long long)object.st.st_ino);
+	object.huge_page_bytes = hugepages_of_file(*fd);
 	object.seals = fcntl(*fd, F_GET_SEALS);
 	if (object.seals < 0)
 		object.seals = F_SEAL_SEAL;
@@ -164,6 +205,36 @@ int shared_memory_add_mapping(struct dump *d, struct task *task, const struct pr
 
 /* --- saving ------------------------------------------------------------------------------------------------------ */
 
+static bool is_zero(const uint64_t *words, size_t bytes)
+{
+	for (size_t i = 0; i < bytes / sizeof(*words); i++)
+		if (words[i])
+			return false;
+	return true;
+}
+
+/* The next page from offset on that has more than zeros; reading a hole does not fill it. */
+static int find_huge_page(const struct shared_object *object, uint64_t offset, uint64_t *ret_start, uint64_t *ret_end)
+{
+	AUTO_FREE uint64_t *buffer = malloc(SCAN_BYTES);
+	uint64_t size = (uint64_t)object->st.st_size;
+
+	if (!buffer)
+		return -ENOMEM;
+	for (uint64_t at = offset; at < size; at += SCAN_BYTES) {
+		int r = pread_all(object->fd, buffer, min_u64(SCAN_BYTES, size - at), at);
+
+		if (r < 0)
+			return r;
+		if (is_zero(buffer, min_u64(SCAN_BYTES, size - at)))
+			continue;
+		*ret_start = at - at % object->huge_page_bytes;
+		*ret_end = *ret_start + object->huge_page_bytes;
+		return 0;
+	}
+	return -ENXIO;
+}
+
 /* The next stretch of data from offset on; -ENXIO behind the last. */
 static int find_data(int fd, uint64_t offset, uint64_t size, uint64_t *ret_start, uint64_t *ret_end)
 {
@@ -190,7 +261,8 @@ static int collect_data(const struct shared_object *object, struct page_source *
 	size_t capacity = 0;
 
 	while (offset < size) {
-		int r = find_data(object->fd, offset, size, &start, &end);
+		int r = object->huge_page_bytes ? find_huge_page(object, offset, &start, &end)
+						: find_data(object->fd, offset, size, &start, &end);
 
 		if (r == -ENXIO)
 			return 0;
@@ -274,6 +346,10 @@ static int save_inode(struct image_writer *w, const struct shared_object *object
 	entry.inode_id = object->inode_id;
 	entry.has_mode = true;
 	entry.mode = object->st.st_mode;
+	if (object->huge_page_bytes) {
+		entry.has_hugetlb_flag = true;
+		entry.hugetlb_flag = MFD_HUGETLB | hugepages_size_bits(object->huge_page_bytes);
+	}
 	return image_writer_add(w, &entry, err);
 }
 

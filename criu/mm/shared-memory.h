@@ -1,6 +1,7 @@
 /*
  * Memory that several processes can share: memfds and shared anonymous mappings, which are inodes of the kernel's own
- * tmpfs mount. An object is known by its inode number (the images' shmid) and saved once, however it is reached.
+ * tmpfs mount, or of its hugetlbfs mounts. An object is known by its inode number (the images' shmid) and saved once,
+ * however it is reached.
  */
 #pragma once
 
@@ -16,7 +17,7 @@ struct open_file;
 struct proc_vma;
 struct task;
 
-/* True for a mapping of such an inode, told by its device. */
+/* True for a mapping of such an inode, told by its device; also for a private one of huge pages, which has an inode. */
 bool is_shared_memory_vma(const struct proc_vma *vma);
 
 /* Look stage. An open memfd; *ret_inode_id is what its file entry refers to. file->local_fd is only used during the

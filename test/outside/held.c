@@ -4,6 +4,7 @@
  *
  *	held copy			copies lines from its standard input to its standard output
  *	held device PATH FLAGS		has a device open
+ *	held huge PAGES			has so many huge pages in a private mapping
  *
  * It says so by creating "ready".
  */
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -75,6 +77,19 @@ static int hold_device(const char *path, int flags)
 	return 0;
 }
 
+static int hold_huge_pages(size_t pages)
+{
+	const size_t bytes = pages * (2ul << 20);
+	char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+
+	if (memory == MAP_FAILED)
+		return fail("mmap of huge pages");
+	memset(memory, 'h', bytes);
+	wait_for_user();
+	say("result", memory[0] == 'h' && memory[bytes - 1] == 'h' ? "same" : "different");
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	sigset_t set;
@@ -86,5 +101,7 @@ int main(int argc, char **argv)
 		return copy();
 	if (argc == 4 && !strcmp(argv[1], "device"))
 		return hold_device(argv[2], (int)strtol(argv[3], NULL, 0));
+	if (argc == 3 && !strcmp(argv[1], "huge"))
+		return hold_huge_pages((size_t)atoi(argv[2]));
 	return fail("arguments");
 }

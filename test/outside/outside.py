@@ -265,8 +265,36 @@ def machine_terminals():
         os.mkdir("images")
 
 
+def huge_pages_missing():
+    """Not enough of them: what is missing is said before anything is created."""
+    path = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
+
+    def set_huge_pages(count):
+        with open(path, "w") as file:
+            file.write(str(count))
+
+    if not os.path.exists(path):
+        raise Skipped("no huge pages of 2 MiB")
+    with open(path) as file:
+        before = int(file.read())
+    try:
+        set_huge_pages(before + 3)
+        process = start("huge", "3")
+        dump(process)
+        set_huge_pages(before)
+        refused(criu("restore", "-d", "-D", "images"), "3 huge pages of 2048 kB are needed", "are left",
+                "hugepages-2048kB/nr_hugepages")
+        set_huge_pages(before + 3)
+        pid = restore()
+        os.kill(pid, signal.SIGUSR1)
+        expect(wait_for("result"), "same", "their content")
+        reap(pid)
+    finally:
+        set_huge_pages(before)
+
+
 CASES = [pipes_given_again, pipes_kept, pipes_not_given, pipe_inside, device_left_out, device_inherited, device_changed,
-         machine_terminals]
+         machine_terminals, huge_pages_missing]
 
 
 def run(case):

@@ -122,6 +122,8 @@ static void parse_flag(struct test *test, const char *word)
 		snprintf(test->restore_options, sizeof(test->restore_options), "%s", text);
 	else if (strncmp(word, "differs=", 8) == 0)
 		snprintf(test->differs, sizeof(test->differs), "%.120s", text);
+	else if (strncmp(word, "huge=", 5) == 0)
+		test->huge_pages = atoi(text);
 	else if (strncmp(word, "timeout=", 8) == 0)
 		test->timeout_s = atoi(text);
 }
@@ -162,6 +164,20 @@ static void read_features(const char *path)
 			snprintf(my.features[my.feature_count++], 64, "%.63s", word);
 	}
 	fclose(file);
+}
+
+/* More of them, or less again. A test that needs them finds out itself whether they could be had. */
+static void add_huge_pages(int count)
+{
+	FILE *file = count ? fopen("/proc/sys/vm/nr_hugepages", "r+e") : NULL;
+	int present;
+
+	if (file && fscanf(file, "%d", &present) == 1) {
+		rewind(file);
+		fprintf(file, "%d\n", present + count);
+	}
+	if (file)
+		fclose(file);
 }
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -213,6 +229,7 @@ static void finish(struct job *job, const char *why)
 		nftw(job->run.dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 	job->pid = 0;
 	my.running--;
+	add_huge_pages(-job->run.test->huge_pages);
 }
 
 /* Waits for one job to end, or for its time to be over. */
@@ -261,6 +278,7 @@ static void start(const struct run *run)
 		 number++);
 	if (mkdir(job->run.dir, 0755) < 0)
 		die(job->run.dir);
+	add_huge_pages(run->test->huge_pages);
 	fflush(stdout);
 	job->pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 	if (job->pid < 0)

@@ -26,6 +26,7 @@ struct test {
 	char warns[128];   /* a part of the one warning that dump or restore may give in a plain run */
 	char skip[128];    /* why it cannot run here or does not run by itself */
 	unsigned int timeout_s;
+	int huge_pages;        /* that are to be free while it runs */
 	bool is_long, is_busy; /* busy: never sleeps, so /proc is not compared */
 	bool skip_counted;     /* what no mode runs is counted once */
 };
