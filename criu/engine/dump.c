@@ -302,19 +302,27 @@ static int settle(struct dump_run *run, struct error *err)
 	return r;
 }
 
+/* More than an hour does not fit. */
+static uint32_t to_stats_us(uint64_t us)
+{
+	return (uint32_t)min_u64(us, UINT32_MAX);
+}
+
 static int write_stats(struct dump_run *run, struct error *err)
 {
 	const struct dump_stats *stats = &run->d.stats;
 	DumpStatsEntry entry = DUMP_STATS_ENTRY__INIT;
 
-	entry.freezing_time = (uint32_t)stats->freezing_us;
-	entry.frozen_time = (uint32_t)stats->frozen_us;
-	entry.memdump_time = (uint32_t)stats->memdump_us;
-	entry.memwrite_time = (uint32_t)stats->memwrite_us;
+	entry.freezing_time = to_stats_us(stats->freezing_us);
+	entry.frozen_time = to_stats_us(stats->frozen_us);
+	entry.memdump_time = to_stats_us(stats->memdump_us);
+	entry.memwrite_time = to_stats_us(stats->memwrite_us);
 	entry.pages_scanned = stats->pages_scanned;
 	entry.pages_skipped_parent = stats->pages_skipped_parent;
 	entry.pages_written = stats->pages_written;
 	entry.pages_lazy = stats->pages_lazy;
+	/* There are no pipes in between, and no cache of paths. */
+	entry.has_irmap_resolve = entry.has_page_pipes = entry.has_page_pipe_bufs = true;
 	entry.has_shpages_scanned = entry.has_shpages_skipped_parent = entry.has_shpages_written = true;
 	entry.shpages_scanned = stats->shared_pages_scanned;
 	entry.shpages_skipped_parent = stats->shared_pages_skipped_parent;

@@ -66,6 +66,7 @@ struct open_file {
 	pid_t dead_pid;              /* of a file below /proc/PID: the process, when it has ended; else 0 */
 	bool is_program;             /* mapped executable, or what a task executes: worth a build-id */
 	uint64_t map_start, map_end; /* of a mapped file: a mapping in task by which it can be opened */
+	bool map_writable;           /* of a mapped file: mapped shared, and may be written */
 	bool needed;                 /* save() is wanted: somebody's image refers to it */
 	void *kind_data;             /* the kind's own, between look() and save(); freed with free() */
 };

@@ -1,7 +1,8 @@
 /*
  * Files of the tree that have no descriptor: what tasks execute, what they have mapped, where they work. Hundreds of
  * tasks map the same libraries, so each file is looked up once: a mapping is recognised by device, inode and path, all
- * of which its line in /proc/PID/maps has, a directory by device, inode and mount.
+ * of which its line in /proc/PID/maps has, a directory by device, inode and mount. What has to be open for writing is a
+ * file of its own: a reader of the images may open each once, for all mappings of it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +25,7 @@ struct path_key {
 	uint64_t inode;
 	const char *link; /* NULL: any */
 	int mnt_id;       /* -1: any */
+	bool writable;    /* mapped shared, and may be written */
 };
 
 /* --- the table ------------------------------------------------------------------------------------------------ */
@@ -43,7 +45,7 @@ static size_t hash(dev_t dev, uint64_t inode)
 
 static bool matches(const struct open_file *file, const struct path_key *key)
 {
-	return key_device(file) == key->dev && file->st.st_ino == key->inode &&
+	return key_device(file) == key->dev && file->st.st_ino == key->inode && file->map_writable == key->writable &&
 	       (key->mnt_id < 0 || file->mnt_id == key->mnt_id) && (!key->link || !strcmp(file->link, key->link));
 }
 
@@ -156,6 +158,7 @@ static int examine_mapping(struct open_file *file, const struct proc_vma *vma)
 
 	file->map_start = vma->start;
 	file->map_end = vma->end;
+	file->map_writable = proc_vma_may_write_object(vma);
 	/* One look-up is enough where the path leads to the inode that maps names. */
 	if (fstatat(AT_FDCWD, file->link, &file->st, AT_SYMLINK_NOFOLLOW) == 0 && file->st.st_ino == vma->inode &&
 	    file->st.st_dev == makedev(vma->dev_major, vma->dev_minor)) {
@@ -201,6 +204,7 @@ static int look_mapping(struct dump *d, struct task *task, size_t index, struct 
 	if (!is_file_mapping(vma, path))
 		return 0;
 	key.link = path;
+	key.writable = proc_vma_may_write_object(vma);
 	if (!file || !matches(file, &key))
 		file = find(d->files, &key, &count);
 	if (!file) {

@@ -71,6 +71,13 @@ struct proc_vma {
 	uint64_t rss_bytes, anonymous_bytes, swap_bytes, locked_bytes, private_dirty_bytes;
 };
 
+/* Shared and writable, or may be made so: what is mapped has to be open for writing. A private mapping never needs it.
+ */
+static inline bool proc_vma_may_write_object(const struct proc_vma *vma)
+{
+	return vma->shared && vma->vm_flags & VMF_BIT(MW);
+}
+
 struct proc_maps {
 	struct proc_vma *vmas; /* ascending addresses */
 	size_t count;

@@ -167,8 +167,7 @@ static void set_file(struct area *area, const struct proc_vma *vma, uint32_t fil
 	area->entry.pgoff = vma->offset;
 	area->entry.shmid = file_id;
 	area->entry.has_fdflags = true;
-	/* A shared mapping that may become writable needs a file open for writing; a private one never does. */
-	area->entry.fdflags = vma->shared && vma->vm_flags & VMF_BIT(MW) ? O_RDWR : O_RDONLY;
+	area->entry.fdflags = proc_vma_may_write_object(vma) ? O_RDWR : O_RDONLY;
 	area->pages = PAGES_COPIED;
 	area->has_pages = !vma->shared;
 }

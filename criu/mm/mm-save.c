@@ -211,12 +211,15 @@ int mm_save_pages(struct dump *d, struct task *task, struct error *err)
 	AUTO_PAGEMAP_WRITER struct pagemap_writer w = PAGEMAP_WRITER_INIT;
 	struct source_list list = { 0 };
 	uint32_t pages_id = image_set_next_pages_id(d->set);
+	uint64_t started_us;
 	int r = pagemap_writer_open(&w, d->set, IMAGE_PAGEMAP, (uint64_t)task_id_own(&task->id), pages_id, err);
 
 	if (r == 0)
 		r = collect_pages(d, task, &list, &w, err);
+	started_us = now_us();
 	if (r == 0)
 		r = write_pages(d, task, &list, pages_id, err);
+	(void)__atomic_fetch_add(&d->stats.memwrite_us, now_us() - started_us, __ATOMIC_RELAXED);
 	if (r == 0)
 		r = pagemap_writer_finish(&w, err);
 	(void)__atomic_fetch_add(&d->stats.pages_written, list.pages, __ATOMIC_RELAXED);
@@ -281,6 +284,9 @@ int mm_save(struct dump *d, struct task *task, struct error *err)
 			return error_set(err, r, TASK_FORMAT ": read its auxiliary vector", TASK_ARGS(task));
 		mm.mm_saved_auxv = auxv;
 	}
+	/* The kernel puts the end back; other readers have room for no more pairs than there are. */
+	while (mm.n_mm_saved_auxv >= 2 && mm.mm_saved_auxv[mm.n_mm_saved_auxv - 2] == AT_NULL)
+		mm.n_mm_saved_auxv -= 2;
 	for (size_t i = 0; i < memory->area_count; i++)
 		vmas[i] = &memory->areas[i].entry;
 	mm.vmas = vmas;

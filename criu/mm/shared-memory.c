@@ -41,7 +41,8 @@ struct shared_object {
 	uint64_t huge_page_bytes; /* 0: none of hugetlbfs */
 	int seals;
 	uint32_t inode_id;
-	uint32_t mapping_file_id; /* 0: only open files refer to it */
+	/* Of its mappings, and of those that may be written: a reader may open a file once for all its mappings. */
+	uint32_t mapping_file_ids[2]; /* 0: there are none */
 };
 
 struct shared_memory {
@@ -181,6 +182,7 @@ int shared_memory_add_mapping(struct dump *d, struct task *task, const struct pr
 {
 	struct shared_object *object = d->shared_memory ? find_object(d->shared_memory, vma->inode) : NULL;
 	AUTO_CLOSE int fd = -1;
+	uint32_t *id;
 	int r;
 
 	if (!strncmp(path, "/SYSV", strlen("/SYSV")))
@@ -197,9 +199,10 @@ int shared_memory_add_mapping(struct dump *d, struct task *task, const struct pr
 		if (r < 0)
 			return r;
 	}
-	if (!object->mapping_file_id)
-		object->mapping_file_id = ++d->next_file_id;
-	*ret_file_id = object->mapping_file_id;
+	id = &object->mapping_file_ids[proc_vma_may_write_object(vma)];
+	if (!*id)
+		*id = ++d->next_file_id;
+	*ret_file_id = *id;
 	return 0;
 }
 
@@ -369,30 +372,34 @@ int shared_memory_save(struct dump *d, struct error *err)
 	return r < 0 ? r : image_writer_finish(&w, err);
 }
 
+static int save_file(const struct shared_object *object, uint32_t id, struct image_writer *files, struct error *err)
+{
+	FownEntry fown = FOWN_ENTRY__INIT;
+	MemfdFileEntry memfd = MEMFD_FILE_ENTRY__INIT;
+	FileEntry entry = FILE_ENTRY__INIT;
+
+	memfd.id = id;
+	memfd.fown = &fown;
+	memfd.inode_id = object->inode_id;
+	entry.type = FD_TYPES__MEMFD;
+	entry.id = id;
+	entry.memfd = &memfd;
+	return image_writer_add(files, &entry, err);
+}
+
 int shared_memory_save_files(struct dump *d, struct image_writer *files, struct error *err)
 {
 	size_t count = d->shared_memory ? d->shared_memory->count : 0;
+	int r = 0;
 
 	for (size_t i = 0; i < count; i++) {
 		const struct shared_object *object = &d->shared_memory->objects[i];
-		FownEntry fown = FOWN_ENTRY__INIT;
-		MemfdFileEntry memfd = MEMFD_FILE_ENTRY__INIT;
-		FileEntry entry = FILE_ENTRY__INIT;
-		int r;
 
-		if (!object->mapping_file_id)
-			continue;
-		memfd.id = object->mapping_file_id;
-		memfd.fown = &fown;
-		memfd.inode_id = object->inode_id;
-		entry.type = FD_TYPES__MEMFD;
-		entry.id = object->mapping_file_id;
-		entry.memfd = &memfd;
-		r = image_writer_add(files, &entry, err);
-		if (r < 0)
-			return r;
+		for (size_t k = 0; k < ARRAY_SIZE(object->mapping_file_ids) && r == 0; k++)
+			if (object->mapping_file_ids[k])
+				r = save_file(object, object->mapping_file_ids[k], files, err);
 	}
-	return 0;
+	return r;
 }
 
 void shared_memory_free(struct dump *d)

@@ -384,6 +384,28 @@ static void run_criu(const char *verb, const char *log, const char **argv)
 		check_warnings(verb, log);
 }
 
+/* What somebody else thinks of the set, or makes of it. */
+static void hand_out_set(const char *dir)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		write_verdict("FAIL fork: %s\n", strerror(errno));
+	if (pid == 0) {
+		char log[320];
+
+		snprintf(log, sizeof(log), "%s/on-set.log", dir);
+		open_stdio(log);
+		execl(my.run->on_set, my.run->on_set, dir, NULL);
+		_exit(127);
+	}
+	while (!reap(pid, &status))
+		usleep(500);
+	if (status != 0)
+		write_verdict("FAIL %s: wait status %#x\n%s\n", my.run->on_set, status, log_tail("on-set.log"));
+}
+
 static void dump(const char *how)
 {
 	char root[16], dir[300], options[256];
@@ -450,6 +472,12 @@ static void round_trip(void)
 	if (my.run->test->refused[0])
 		return;
 	wait_gone();
+	if (my.run->on_set) {
+		char dir[300];
+
+		snprintf(dir, sizeof(dir), "%s/%d", my.run->dir, my.set);
+		hand_out_set(dir);
+	}
 	restore();
 }
 

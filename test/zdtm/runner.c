@@ -1,5 +1,5 @@
 /*
- * runner [-m MODE[,MODE]] [-j N] [-k PATTERN] [-c CRIU] [-l LIST] [-F FEATURES] [-L] [-a] [-K] [TEST ...]
+ * runner [-m MODE[,MODE]] [-j N] [-k PATTERN] [-c CRIU] [-s SOURCE] [-F FEATURES] [-x PROGRAM] [-LaK] [TEST ...]
  *
  * Runs behaviour programs, each in a pid and mount namespace of its own, several at a time. Modes: none plain
  * iterations leave-running stopped compare record mask=FEATURE, and mask for all features of the list in turn. -L takes
@@ -40,7 +40,7 @@ static struct {
 	size_t test_count;
 	char features[MOST_FEATURES][64];
 	size_t feature_count;
-	char programs[PATH_MAX], criu[PATH_MAX], may_differ[PATH_MAX], base[128];
+	char programs[PATH_MAX], criu[PATH_MAX], may_differ[PATH_MAX], on_set[PATH_MAX], base[128];
 	bool with_long, with_all, keep;
 	struct job jobs[MOST_JOBS];
 	size_t job_limit, running;
@@ -294,6 +294,8 @@ static void run_test(struct test *test, enum mode mode, const char *feature, boo
 		.test = test, .mode = mode, .criu = my.criu, .programs = my.programs, .may_differ = my.may_differ
 	};
 
+	if (my.on_set[0] && mode == MODE_PLAIN)
+		run.on_set = my.on_set;
 	if (feature)
 		snprintf(run.feature, sizeof(run.feature), "%.63s", feature);
 	if (test->skip[0] && !is_named && !my.with_all) {
@@ -375,7 +377,7 @@ int main(int argc, char **argv)
 	char modes[1024] = "plain", list[PATH_MAX], *mode, *rest = modes;
 	int option;
 
-	while ((option = getopt(argc, argv, "m:j:k:c:s:F:LaK")) != -1) {
+	while ((option = getopt(argc, argv, "m:j:k:c:s:F:x:LaK")) != -1) {
 		switch (option) {
 		case 'm':
 			snprintf(modes, sizeof(modes), "%s", optarg);
@@ -395,6 +397,10 @@ int main(int argc, char **argv)
 		case 'F':
 			features = optarg;
 			break;
+		case 'x':
+			if (!realpath(optarg, my.on_set))
+				die(optarg);
+			break;
 		case 'L':
 			my.with_long = true;
 			break;
@@ -407,7 +413,7 @@ int main(int argc, char **argv)
 		default:
 			fprintf(stderr,
 				"usage: runner [-m mode,...] [-j N] [-k pattern] [-c criu] [-s source directory] "
-				"[-F features] [-LaK] [test ...]\n");
+				"[-F features] [-x program] [-LaK] [test ...]\n");
 			return 2;
 		}
 	}
