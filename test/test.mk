@@ -3,6 +3,7 @@
 #   make test             everything that takes minutes (behaviours need root)
 #   make test-unit        units alone, without root
 #   make test-zdtm        behaviours in all modes; M=plain,compare K='file_*' narrow them down
+#   make test-images      image sets as another reader sees them, and as older versions wrote them
 #   make test-long        full sweeps: kills at every system call, every kernel feature masked, 300 mutations, larger
 #                         programs
 #   make test-fuzz-build  fuzz targets, in a build directory of their own
@@ -62,10 +63,19 @@ $(TEST_B)/fallbacks: $(TEST_B)/features
 M           ?= plain,compare,iterations,leave-running,stopped
 K           ?= *
 ZDTM        := $(ZDTM_RUNNER) -c $(CRIU) -s test/zdtm
+# In mode plain each image set is looked at the way another reader does.
+ZDTM_CHECK  := -x test/images/check-set.py
+# Each image set is rewritten before the restore.
+ZDTM_OLDER  := $(ZDTM) -m plain -x test/images/older-set.py
 
 .PHONY: test-zdtm
 test-zdtm: $(CRIU) $(ZDTM_RUNNER) $(ZDTM_BIN) $(TEST_B)/features
-	$(ZDTM) -F $(TEST_B)/features -m $(M) -k '$(K)'
+	$(ZDTM) $(ZDTM_CHECK) -F $(TEST_B)/features -m $(M) -k '$(K)'
+
+.PHONY: test-images
+test-images: $(CRIU) $(ZDTM_RUNNER) $(ZDTM_BIN)
+	@test/collect 'current=$(ZDTM) $(ZDTM_CHECK) -m plain -k "$(K)"' 'old=FORM=old $(ZDTM_OLDER) -k "$(K)"' \
+		'chain=FORM=chain $(ZDTM_OLDER) -k "$(K)"'
 
 # --- kills, bad input, golden images, real programs -------------------------------------------------------------------
 
@@ -114,7 +124,8 @@ TEST_ENV    := CRIU=$(abspath $(CRIU)) TEST_B=$(abspath $(TEST_B))
 
 test: test-build $(TEST_B)/fallbacks
 	@test/collect 'unit=test/collect --unit $(UNIT_BIN)' $(COMPEL_TEST) \
-		'zdtm=$(ZDTM) -F $(TEST_B)/fallbacks -m $(M),mask' \
+		'zdtm=$(ZDTM) $(ZDTM_CHECK) -F $(TEST_B)/fallbacks -m $(M),mask' \
+		'old=FORM=old $(ZDTM_OLDER)' 'chain=FORM=chain $(ZDTM_OLDER)' \
 		'trees=$(TEST_ENV) test/trees/trees.sh 20' \
 		'golden=$(TEST_ENV) test/golden/golden.sh' \
 		'badinput=$(TEST_ENV) test/badinput/badinput.sh' \

@@ -129,6 +129,17 @@ struct restore_fifo {
 	size_t to_open; /* descriptions that are still to be opened */
 };
 
+bool fifo_has_path(const struct restore *r, uint32_t regf_id)
+{
+	for (size_t i = 0; i < r->file_count; i++) {
+		const FileEntry *entry = r->files[i]->entry;
+
+		if (entry->type == FD_TYPES__FIFO && entry->fifo->regf_id == regf_id)
+			return true;
+	}
+	return false;
+}
+
 static struct restore_file *path_of(const struct restore *r, const struct restore_file *file)
 {
 	return restore_find_file(r, FD_TYPES__REG, file->entry->fifo->regf_id);

@@ -205,6 +205,8 @@ static int check_mode(struct restore *r, const struct restore_file *file, const 
 	if (!entry->has_mode) {
 		if (S_ISREG(st->st_mode) || S_ISDIR(st->st_mode) || S_ISCHR(st->st_mode) || entry->flags & O_PATH)
 			return 0;
+		if (S_ISFIFO(st->st_mode) && fifo_has_path(r, entry->id))
+			return 0;
 		return restore_refuse(r, file, err, "%s: is neither a file nor a directory", path);
 	}
 	if ((entry->mode & mask) == (st->st_mode & mask))
@@ -351,7 +353,8 @@ static int check_regular(struct restore *r, struct restore_file *file, struct er
 		return result;
 	if (file->remap)
 		return check_remap(r, file, err);
-	if (S_ISCHR(entry->mode) && tty_has_path(r, entry->id))
+	/* Old versions did not save modes. */
+	if ((!entry->has_mode || S_ISCHR(entry->mode)) && tty_has_path(r, entry->id))
 		return 0;
 	if (is_proc_of_tree(r, entry->name)) {
 		struct regular_restore *s = special(r, file);

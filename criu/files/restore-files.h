@@ -124,6 +124,9 @@ bool tty_has_path(const struct restore *r, uint32_t regf_id);
 bool device_is_external(const RegFileEntry *entry);
 int device_check_external(struct restore *r, struct restore_file *file, const char **ret_path, struct error *err);
 
+/* Whether the entry is the path of a fifo. */
+bool fifo_has_path(const struct restore *r, uint32_t regf_id);
+
 /* dead-process.c: opens a path below /proc/PID of a process that does not exist; a descriptor or -errno. */
 int dead_process_open(pid_t pid, const char *path, uint32_t flags);
 

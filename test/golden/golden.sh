@@ -1,16 +1,18 @@
 #!/bin/bash
 # golden.sh [CASE ...]: restores each image set written by CRIU 4.2 in a pid and mount namespace of its own and lets the
-# restored program check itself. CRIU and GOLDEN_DIR come from the environment; without the sets everything is skipped.
+# restored program check itself; then the same sets rewritten as older versions or incremental dumps would have left
+# them. CRIU and GOLDEN_DIR come from the environment; without the sets everything is skipped.
 set -u
 self=$(realpath "$0")
 criu=${CRIU:?the program under test}
+older=${self%/*}/../images/older-set.py
 golden=$(realpath -q "${GOLDEN_DIR:-../shared/golden}")
 
 declare -A not_yet=([unix]="unix sockets are not supported yet" [tcp]="TCP connections are not supported yet")
 
 # Inside the namespaces, as their first process: orphans and restored tasks are handed to it.
 restore_case() {
-	local case=$1 work=/tmp/golden/work pid i
+	local case=$1 work=/tmp/golden/work img=$golden/img/$1 pid i
 	mkdir -p /tmp/golden && mount -t tmpfs -o mode=755 golden /tmp/golden && mkdir "$work" || exit 1
 	install -m 755 "$golden/golden" /tmp/golden/golden
 	[ -d "$golden/keep/$case" ] && cp "$golden/keep/$case/"* /tmp/golden/
@@ -18,9 +20,12 @@ restore_case() {
 	files) chmod 640 /tmp/golden/files.data; mkfifo -m 600 /tmp/golden/files.fifo ;;
 	shm) chmod 600 /tmp/golden/shm.map ;;
 	esac
+	if [ -n "${FORM:-}" ]; then
+		cp -r "$img" /tmp/golden/img && img=/tmp/golden/img && "$older" "$img" || exit 1
+	fi
 	local options=()
 	[ "$case" = tcp ] && options=(--tcp-established)
-	timeout -k 1 20 "$criu" restore -d -D "$golden/img/$case" -W "$work" -v4 -o restore.log --pidfile "$work/pid" \
+	timeout -k 1 20 "$criu" restore -d -D "$img" -W "$work" -v4 -o restore.log --pidfile "$work/pid" \
 		"${options[@]}" </dev/null >"$work/out" 2>&1
 	i=$?
 	if [ $i -ne 0 ]; then
@@ -43,20 +48,30 @@ if [ "${1:-}" = --inside ]; then
 	exit
 fi
 
-passed=0 failed=0 skipped=0
-for case in "${@:-plain}" $([ $# -eq 0 ] && echo threads tree shm files signals unix tcp); do
-	if [ -z "$golden" ] || [ ! -d "$golden/img/$case" ]; then
-		echo "SKIP golden $case: no image set in ${GOLDEN_DIR:-../shared/golden}"
+# one CASE [FORM]
+one() {
+	local name=$1${2:+ ($2)} out
+	if [ -z "$golden" ] || [ ! -d "$golden/img/$1" ]; then
+		echo "SKIP golden $name: no image set in ${GOLDEN_DIR:-../shared/golden}"
 		skipped=$((skipped + 1))
-	elif [ $# -eq 0 ] && [ -n "${not_yet[$case]:-}" ]; then
-		echo "SKIP golden $case: ${not_yet[$case]}"
+	elif [ -z "$named" ] && [ -n "${not_yet[$1]:-}" ]; then
+		echo "SKIP golden $name: ${not_yet[$1]}"
 		skipped=$((skipped + 1))
-	elif out=$(timeout -k 1 40 unshare --pid --fork --kill-child --mount --mount-proc "$self" --inside "$case" 2>&1); then
-		echo "PASS golden $case"
+	elif out=$(FORM=${2:-} timeout -k 1 40 unshare --pid --fork --kill-child --mount --mount-proc "$self" --inside "$1" 2>&1); then
+		echo "PASS golden $name"
 		passed=$((passed + 1))
 	else
-		echo "FAIL golden $case: $out"
+		echo "FAIL golden $name: $out"
 		failed=$((failed + 1))
+	fi
+}
+
+passed=0 failed=0 skipped=0 named=${1:-}
+for case in ${*:-plain threads tree shm files signals unix tcp}; do
+	one "$case"
+	if [ -n "$named" ] || [ -z "${not_yet[$case]:-}" ]; then
+		one "$case" old
+		one "$case" chain
 	fi
 done
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -57,6 +57,8 @@ FILES = {
     'signalfd': (0x57323820, 'signalfd_entry'),
     'inotify': (0x48424431, 'inotify_file_entry'),
     'inotify-wd': (0x54562009, 'inotify_wd_entry'),
+    'fanotify': (0x55096122, 'fanotify_file_entry'),
+    'fanotify-mark': (0x56506035, 'fanotify_mark_entry'),
     'pipes': (0x56513555, 'pipe_entry'),
     'fifo': (0x58364939, 'fifo_entry'),
     'unixsk': (0x54373943, 'unix_sk_entry'),
