@@ -230,13 +230,13 @@ def check_area(s, area, files):
     s.expect(area['fd'] == -1, 'fd %d', area['fd'])
     s.expect(('fdflags' in area) == bool(of_file), 'fdflags')
     s.expect(not area.get('madv', 0) & ~KNOWN_ADVICE, 'advice %#x', area.get('madv', 0))
-    shared = status & (FILE_SHARED | ANON_SHARED)
+    shared = status & (FILE_SHARED | ANON_SHARED | AIORING)
     s.expect(area['flags'] & MAP_TYPE in ((MAP_SHARED,) if shared else (MAP_PRIVATE, MAP_DROPPABLE)), 'MAP_* %#x',
              area['flags'])
     if of_file:
         s.expect(files.get(area['shmid'], {}).get('type') == (MEMFD_FILE if status & MEMFD else REG), 'file %d',
                  area['shmid'])
-        s.expect(area.get('fdflags') in ((0, 2) if status & FILE_SHARED else (0, 2)), 'fdflags %s', area.get('fdflags'))
+        s.expect(area.get('fdflags') in (0, 2), 'fdflags %s', area.get('fdflags'))
     elif not shared:
         s.expect(area['shmid'] == 0 and area['pgoff'] == 0, 'anonymous memory of an object')
 
