@@ -37,7 +37,7 @@ struct run {
 	char feature[64]; /* MODE_MASK */
 	const char *criu, *programs, *may_differ;
 	const char *on_set; /* run on each image directory that is to be restored in MODE_PLAIN, or NULL */
-	char dir[256]; /* this run's own directory */
+	char dir[256];      /* this run's own directory */
 };
 
 /*
