@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "cgroups/cgroup-look.h"
+#include "engine/sharing.h"
 #include "engine/tree.h"
 #include "files/files.h"
 #include "kernel/features.h"
-#include "kernel/kcmp.h"
 #include "kernel/kernel-memory.h"
 #include "mm/map-flags.h"
 #include "mm/mm.h"
@@ -56,25 +56,6 @@ int look_task(struct dump *d, const struct look_own *own, struct task *task, str
 	return task_look(d, task, err);
 }
 
-/* Sharing that clone(2) makes and the image format cannot express. */
-static int check_sharing(const struct task *task, struct error *err)
-{
-	const struct task *parent = task->parent;
-	int order;
-
-	if (!parent || parent->is_zombie)
-		return 0;
-	if (kcmp_object(KCMP_KIND_VM, parent->host_pid, task->host_pid, &order) == 0 && order == 0)
-		return error_say(err, -ENOTSUP,
-				 TASK_FORMAT ": shares its memory with its parent, pid %d (vfork or CLONE_VM)",
-				 TASK_ARGS(task), parent->host_pid);
-	if (kcmp_object(KCMP_KIND_FS, parent->host_pid, task->host_pid, &order) == 0 && order == 0)
-		return error_say(err, -ENOTSUP,
-				 TASK_FORMAT ": shares its working directory with its parent, pid %d (CLONE_FS)",
-				 TASK_ARGS(task), parent->host_pid);
-	return 0;
-}
-
 /* What ptrace is not needed for, while the tracer's thread does what it is needed for. */
 struct memory_look {
 	struct dump *d;
@@ -87,13 +68,12 @@ static void *look_at_memory(void *arg)
 	struct memory_look *look = arg;
 	uint32_t next_id = 2;
 
+	sharing_look(look->d);
 	for (size_t i = 0; i < look->d->task_count && look->result == 0; i++) {
-		struct error sharing = { 0 };
 		struct task *task = look->d->tasks[i];
 
 		if (task->is_zombie)
 			continue;
-		gather(look->d, check_sharing(task, &sharing), &sharing);
 		look->result = mm_look(look->d, task, &look->err);
 		task->vm_id = task->fs_id = task->sighand_id = next_id++;
 	}

@@ -1,0 +1,224 @@
+/*
+ * Memory, directories (working directory, root, umask) and the I/O context are each process's own, and all threads of a
+ * process have the same ones, the same descriptor table and the same namespaces: that is what images say. The kernel
+ * allows more (CLONE_VM, CLONE_FS, CLONE_IO without CLONE_THREAD; unshare(2) and setns(2) in a thread).
+ *
+ * Objects are sorted in the order of kcmp(2), behind cheap figures that are equal where the object is the same one.
+ * Without kcmp there is no finding out, and nobody who shares is found.
+ */
+#include "engine/sharing.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/util.h"
+#include "engine/dump.h"
+#include "kernel/kcmp.h"
+#include "task/task-look.h"
+
+static void refuse(struct dump *d, const struct error *reason)
+{
+	refusals_add(&d->refusals, reason);
+}
+
+static bool is_same(enum kcmp_kind kind, pid_t one, pid_t other)
+{
+	int order;
+
+	return kcmp_object(kind, one, other, &order) == 0 && order == 0;
+}
+
+/* --- between processes ------------------------------------------------------------------------------------------- */
+
+static int compare_numbers(uint64_t a, uint64_t b)
+{
+	return (a > b) - (a < b);
+}
+
+static int compare_kernel(enum kcmp_kind kind, const struct task *a, const struct task *b)
+{
+	int order = 0;
+
+	/* What cannot be compared is taken for different, in the order of its pids. */
+	if (kcmp_object(kind, a->host_pid, b->host_pid, &order) < 0)
+		return a->host_pid - b->host_pid;
+	return order;
+}
+
+static int compare_memory(const void *x, const void *y)
+{
+	const struct task *a = *(const struct task *const *)x, *b = *(const struct task *const *)y;
+	int order = compare_numbers(a->stat.vm_size_bytes, b->stat.vm_size_bytes);
+
+	if (!order)
+		order = compare_numbers(a->stat.rss_pages, b->stat.rss_pages);
+	if (!order)
+		order = compare_numbers(a->stat.start_stack, b->stat.start_stack);
+	return order ? order : compare_kernel(KCMP_KIND_VM, a, b);
+}
+
+static int compare_directories(const void *x, const void *y)
+{
+	const struct task *a = *(const struct task *const *)x, *b = *(const struct task *const *)y;
+	int order = a->threads[0].status.umask - b->threads[0].status.umask;
+
+	return order ? order : compare_kernel(KCMP_KIND_FS, a, b);
+}
+
+/* Only who has set a priority is sure to have an I/O context, and can see it change. */
+static int compare_io(const void *x, const void *y)
+{
+	const struct task *a = *(const struct task *const *)x, *b = *(const struct task *const *)y;
+	int order =
+	    compare_numbers((uint64_t)a->threads[0].state->io_priority, (uint64_t)b->threads[0].state->io_priority);
+
+	return order || !a->threads[0].state->io_priority ? order : compare_kernel(KCMP_KIND_IO, a, b);
+}
+
+static const struct shared_kind {
+	enum kcmp_kind kind;
+	int (*compare)(const void *x, const void *y);
+	const char *what, *how;
+} shared_kinds[] = {
+	{ KCMP_KIND_VM, compare_memory, "memory", "vfork or CLONE_VM" },
+	{ KCMP_KIND_FS, compare_directories, "working directory", "CLONE_FS" },
+	{ KCMP_KIND_IO, compare_io, "I/O context", "CLONE_IO" },
+};
+
+static bool can_be_shared(const struct shared_kind *kind, const struct task *task)
+{
+	return kind->kind != KCMP_KIND_IO || task->threads[0].state->io_priority;
+}
+
+static void refuse_shared(struct dump *d, const struct shared_kind *kind, const struct task *task, pid_t other)
+{
+	const bool is_parent = other == task->stat.ppid;
+	struct error reason = { 0 };
+
+	(void)error_say(&reason, -ENOTSUP, TASK_FORMAT ": shares its %s with %spid %d (%s)", TASK_ARGS(task),
+			kind->what, is_parent ? "its parent, " : "", other, kind->how);
+	refuse(d, &reason);
+}
+
+/* Of two that share, the younger one is named: mostly it is a child of the other. */
+static void look_among_processes(struct dump *d, const struct shared_kind *kind, struct task **sorted, size_t count)
+{
+	qsort(sorted, count, sizeof(*sorted), kind->compare);
+	for (size_t i = 1; i < count; i++) {
+		const struct task *one = sorted[i - 1], *other = sorted[i];
+
+		if (!can_be_shared(kind, one) || kind->compare(&one, &other) != 0)
+			continue;
+		if (one->parent == other || (other->parent != one && one->host_pid > other->host_pid))
+			refuse_shared(d, kind, one, other->host_pid);
+		else
+			refuse_shared(d, kind, other, one->host_pid);
+	}
+}
+
+static void look_at_parent_outside(struct dump *d, const struct shared_kind *kind)
+{
+	const struct task *root = d->tasks[0];
+
+	if (root->stat.ppid > 0 && can_be_shared(kind, root) && is_same(kind->kind, root->stat.ppid, root->host_pid))
+		refuse_shared(d, kind, root, root->stat.ppid);
+}
+
+static void look_at_processes(struct dump *d)
+{
+	AUTO_FREE struct task **sorted = calloc(d->task_count + 1, sizeof(*sorted));
+
+	for (size_t k = 0; sorted && k < ARRAY_SIZE(shared_kinds); k++) {
+		size_t count = 0;
+
+		for_each_task (d, task)
+			if (!task->is_zombie && task->state)
+				sorted[count++] = task;
+		look_among_processes(d, &shared_kinds[k], sorted, count);
+		look_at_parent_outside(d, &shared_kinds[k]);
+	}
+}
+
+/* --- within a process -------------------------------------------------------------------------------------------- */
+
+static void refuse_own(struct dump *d, const struct task *task, const struct task_thread *thread, const char *what,
+		       const char *hint)
+{
+	struct error reason = { 0 };
+
+	if (hint)
+		error_hint(&reason, "%s", hint);
+	(void)error_say(&reason, -ENOTSUP, TASK_FORMAT ", thread %d: has %s", TASK_ARGS(task), thread->tid, what);
+	refuse(d, &reason);
+}
+
+/* A thread cannot leave its user namespace, and has left its mount namespace with directories of its own only. */
+static const char *const thread_namespaces[] = { "net", "uts", "ipc", "cgroup", "pid_for_children" };
+
+static uint64_t namespace_inode(const struct task *task, pid_t tid, const char *name)
+{
+	struct stat st;
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "task/%d/ns/%s", tid, name);
+	return fstatat(task->procfd, path, &st, 0) < 0 ? 0 : st.st_ino;
+}
+
+static void look_at_namespaces(struct dump *d, const struct task *task, const uint64_t *leaders,
+			       const struct task_thread *thread)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(thread_namespaces); i++) {
+		const uint64_t inode = leaders[i] ? namespace_inode(task, thread->tid, thread_namespaces[i]) : 0;
+		char what[64];
+
+		if (!inode || inode == leaders[i])
+			continue;
+		(void)snprintf(what, sizeof(what), "a %s namespace of its own", thread_namespaces[i]);
+		refuse_own(d, task, thread, what, NULL);
+	}
+}
+
+static void look_at_thread(struct dump *d, const struct task *task, const struct task_thread *thread)
+{
+	const int io_priority = task->threads[0].state->io_priority;
+
+	if (!is_same(KCMP_KIND_FS, task->host_pid, thread->tid))
+		refuse_own(d, task, thread, "a working directory of its own (unshare)", NULL);
+	if (!is_same(KCMP_KIND_FILES, task->host_pid, thread->tid))
+		refuse_own(d, task, thread, "a descriptor table of its own (unshare)", NULL);
+	if (io_priority && thread->state->io_priority == io_priority &&
+	    is_same(KCMP_KIND_IO, task->host_pid, thread->tid))
+		refuse_own(d, task, thread, "its process's I/O context (CLONE_IO)", NULL);
+}
+
+static void look_at_threads(struct dump *d, const struct task *task)
+{
+	uint64_t leaders[ARRAY_SIZE(thread_namespaces)];
+
+	for (size_t i = 0; task->thread_count > 1 && i < ARRAY_SIZE(thread_namespaces); i++)
+		leaders[i] = namespace_inode(task, task->host_pid, thread_namespaces[i]);
+	for (size_t i = 1; i < task->thread_count; i++) {
+		look_at_thread(d, task, &task->threads[i]);
+		look_at_namespaces(d, task, leaders, &task->threads[i]);
+	}
+}
+
+/* Without kcmp every thread would seem to have everything of its own. */
+static bool can_compare(const struct task *task)
+{
+	return is_same(KCMP_KIND_FILES, task->host_pid, task->host_pid);
+}
+
+void sharing_look(struct dump *d)
+{
+	if (!can_compare(d->tasks[0]))
+		return;
+	look_at_processes(d);
+	for_each_task (d, task)
+		if (!task->is_zombie && task->state)
+			look_at_threads(d, task);
+}
