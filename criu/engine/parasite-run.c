@@ -22,7 +22,7 @@ extern const char pie_parasite_start[], pie_parasite_end[];
 
 /* Offsets into the data area; its first part, up to stacks, is copied there and back. */
 struct layout {
-	size_t timers, fds, threads, stacks, bytes;
+	size_t timers, fds, children, threads, stacks, bytes;
 };
 
 /* Where a task's parasite lives. */
@@ -31,13 +31,23 @@ struct place {
 	struct remote_addr code, data;
 };
 
+static size_t count_children(const struct task *task)
+{
+	size_t count = 0;
+
+	for (const struct task *child = task->first_child; child; child = child->next_sibling)
+		count++;
+	return count;
+}
+
 static struct layout make_layout(const struct task *task)
 {
 	struct layout layout;
 
 	layout.timers = sizeof(struct parasite_task);
 	layout.fds = layout.timers + task->state->timer_count * sizeof(struct parasite_posix_timer);
-	layout.threads = (layout.fds + task->fd_count * sizeof(int32_t) + 63) & ~(size_t)63;
+	layout.children = layout.fds + task->fd_count * sizeof(int32_t);
+	layout.threads = (layout.children + count_children(task) * sizeof(int32_t) + 63) & ~(size_t)63;
 	layout.stacks = (layout.threads + task->thread_count * sizeof(struct parasite_thread) + 63) & ~(size_t)63;
 	layout.bytes = page_align_up(layout.stacks + task->thread_count * PARASITE_STACK_BYTES);
 	return layout;
@@ -53,7 +63,7 @@ static int prepare(struct task *task, const struct layout *layout, uint64_t remo
 {
 	struct parasite_task *area = calloc(1, layout->stacks);
 	struct parasite_posix_timer *timers;
-	int32_t *fds;
+	int32_t *fds, *children;
 
 	if (!area)
 		return -ENOMEM;
@@ -69,6 +79,11 @@ static int prepare(struct task *task, const struct layout *layout, uint64_t remo
 	fds = (void *)((char *)area + layout->fds);
 	for (size_t i = 0; i < task->fd_count; i++)
 		fds[i] = task->fds[i].fd;
+	area->child_count = (uint32_t)count_children(task);
+	area->children = remote + layout->children;
+	children = (void *)((char *)area + layout->children);
+	for (const struct task *child = task->first_child; child; child = child->next_sibling)
+		*children++ = child->host_pid;
 	for (size_t i = 0; i < task->thread_count; i++) {
 		struct parasite_thread *thread = &local_threads(task, layout)[i];
 
@@ -180,6 +195,14 @@ static void take_fd_flags(struct task *task, const struct layout *layout)
 		task->fds[i].close_on_exec = flags[i] > 0 && flags[i] & 1;
 }
 
+static void take_children(struct task *task, const struct layout *layout)
+{
+	const int32_t *has_continued = (const void *)((char *)task->parasite + layout->children);
+
+	for (struct task *child = task->first_child; child; child = child->next_sibling)
+		child->has_continued = *has_continued++ != 0;
+}
+
 /*
  * Whom a thread is told to look at: us, or if it is not root's a process with its own ids. One that may not look at us
  * lacks a capability or is confined: the process with its own ids tells which.
@@ -197,7 +220,7 @@ static int check_confinement(struct task *task, const struct place *place, size_
 		probe = landlock_probe(probes, &task->threads[index].status, err);
 		if (probe <= 0)
 			return probe;
-		task->parasite->fd_count = 0; /* answers stand where the numbers stood */
+		task->parasite->fd_count = task->parasite->child_count = 0; /* answers stand where they stood */
 		for (size_t i = 0; i < task->thread_count; i++) {
 			threads[i].done = 0;
 			threads[i].probe_pid = probe;
@@ -227,6 +250,22 @@ static int choose_probes(struct task *task, struct landlock_probes *probes, stru
 	return 0;
 }
 
+/* The kernel sends it at the end of the thread that made the process, which is the first one after a restore. */
+static int check_death_signals(const struct task *task, struct error *err)
+{
+	for (size_t i = 0; i < task->thread_count; i++) {
+		const int signal = task->threads[i].parasite->pdeath_signal;
+
+		if (signal <= 0 || !task->parent || task->maker_tid == task->parent->host_pid)
+			continue;
+		return error_say(err, -ENOTSUP,
+				 TASK_FORMAT ": gets signal %d at the end of thread %d of pid %d, which made it and is "
+					     "not the first one: that cannot be restored",
+				 TASK_ARGS(task), signal, task->maker_tid, task->parent->host_pid);
+	}
+	return 0;
+}
+
 static int take_answers(struct task *task, const struct place *place, struct landlock_probes *probes, struct error *err)
 {
 	int r = finish(task, place, err);
@@ -234,11 +273,12 @@ static int take_answers(struct task *task, const struct place *place, struct lan
 	if (r < 0)
 		return r;
 	take_fd_flags(task, &place->layout);
+	take_children(task, &place->layout);
 	for (size_t i = 0; i < task->thread_count && r == 0; i++)
 		r = check_confinement(task, place, i, probes, err);
 	for (size_t i = 0; i < task->thread_count && r == 0; i++)
 		r = keyrings_check(task, &task->threads[i], err);
-	return r;
+	return r < 0 ? r : check_death_signals(task, err);
 }
 
 static int run_all(struct task *const *tasks, struct place *places, size_t count, struct landlock_probes *probes,

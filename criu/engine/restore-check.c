@@ -57,6 +57,7 @@ int restore_collect_tasks(struct restore *r, struct error *err)
 		tc = image->threads[0].core->tc;
 		if (tc->has_exit_signal)
 			task->exit_signal = (int)tc->exit_signal;
+		task->has_continued = image->parent && tc->has_continued_uncollected && tc->continued_uncollected;
 		if (image->parent)
 			task->parent = r->tasks[image->parent - images->tasks];
 	}
@@ -295,6 +296,26 @@ static int check_sessions(const struct restore *r, struct error *err)
 			 root->image->threads[0].core->tc->comm, root->sid);
 }
 
+/* The parent of a detached tree is this program, which ends. */
+static int check_death_signal(const struct restore *r, struct error *err)
+{
+	const struct checked_task *root = &r->images->tasks[0];
+
+	if (!r->opts->detach || r->opts->restore_sibling)
+		return 0;
+	for (size_t i = 0; i < root->thread_count; i++) {
+		const ThreadCoreEntry *core = root->threads[i].core->thread_core;
+
+		if (!core->has_pdeath_sig || !core->pdeath_sig)
+			continue;
+		error_hint(err, "restore it without --restore-detached, or with --restore-sibling");
+		return error_say(err, -EINVAL,
+				 "the root, pid %u (%s), gets signal %u when its parent ends, and that would be now",
+				 root->entry->pid, root->threads[0].core->tc->comm, core->pdeath_sig);
+	}
+	return 0;
+}
+
 static const struct {
 	size_t has_offset, offset;
 	const char *name;
@@ -399,6 +420,8 @@ int restore_check(const struct restore *r, struct error *err)
 {
 	int result = check_sessions(r, err);
 
+	if (result == 0)
+		result = check_death_signal(r, err);
 	if (result == 0 && r->opts->lazy_pages)
 		return error_say(err, -EOPNOTSUPP, "--lazy-pages is not supported by restore yet");
 	if (result == 0 && r->opts->cpu_cap & CPU_CAP_IMAGE)

@@ -79,6 +79,7 @@ static const struct {
 	[STEP_MEMBARRIER] = { "register for membarrier", DETAIL_NUMBER, "command bit" },
 	[STEP_POSIX_TIMER] = { "make POSIX timer", DETAIL_NUMBER, "" },
 	[STEP_ITIMER] = { "set interval timer", DETAIL_NUMBER, "" },
+	[STEP_RLIMIT] = { "set resource limit", DETAIL_NUMBER, "number" },
 	[STEP_READY] = { "wait for the others", DETAIL_NONE, NULL },
 };
 

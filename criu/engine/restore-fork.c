@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "engine/restore-check.h"
 #include "engine/restore-failure.h"
@@ -28,9 +29,12 @@
 #include "engine/tree-plan.h"
 #include "files/files.h"
 #include "kernel/clone.h"
+#include "kernel/proc-pid.h"
+#include "kernel/proc-stat.h"
 #include "mm/restore-area.h"
 #include "mm/restore-memory.h"
 #include "task/restore-limits.h"
+#include "task/restore-zombie.h"
 
 #define RSEQ_BYTES_ORIGINAL 32
 
@@ -125,6 +129,41 @@ static int become_subreaper(const struct restore *r, const struct restore_task *
 	return 0;
 }
 
+/* --- a stop that is over ----------------------------------------------------------------------------------------- */
+
+/*
+ * Of a process that was stopped and goes on its parent can learn that later: the kernel keeps it until the process
+ * stops again or ends. So it stops, and its creator lets it go on. SIGCONT is blocked like all others, and thrown away.
+ */
+static void stop_for_a_moment(const struct restore *r, const struct restore_task *task)
+{
+	if (!task->has_continued)
+		return;
+	(void)raise(SIGSTOP);
+	(void)signal(SIGCONT, SIG_IGN);
+	(void)signal(SIGCONT, SIG_DFL);
+	restore_open_gate(&slot_of(r, task)->has_continued);
+}
+
+static int let_continue(const struct restore *r, const struct restore_task *task, struct error *err)
+{
+	AUTO_CLOSE int procfd = -1;
+	struct proc_stat stat;
+	int result;
+
+	if (!task->has_continued)
+		return 0;
+	procfd = proc_open(task->pid);
+	if (procfd < 0)
+		return error_set(err, procfd, "look at process %d", task->pid);
+	while ((result = proc_stat_read(procfd, "stat", &stat)) == 0 && stat.state != 'T')
+		(void)usleep(100);
+	if (result < 0 || kill(task->pid, SIGCONT) < 0)
+		return error_set(err, result < 0 ? result : -errno, "let process %d go on", task->pid);
+	restore_wait_gate(&slot_of(r, task)->has_continued);
+	return 0;
+}
+
 static int create_some(struct restore *r, struct restore_task *task, bool before_setsid, struct error *err)
 {
 	for (size_t i = 0; i < task->created_count; i++) {
@@ -139,6 +178,9 @@ static int create_some(struct restore *r, struct restore_task *task, bool before
 			return pid;
 		if (pid == 0)
 			run_task(r, next, err);
+		result = let_continue(r, next, err);
+		if (result < 0)
+			return result;
 		/* Its child is handed to the subreaper by its end. */
 		result = next->go_between ? reap(next, 0, err) : 0;
 		if (result == 0 && next->go_between)
@@ -182,31 +224,14 @@ static _Noreturn void end(const struct restore *r, const struct restore_task *ta
 	_exit(status);
 }
 
-/* No core is written: the one who really crashed had his chance. */
-static _Noreturn void die_by_signal(int signal_number)
-{
-	sigset_t only;
-
-	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	(void)signal(signal_number, SIG_DFL);
-	(void)sigemptyset(&only);
-	(void)sigaddset(&only, signal_number);
-	(void)kill(getpid(), signal_number);
-	(void)sigprocmask(SIG_UNBLOCK, &only, NULL);
-	_exit(128);
-}
-
 static _Noreturn void become_zombie(struct restore *r, const struct restore_task *task)
 {
 	const TaskCoreEntry *tc = task->image->threads[0].core->tc;
-	const int status = (int)tc->exit_code;
 
 	(void)prctl(PR_SET_NAME, tc->comm, 0, 0, 0);
 	__atomic_store_n(&slot_of(r, task)->state, SLOT_ENDED, __ATOMIC_RELEASE);
 	restore_arrive(&r->shared->words.forking, &r->shared->words.forked);
-	if (WIFSIGNALED(status))
-		die_by_signal(WTERMSIG(status));
-	_exit(WEXITSTATUS(status));
+	restore_zombie_end((int)tc->exit_code);
 }
 
 /* A zombie that a sibling creates may not be there yet. */
@@ -362,6 +387,7 @@ static _Noreturn void run_task(struct restore *r, struct restore_task *task, str
 	int result;
 
 	mark_alive(r, task);
+	stop_for_a_moment(r, task);
 	if (r->opts->log_pid || log_get_level() >= LOG_DEBUG)
 		log_set_task(task->pid);
 	result = take_place_in_tree(r, task, err);
@@ -370,6 +396,8 @@ static _Noreturn void run_task(struct restore *r, struct restore_task *task, str
 			restore_wait_gate(&slot_of(r, task->orphan_target)->takes_orphans);
 		end(r, task, 0);
 	}
+	if (result == 0 && task->is_zombie)
+		result = restore_zombie_prepare((int)task->image->threads[0].core->tc->exit_code, err);
 	if (result == 0 && task->is_zombie)
 		become_zombie(r, task);
 	if (result == 0)

@@ -40,7 +40,8 @@ static bool creates_heirs_only(const struct restore_task *task)
 static bool has_same_place_in_tree(const struct restore_task *task, const struct restore_task *creator)
 {
 	return creator == task->parent && task->sid == creator->sid && task->pgid == creator->pgid &&
-	       !task->make_session && !task->make_group && !task->is_waited_for && !task->subreaper_meanwhile;
+	       !task->make_session && !task->make_group && !task->is_waited_for && !task->subreaper_meanwhile &&
+	       !task->has_continued;
 }
 
 static bool can_be_heir(const struct restore *r, const struct restore_task *task)

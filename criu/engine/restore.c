@@ -301,6 +301,7 @@ static int plan_task(struct restore *r, struct restore_task *task, struct error 
 	result = restore_process_plan(r, r->own_creds, task, err);
 	if (result == 0)
 		result = restore_memory_plan(r, task, err);
+	restore_limits_plan(r->own_limits, task);
 	if (result == 0)
 		result = share_table(r, task, err);
 	if (result == 0)

@@ -37,6 +37,7 @@ struct restore_task {
 	size_t child_count;
 	size_t index; /* in restore->tasks, and its slot in the shared area */
 	bool is_helper, is_zombie;
+	bool has_continued;     /* was stopped, and its parent has not collected yet that it goes on */
 	int exit_signal;        /* what its parent gets at its end; kept here because a creator looks at all */
 	bool owns_shared_files; /* opens descriptions that others inherit */
 	struct restore_task *files_owner; /* whose descriptor table it uses (CLONE_FILES), itself in most cases */

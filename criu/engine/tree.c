@@ -105,7 +105,7 @@ static int tree_insert(struct dump *d, struct task *task)
 }
 
 /* -ESRCH without a sentence when the process is gone. */
-static int tree_add(struct dump *d, pid_t pid, struct task *parent, struct error *err)
+static int tree_add(struct dump *d, pid_t pid, struct task *parent, pid_t maker_tid, struct error *err)
 {
 	struct task *task = calloc(1, sizeof(*task));
 	struct error own = { 0 };
@@ -115,6 +115,7 @@ static int tree_add(struct dump *d, pid_t pid, struct task *parent, struct error
 		return error_set(err, -ENOMEM, "pid %d", pid);
 	task->host_pid = pid;
 	task->parent = parent;
+	task->maker_tid = maker_tid;
 	task->pidfd = task->procfd = -1;
 	r = task_open(task, &own);
 	if (r == 0)
@@ -183,7 +184,7 @@ static int check_root(struct task *root, struct error *err)
 
 int tree_collect(struct dump *d, struct error *err)
 {
-	int r = d->opts->pid < PID_LIMIT ? tree_add(d, d->opts->pid, NULL, err) : -ESRCH;
+	int r = d->opts->pid < PID_LIMIT ? tree_add(d, d->opts->pid, NULL, 0, err) : -ESRCH;
 
 	if (r == -ESRCH)
 		return error_say(err, r, "pid %d: no such process", d->opts->pid);
@@ -243,18 +244,18 @@ static bool has_ended(struct task *task)
 	return task->is_zombie;
 }
 
-static int add_children(struct dump *d, struct task *task, const pid_t *tids, size_t tid_count, size_t *ret_new,
-			struct error *err)
+static int add_children_of_thread(struct dump *d, struct task *task, pid_t tid, size_t *ret_new, struct error *err)
 {
 	AUTO_FREE pid_t *children = NULL;
 	size_t child_count = 0;
-	int r = proc_list_children(task->procfd, tids, tid_count, &children, &child_count);
+	int r = proc_list_children(task->procfd, &tid, 1, &children, &child_count);
+
 	if (r < 0)
 		return error_set(err, r, TASK_FORMAT ": list its children", TASK_ARGS(task));
 	for (size_t i = 0; i < child_count; i++) {
 		if (tree_has(d, children[i]))
 			continue;
-		r = tree_add(d, children[i], task, err);
+		r = tree_add(d, children[i], task, tid, err);
 		if (r == -ESRCH)
 			continue;
 		if (r < 0)
@@ -262,6 +263,16 @@ static int add_children(struct dump *d, struct task *task, const pid_t *tids, si
 		(*ret_new)++;
 	}
 	return 0;
+}
+
+static int add_children(struct dump *d, struct task *task, const pid_t *tids, size_t tid_count, size_t *ret_new,
+			struct error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < tid_count && r == 0; i++)
+		r = add_children_of_thread(d, task, tids[i], ret_new, err);
+	return r;
 }
 
 static int add_children_of_seized(struct dump *d, struct task *task, size_t *ret_new, struct error *err)

@@ -90,6 +90,25 @@ int proc_read_coredump_filter(int procfd, uint32_t *ret)
 	return read_u32(procfd, "coredump_filter", 16, ret);
 }
 
+/* "/autogroup-123 nice 5" */
+int proc_read_autogroup_nice(int procfd, int *ret)
+{
+	static const char key[] = " nice ";
+	char text[64];
+	int bytes = proc_read_text(procfd, "autogroup", text, sizeof(text));
+	const char *at = bytes < 0 ? NULL : strstr(text, key);
+	int64_t value;
+	int r;
+
+	if (!at)
+		return bytes < 0 ? bytes : -ENOENT;
+	at += strlen(key);
+	r = scan_s64(&at, &value);
+	if (r == 0)
+		*ret = (int)value;
+	return r;
+}
+
 int proc_read_timerslack(int procfd, uint64_t *ret_ns)
 {
 	int64_t value;

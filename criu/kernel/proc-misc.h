@@ -16,6 +16,7 @@ int proc_read_personality(int procfd, const char *path, uint32_t *ret);
 int proc_read_loginuid(int procfd, uint32_t *ret); /* (uint32_t)-1: not set; -ENOENT without CONFIG_AUDIT */
 int proc_read_oom_score_adj(int procfd, int *ret);
 int proc_read_coredump_filter(int procfd, uint32_t *ret);
+int proc_read_autogroup_nice(int procfd, int *ret);           /* -ENOENT without CONFIG_SCHED_AUTOGROUP */
 int proc_read_timerslack(int procfd, uint64_t *ret_ns);       /* "timerslack_ns" */
 int proc_read_thread_timerslack(pid_t tid, uint64_t *ret_ns); /* /proc/TID/timerslack_ns: task/ has no such file */
 

@@ -71,9 +71,11 @@ struct parasite_task {
 	uint32_t version;
 	uint32_t posix_timer_count; /* in */
 	uint32_t fd_count;          /* in */
-	uint32_t reserved;
-	uint64_t posix_timers; /* in: address of struct parasite_posix_timer[] */
-	uint64_t fds;          /* in: address of int32_t[fd_count]: numbers in, F_GETFD results (or -errno) out */
+	uint32_t child_count;       /* in */
+	uint64_t posix_timers;      /* in: address of struct parasite_posix_timer[] */
+	uint64_t fds;               /* in: address of int32_t[fd_count]: numbers in, F_GETFD results (or -errno) out */
+	uint64_t children; /* in: address of int32_t[child_count]: pids in; out: 1 when it was stopped, goes on, and
+			      wait() would tell that, else 0 */
 	struct parasite_sigaction sigactions[PARASITE_SIGNALS]; /* [n - 1] */
 	struct parasite_limit limits[PARASITE_LIMITS];          /* by RLIMIT_ number */
 	struct parasite_itimer itimers[3];                      /* ITIMER_REAL, _VIRTUAL, _PROF */
@@ -86,4 +88,4 @@ struct parasite_task {
 
 _Static_assert(sizeof(struct parasite_sigaction) == 32, "border");
 _Static_assert(sizeof(struct parasite_posix_timer) == 40, "border");
-_Static_assert(offsetof(struct parasite_task, sigactions) == 32, "border");
+_Static_assert(offsetof(struct parasite_task, sigactions) == 40, "border");

@@ -30,6 +30,9 @@
 #define MEMBARRIER_GET_REGISTRATIONS (1 << 9)
 #define GET_CPUID                    0x1011
 #define FCNTL_GETFD                  1
+#define WAIT_FOR_ALL                 0                                     /* P_ALL */
+#define WAIT_FOR_PID                 1                                     /* P_PID */
+#define WAIT_CONTINUED               (0x8 | 0x1 | 0x01000000 | 0x40000000) /* WCONTINUED WNOHANG WNOWAIT __WALL */
 
 struct kernel_stack {
 	uint64_t sp;
@@ -124,6 +127,24 @@ static void ask_timers(struct parasite_task *task)
 	}
 }
 
+/* pid 0: any child. Nothing is collected. */
+static int32_t has_continued(int32_t pid)
+{
+	int32_t info[32] = { 0 };
+
+	/* With WNOHANG success alone says nothing; the first word is si_signo. */
+	return SYS5(__NR_waitid, pid ? WAIT_FOR_PID : WAIT_FOR_ALL, pid, info, WAIT_CONTINUED, 0) == 0 && info[0] != 0;
+}
+
+static void ask_children(struct parasite_task *task)
+{
+	int32_t *children = (void *)task->children;
+	const int32_t any = task->child_count ? has_continued(0) : 0;
+
+	for (uint32_t i = 0; i < task->child_count; i++)
+		children[i] = any && has_continued(children[i]);
+}
+
 static void ask_process(struct parasite_task *task)
 {
 	int32_t *fds = (void *)task->fds;
@@ -135,6 +156,7 @@ static void ask_process(struct parasite_task *task)
 	for (int resource = 0; resource < PARASITE_LIMITS; resource++)
 		(void)SYS4(__NR_prlimit64, 0, resource, 0, &task->limits[resource]);
 	ask_timers(task);
+	ask_children(task);
 	for (uint32_t i = 0; i < task->fd_count; i++)
 		fds[i] = (int32_t)SYS2(__NR_fcntl, fds[i], FCNTL_GETFD);
 	task->dumpable = SYS1(__NR_prctl, PR_GET_DUMPABLE);

@@ -13,6 +13,7 @@
 
 #define RESTORER_SIGNALS            64
 #define RESTORER_SIGINFO_BYTES      128
+#define RESTORER_LIMITS             16
 #define RESTORER_TLS_SLOTS          3
 #define RESTORER_USER_DESC_BYTES    16
 #define RESTORER_LEADER_STACK_BYTES 8192
@@ -74,6 +75,7 @@ enum restorer_step {
 	STEP_MEMBARRIER,
 	STEP_POSIX_TIMER,
 	STEP_ITIMER,
+	STEP_RLIMIT,
 	STEP_READY,
 	STEP_COUNT
 };
@@ -110,6 +112,9 @@ struct restorer_slot {
 	uint32_t orphans_passing; /* that go to one further up, */
 	uint32_t orphans_passed;  /* futex: 1 when there is none */
 	uint32_t takes_orphans;   /* futex: it is one now */
+
+	uint32_t has_continued; /* futex: it was stopped for a moment, and goes on */
+	uint32_t reserved2;
 };
 
 enum restorer_fill {
@@ -224,6 +229,10 @@ struct restorer_posix_timer {
 	uint32_t armed; /* by the restorer: its signal waits */
 	uint64_t value; /* sigev_value */
 	int64_t interval_sec, interval_nsec, value_sec, value_nsec;
+};
+
+struct restorer_limit {
+	uint64_t current, maximum;
 };
 
 struct restorer_siginfo {
@@ -365,12 +374,14 @@ struct restorer_task {
 	uint64_t posix_timer_count;
 	struct restorer_siginfo *pending;
 	uint64_t pending_count;
-	int32_t dumpable;    /* -1: leave */
-	int32_t thp_disable; /* -1: leave; else the argument, */
-	uint32_t thp_flags;  /* with these flags */
-	int32_t ksm;         /* -1: leave */
-	int32_t subreaper;   /* -1: leave */
-	uint32_t mdwe;       /* 0: none */
+	struct restorer_limit limits[RESTORER_LIMITS]; /* by RLIMIT_ number */
+	uint32_t limits_to_set;                        /* bit N: number N */
+	int32_t dumpable;                              /* -1: leave */
+	int32_t thp_disable;                           /* -1: leave; else the argument, */
+	uint32_t thp_flags;                            /* with these flags */
+	int32_t ksm;                                   /* -1: leave */
+	int32_t subreaper;                             /* -1: leave */
+	uint32_t mdwe;                                 /* 0: none */
 	uint64_t membarrier_commands;
 	uint32_t stop_signal;        /* the task is stopped by it in the end, 0: runs */
 	uint32_t threads_left;       /* futex: threads without the leader that have not set their credentials */

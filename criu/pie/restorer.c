@@ -66,6 +66,7 @@
 #define CPU_WORDS 128 /* 8192 processors */
 
 #define NSEC_PER_SEC   1000000000ll
+#define OTHERS_WAIT_MS 10000
 #define SIGINFO_TIMER  -2 /* si_code SI_TIMER */
 #define TIMER_ABSOLUTE 1
 
@@ -537,7 +538,7 @@ struct sigevent_record {
 	int32_t reserved[11];
 };
 
-static long create_timer(const struct restorer_posix_timer *timer, int32_t *id)
+static long try_timer(const struct restorer_posix_timer *timer, int32_t *id)
 {
 	struct sigevent_record event = {
 		.value = timer->value, .signal = timer->signal, .notify = timer->notify, .tid = timer->notify_tid
@@ -546,12 +547,27 @@ static long create_timer(const struct restorer_posix_timer *timer, int32_t *id)
 	return SYS3(__NR_timer_create, timer->clock_id, &event, id);
 }
 
+/* The process whose time it counts may not be there yet: a negative clock has the pid in it. */
+static long create_timer(const struct restorer_task *task, const struct restorer_posix_timer *timer, int32_t *id)
+{
+	const int64_t pause[2] = { 0, 1000000 };
+	long result = try_timer(timer, id);
+
+	for (uint32_t i = 0; result == -ERROR_INVAL && timer->clock_id < 0 && i < OTHERS_WAIT_MS; i++) {
+		if (__atomic_load_n(&task->shared->failed, __ATOMIC_ACQUIRE))
+			break;
+		(void)SYS2(__NR_nanosleep, pause, 0);
+		result = try_timer(timer, id);
+	}
+	return result;
+}
+
 /* Without the kernel's help ids count up: unwanted timers are made and deleted until the number comes. */
-static long create_timer_by_counting(const struct restorer_posix_timer *timer)
+static long create_timer_by_counting(const struct restorer_task *task, const struct restorer_posix_timer *timer)
 {
 	for (;;) {
 		int32_t id = -1;
-		long result = create_timer(timer, &id);
+		long result = create_timer(task, timer, &id);
 
 		if (result < 0 || id == timer->id)
 			return result;
@@ -571,7 +587,7 @@ static void create_timers(struct restorer_task *task)
 	for (uint64_t i = 0; i < task->posix_timer_count; i++) {
 		const struct restorer_posix_timer *timer = &task->posix_timers[i];
 		int32_t id = timer->id;
-		long result = by_id == 0 ? create_timer(timer, &id) : create_timer_by_counting(timer);
+		long result = by_id == 0 ? create_timer(task, timer, &id) : create_timer_by_counting(task, timer);
 
 		check(task, result, (uint64_t)timer->id);
 	}
@@ -692,6 +708,15 @@ static void set_dumpable(struct restorer_task *task)
 		fail(task, -ERROR_INVAL, 2, 0);
 	else
 		check(task, SYS5(__NR_prctl, PR_SET_DUMPABLE, task->dumpable == 1, 0, 0, 0), (uint64_t)task->dumpable);
+}
+
+/* Another user's could be set from outside with CAP_SYS_RESOURCE only; to lower one's own needs no right. */
+static void set_limits(struct restorer_task *task)
+{
+	enter(task, STEP_RLIMIT);
+	for (uint32_t i = 0; i < RESTORER_LIMITS; i++)
+		if (task->limits_to_set >> i & 1)
+			check(task, SYS4(__NR_prlimit64, 0, i, &task->limits[i], 0), i);
 }
 
 static void set_mdwe(struct restorer_task *task)
@@ -1111,6 +1136,7 @@ static _Noreturn void build_task(struct restorer_task *task)
 	set_dumpable(task);
 	set_mdwe(task);
 	arm_timers(task);
+	set_limits(task);
 	enter(task, STEP_READY);
 	set_strict_mode(&task->threads[0]);
 	sleep_until_taken(&task->threads[0]);

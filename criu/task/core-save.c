@@ -41,6 +41,7 @@ static int fill_process(const struct task *task, TaskCoreEntry *tc, struct arena
 	tc->task_state = task->stop_signal ? TASK_STOPPED : TASK_ALIVE;
 	tc->comm = (char *)task->comm;
 	save_exit_signal(task, tc);
+	tc->has_continued_uncollected = tc->continued_uncollected = task->has_continued;
 	if (r == 0)
 		r = timers_save(task, tc, arena);
 	if (r == 0)

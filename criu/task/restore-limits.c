@@ -1,6 +1,7 @@
 /*
  * Hard limits can only be lowered without CAP_SYS_RESOURCE: a set that needs more is refused before anything is
- * created, with the limit's name. /proc/PID files are written by path: the process is one of ours and waits.
+ * created, with the limit's name. What is lowered the process lowers itself, what is raised is raised from outside.
+ * /proc/PID files are written by path: the process is one of ours and waits.
  */
 #include "task/restore-limits.h"
 
@@ -18,6 +19,7 @@
 #include "kernel/proc-misc.h"
 #include "kernel/proc-pid.h"
 #include "kernel/proc-status.h"
+#include "pie/restorer-border.h"
 
 #define CAP_SYS_RESOURCE_BIT 24
 
@@ -87,6 +89,28 @@ int restore_limits_check(const struct own_limits *own, const struct checked_task
 	return 0;
 }
 
+static bool is_raised(const struct own_limits *own, size_t number, const RlimitEntry *wanted)
+{
+	return wanted->max > own->limits[number].rlim_max;
+}
+
+void restore_limits_plan(const struct own_limits *own, const struct restore_task *task)
+{
+	const TaskRlimitsEntry *limits = task->image->threads[0].core->tc->rlimits;
+	struct restorer_task *out = task->restorer;
+
+	for (size_t i = 0; limits && i < limits->n_rlimits && i < RLIM_NLIMITS; i++) {
+		const RlimitEntry *wanted = limits->rlimits[i];
+
+		_Static_assert(RESTORER_LIMITS >= RLIM_NLIMITS, "border");
+		if (is_raised(own, i, wanted) ||
+		    (own->limits[i].rlim_cur == wanted->cur && own->limits[i].rlim_max == wanted->max))
+			continue;
+		out->limits[i] = (struct restorer_limit){ wanted->cur, wanted->max };
+		out->limits_to_set |= 1u << i;
+	}
+}
+
 static int apply_rlimits(const struct own_limits *own, const struct restore_task *task, struct error *err)
 {
 	const TaskRlimitsEntry *limits = task->image->threads[0].core->tc->rlimits;
@@ -94,7 +118,7 @@ static int apply_rlimits(const struct own_limits *own, const struct restore_task
 	for (size_t i = 0; limits && i < limits->n_rlimits && i < RLIM_NLIMITS; i++) {
 		const struct rlimit wanted = { limits->rlimits[i]->cur, limits->rlimits[i]->max };
 
-		if (own->limits[i].rlim_cur == wanted.rlim_cur && own->limits[i].rlim_max == wanted.rlim_max)
+		if (!is_raised(own, i, limits->rlimits[i]))
 			continue;
 		if (prlimit(task->pid, (__rlimit_resource_t)i, &wanted, NULL) < 0)
 			return error_set(err, -errno, "set %s", limit_names[i]);
@@ -196,6 +220,20 @@ static int apply_thread(const struct own_limits *own, pid_t tid, const ThreadCor
 	return r < 0 ? r : apply_sched(own, tid, core, err);
 }
 
+static int apply_autogroup(pid_t pid, const TaskCoreEntry *tc, struct error *err)
+{
+	char text[32];
+	int r;
+
+	if (!tc->has_autogroup_nice || !tc->autogroup_nice)
+		return 0;
+	(void)snprintf(text, sizeof(text), "%d", tc->autogroup_nice);
+	r = write_proc(pid, "autogroup", text);
+	if (r == -ENOENT)
+		error_hint(err, "the kernel needs CONFIG_SCHED_AUTOGROUP");
+	return r < 0 ? error_set(err, r, "set the nice value of its session's scheduling group to %s", text) : 0;
+}
+
 int restore_limits_apply(const struct own_limits *own, const struct restore_task *task, struct error *err)
 {
 	const struct checked_task *image = task->image;
@@ -209,6 +247,8 @@ int restore_limits_apply(const struct own_limits *own, const struct restore_task
 		r = write_proc_number(task->pid, "oom_score_adj", "%ld", tc->oom_score_adj, err);
 	if (r == 0 && tc->has_coredump_filter && tc->coredump_filter != own->coredump_filter)
 		r = write_proc_number(task->pid, "coredump_filter", "0x%lx", (long)tc->coredump_filter, err);
+	if (r == 0)
+		r = apply_autogroup(task->pid, tc, err);
 	if (r == 0)
 		r = apply_rlimits(own, task, err);
 	if (r < 0)

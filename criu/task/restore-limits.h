@@ -33,6 +33,9 @@ void own_limits_done(struct own_limits *own);
 /* Open stage: limits above our own hard ones. */
 int restore_limits_check(const struct own_limits *own, const struct checked_task *task, struct error *err);
 
+/* What the process is to lower itself. */
+void restore_limits_plan(const struct own_limits *own, const struct restore_task *task);
+
 /* In the worker, on a process whose threads all exist and wait. */
 int restore_limits_apply(const struct own_limits *own, const struct restore_task *task, struct error *err);
 

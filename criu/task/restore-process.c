@@ -21,6 +21,7 @@
 #include "mm/restore-area.h"
 #include "security/lsm.h"
 #include "task/interrupted-call.h"
+#include "task/restore-zombie.h"
 
 #define SUID_DUMPABLE    "/proc/sys/fs/suid_dumpable"
 #define SIGNALS_IN_IMAGE 62 /* SIGKILL and SIGSTOP have no handler */
@@ -72,7 +73,7 @@ int restore_process_check(const struct restore *r, const struct own_creds *own, 
 	int result = 0;
 
 	if (task->is_zombie)
-		return 0;
+		return restore_zombie_check(task, err);
 	if (tc->n_sigactions && tc->n_sigactions != SIGNALS_IN_IMAGE)
 		return error_say(err, -EBADMSG, "pid %u: %zu signal handlers instead of %d", task->entry->pid,
 				 tc->n_sigactions, SIGNALS_IN_IMAGE);

@@ -27,6 +27,8 @@ int switches_save_process(const struct task *task, TaskCoreEntry *tc, struct are
 	tc->child_subreaper = told->child_subreaper > 0;
 	tc->has_membarrier_registration_mask = told->membarrier > 0;
 	tc->membarrier_registration_mask = (uint32_t)told->membarrier;
+	tc->has_autogroup_nice = state->autogroup_nice != 0;
+	tc->autogroup_nice = state->autogroup_nice;
 	tc->has_coredump_filter = state->has_coredump_filter;
 	tc->coredump_filter = state->coredump_filter;
 	tc->has_mdwe = told->mdwe > 0;

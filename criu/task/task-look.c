@@ -47,6 +47,18 @@ static int look_thread(struct task *task, struct task_thread *thread, struct err
 	return 0;
 }
 
+/* One scheduling group per session; that of a session which began outside of the tree stays outside. */
+static void look_autogroup(struct task *task)
+{
+	const struct task *parent = task->parent;
+
+	if (parent ? parent->stat.sid == task->stat.sid : task->stat.sid != task->host_pid)
+		return;
+	/* Without such groups there is nothing to be known. */
+	if (proc_read_autogroup_nice(task->procfd, &task->state->autogroup_nice) < 0)
+		task->state->autogroup_nice = 0;
+}
+
 static int look_process(struct task *task, struct error *err)
 {
 	struct task_state *state = task->state;
@@ -57,6 +69,7 @@ static int look_process(struct task *task, struct error *err)
 	r = proc_read_oom_score_adj(task->procfd, &state->oom_score_adj);
 	if (r < 0)
 		return error_set(err, r, TASK_FORMAT ": read its attributes", TASK_ARGS(task));
+	look_autogroup(task);
 	state->has_loginuid = proc_read_loginuid(task->procfd, &state->loginuid) == 0;
 	state->has_coredump_filter = proc_read_coredump_filter(task->procfd, &state->coredump_filter) == 0;
 	return 0;

@@ -24,6 +24,7 @@ struct task_state {
 	bool has_loginuid;
 	uint32_t loginuid;
 	int oom_score_adj;
+	int autogroup_nice; /* of its session; 0 where another task of the tree has told it */
 	bool has_coredump_filter;
 	uint32_t coredump_filter;
 	struct siginfo_queue signals; /* of the whole process */

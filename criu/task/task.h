@@ -58,13 +58,16 @@ struct task_fd {
 struct task {
 	pid_t host_pid;
 	struct task_id id;
-	struct task *parent;                                  /* NULL for the root */
+	struct task *parent; /* NULL for the root */
+	pid_t maker_tid;     /* which thread of the parent has it as a child; 0: root */
 	struct task *first_child, *last_child, *next_sibling; /* in the order in which they were found */
 	char comm[64];
 	int pidfd;
 	int procfd; /* /proc/PID */
 	bool is_zombie;
 	int stop_signal; /* != 0: stopped by this signal */
+	bool
+	    has_continued; /* was stopped, and its parent can still collect that it goes on; from the infect stage on */
 
 	struct proc_stat stat;
 	struct proc_maps maps; /* with VmFlags */
