@@ -466,6 +466,8 @@ static int refuse_missing_functions(const struct command_line *line, int verb, s
 	for (size_t i = 0; i < count; i++) {
 		if (line->given[i] && (rows[i].verbs & verb) && rows[i].state == OPTION_NOT_THERE_YET)
 			return error_say(err, -EOPNOTSUPP, "--%s is not supported yet", rows[i].name);
+		if (line->given[i] && (rows[i].verbs_missing & verb))
+			return error_say(err, -EOPNOTSUPP, "--%s is not supported yet by this command", rows[i].name);
 	}
 	return 0;
 }

@@ -57,6 +57,7 @@ struct option_row {
 	size_t offset;
 	int (*parse)(struct options *opts, const char *value, struct error *err); /* value is NULL when there is none */
 	int verbs;
+	int verbs_missing; /* those of them whose function is not there yet, where others have it */
 	enum option_state state;
 	const char *help;
 };

@@ -42,7 +42,9 @@ static void print_option(FILE *out, const struct option_row *row)
 		(void)snprintf(left + used, sizeof(left) - used, "%s%s%s", optional ? "[=" : " ", row->argument_name,
 			       optional ? "]" : "");
 	(void)fprintf(out, "  %-*s%s%s%s\n", OPTION_COLUMN, left, strlen(left) < OPTION_COLUMN ? "" : " ", row->help,
-		      row->state == OPTION_NOT_THERE_YET ? " (not supported yet)" : "");
+		      row->state == OPTION_NOT_THERE_YET ? " (not supported yet)"
+		      : row->verbs_missing               ? " (others: not supported yet)"
+							 : "");
 }
 
 static void print_features(FILE *out)

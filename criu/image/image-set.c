@@ -19,6 +19,7 @@
 
 #define INVENTORY_NAME      "inventory.img"
 #define INVENTORY_TEMPORARY "inventory.img.new"
+#define INVENTORY_USED_UP   "inventory.img.used"
 #define PARENT_LINK         "parent"
 
 static const char *set_path(const struct image_set *set)
@@ -170,10 +171,21 @@ int image_set_open(struct image_set *set, int at, const char *path, struct error
 	if (r < 0)
 		return r;
 	r = image_read_one(set, IMAGE_INVENTORY, 0, &inventory_entry__descriptor, &set->inventory, err);
+	if (r == -ENOENT && !error_is_set(err) && faccessat(set->dirfd, INVENTORY_USED_UP, F_OK, 0) == 0)
+		return error_say(err, r, "the image set in %s was used up by a restore with --auto-dedup",
+				 set_path(set));
 	if (r == -ENOENT && !error_is_set(err))
 		return error_say(err, r, "the image set in %s is unfinished or not an image set: no %s", set_path(set),
 				 INVENTORY_NAME);
 	return r;
+}
+
+int image_set_use_up(struct image_set *set)
+{
+	for (; set; set = set->parent)
+		if (renameat(set->dirfd, INVENTORY_NAME, set->dirfd, INVENTORY_USED_UP) < 0 && errno != ENOENT)
+			return -errno;
+	return 0;
 }
 
 /* The links may lead in a circle: a parent must be none of the sets it was reached from. */

@@ -70,6 +70,12 @@ uint32_t image_set_next_pages_id(struct image_set *set);
 /* Opens a finished set and reads its inventory. at and path as above. */
 int image_set_open(struct image_set *set, int at, const char *path, struct error *err);
 
+/*
+ * Before contents of the set and of those it builds on are given up: none of them is a set from here on. Those that are
+ * none already are passed over.
+ */
+int image_set_use_up(struct image_set *set);
+
 /* Opens any directory that may hold image files, such as a work directory. Files can be read and written. */
 int image_set_open_plain(struct image_set *set, int at, const char *path, struct error *err);
 

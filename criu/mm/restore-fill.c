@@ -286,6 +286,12 @@ static void punch_map(struct pagemap *map)
 
 void restore_punch_pages(struct restore *r)
 {
+	int result = image_set_use_up(r->set);
+
+	if (result < 0) {
+		log_warn("--auto-dedup: the pages stay: %s\n", strerror(-result));
+		return;
+	}
 	for (size_t i = 0; i < r->images->task_count; i++)
 		punch_map(r->images->tasks[i].pagemap);
 	for (size_t i = 0; i < r->images->shmem_count; i++)

@@ -21,5 +21,8 @@ int restore_fill_object(struct restore *r, struct pagemap *map, void *memory, ui
  */
 int restore_fill_task(struct restore *r, struct restore_task *task, int uffd, struct error *err);
 
-/* --auto-dedup: when the tree runs, gives the pages of the set back to the file system. */
+/*
+ * --auto-dedup: when the tree runs, gives the pages of the set back to the file system. Before that the set stops being
+ * one: a second restore would bring back zeros.
+ */
 void restore_punch_pages(struct restore *r);

@@ -466,6 +466,21 @@ case_all_missing_files_are_named() {
 	done
 }
 
+# Its pages have been given back: a second restore would bring back zeros.
+case_set_that_was_used_up() {
+	local before after
+	make_set
+	before=$(du -ck set/pages-*.img | tail -1 | cut -f1)
+	run_criu restore -d -D set -v4 -o restore.log --auto-dedup
+	[ $status -eq 0 ] || fail "with --auto-dedup it should be restored"
+	after=$(du -ck set/pages-*.img | tail -1 | cut -f1)
+	[ $before -gt 1000 ] && [ $after -lt $((before / 10)) ] || fail "the pages take $after of $before KiB"
+	untouched
+	nobody_left || fail "${others[*]} are left"
+	restore_refused
+	says 'used up by a restore with --auto-dedup'
+}
+
 # One random change each: no crash, no hang, nothing left; what restores nevertheless is a whole tree.
 case_mutations() {
 	make_set

@@ -227,12 +227,25 @@ static void test_what_is_not_there_is_refused_by_name(void **state)
 }
 
 /* A flag that is in force must always be either stored for the engines or refused. */
+static void test_some_commands_have_it(void **state)
+{
+	struct parsed p;
+
+	expect_ok(&p, "dump --auto-dedup");
+	assert_int_equal(command_line_check(&p.line, VERB_RESTORE, &p.err), 0);
+	assert_int_not_equal(command_line_check(&p.line, VERB_DUMP, &p.err), 0);
+	assert_string_equal(p.err.text, "--auto-dedup is not supported yet by this command");
+	command_line_done(&p.line);
+}
+
 static void test_every_row_makes_sense(void **state)
 {
 	size_t count;
 	const struct option_row *rows = option_table(&count);
 
 	for (size_t i = 0; i < count; i++) {
+		assert_int_equal(rows[i].verbs_missing & ~rows[i].verbs, 0);
+		assert_true(rows[i].verbs_missing == 0 || rows[i].state == OPTION_IMPLEMENTED);
 		assert_true(rows[i].state == OPTION_REMOVED || rows[i].help != NULL);
 		assert_true(rows[i].verbs != 0);
 		assert_true(!rows[i].negatable || rows[i].store == STORE_FLAG);
@@ -582,6 +595,7 @@ int main(void)
 		cmocka_unit_test(test_help_and_version_come_first),
 		cmocka_unit_test(test_exec_cmd_needs_a_command),
 		cmocka_unit_test(test_what_is_not_there_is_refused_by_name),
+		cmocka_unit_test(test_some_commands_have_it),
 		cmocka_unit_test(test_every_row_makes_sense),
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_cpu_caps),
