@@ -476,6 +476,8 @@ case_set_that_was_used_up() {
 	after=$(du -ck set/pages-*.img | tail -1 | cut -f1)
 	[ $before -gt 1000 ] && [ $after -lt $((before / 10)) ] || fail "the pages take $after of $before KiB"
 	untouched
+	count_processes
+	kill -KILL "${others[@]}"
 	nobody_left || fail "${others[*]} are left"
 	restore_refused
 	says 'used up by a restore with --auto-dedup'
