@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/refusals.h"
 #include "engine/options.h"
+#include "kernel/task-facts.h"
 #include "task/task.h"
 
 struct image_set;
@@ -44,6 +45,8 @@ struct dump {
 	size_t task_count, task_capacity;
 	bool is_killed;        /* the tasks are on their way out */
 	uint32_t *task_by_pid; /* index into tasks + 1 for each pid, while the tree is being found; mapped sparsely */
+	struct task_fact_list
+	    facts; /* of the tasks that stand still; empty where they cannot be had or are not worth it */
 	struct file_registry *files;
 	struct shared_memory *shared_memory;
 	struct map_flags *map_flags;         /* mm/: NULL where smaps is read for every task */

@@ -44,14 +44,33 @@ void look_sessions(struct dump *d)
 	gather(d, tree_check_sessions(d, &reason), &reason);
 }
 
+/* The kernel's objects are the same ones as ours: nothing has to be read. */
+static bool has_our_namespaces(const struct dump *d, const struct task *task)
+{
+	const struct task_facts *facts = task->threads[0].facts;
+
+	return facts && facts->namespaces == d->facts.own.namespaces && facts->user_ns == d->facts.own.user_ns &&
+	       facts->pid_level == d->facts.own.pid_level;
+}
+
+static bool has_our_cgroups(const struct dump *d, const struct task *task)
+{
+	for (size_t i = 0; i < task->thread_count; i++)
+		if (!task->threads[i].facts || task->threads[i].facts->cgroups != d->facts.own.cgroups)
+			return false;
+	return true;
+}
+
 int look_task(struct dump *d, const struct look_own *own, struct task *task, struct error *err)
 {
 	struct error ns = { 0 }, cgroup = { 0 }, lsm = { 0 };
 
 	if (task->is_zombie)
 		return 0;
-	gather(d, ns_look(&own->ns, task, &ns), &ns);
-	gather(d, cgroup_look(d->opts, &own->cgroups, task, &cgroup), &cgroup);
+	if (!has_our_namespaces(d, task))
+		gather(d, ns_look(&own->ns, task, &ns), &ns);
+	if (!has_our_cgroups(d, task))
+		gather(d, cgroup_look(d->opts, &own->cgroups, task, &cgroup), &cgroup);
 	gather(d, lsm_look(task, &lsm), &lsm);
 	return task_look(d, task, err);
 }

@@ -41,8 +41,13 @@ static int compare_numbers(uint64_t a, uint64_t b)
 
 static int compare_kernel(enum kcmp_kind kind, const struct task *a, const struct task *b)
 {
+	const struct task_facts *one = a->threads[0].facts, *other = b->threads[0].facts;
 	int order = 0;
 
+	if (one && other && kind == KCMP_KIND_VM)
+		return compare_numbers(one->mm, other->mm);
+	if (one && other && kind == KCMP_KIND_FS)
+		return compare_numbers(one->fs, other->fs);
 	/* What cannot be compared is taken for different, in the order of its pids. */
 	if (kcmp_object(kind, a->host_pid, b->host_pid, &order) < 0)
 		return a->host_pid - b->host_pid;
@@ -171,6 +176,10 @@ static uint64_t namespace_inode(const struct task *task, pid_t tid, const char *
 static void look_at_namespaces(struct dump *d, const struct task *task, const uint64_t *leaders,
 			       const struct task_thread *thread)
 {
+	const struct task_facts *leader = task->threads[0].facts, *facts = thread->facts;
+
+	if (leader && facts && leader->namespaces == facts->namespaces)
+		return;
 	for (size_t i = 0; i < ARRAY_SIZE(thread_namespaces); i++) {
 		const uint64_t inode = leaders[i] ? namespace_inode(task, thread->tid, thread_namespaces[i]) : 0;
 		char what[64];
@@ -184,11 +193,13 @@ static void look_at_namespaces(struct dump *d, const struct task *task, const ui
 
 static void look_at_thread(struct dump *d, const struct task *task, const struct task_thread *thread)
 {
+	const struct task_facts *leader = task->threads[0].facts, *facts = thread->facts;
 	const int io_priority = task->threads[0].state->io_priority;
+	const bool is_known = leader && facts;
 
-	if (!is_same(KCMP_KIND_FS, task->host_pid, thread->tid))
+	if (is_known ? leader->fs != facts->fs : !is_same(KCMP_KIND_FS, task->host_pid, thread->tid))
 		refuse_own(d, task, thread, "a working directory of its own (unshare)", NULL);
-	if (!is_same(KCMP_KIND_FILES, task->host_pid, thread->tid))
+	if (is_known ? leader->files != facts->files : !is_same(KCMP_KIND_FILES, task->host_pid, thread->tid))
 		refuse_own(d, task, thread, "a descriptor table of its own (unshare)", NULL);
 	if (io_priority && thread->state->io_priority == io_priority &&
 	    is_same(KCMP_KIND_IO, task->host_pid, thread->tid))

@@ -22,6 +22,7 @@
 #include "base/util.h"
 #include "compel/compel.h"
 #include "engine/undo.h"
+#include "kernel/features.h"
 #include "kernel/pidfd.h"
 #include "kernel/proc-list.h"
 #include "kernel/proc-misc.h"
@@ -31,6 +32,7 @@
 
 #define PID_LIMIT       (1 << 22) /* the kernel's PID_MAX_LIMIT on 64-bit */
 #define PID_INDEX_BYTES ((size_t)PID_LIMIT * sizeof(uint32_t))
+#define MANY_THREADS    16 /* fewer are walked faster than a look at all there is takes */
 #define WAIT_RSS_BYTES  (128ul << 20)
 #define VFORK_NS        200000000ull   /* how long a task may stand in a fork */
 #define SETTLE_NS       10000000000ull /* without --timeout: how long all tasks may take to stop */
@@ -361,6 +363,63 @@ static int wait_all(struct dump *d, uint64_t deadline_ns, struct error *err)
 	return 0;
 }
 
+/* True when a record of the facts shows nothing that the walk has not found. */
+static bool is_known(const struct dump *d, const struct task_facts *facts, size_t *seen)
+{
+	const struct task *task = tree_has(d, facts->tgid) ? d->tasks[d->task_by_pid[facts->tgid] - 1] : NULL;
+	const struct compel_thread *threads;
+	size_t *at;
+
+	if (!task)
+		return !facts->parent || !tree_has(d, facts->parent);
+	if (task->is_zombie || facts->has_ended)
+		return true;
+	if (!task->compel)
+		return false;
+	/* Both are ascending but for numbers that began anew. */
+	threads = task->compel->threads;
+	at = &seen[d->task_by_pid[facts->tgid] - 1];
+	if (*at < task->compel->thread_count && threads[*at].tid == facts->tid) {
+		(*at)++;
+		return true;
+	}
+	for (size_t i = 0; i < task->compel->thread_count; i++)
+		if (threads[i].tid == facts->tid)
+			return true;
+	return false;
+}
+
+static size_t thread_total(const struct dump *d)
+{
+	size_t count = 0;
+
+	for_each_task (d, task)
+		if (task->compel)
+			count += task->compel->thread_count;
+	return count;
+}
+
+/*
+ * One look at all there is in place of a walk. False: something is new, or it cannot be told that way. What was read is
+ * kept: the tasks stand still.
+ */
+static bool is_complete(struct dump *d)
+{
+	AUTO_FREE size_t *seen = calloc(d->task_count, sizeof(*seen));
+	int r;
+
+	if (!seen || thread_total(d) < MANY_THREADS || feature_is_masked("task_facts"))
+		return false;
+	task_facts_done(&d->facts);
+	r = task_facts_read(&d->facts);
+	if (r < 0)
+		log_debug("freeze: the tree is walked once more, facts about it cannot be read: errno %d", -r);
+	for (size_t i = 0; i < d->facts.count; i++)
+		if (!is_known(d, &d->facts.items[i], seen))
+			return false;
+	return r == 0;
+}
+
 /* Parents before children, siblings in the order of their making, as one walk from the root meets them. */
 static void sort_tree(struct dump *d, struct task **sorted)
 {
@@ -379,7 +438,7 @@ static void sort_tree(struct dump *d, struct task **sorted)
 	}
 }
 
-static int read_frozen(struct task *task, struct error *err)
+static int read_frozen(struct dump *d, struct task *task, struct error *err)
 {
 	task->thread_count = task->compel->thread_count;
 	task->threads = calloc(task->thread_count, sizeof(*task->threads));
@@ -394,6 +453,7 @@ static int read_frozen(struct task *task, struct error *err)
 		to->id.ns_pids[0] = from->tid;
 		to->regs = from->regs;
 		to->signal_mask = from->signal_mask;
+		to->facts = task_facts_find(&d->facts, from->tid);
 		if (from->stop_signal)
 			task->stop_signal = from->stop_signal;
 	}
@@ -416,7 +476,7 @@ int tree_freeze(struct dump *d, struct error *err)
 			r = dump_check_interrupted(d, err);
 		if (r == 0 && now_ns() > deadline_ns)
 			r = error_say(err, -ETIMEDOUT, "the tree makes new tasks faster than they can be stopped");
-	} while (r == 0 && fresh);
+	} while (r == 0 && fresh && !is_complete(d));
 	if (r < 0)
 		return r;
 	sorted = calloc(d->task_count, sizeof(*sorted));
@@ -426,7 +486,7 @@ int tree_freeze(struct dump *d, struct error *err)
 	free(d->tasks);
 	d->tasks = sorted;
 	for_each_task (d, task) {
-		r = task->is_zombie ? 0 : read_frozen(task, err);
+		r = task->is_zombie ? 0 : read_frozen(d, task, err);
 		if (r < 0)
 			return r;
 	}
@@ -607,6 +667,7 @@ void tree_free(struct dump *d)
 	for (size_t i = 0; i < d->task_count; i++)
 		task_free(d->tasks[i]);
 	free(d->tasks);
+	task_facts_done(&d->facts);
 	if (d->task_by_pid)
 		(void)munmap(d->task_by_pid, PID_INDEX_BYTES);
 	d->tasks = NULL;

@@ -20,6 +20,7 @@
 #include "engine/dump.h"
 #include "files/registry.h"
 #include "kernel/bpf-files.h"
+#include "kernel/features.h"
 #include "kernel/kcmp.h"
 #include "kernel/pidfd.h"
 #include "kernel/proc-list.h"
@@ -304,10 +305,14 @@ static int probe_table(struct dump *d, const struct table *table, struct error *
 
 static int compare_tables(const struct table *a, const struct table *b, int *ret_order)
 {
+	const struct task_facts *one = a->task->threads[0].facts, *other = b->task->threads[0].facts;
+
 	if (a->count != b->count)
 		*ret_order = a->count < b->count ? -1 : 1;
 	else if (a->table_size != b->table_size)
 		*ret_order = a->table_size < b->table_size ? -1 : 1;
+	else if (one && other)
+		*ret_order = one->files < other->files ? -1 : one->files > other->files;
 	else
 		return kcmp_object(KCMP_KIND_FILES, a->task->host_pid, b->task->host_pid, ret_order);
 	return 0;
@@ -424,7 +429,7 @@ static int identify_table(int program_fd, struct open_file **files, size_t count
 
 static int identify_files(struct dump *d, struct open_file **files, size_t count)
 {
-	AUTO_CLOSE int program_fd = bpf_files_open();
+	AUTO_CLOSE int program_fd = feature_is_masked("bpf_files") ? -EOPNOTSUPP : bpf_files_open();
 	int r = program_fd < 0 ? program_fd : 0;
 
 	for (size_t i = 0, n; i < count && r == 0; i += n) {

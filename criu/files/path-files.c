@@ -244,13 +244,24 @@ static int add_program(struct dump *d, struct task *task, const struct stat *st,
 	return insert(d, file, err);
 }
 
+/* A task that stands at the same places as its parent, as the kernel says, shares what was found for it. */
+static const struct task_facts *facts_of(const struct task *task)
+{
+	return task && !task->is_zombie ? task->threads[0].facts : NULL;
+}
+
 static int look_program(struct dump *d, struct task *task, struct error *err)
 {
+	const struct task_facts *facts = facts_of(task), *parent = facts_of(task->parent);
 	struct path_key key = { .mnt_id = -1 };
 	struct stat st;
 	size_t count;
 	int r;
 
+	if (facts && parent && facts->exe == parent->exe) {
+		task->exe = task->parent->exe;
+		return 0;
+	}
 	if (fstatat(task->procfd, "exe", &st, 0) < 0)
 		return error_set(err, -errno, TASK_FORMAT ": look at its program", TASK_ARGS(task));
 	key.dev = st.st_dev;
@@ -319,15 +330,26 @@ static int look_dir(struct dump *d, struct task *task, const char *name, struct 
 	return insert(d, file, err);
 }
 
+static bool is_same_place(const struct path_fact *a, const struct path_fact *b)
+{
+	return a->mount == b->mount && a->entry == b->entry;
+}
+
 int path_files_look_dirs(struct dump *d, struct error *err)
 {
 	for_each_task (d, task) {
-		int r;
+		const struct task_facts *facts = facts_of(task), *parent = facts_of(task->parent);
+		int r = 0;
 
 		if (task->is_zombie)
 			continue;
-		r = look_dir(d, task, "cwd", &task->cwd, err);
-		if (r == 0)
+		if (facts && parent && is_same_place(&facts->cwd, &parent->cwd))
+			task->cwd = task->parent->cwd;
+		else
+			r = look_dir(d, task, "cwd", &task->cwd, err);
+		if (r == 0 && facts && parent && is_same_place(&facts->root, &parent->root))
+			task->root = task->parent->root;
+		else if (r == 0)
 			r = look_dir(d, task, "root", &task->root, err);
 		if (r < 0)
 			return r;

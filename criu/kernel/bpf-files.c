@@ -31,10 +31,10 @@ static const struct bpf_insn program[] = {
 
 int bpf_files_open(void)
 {
-	AUTO_BTF struct btf btf = { 0 };
-	int r = btf_open(&btf);
+	const struct btf *btf;
+	int r = btf_get(&btf);
 
-	return r < 0 ? r : bpf_iterator_load(&btf, "bpf_iter_task_file", program, ARRAY_SIZE(program));
+	return r < 0 ? r : bpf_iterator_load(btf, "bpf_iter_task_file", program, ARRAY_SIZE(program));
 }
 
 int bpf_files_list(int program_fd, int pidfd, struct bpf_file **ret, size_t *ret_count)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "kernel/bpf-program.h"
 
 static int bpf(int command, union bpf_attr *attr)
 {
@@ -18,7 +19,7 @@ static int bpf(int command, union bpf_attr *attr)
 int bpf_iterator_load(const struct btf *btf, const char *target, const struct bpf_insn *program, size_t count)
 {
 	union bpf_attr attr;
-	int type = btf_find_function(btf, target);
+	int type = count > BPF_PROGRAM_MAX ? -E2BIG : btf_find_function(btf, target);
 
 	if (type < 0)
 		return type;
@@ -32,6 +33,7 @@ int bpf_iterator_load(const struct btf *btf, const char *target, const struct bp
 	return bpf(BPF_PROG_LOAD, &attr);
 }
 
+/* pidfd: -1 for all there are */
 static int open_iterator(int program_fd, int pidfd)
 {
 	union bpf_iter_link_info info;
@@ -43,8 +45,10 @@ static int open_iterator(int program_fd, int pidfd)
 	memset(&attr, 0, sizeof(attr));
 	attr.link_create.prog_fd = (uint32_t)program_fd;
 	attr.link_create.attach_type = BPF_TRACE_ITER;
-	attr.link_create.iter_info = (uintptr_t)&info;
-	attr.link_create.iter_info_len = sizeof(info);
+	if (pidfd >= 0) {
+		attr.link_create.iter_info = (uintptr_t)&info;
+		attr.link_create.iter_info_len = sizeof(info);
+	}
 	link = bpf(BPF_LINK_CREATE, &attr);
 	if (link < 0)
 		return link;

@@ -19,5 +19,5 @@
 /* Loads a program for the target "bpf_iter_..."; a descriptor, or -errno. */
 int bpf_iterator_load(const struct btf *btf, const char *target, const struct bpf_insn *program, size_t count);
 
-/* Runs it over one process; output is replaced by what it wrote. */
+/* Runs it over one process, over all of our pid namespace with pidfd -1; output is replaced by what it wrote. */
 int bpf_iterator_run(int program_fd, int pidfd, struct buffer *output);

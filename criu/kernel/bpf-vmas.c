@@ -35,19 +35,19 @@ static const struct bpf_insn program[] = {
 int bpf_vmas_open(void)
 {
 	struct bpf_insn ready[ARRAY_SIZE(program)];
-	AUTO_BTF struct btf btf = { 0 };
-	int r = btf_open(&btf), start, flags;
+	const struct btf *btf;
+	int r = btf_get(&btf), start, flags;
 
 	if (r < 0)
 		return r;
-	start = btf_member_offset(&btf, "vm_area_struct", "vm_start");
-	flags = btf_member_offset(&btf, "vm_area_struct", "vm_flags");
+	start = btf_member_offset(btf, "vm_area_struct", "vm_start");
+	flags = btf_member_offset(btf, "vm_area_struct", "vm_flags");
 	if (start < 0 || flags < 0)
 		return -ENOENT;
 	memcpy(ready, program, sizeof(ready));
 	ready[READ_START].off = (short)start;
 	ready[READ_FLAGS].off = (short)flags;
-	return bpf_iterator_load(&btf, "bpf_iter_task_vma", ready, ARRAY_SIZE(ready));
+	return bpf_iterator_load(btf, "bpf_iter_task_vma", ready, ARRAY_SIZE(ready));
 }
 
 int bpf_vmas_list(int program_fd, int pidfd, struct buffer *output, size_t *ret_count)

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/btf.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -39,7 +41,7 @@ static int parse_header(const char *data, size_t bytes, struct btf *ret)
 }
 
 /* Since Linux 6.16 it can be mapped, which saves copying it. */
-static int map_file(struct btf *ret, size_t *ret_bytes)
+static int map_file(const char **ret_data, size_t *ret_bytes)
 {
 	AUTO_CLOSE int fd = open(VMLINUX_BTF, O_RDONLY | O_CLOEXEC);
 	struct stat st;
@@ -50,59 +52,44 @@ static int map_file(struct btf *ret, size_t *ret_bytes)
 	data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (data == MAP_FAILED)
 		return -errno;
-	ret->data = data;
-	*ret_bytes = ret->mapped_bytes = (size_t)st.st_size;
+	*ret_data = data;
+	*ret_bytes = (size_t)st.st_size;
 	return 0;
 }
 
-static int read_file(struct btf *ret, size_t *ret_bytes)
+static int read_file(const char **ret_data, size_t *ret_bytes)
 {
 	struct buffer text = { 0 };
 	int r = buffer_read_at(&text, AT_FDCWD, VMLINUX_BTF);
 
-	ret->data = text.data;
-	ret->mapped_bytes = 0;
+	*ret_data = text.data;
 	*ret_bytes = text.bytes;
 	return r;
 }
 
-int btf_open(struct btf *ret)
+static int load(struct btf *ret)
 {
+	const char *data = NULL;
 	size_t bytes = 0;
-	int r;
+	int r = map_file(&data, &bytes);
 
-	memset(ret, 0, sizeof(*ret));
-	r = map_file(ret, &bytes);
 	if (r < 0)
-		r = read_file(ret, &bytes);
-	if (r == 0)
-		r = parse_header(ret->data, bytes, ret);
-	if (r < 0)
-		btf_done(ret);
-	return r;
+		r = read_file(&data, &bytes);
+	return r < 0 ? r : parse_header(data, bytes, ret);
 }
 
-void btf_done(struct btf *btf)
+int btf_get(const struct btf **ret)
 {
-	if (btf->mapped_bytes)
-		(void)munmap(btf->data, btf->mapped_bytes);
-	else
-		free(btf->data);
-	memset(btf, 0, sizeof(*btf));
-}
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static struct btf btf;
+	static int result = 1; /* not tried yet */
 
-/* The offset of a whole string, 0 when there is none. */
-static uint32_t find_string(const struct btf *btf, const char *name)
-{
-	size_t bytes = strlen(name) + 1;
-	const char *at = btf->strings, *end = btf->strings + btf->string_bytes;
-
-	while ((at = memmem(at, (size_t)(end - at), name, bytes))) {
-		if (at > btf->strings && at[-1] == '\0')
-			return (uint32_t)(at - btf->strings);
-		at++;
-	}
-	return 0;
+	(void)pthread_mutex_lock(&lock);
+	if (result > 0)
+		result = load(&btf);
+	(void)pthread_mutex_unlock(&lock);
+	*ret = &btf;
+	return result;
 }
 
 static size_t type_bytes(const struct btf_type *type)
@@ -131,30 +118,26 @@ static size_t type_bytes(const struct btf_type *type)
 
 #define MAX_DEPTH 3 /* of members without a name */
 
-/* The number of the first type of this kind and name, and where its record is. */
-static int find_type(const struct btf *btf, unsigned int kind, const char *name, const char **ret_at)
+static bool is_named(const struct btf *btf, const struct btf_type *type, const char *name)
 {
-	const uint32_t string = find_string(btf, name);
-	int id = 1;
+	const char *found = btf->strings + type->name_off;
 
-	for (const char *at = btf->types; string && at + sizeof(struct btf_type) <= btf->types_end; id++) {
-		struct btf_type type;
-
-		memcpy(&type, at, sizeof(type));
-		if (BTF_INFO_KIND(type.info) == kind && type.name_off == string) {
-			*ret_at = at;
-			return id;
-		}
-		at += type_bytes(&type);
-	}
-	return -ENOENT;
+	return type->name_off < btf->string_bytes && found[0] == name[0] && strcmp(found, name) == 0;
 }
 
 int btf_find_function(const struct btf *btf, const char *name)
 {
-	const char *at;
+	int id = 1;
 
-	return find_type(btf, BTF_KIND_FUNC, name, &at);
+	for (const char *at = btf->types; at + sizeof(struct btf_type) <= btf->types_end; id++) {
+		struct btf_type type;
+
+		memcpy(&type, at, sizeof(type));
+		if (BTF_INFO_KIND(type.info) == BTF_KIND_FUNC && is_named(btf, &type, name))
+			return id;
+		at += type_bytes(&type);
+	}
+	return -ENOENT;
 }
 
 static const char *find_by_number(const struct btf *btf, uint32_t number)
@@ -202,10 +185,48 @@ static int find_member(const struct btf *btf, const char *at, const char *member
 	return -ENOENT;
 }
 
+/* Notes what is wanted of one structure; the number of members that had not been found before. */
+static size_t take_offsets(const struct btf *btf, const char *at, struct btf_offset *offsets, size_t count)
+{
+	const char *compared = NULL;
+	struct btf_type type;
+	bool matches = false;
+	size_t taken = 0;
+
+	memcpy(&type, at, sizeof(type));
+	for (size_t i = 0; i < count; i++) {
+		if (offsets[i].structure != compared) {
+			compared = offsets[i].structure;
+			matches = is_named(btf, &type, compared);
+		}
+		if (!matches || offsets[i].offset >= 0)
+			continue;
+		offsets[i].offset = find_member(btf, at, offsets[i].member, 0);
+		taken += offsets[i].offset >= 0;
+	}
+	return taken;
+}
+
+void btf_find_offsets(const struct btf *btf, struct btf_offset *offsets, size_t count)
+{
+	size_t left = count;
+
+	for (size_t i = 0; i < count; i++)
+		offsets[i].offset = -ENOENT;
+	for (const char *at = btf->types; left && at + sizeof(struct btf_type) <= btf->types_end;) {
+		struct btf_type type;
+
+		memcpy(&type, at, sizeof(type));
+		if (BTF_INFO_KIND(type.info) == BTF_KIND_STRUCT && type.name_off)
+			left -= take_offsets(btf, at, offsets, count);
+		at += type_bytes(&type);
+	}
+}
+
 int btf_member_offset(const struct btf *btf, const char *structure, const char *member)
 {
-	const char *at;
-	int r = find_type(btf, BTF_KIND_STRUCT, structure, &at);
+	struct btf_offset offset = { .structure = structure, .member = member };
 
-	return r < 0 ? r : find_member(btf, at, member, 0);
+	btf_find_offsets(btf, &offset, 1);
+	return offset.offset;
 }

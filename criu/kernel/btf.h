@@ -11,18 +11,22 @@ struct btf {
 	const char *types, *types_end;
 	const char *strings;
 	size_t string_bytes;
-	void *data; /* malloc()ed, or mapped when mapped_bytes is not 0 */
-	size_t mapped_bytes;
 };
 
-/* 0 or -errno. */
-int btf_open(struct btf *ret);
-void btf_done(struct btf *btf);
+/* This kernel's, read once and kept: 0 or -errno. For any thread. */
+int btf_get(const struct btf **ret);
 
 /* The number of a function's type, or -ENOENT. */
 int btf_find_function(const struct btf *btf, const char *name);
 
-/* The offset in bytes of a member of a structure, or -ENOENT. */
-int btf_member_offset(const struct btf *btf, const char *structure, const char *member);
+/* A member of a structure, and its offset in bytes once it was looked up: -ENOENT when there is none. */
+struct btf_offset {
+	const char *structure, *member;
+	int offset;
+};
 
-#define AUTO_BTF __attribute__((cleanup(btf_done)))
+/* Looks them all up in one pass over the types. Members of members without a name count as the structure's own. */
+void btf_find_offsets(const struct btf *btf, struct btf_offset *offsets, size_t count);
+
+/* The same for one: the offset or -ENOENT. */
+int btf_member_offset(const struct btf *btf, const char *structure, const char *member);

@@ -27,6 +27,8 @@
 
 #include "base/cleanup.h"
 #include "base/util.h"
+#include "kernel/bpf-files.h"
+#include "kernel/bpf-vmas.h"
 #include "kernel/clone.h"
 #include "kernel/kcmp.h"
 #include "kernel/missing-pidfd.h"
@@ -38,6 +40,7 @@
 #include "kernel/proc-misc.h"
 #include "kernel/proc-pid.h"
 #include "kernel/proc-stat.h"
+#include "kernel/task-facts.h"
 #include "kernel/proc-status.h"
 #include "kernel/ptrace-info.h"
 #include "kernel/seccomp.h"
@@ -543,4 +546,28 @@ int probe_sem_next_id(void)
 int probe_membarrier_registrations(void)
 {
 	return probe_answer(syscall(SYS_membarrier, MEMBARRIER_GET_REGISTRATIONS, 0, 0));
+}
+
+int probe_task_facts(void)
+{
+	struct task_fact_list list;
+	int r = task_facts_read(&list);
+
+	if (r == 0)
+		task_facts_done(&list);
+	return r == 0;
+}
+
+int probe_bpf_vmas(void)
+{
+	AUTO_CLOSE int fd = bpf_vmas_open();
+
+	return fd >= 0;
+}
+
+int probe_bpf_files(void)
+{
+	AUTO_CLOSE int fd = bpf_files_open();
+
+	return fd >= 0;
 }

@@ -11,6 +11,8 @@ int probe_never(void);
 
 /* feature-probes-task.c: ptrace, processes, signals, timers, namespaces */
 int probe_autofs(void);
+int probe_bpf_files(void);
+int probe_bpf_vmas(void);
 int probe_breakpoints(void);
 int probe_can_map_vdso(void);
 int probe_cgroupns(void);
@@ -87,6 +89,7 @@ int probe_so_get_filter(void);
 int probe_so_peek_off(void);
 int probe_sock_diag(void);
 int probe_sockopt_buf_lock(void);
+int probe_task_facts(void);
 int probe_tcp_half_closed(void);
 int probe_tcp_repair(void);
 int probe_tun(void);

@@ -123,6 +123,14 @@ static const struct feature features[] = {
 	{ "pagemap_scan_guard_pages", FEATURE_EXTRA, "PAGEMAP_SCAN reports guard pages", "guard pages",
 	  probe_pagemap_scan_guard_pages },
 
+	/* BPF iterators: one look in place of many files of /proc. */
+	{ "task_facts", FEATURE_EXTRA, "a BPF iterator lists tasks and the kernel objects they use",
+	  "dumping large trees quickly", probe_task_facts },
+	{ "bpf_vmas", FEATURE_EXTRA, "a BPF iterator lists mappings with their flags",
+	  "dumping large trees and large memory quickly", probe_bpf_vmas },
+	{ "bpf_files", FEATURE_EXTRA, "a BPF iterator lists open files", "dumping many descriptors quickly",
+	  probe_bpf_files },
+
 	/* Others that some kind of state needs. */
 	{ "guard_pages", FEATURE_EXTRA, "MADV_GUARD_INSTALL", "restoring guard pages", probe_guard_pages },
 	{ "uffd_wp_async", FEATURE_EXTRA, "asynchronous write protection by userfaultfd",

@@ -30,7 +30,7 @@ struct known_offset {
 };
 
 struct kernel_memory {
-	struct btf btf;
+	const struct btf *btf;
 	struct known_offset *known;
 	size_t known_count, known_capacity;
 	int window_map, cpu_map; /* what is read goes to the first; the second is there to find the areas by */
@@ -156,14 +156,14 @@ static int run_program(int program, struct request *request)
 static int start(struct kernel_memory *km)
 {
 	void *window;
-	int r = btf_open(&km->btf);
+	int r = btf_get(&km->btf);
 
 	if (r == 0)
 		r = km->window_map = create_map(BPF_MAP_TYPE_ARRAY, WINDOW_BYTES, BPF_F_MMAPABLE);
 	if (r >= 0)
 		r = km->read_program = load_read(km->window_map);
 	if (r >= 0)
-		r = km->threads_program = load_threads(&km->btf);
+		r = km->threads_program = load_threads(km->btf);
 	if (r < 0)
 		return r;
 	window = mmap(NULL, WINDOW_BYTES, PROT_READ, MAP_SHARED, km->window_map, 0);
@@ -200,7 +200,6 @@ void kernel_memory_free(struct kernel_memory *km)
 	close_fd(&km->read_program);
 	close_fd(&km->cpu_program);
 	close_fd(&km->threads_program);
-	btf_done(&km->btf);
 	free(km->known);
 	free(km->cpu_bases);
 	free(km);
@@ -244,7 +243,7 @@ int kernel_memory_offset(struct kernel_memory *km, const char *structure, const 
 	r = array_reserve(&km->known, &km->known_capacity, km->known_count, sizeof(*km->known));
 	if (r < 0)
 		return r;
-	r = btf_member_offset(&km->btf, structure, member);
+	r = btf_member_offset(km->btf, structure, member);
 	km->known[km->known_count++] = (struct known_offset){ structure, member, r };
 	return r;
 }

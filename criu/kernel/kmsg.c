@@ -55,15 +55,15 @@ static int load(const struct btf *btf)
 
 int kmsg_position(int pidfd, int fd, uint64_t *ret_position)
 {
-	AUTO_BTF struct btf btf = { 0 };
+	const struct btf *btf;
 	AUTO_BUFFER struct buffer data = { 0 };
 	const struct found *found;
 	int program, r;
 
 	if (feature_is_masked("bpf_kmsg"))
 		return -EOPNOTSUPP;
-	r = btf_open(&btf);
-	program = r < 0 ? r : load(&btf);
+	r = btf_get(&btf);
+	program = r < 0 ? r : load(btf);
 	if (program < 0)
 		return program;
 	r = bpf_iterator_run(program, pidfd, &data);

@@ -37,17 +37,17 @@ static const struct bpf_insn program[] = {
 int restart_block_open(void)
 {
 	struct bpf_insn ready[ARRAY_SIZE(program)];
-	AUTO_BTF struct btf btf = { 0 };
-	int r = btf_open(&btf), offset;
+	const struct btf *btf;
+	int r = btf_get(&btf), offset;
 
 	if (r < 0)
 		return r;
-	offset = btf_member_offset(&btf, "task_struct", "restart_block");
+	offset = btf_member_offset(btf, "task_struct", "restart_block");
 	if (offset < 0)
 		return offset;
 	memcpy(ready, program, sizeof(ready));
 	ready[ADD_OFFSET].imm = offset;
-	return bpf_iterator_load(&btf, "bpf_iter_task", ready, ARRAY_SIZE(ready));
+	return bpf_iterator_load(btf, "bpf_iter_task", ready, ARRAY_SIZE(ready));
 }
 
 int restart_block_list(int program_fd, int pidfd, struct restart_block **ret, size_t *ret_count)

@@ -84,20 +84,16 @@ static int first_failure(const int *results, size_t count)
 int sleep_timer_open(struct sleep_timer_reader *ret)
 {
 	struct bpf_insn ready[ARRAY_SIZE(program)];
-	AUTO_BTF struct btf btf = { 0 };
-	int r = btf_open(&btf);
+	const struct btf *btf;
+	int r = btf_get(&btf);
 
 	if (r < 0)
 		return r;
 	const int offsets[] = {
-		btf_member_offset(&btf, "task_struct", "pid"),
-		btf_member_offset(&btf, "task_struct", "nvcsw"),
-		btf_member_offset(&btf, "task_struct", "thread"),
-		btf_member_offset(&btf, "thread_struct", "sp"),
-		btf_member_offset(&btf, "hrtimer_sleeper", "task"),
-		btf_member_offset(&btf, "hrtimer", "_softexpires"),
-		btf_member_offset(&btf, "timerqueue_node", "expires"),
-		btf_member_offset(&btf, "hrtimer", "state"),
+		btf_member_offset(btf, "task_struct", "pid"),         btf_member_offset(btf, "task_struct", "nvcsw"),
+		btf_member_offset(btf, "task_struct", "thread"),      btf_member_offset(btf, "thread_struct", "sp"),
+		btf_member_offset(btf, "hrtimer_sleeper", "task"),    btf_member_offset(btf, "hrtimer", "_softexpires"),
+		btf_member_offset(btf, "timerqueue_node", "expires"), btf_member_offset(btf, "hrtimer", "state"),
 	};
 	r = first_failure(offsets, ARRAY_SIZE(offsets));
 	if (r < 0)
@@ -110,7 +106,7 @@ int sleep_timer_open(struct sleep_timer_reader *ret)
 	ret->soft_offset = offsets[5];
 	ret->hard_offset = offsets[6];
 	ret->state_offset = offsets[7];
-	ret->program_fd = bpf_iterator_load(&btf, "bpf_iter_task", ready, ARRAY_SIZE(ready));
+	ret->program_fd = bpf_iterator_load(btf, "bpf_iter_task", ready, ARRAY_SIZE(ready));
 	return ret->program_fd < 0 ? ret->program_fd : 0;
 }
 

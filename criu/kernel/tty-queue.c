@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/util.h"
 #include "kernel/bpf-iterator.h"
+#include "kernel/bpf-program.h"
 
 #define CTX_FD   16 /* struct bpf_iter__task_file: meta, task, fd, file */
 #define CTX_FILE 24
@@ -61,7 +62,6 @@ static int find_layout(const struct btf *btf, struct layout *ret)
 
 #define PIECE_BYTES  256
 #define BUFFER_BYTES 64 /* of struct tty_buffer */
-#define MAX_INSNS    160
 
 /* The stack of the program: pointers, then room for one piece. */
 #define SLOT_TTY   (-8)
@@ -75,51 +75,10 @@ struct end_layout {
 	size_t buffers, buffer, discipline, bytes;
 };
 
-struct builder {
-	struct bpf_insn insns[MAX_INSNS];
-	size_t count;
-};
-
-static void emit(struct builder *b, uint8_t code, uint8_t dst, uint8_t src, int16_t off, int32_t imm)
+static void emit_piece(struct bpf_program *p, int32_t bytes)
 {
-	if (b->count < MAX_INSNS)
-		b->insns[b->count++] =
-		    (struct bpf_insn){ .code = code, .dst_reg = dst & 15, .src_reg = src & 15, .off = off, .imm = imm };
-}
-
-/* Copies bytes from the address in r9 to the stack. */
-static void emit_fetch(struct builder *b, int16_t stack, int32_t bytes)
-{
-	emit(b, BPF_ALU64 | BPF_MOV | BPF_X, 1, 10, 0, 0);
-	emit(b, BPF_ALU64 | BPF_ADD | BPF_K, 1, 0, 0, stack);
-	emit(b, BPF_ALU64 | BPF_MOV | BPF_K, 2, 0, 0, bytes);
-	emit(b, BPF_ALU64 | BPF_MOV | BPF_X, 3, 9, 0, 0);
-	emit(b, BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_probe_read_kernel);
-}
-
-/* r9 = the pointer in a slot, plus an offset. */
-static void emit_address(struct builder *b, int16_t slot, int offset)
-{
-	emit(b, BPF_LDX | BPF_MEM | BPF_DW, 9, 10, slot, 0);
-	emit(b, BPF_ALU64 | BPF_ADD | BPF_K, 9, 0, 0, offset);
-}
-
-static void emit_follow(struct builder *b, int16_t from_slot, int offset, int16_t to_slot)
-{
-	emit_address(b, from_slot, offset);
-	emit_fetch(b, to_slot, 8);
-}
-
-/* Writes out bytes from the address in r9. */
-static void emit_piece(struct builder *b, int32_t bytes)
-{
-	emit_fetch(b, ROOM, bytes);
-	emit(b, BPF_LDX | BPF_MEM | BPF_DW, 1, 6, BPF_CONTEXT_META, 0);
-	emit(b, BPF_LDX | BPF_MEM | BPF_DW, 1, 1, BPF_META_SEQ, 0);
-	emit(b, BPF_ALU64 | BPF_MOV | BPF_X, 2, 10, 0, 0);
-	emit(b, BPF_ALU64 | BPF_ADD | BPF_K, 2, 0, 0, ROOM);
-	emit(b, BPF_ALU64 | BPF_MOV | BPF_K, 3, 0, 0, bytes);
-	emit(b, BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_seq_write);
+	bpf_emit_fetch(p, ROOM, bytes);
+	bpf_emit_write(p, ROOM, bytes);
 }
 
 static int pieces_of_discipline(const struct layout *layout)
@@ -133,47 +92,47 @@ static int pieces_of_discipline(const struct layout *layout)
 	return (end + 8 + PIECE_BYTES - 1) / PIECE_BYTES;
 }
 
-static void emit_end(struct builder *b, const struct layout *layout, int16_t slot)
+static void emit_end(struct bpf_program *p, const struct layout *layout, int16_t slot)
 {
 	size_t loop;
 
-	emit_follow(b, slot, layout->tty_port, SLOT_PORT);
-	emit_address(b, SLOT_PORT, layout->port_buffers);
-	emit_piece(b, PIECE_BYTES);
-	emit_follow(b, SLOT_PORT, layout->port_buffers + layout->buffers_head, SLOT_OTHER);
-	emit_address(b, SLOT_OTHER, 0);
-	emit_piece(b, BUFFER_BYTES);
-	emit_follow(b, slot, layout->tty_discipline, SLOT_OTHER);
-	emit_address(b, SLOT_OTHER, 0);
-	emit(b, BPF_ALU64 | BPF_MOV | BPF_K, 7, 0, 0, pieces_of_discipline(layout));
-	loop = b->count;
-	emit_piece(b, PIECE_BYTES);
-	emit(b, BPF_ALU64 | BPF_ADD | BPF_K, 9, 0, 0, PIECE_BYTES);
-	emit(b, BPF_ALU64 | BPF_ADD | BPF_K, 7, 0, 0, -1);
-	emit(b, BPF_JMP | BPF_JNE | BPF_K, 7, 0, (int16_t)((int)loop - (int)b->count - 1), 0);
+	bpf_emit_follow(p, slot, layout->tty_port, SLOT_PORT);
+	bpf_emit_address(p, SLOT_PORT, layout->port_buffers);
+	emit_piece(p, PIECE_BYTES);
+	bpf_emit_follow(p, SLOT_PORT, layout->port_buffers + layout->buffers_head, SLOT_OTHER);
+	bpf_emit_address(p, SLOT_OTHER, 0);
+	emit_piece(p, BUFFER_BYTES);
+	bpf_emit_follow(p, slot, layout->tty_discipline, SLOT_OTHER);
+	bpf_emit_address(p, SLOT_OTHER, 0);
+	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_K, 7, 0, 0, pieces_of_discipline(layout));
+	loop = p->count;
+	emit_piece(p, PIECE_BYTES);
+	bpf_emit(p, BPF_ALU64 | BPF_ADD | BPF_K, 9, 0, 0, PIECE_BYTES);
+	bpf_emit(p, BPF_ALU64 | BPF_ADD | BPF_K, 7, 0, 0, -1);
+	bpf_emit(p, BPF_JMP | BPF_JNE | BPF_K, 7, 0, (int16_t)((int)loop - (int)p->count - 1), 0);
 }
 
-static void build(struct builder *b, const struct layout *layout, int fd)
+static void build(struct bpf_program *p, const struct layout *layout, int fd)
 {
 	size_t no_file, other_fd;
 
-	emit(b, BPF_ALU64 | BPF_MOV | BPF_X, 6, 1, 0, 0);
-	emit(b, BPF_LDX | BPF_MEM | BPF_DW, 7, 6, CTX_FILE, 0);
-	no_file = b->count;
-	emit(b, BPF_JMP | BPF_JEQ | BPF_K, 7, 0, 0, 0);
-	emit(b, BPF_LDX | BPF_MEM | BPF_W, 1, 6, CTX_FD, 0);
-	other_fd = b->count;
-	emit(b, BPF_JMP | BPF_JNE | BPF_K, 1, 0, 0, fd);
-	emit(b, BPF_LDX | BPF_MEM | BPF_DW, 9, 7, (int16_t)layout->file_private, 0);
-	emit(b, BPF_ALU64 | BPF_ADD | BPF_K, 9, 0, 0, layout->private_tty);
-	emit_fetch(b, SLOT_TTY, 8);
-	emit_follow(b, SLOT_TTY, layout->tty_link, SLOT_LINK);
-	emit_end(b, layout, SLOT_TTY);
-	emit_end(b, layout, SLOT_LINK);
-	b->insns[no_file].off = (int16_t)(b->count - no_file - 1);
-	b->insns[other_fd].off = (int16_t)(b->count - other_fd - 1);
-	emit(b, BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0);
-	emit(b, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_X, 6, 1, 0, 0);
+	bpf_emit(p, BPF_LDX | BPF_MEM | BPF_DW, 7, 6, CTX_FILE, 0);
+	no_file = p->count;
+	bpf_emit(p, BPF_JMP | BPF_JEQ | BPF_K, 7, 0, 0, 0);
+	bpf_emit(p, BPF_LDX | BPF_MEM | BPF_W, 1, 6, CTX_FD, 0);
+	other_fd = p->count;
+	bpf_emit(p, BPF_JMP | BPF_JNE | BPF_K, 1, 0, 0, fd);
+	bpf_emit(p, BPF_LDX | BPF_MEM | BPF_DW, 9, 7, (int16_t)layout->file_private, 0);
+	bpf_emit(p, BPF_ALU64 | BPF_ADD | BPF_K, 9, 0, 0, layout->private_tty);
+	bpf_emit_fetch(p, SLOT_TTY, 8);
+	bpf_emit_follow(p, SLOT_TTY, layout->tty_link, SLOT_LINK);
+	emit_end(p, layout, SLOT_TTY);
+	emit_end(p, layout, SLOT_LINK);
+	p->insns[no_file].off = (int16_t)(p->count - no_file - 1);
+	p->insns[other_fd].off = (int16_t)(p->count - other_fd - 1);
+	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0);
+	bpf_emit(p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
 }
 
 /* --- the answer ----------------------------------------------------------------------------------------------- */
@@ -236,20 +195,20 @@ static int read_once(const struct layout *layout, int program_fd, int pidfd, str
 
 int tty_queues_read(int pidfd, int fd, struct tty_queue *ret_own, struct tty_queue *ret_other)
 {
-	struct builder program = { .count = 0 };
-	AUTO_BTF struct btf btf = { 0 };
+	struct bpf_program program = { .count = 0 };
+	const struct btf *btf;
 	AUTO_CLOSE int program_fd = -1;
 	struct layout layout;
-	int r = btf_open(&btf);
+	int r = btf_get(&btf);
 
 	if (r == 0)
-		r = find_layout(&btf, &layout);
+		r = find_layout(btf, &layout);
 	if (r < 0)
 		return r;
 	if (layout.buffers_tail + 8 > PIECE_BYTES || layout.buffer_read + 4 > BUFFER_BYTES)
 		return -EOPNOTSUPP;
 	build(&program, &layout, fd);
-	program_fd = bpf_iterator_load(&btf, "bpf_iter_task_file", program.insns, program.count);
+	program_fd = bpf_iterator_load(btf, "bpf_iter_task_file", program.insns, program.count);
 	if (program_fd < 0)
 		return program_fd;
 	for (int i = 0; i < ARRIVAL_TRIES; i++) {

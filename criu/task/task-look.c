@@ -16,6 +16,7 @@
 #include "compel/compel.h"
 #include "engine/dump.h"
 #include "kernel/proc-misc.h"
+#include "kernel/task-facts.h"
 #include "mm/map-flags.h"
 #include "security/seccomp.h"
 
@@ -61,17 +62,32 @@ static void look_autogroup(struct task *task)
 
 static int look_process(struct task *task, struct error *err)
 {
+	const struct task_facts *facts = task->thread_count ? task->threads[0].facts : NULL;
 	struct task_state *state = task->state;
-	int r = proc_timers_read(task->procfd, &state->timers, &state->timer_count);
+	int r = 0;
 
+	if (!facts || facts->has_posix_timers)
+		r = proc_timers_read(task->procfd, &state->timers, &state->timer_count);
 	if (r < 0 && r != -ENOENT)
 		return error_set(err, r, TASK_FORMAT ": read its timers", TASK_ARGS(task));
-	r = proc_read_oom_score_adj(task->procfd, &state->oom_score_adj);
+	r = 0;
+	if (facts)
+		state->oom_score_adj = facts->oom_score_adj;
+	else
+		r = proc_read_oom_score_adj(task->procfd, &state->oom_score_adj);
 	if (r < 0)
 		return error_set(err, r, TASK_FORMAT ": read its attributes", TASK_ARGS(task));
 	look_autogroup(task);
-	state->has_loginuid = proc_read_loginuid(task->procfd, &state->loginuid) == 0;
-	state->has_coredump_filter = proc_read_coredump_filter(task->procfd, &state->coredump_filter) == 0;
+	state->has_loginuid = facts && facts->has_loginuid;
+	if (state->has_loginuid)
+		state->loginuid = facts->loginuid;
+	else
+		state->has_loginuid = proc_read_loginuid(task->procfd, &state->loginuid) == 0;
+	state->has_coredump_filter = facts && facts->has_coredump_filter;
+	if (state->has_coredump_filter)
+		state->coredump_filter = facts->coredump_filter;
+	else
+		state->has_coredump_filter = proc_read_coredump_filter(task->procfd, &state->coredump_filter) == 0;
 	return 0;
 }
 
@@ -107,7 +123,10 @@ static int look_registers(const struct task *task, struct task_thread *thread, v
 		error_hint(err, "dump it with a program that handles 32-bit tasks, or run its 64-bit build");
 		return error_say(err, -ENOTSUP, "it runs 32-bit code, which is not supported yet");
 	}
-	r = tls_read(thread->tid, thread->state->tls);
+	if (thread->facts && !thread->facts->has_tls)
+		tls_clear(thread->state->tls);
+	else
+		r = tls_read(thread->tid, thread->state->tls);
 	if (r < 0)
 		return error_set(err, r, "read its TLS descriptors");
 	(void)task;

@@ -18,6 +18,7 @@ struct compel_task;
 struct open_file;
 struct parasite_task;
 struct parasite_thread;
+struct task_facts;
 struct task_memory;
 struct task_state;
 struct thread_seccomp;
@@ -45,6 +46,7 @@ struct task_thread {
 	struct thread_state *state;     /* task/: what ptrace told of it */
 	struct thread_seccomp *seccomp; /* security/: NULL when it is under none */
 	pid_t probe_pid;                /* whom the parasite tries to look at, to find out whether it is confined */
+	const struct task_facts *facts; /* NULL: not known; compared with those of others while they stand still */
 	const struct parasite_thread *parasite; /* what the thread itself told; valid from the infect stage on */
 };
 

@@ -174,6 +174,12 @@ int tls_is_empty(const struct user_desc *slot)
 	       !slot->limit_in_pages && !slot->useable && slot->read_exec_only == slot->seg_not_present;
 }
 
+void tls_clear(struct user_desc ret[TLS_SLOT_COUNT])
+{
+	for (unsigned int i = 0; i < TLS_SLOT_COUNT; i++)
+		ret[i] = empty_slot(TLS_SLOT_FIRST + i);
+}
+
 int tls_read(pid_t tid, struct user_desc ret[TLS_SLOT_COUNT])
 {
 	struct user_desc slots[TLS_SLOT_COUNT] = { 0 };

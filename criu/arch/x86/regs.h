@@ -31,6 +31,9 @@ int regs_check(const struct user_regs_struct *regs, struct error *err);
 /* The three TLS slots of a stopped tracee; empty ones have read_exec_only and seg_not_present set and nothing else. */
 int tls_read(pid_t tid, struct user_desc ret[TLS_SLOT_COUNT]);
 
+/* What it reads of a thread that has none. */
+void tls_clear(struct user_desc ret[TLS_SLOT_COUNT]);
+
 /* An array of three messages, allocated in the way protobuf-c frees. */
 int tls_to_image(const struct user_desc slots[TLS_SLOT_COUNT], UserDescT ***ret, size_t *ret_count);
 

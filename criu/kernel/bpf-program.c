@@ -1,0 +1,42 @@
+#include "kernel/bpf-program.h"
+
+#include "kernel/bpf-iterator.h"
+
+void bpf_emit(struct bpf_program *p, uint8_t code, uint8_t dst, uint8_t src, int16_t off, int32_t imm)
+{
+	if (p->count < BPF_PROGRAM_MAX)
+		p->insns[p->count] =
+		    (struct bpf_insn){ .code = code, .dst_reg = dst & 15, .src_reg = src & 15, .off = off, .imm = imm };
+	p->count++;
+}
+
+void bpf_emit_fetch(struct bpf_program *p, int16_t stack, int32_t bytes)
+{
+	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_X, 1, 10, 0, 0);
+	bpf_emit(p, BPF_ALU64 | BPF_ADD | BPF_K, 1, 0, 0, stack);
+	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_K, 2, 0, 0, bytes);
+	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_X, 3, 9, 0, 0);
+	bpf_emit(p, BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_probe_read_kernel);
+}
+
+void bpf_emit_address(struct bpf_program *p, int16_t slot, int offset)
+{
+	bpf_emit(p, BPF_LDX | BPF_MEM | BPF_DW, 9, 10, slot, 0);
+	bpf_emit(p, BPF_ALU64 | BPF_ADD | BPF_K, 9, 0, 0, offset);
+}
+
+void bpf_emit_follow(struct bpf_program *p, int16_t from_slot, int offset, int16_t to_slot)
+{
+	bpf_emit_address(p, from_slot, offset);
+	bpf_emit_fetch(p, to_slot, 8);
+}
+
+void bpf_emit_write(struct bpf_program *p, int16_t stack, int32_t bytes)
+{
+	bpf_emit(p, BPF_LDX | BPF_MEM | BPF_DW, 1, 6, BPF_CONTEXT_META, 0);
+	bpf_emit(p, BPF_LDX | BPF_MEM | BPF_DW, 1, 1, BPF_META_SEQ, 0);
+	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_X, 2, 10, 0, 0);
+	bpf_emit(p, BPF_ALU64 | BPF_ADD | BPF_K, 2, 0, 0, stack);
+	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_K, 3, 0, 0, bytes);
+	bpf_emit(p, BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_seq_write);
+}

@@ -1,0 +1,30 @@
+/*
+ * Builds programs for BPF iterators that follow the kernel's pointers. They read by bpf_probe_read_kernel(), which
+ * yields zeros where there is nothing. Registers by convention: r6 the iterator's context, r9 the address to read at.
+ */
+#pragma once
+
+#include <linux/bpf.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define BPF_PROGRAM_MAX 512
+
+struct bpf_program {
+	struct bpf_insn insns[BPF_PROGRAM_MAX];
+	size_t count; /* more than BPF_PROGRAM_MAX: it did not fit */
+};
+
+void bpf_emit(struct bpf_program *p, uint8_t code, uint8_t dst, uint8_t src, int16_t off, int32_t imm);
+
+/* Copies bytes from the address in r9 to the stack. */
+void bpf_emit_fetch(struct bpf_program *p, int16_t stack, int32_t bytes);
+
+/* r9 = the pointer in a slot of the stack, plus an offset. */
+void bpf_emit_address(struct bpf_program *p, int16_t slot, int offset);
+
+/* to_slot = the pointer that stands at an offset of what from_slot points to. */
+void bpf_emit_follow(struct bpf_program *p, int16_t from_slot, int offset, int16_t to_slot);
+
+/* Writes bytes of the stack to the reader of the iterator. */
+void bpf_emit_write(struct bpf_program *p, int16_t stack, int32_t bytes);

@@ -1,0 +1,47 @@
+/*
+ * What a BPF iterator tells of every task in our pid namespace at once: which kernel objects it uses, by address, and
+ * a few values that would cost a file of /proc each. The addresses serve to be compared with each other while the tasks
+ * stand still, and are never shown. Reads the kernel's structures where its type information says they are; each value
+ * is checked against what /proc says of ourselves before any of them is believed.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* A place in the file system: where it is mounted and which entry it is. */
+struct path_fact {
+	uint64_t mount, entry;
+};
+
+struct task_facts {
+	pid_t tid, tgid;
+	pid_t parent; /* the process that made it or has adopted it; 0: not of our pid namespace */
+	bool has_ended;
+	uint64_t namespaces; /* all but those of pid and user */
+	uint64_t user_ns;
+	uint32_t pid_level; /* depth of its pid namespace: those of one depth that we see are one */
+	uint64_t cgroups;
+	uint64_t mm, files, fs, sighand; /* 0 once it has ended */
+	uint64_t exe;
+	struct path_fact cwd, root;
+	bool has_posix_timers; /* false: it has none */
+	bool has_tls;          /* false: no TLS descriptor is set */
+	int oom_score_adj;
+	bool has_coredump_filter, has_loginuid; /* false: not known */
+	uint32_t coredump_filter, loginuid;
+};
+
+struct task_fact_list {
+	struct task_facts *items; /* ascending by tid */
+	size_t count;
+	struct task_facts own; /* of the calling process's first thread */
+};
+
+/* 0 or -errno: there is always another way. */
+int task_facts_read(struct task_fact_list *ret);
+void task_facts_done(struct task_fact_list *list);
+
+const struct task_facts *task_facts_find(const struct task_fact_list *list, pid_t tid);
