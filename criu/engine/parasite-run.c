@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <sys/mman.h>
 
 #include "base/util.h"
 #include "compel/compel.h"
+#include "kernel/proc-maps.h"
 #include "pie/parasite-border.h"
 #include "security/keyring.h"
 #include "security/landlock.h"
@@ -266,6 +268,25 @@ static int check_death_signals(const struct task *task, struct error *err)
 	return 0;
 }
 
+/* MCL_FUTURE is seen by what was mapped last. */
+static int name_future_locks(struct task *task, const struct place *place, struct error *err)
+{
+	AUTO_PROC_MAPS struct proc_maps maps = { 0 };
+	const struct proc_vma *ours;
+	int r;
+
+	if (task->parasite->locked_here != -EINVAL) {
+		task->parasite->locked_here = 0;
+		return 0;
+	}
+	r = proc_maps_read(task->procfd, true, &maps);
+	if (r < 0)
+		return error_set(err, r, TASK_FORMAT ": read its mappings", TASK_ARGS(task));
+	ours = proc_maps_find(&maps, place->data.value);
+	task->parasite->locked_here = MCL_FUTURE | (ours && ours->vm_flags & VMF_BIT(LF) ? MCL_ONFAULT : 0);
+	return 0;
+}
+
 static int take_answers(struct task *task, const struct place *place, struct landlock_probes *probes, struct error *err)
 {
 	int r = finish(task, place, err);
@@ -278,7 +299,9 @@ static int take_answers(struct task *task, const struct place *place, struct lan
 		r = check_confinement(task, place, i, probes, err);
 	for (size_t i = 0; i < task->thread_count && r == 0; i++)
 		r = keyrings_check(task, &task->threads[i], err);
-	return r < 0 ? r : check_death_signals(task, err);
+	if (r == 0)
+		r = check_death_signals(task, err);
+	return r < 0 ? r : name_future_locks(task, place, err);
 }
 
 static int run_all(struct task *const *tasks, struct place *places, size_t count, struct landlock_probes *probes,

@@ -43,6 +43,7 @@ static const struct {
 	[STEP_MADVISE] = { "madvise", DETAIL_ADDRESS, "memory at" },
 	[STEP_GUARD] = { "install guard pages", DETAIL_RANGE, NULL },
 	[STEP_LOCK] = { "lock memory", DETAIL_RANGE, NULL },
+	[STEP_LOCK_FUTURE] = { "lock the memory that it will map", DETAIL_NONE, NULL },
 	[STEP_MM_MAP] = { "set the memory layout and the exe link (PR_SET_MM_MAP)", DETAIL_NONE, NULL },
 	[STEP_SEAL] = { "seal memory", DETAIL_RANGE, NULL },
 	[STEP_MDWE] = { "deny memory that is writable and executable", DETAIL_NONE, NULL },

@@ -80,6 +80,7 @@ struct parasite_task {
 	struct parasite_limit limits[PARASITE_LIMITS];          /* by RLIMIT_ number */
 	struct parasite_itimer itimers[3];                      /* ITIMER_REAL, _VIRTUAL, _PROF */
 	int64_t dumpable, thp_disabled, child_subreaper, membarrier, mdwe, ksm;
+	int64_t locked_here; /* -EINVAL: this memory of ours is locked, as all that is mapped now; engine: MCL_ flags */
 	int64_t personality;
 	uint64_t brk;
 	int64_t auxv_bytes; /* of auxv; -errno where the kernel has no PR_GET_AUXV (before 6.4) */

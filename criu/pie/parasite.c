@@ -33,6 +33,8 @@
 #define WAIT_FOR_ALL                 0                                     /* P_ALL */
 #define WAIT_FOR_PID                 1                                     /* P_PID */
 #define WAIT_CONTINUED               (0x8 | 0x1 | 0x01000000 | 0x40000000) /* WCONTINUED WNOHANG WNOWAIT __WALL */
+#define MADVISE_COLD                 20                                    /* since 5.4 */
+#define PAGE_BYTES                   4096
 
 struct kernel_stack {
 	uint64_t sp;
@@ -145,6 +147,14 @@ static void ask_children(struct parasite_task *task)
 		children[i] = any && has_continued(children[i]);
 }
 
+/* Locked memory is none to be reclaimed soon; for other memory the advice means nothing but that. */
+static int64_t ask_locked_here(const struct parasite_task *task)
+{
+	const uint64_t page = (uint64_t)task & ~(uint64_t)(PAGE_BYTES - 1);
+
+	return SYS3(__NR_madvise, page, PAGE_BYTES, MADVISE_COLD);
+}
+
 static void ask_process(struct parasite_task *task)
 {
 	int32_t *fds = (void *)task->fds;
@@ -168,6 +178,7 @@ static void ask_process(struct parasite_task *task)
 	task->brk = (uint64_t)SYS1(__NR_brk, 0);
 	task->membarrier = SYS3(__NR_membarrier, MEMBARRIER_GET_REGISTRATIONS, 0, 0);
 	task->mdwe = SYS5(__NR_prctl, PR_GET_MDWE, 0, 0, 0, 0);
+	task->locked_here = ask_locked_here(task);
 	task->ksm = SYS5(__NR_prctl, PR_GET_MEMORY_MERGE, 0, 0, 0, 0);
 }
 

@@ -39,6 +39,7 @@ enum restorer_step {
 	STEP_MADVISE,
 	STEP_GUARD,
 	STEP_LOCK,
+	STEP_LOCK_FUTURE,
 	STEP_MM_MAP,
 	STEP_SEAL,
 	STEP_MDWE,
@@ -382,6 +383,7 @@ struct restorer_task {
 	int32_t ksm;                                   /* -1: leave */
 	int32_t subreaper;                             /* -1: leave */
 	uint32_t mdwe;                                 /* 0: none */
+	uint32_t lock_future;                          /* MCL_ flags, 0: none */
 	uint64_t membarrier_commands;
 	uint32_t stop_signal;        /* the task is stopped by it in the end, 0: runs */
 	uint32_t threads_left;       /* futex: threads without the leader that have not set their credentials */

@@ -441,6 +441,15 @@ static void lock_all(struct restorer_task *task)
 	}
 }
 
+/* Without MCL_CURRENT nothing that is there changes. */
+static void lock_future(struct restorer_task *task)
+{
+	if (!task->lock_future)
+		return;
+	enter(task, STEP_LOCK_FUTURE);
+	check(task, SYS1(__NR_mlockall, task->lock_future), task->lock_future);
+}
+
 static void seal_all(struct restorer_task *task)
 {
 	enter(task, STEP_SEAL);
@@ -486,6 +495,7 @@ static void build_memory(struct restorer_task *task)
 	set_mm_map(task);
 	close_files(task);
 	seal_all(task);
+	lock_future(task);
 }
 
 /* --- the process ------------------------------------------------------------------------------------------------- */

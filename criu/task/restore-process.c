@@ -257,6 +257,7 @@ static void plan_switches(const struct restore *r, const struct restore_task *ta
 	out->thp_flags = tc->has_thp_disable_flags ? tc->thp_disable_flags & ~1u : 0;
 	out->ksm = tc->has_ksm && tc->ksm ? 1 : -1;
 	out->subreaper = tc->has_child_subreaper && tc->child_subreaper ? 1 : task->subreaper_meanwhile ? 0 : -1;
+	out->lock_future = tc->has_lock_future ? tc->lock_future : 0;
 	out->mdwe = tc->has_mdwe ? tc->mdwe : 0;
 	out->membarrier_commands = tc->has_membarrier_registration_mask ? tc->membarrier_registration_mask : 0;
 	if (tc->task_state == 3)

@@ -1,6 +1,7 @@
 /*
  * What a process or thread has switched on by prctl(2) and its like: child subreaper, parent-death signal, membarrier,
- * MDWE, KSM, I/O flusher, MCE policy, speculation controls; robust list, rseq and name of a thread.
+ * MDWE, KSM, locking of future mappings, I/O flusher, MCE policy, speculation controls; robust list, rseq and name of a
+ * thread.
  */
 #include <errno.h>
 #include <linux/prctl.h>
@@ -37,6 +38,8 @@ int switches_save_process(const struct task *task, TaskCoreEntry *tc, struct are
 	tc->ksm = told->ksm > 0;
 	tc->has_thp_disable_flags = told->thp_disabled > 1;
 	tc->thp_disable_flags = (uint32_t)told->thp_disabled;
+	tc->has_lock_future = told->locked_here > 0;
+	tc->lock_future = (uint32_t)told->locked_here;
 	return 0;
 }
 
