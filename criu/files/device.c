@@ -164,11 +164,13 @@ static int look_log(struct dump *d, struct open_file *file, struct error *err)
 {
 	struct pollfd poll_fd = { .events = POLLIN };
 	uint64_t *position = malloc(sizeof(*position));
+	struct kernel_memory *km;
 
 	if (!position)
 		return open_file_error(file, err, -ENOMEM, "look");
 	file->kind_data = position;
-	if (file->fd < 0 || kmsg_position(file->task->pidfd, file->fd, position) == 0)
+	if (file->fd < 0 ||
+	    (dump_kernel_memory(d, &km) == 0 && kmsg_position(km, file->task->pidfd, file->fd, position) == 0))
 		return 0;
 	*position = KMSG_END;
 	poll_fd.fd = open_file_local(d, file);

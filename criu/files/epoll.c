@@ -7,11 +7,16 @@
  *
  * A one-shot target that has fired waits for nothing until it is armed again. It cannot be added like that, the kernel
  * would add EPOLLERR and EPOLLHUP: it is added armed and made to fire, which takes a file that is ready for anything.
- * For one that is not the two remain. Also not kept are the order of what is ready, and what an edge-triggered target
- * has reported: a file that is ready is reported once more.
+ * For one that is not the two remain.
+ *
+ * An edge-triggered target whose file was ready and that had nothing to report is added before the others, and what it
+ * reports then is thrown away. That it had nothing to report is known when nothing of the whole epoll had; otherwise
+ * the kernel's list has to be looked at, and where it cannot be, such a target reports once more. Not kept is the order
+ * of what is ready.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -24,7 +29,9 @@
 #include "files/registry.h"
 #include "files/restore-files.h"
 #include "images/eventpoll.pb-c.h"
+#include "kernel/epoll-ready.h"
 #include "kernel/kcmp.h"
+#include "kernel/missing-epoll.h"
 
 /* In an image that other programs read: no descriptor can have this number. */
 #define NO_NUMBER ((1 << 30) - 1)
@@ -35,9 +42,11 @@ struct target {
 	struct epoll_target shown;
 	const struct open_file *file; /* NULL: it is what the number means in the epoll's process */
 	int number_now;               /* of file there, or NO_NUMBER */
+	bool is_reported;             /* ready, edge-triggered, and nothing to report */
 };
 
 struct epoll_targets {
+	struct epoll_params params;
 	size_t count, capacity;
 	struct target targets[];
 };
@@ -92,21 +101,24 @@ static int number_in(const struct task *task, const struct open_file *file)
 }
 
 static int find_target(struct dump *d, struct open_file *epoll, unsigned int nth, struct target *target,
-		       struct error *err)
+		       struct open_file **ret_file, struct error *err)
 {
 	const struct task_fd *same_number = find_fd(epoll->task, target->shown.fd);
 
 	if (same_number && looks_like(same_number->file, &target->shown) &&
-	    is_target(epoll, &target->shown, nth, epoll->task, target->shown.fd))
+	    is_target(epoll, &target->shown, nth, epoll->task, target->shown.fd)) {
+		*ret_file = same_number->file;
 		return 0;
+	}
 	for (size_t i = 0; i < d->files->count; i++) {
-		const struct open_file *file = d->files->files[i];
+		struct open_file *file = d->files->files[i];
 
 		if (file->fd < 0 || !looks_like(file, &target->shown) ||
 		    !is_target(epoll, &target->shown, nth, file->task, file->fd))
 			continue;
 		target->file = file;
 		target->number_now = number_in(epoll->task, file);
+		*ret_file = file;
 		return 0;
 	}
 	return open_file_refuse(epoll, err, "watches a file, once descriptor %d, that no task of the tree has open",
@@ -172,15 +184,68 @@ static bool has_repeated_numbers(const struct epoll_targets *data)
 	return false;
 }
 
+/* What is not ready, or cannot be asked: false. */
+static bool is_ready(struct dump *d, struct open_file *file, uint32_t events)
+{
+	struct pollfd poll_fd = { .fd = open_file_local(d, file), .events = (short)events };
+	bool ready = poll_fd.fd >= 0 && poll(&poll_fd, 1, 0) > 0;
+
+	open_file_release(d, file);
+	return ready;
+}
+
+static bool waits_for_edge(const struct target *target)
+{
+	return target->shown.events & EPOLLET && !(target->shown.events & EPOLLONESHOT);
+}
+
+static void read_params(struct dump *d, struct open_file *file, struct epoll_params *params)
+{
+	int fd = open_file_local(d, file);
+
+	/* A kernel that does not know the request polls no devices for epolls. */
+	if (fd < 0 || ioctl(fd, EPIOCGPARAMS, params) < 0)
+		*params = (struct epoll_params){ 0 };
+	open_file_release(d, file);
+}
+
+/* Takes back what the kernel is going to report, or all where that cannot be told. */
+static void except_pending(struct dump *d, const struct open_file *file, struct epoll_targets *data, bool repeated)
+{
+	AUTO_FREE int *numbers = NULL;
+	struct kernel_memory *km;
+	size_t count = 0;
+	bool known = !repeated && dump_kernel_memory(d, &km) == 0 &&
+		     epoll_ready_list(km, file->task->pidfd, file->fd, &numbers, &count) == 0;
+
+	for (size_t i = 0; i < data->count; i++) {
+		struct target *target = &data->targets[i];
+
+		target->is_reported &= known;
+		for (size_t n = 0; target->is_reported && n < count; n++)
+			target->is_reported = numbers[n] != target->shown.fd;
+	}
+}
+
 static int look_epoll(struct dump *d, struct open_file *file, struct error *err)
 {
 	struct epoll_targets *data = file->kind_data;
-	bool repeated = has_repeated_numbers(data);
-	int r = 0;
+	bool repeated = has_repeated_numbers(data), any = false;
 
-	for (size_t i = 0; i < data->count && r == 0; i++)
-		r = find_target(d, file, repeated ? count_same_number(data, i) : 0, &data->targets[i], err);
-	return r;
+	read_params(d, file, &data->params);
+	for (size_t i = 0; i < data->count; i++) {
+		struct target *target = &data->targets[i];
+		struct open_file *watched = NULL;
+		int r = find_target(d, file, repeated ? count_same_number(data, i) : 0, target, &watched, err);
+
+		if (r < 0)
+			return r;
+		target->is_reported = waits_for_edge(target) && is_ready(d, watched, target->shown.events);
+		any |= target->is_reported;
+	}
+	if (any && is_ready(d, file, POLLIN))
+		except_pending(d, file, data, repeated);
+	return 0;
 }
 
 static void fill_target(const struct target *target, EventpollTfdEntry *entry)
@@ -193,6 +258,7 @@ static void fill_target(const struct target *target, EventpollTfdEntry *entry)
 	entry->dev = target->shown.sdev;
 	entry->inode = target->shown.inode;
 	entry->pos = target->shown.pos;
+	entry->has_reported = entry->reported = target->is_reported;
 	if (target->file) {
 		entry->has_target_id = entry->has_number = true;
 		entry->target_id = target->file->id;
@@ -219,6 +285,11 @@ static int save_epoll(struct dump *d, struct open_file *file, FileEntry *entry, 
 		fill_target(&data->targets[i], &entries[i]);
 		targets[i] = &entries[i];
 	}
+	epoll->has_busy_poll_usecs = data->params.busy_poll_usecs != 0;
+	epoll->busy_poll_usecs = data->params.busy_poll_usecs;
+	epoll->has_busy_poll_budget = data->params.busy_poll_budget != 0;
+	epoll->busy_poll_budget = data->params.busy_poll_budget;
+	epoll->has_prefer_busy_poll = epoll->prefer_busy_poll = data->params.prefer_busy_poll;
 	epoll->fown = fown_save(d, file);
 	if (!epoll->fown)
 		return open_file_error(file, err, -ENOMEM, "save");
@@ -246,6 +317,24 @@ static int check_epoll(struct restore *r, struct restore_file *file, struct erro
 	return 0;
 }
 
+static int set_params(const EventpollFileEntry *epoll, int fd, struct error *err)
+{
+	struct epoll_params params = {
+		.busy_poll_usecs = epoll->busy_poll_usecs,
+		.busy_poll_budget = (uint16_t)epoll->busy_poll_budget,
+		.prefer_busy_poll = epoll->prefer_busy_poll,
+	};
+
+	if (!epoll->has_busy_poll_usecs && !epoll->has_busy_poll_budget && !epoll->has_prefer_busy_poll)
+		return 0;
+	if (ioctl(fd, EPIOCSPARAMS, &params) == 0)
+		return 0;
+	if (errno == EPERM)
+		error_hint(err, "such a budget takes CAP_NET_ADMIN");
+	return error_set(err, -errno, "make an epoll that polls network devices for %u us, %u packets at once",
+			 epoll->busy_poll_usecs, epoll->busy_poll_budget);
+}
+
 static int open_epoll(struct restore *r, struct restore_file *file, int *ret_fd, struct error *err)
 {
 	int fd = epoll_create1(file->cloexec ? EPOLL_CLOEXEC : 0);
@@ -253,7 +342,7 @@ static int open_epoll(struct restore *r, struct restore_file *file, int *ret_fd,
 	if (fd < 0)
 		return error_set(err, -errno, "make an epoll");
 	*ret_fd = fd;
-	return 0;
+	return set_params(file->entry->epfd, fd, err);
 }
 
 static int add(int epoll, int fd, const EventpollTfdEntry *target)
@@ -317,21 +406,52 @@ static int add_fired(const struct restore *r, int epoll, const EventpollTfdEntry
 	return epoll_ctl(epoll, EPOLL_CTL_MOD, (int)target->tfd, &event) < 0 ? -errno : 0;
 }
 
+/* What is in the epoll now reports once and no more. */
+static int throw_away(int epoll)
+{
+	struct epoll_event events[64];
+	int n;
+
+	do
+		n = epoll_wait(epoll, events, ARRAY_SIZE(events), 0);
+	while (n > 0 || (n < 0 && errno == EINTR));
+	return n < 0 ? -errno : 0;
+}
+
+/* In this order: the earlier ones need an epoll that has nothing else to report. */
+enum add_pass { ADD_FIRED, ADD_REPORTED, ADD_REST, ADD_PASSES };
+
+static enum add_pass pass_of(const EventpollTfdEntry *target)
+{
+	if (has_fired(target))
+		return ADD_FIRED;
+	return target->has_reported && target->reported && target->events & EPOLLET ? ADD_REPORTED : ADD_REST;
+}
+
 static int finish_epoll(struct restore *r, struct restore_task *task, struct restore_file *file, int fd,
 			struct error *err)
 {
 	const EventpollFileEntry *epoll = file->entry->epfd;
 
-	for (size_t i = 0; i < 2 * epoll->n_tfd; i++) {
-		const EventpollTfdEntry *target = epoll->tfd[i % epoll->n_tfd];
-		bool fired_first = i < epoll->n_tfd;
-		int result;
+	for (enum add_pass pass = 0; pass < ADD_PASSES; pass++) {
+		size_t added = 0;
+		int result = 0;
 
-		if (has_fired(target) != fired_first)
-			continue;
-		result = fired_first ? add_fired(r, fd, target) : add_any(r, fd, target);
+		for (size_t i = 0; i < epoll->n_tfd; i++) {
+			const EventpollTfdEntry *target = epoll->tfd[i];
+
+			if (pass_of(target) != pass)
+				continue;
+			added++;
+			result = pass == ADD_FIRED ? add_fired(r, fd, target) : add_any(r, fd, target);
+			if (result < 0)
+				return error_set(err, result, "epoll, fd %d: watch descriptor %u", file->first_fd,
+						 target->tfd);
+		}
+		if (pass == ADD_REPORTED && added)
+			result = throw_away(fd);
 		if (result < 0)
-			return error_set(err, result, "epoll, fd %d: watch descriptor %u", file->first_fd, target->tfd);
+			return error_set(err, result, "epoll, fd %d: wait", file->first_fd);
 	}
 	return 0;
 }

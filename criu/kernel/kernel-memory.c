@@ -304,3 +304,26 @@ int kernel_memory_sum(struct kernel_memory *km, uint64_t percpu_address, int64_t
 		*ret_sum = sum;
 	return r;
 }
+
+int kernel_memory_file(struct kernel_memory *km, int pidfd, int fd, uint64_t *ret_address)
+{
+	AUTO_FREE uint64_t *threads = NULL;
+	uint64_t files, table, pointers, file;
+	size_t count;
+	int r = kernel_memory_threads(km, pidfd, &threads, &count);
+
+	if (r == 0)
+		r = kernel_memory_member(km, threads[0], "task_struct", "files", &files, sizeof(files));
+	if (r == 0)
+		r = kernel_memory_member(km, files, "files_struct", "fdt", &table, sizeof(table));
+	if (r == 0)
+		r = kernel_memory_member(km, table, "fdtable", "fd", &pointers, sizeof(pointers));
+	if (r == 0)
+		r = kernel_memory_read(km, pointers + (uint64_t)fd * sizeof(file), &file, sizeof(file));
+	if (r < 0)
+		return r;
+	if (!file)
+		return -EBADF;
+	*ret_address = file;
+	return 0;
+}

@@ -20,6 +20,9 @@ void kernel_memory_free(struct kernel_memory *km);
 /* Where the structures (struct task_struct) of all threads of a process are, those of the kernel's own included. */
 int kernel_memory_threads(struct kernel_memory *km, int pidfd, uint64_t **ret_addresses, size_t *ret_count);
 
+/* Where the structure (struct file) behind a descriptor of a process is. */
+int kernel_memory_file(struct kernel_memory *km, int pidfd, int fd, uint64_t *ret_address);
+
 /* Any kernel memory: 0, -EFAULT when there is none. */
 int kernel_memory_read(struct kernel_memory *km, uint64_t address, void *to, size_t bytes);
 

@@ -5,78 +5,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/buffer.h"
-#include "base/util.h"
-#include "kernel/bpf-iterator.h"
-#include "kernel/features.h"
+#include "kernel/kernel-memory.h"
 
-#define CTX_FD      16 /* struct bpf_iter__task_file: meta, task, fd, file */
-#define CTX_FILE    24
 #define RECORD_ROOM 8192 /* the kernel's longest */
 
-struct found {
-	uint64_t fd;
-	uint64_t position;
-};
-
-/* Writes for each descriptor what its private data has at an offset: only of /dev/kmsg it is the position. */
-static int load(const struct btf *btf)
+int kmsg_position(struct kernel_memory *km, int pidfd, int fd, uint64_t *ret_position)
 {
-	int private_data = btf_member_offset(btf, "file", "private_data");
-	int position = btf_member_offset(btf, "devkmsg_user", "seq");
-	/* clang-format off */
-	const struct bpf_insn program[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 6, .src_reg = 1 },
-		{ .code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 7, .src_reg = 6, .off = CTX_FILE },
-		{ .code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 7, .imm = 0, .off = 14 }, /* the end: no file */
-		{ .code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 3, .src_reg = 7, .off = (int16_t)private_data },
-		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 3, .imm = position },
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 1, .src_reg = 10 },
-		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 1, .imm = -8 },
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 2, .imm = 8 },
-		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_probe_read_kernel },
-		{ .code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = 1, .src_reg = 6, .off = CTX_FD },
-		{ .code = BPF_STX | BPF_MEM | BPF_DW, .dst_reg = 10, .src_reg = 1, .off = -16 },
-		{ .code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 1, .src_reg = 6, .off = BPF_CONTEXT_META },
-		{ .code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 1, .src_reg = 1, .off = BPF_META_SEQ },
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 2, .src_reg = 10 },
-		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 2, .imm = -16 },
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 3, .imm = sizeof(struct found) },
-		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_seq_write },
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0 },
-		{ .code = BPF_JMP | BPF_EXIT },
-	};
-	/* clang-format on */
+	uint64_t file, user;
+	int r = kernel_memory_file(km, pidfd, fd, &file);
 
-	if (private_data < 0 || position < 0)
-		return private_data < 0 ? private_data : position;
-	return bpf_iterator_load(btf, "bpf_iter_task_file", program, ARRAY_SIZE(program));
-}
-
-int kmsg_position(int pidfd, int fd, uint64_t *ret_position)
-{
-	const struct btf *btf;
-	AUTO_BUFFER struct buffer data = { 0 };
-	const struct found *found;
-	int program, r;
-
-	if (feature_is_masked("bpf_kmsg"))
-		return -EOPNOTSUPP;
-	r = btf_get(&btf);
-	program = r < 0 ? r : load(btf);
-	if (program < 0)
-		return program;
-	r = bpf_iterator_run(program, pidfd, &data);
-	(void)close(program);
-	if (r < 0)
-		return r;
-	found = (const void *)data.data;
-	for (size_t i = 0; i < data.bytes / sizeof(*found); i++)
-		if (found[i].fd == (uint64_t)fd) {
-			*ret_position = found[i].position;
-			return 0;
-		}
-	return -ENOENT;
+	if (r == 0)
+		r = kernel_memory_member(km, file, "file", "private_data", &user, sizeof(user));
+	return r < 0 ? r : kernel_memory_member(km, user, "devkmsg_user", "seq", ret_position, sizeof(*ret_position));
 }
 
 /* "PRIORITY,NUMBER,...": one read gives one record. -ENOENT behind the last. */

@@ -1,16 +1,18 @@
 /*
- * Where a description of /dev/kmsg stands. No call tells that without reading a record, which moves it: a BPF iterator
- * looks into the kernel's structure. Needs what bpf-iterator.h needs.
+ * Where a description of /dev/kmsg stands. No call tells that without reading a record, which moves it: the kernel's
+ * own structure does.
  */
 #pragma once
 
 #include <stdint.h>
 
+struct kernel_memory;
+
 /* A position behind all records. */
 #define KMSG_END UINT64_MAX
 
 /* The number of the record that descriptor fd of the process reads next, or -errno. */
-int kmsg_position(int pidfd, int fd, uint64_t *ret_position);
+int kmsg_position(struct kernel_memory *km, int pidfd, int fd, uint64_t *ret_position);
 
 /*
  * Lets a description (of ours, O_NONBLOCK) stand in front of the record with this number, or the next one that is still

@@ -122,6 +122,8 @@ static void parse_flag(struct test *test, const char *word)
 		snprintf(test->restore_options, sizeof(test->restore_options), "%s", text);
 	else if (strncmp(word, "differs=", 8) == 0)
 		snprintf(test->differs, sizeof(test->differs), "%.120s", text);
+	else if (strncmp(word, "needs=", 6) == 0)
+		snprintf(test->needs, sizeof(test->needs), "%.60s", text);
 	else if (strncmp(word, "huge=", 5) == 0)
 		test->huge_pages = atoi(text);
 	else if (strncmp(word, "timeout=", 8) == 0)
@@ -307,6 +309,8 @@ static void run_test(struct test *test, enum mode mode, const char *feature, boo
 		test->skip_counted = true;
 		return;
 	}
+	if (feature && strcmp(feature, test->needs) == 0)
+		return;
 	if (test->is_busy && (mode == MODE_COMPARE || mode == MODE_RECORD))
 		return;
 	start(&run);

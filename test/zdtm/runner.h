@@ -24,6 +24,7 @@ struct test {
 	char differs[128]; /* fields of /proc that may differ in this test, besides those that may in all */
 	char refused[128]; /* what the dump says when it refuses this one; the program then has to go on unharmed */
 	char warns[128];   /* a part of the one warning that dump or restore may give in a plain run */
+	char needs[64];    /* a kernel feature it cannot do without: never masked */
 	char skip[128];    /* why it cannot run here or does not run by itself */
 	unsigned int timeout_s;
 	int huge_pages;        /* that are to be free while it runs */
