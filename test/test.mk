@@ -134,7 +134,8 @@ test: test-build $(TEST_B)/fallbacks
 		'signal=$(KILL_ENV) $(KILL) -c $(CRIU) -r 20 -s 40 -k 2' \
 		'real=$(TEST_ENV) test/real/real.sh' \
 		'shell=$(TEST_ENV) unshare --pid --fork --mount-proc test/real/shell.py' \
-		'outside=$(TEST_ENV) unshare --pid --fork --mount --mount-proc test/outside/outside.py'
+		'outside=$(TEST_ENV) unshare --pid --fork --mount --mount-proc test/outside/outside.py' \
+		'elsewhere=$(TEST_ENV) test/elsewhere/elsewhere.sh'
 
 test-long: test-build $(TEST_B)/features
 	@test/collect 'zdtm=$(ZDTM) -L -F $(TEST_B)/features -m plain,compare,iterations,leave-running,stopped,mask' \

@@ -29,11 +29,11 @@
 #include "image/image-set.h"
 #include "image/image-write.h"
 #include "images/pstree.pb-c.h"
-#include "images/timens.pb-c.h"
 #include "mm/map-flags.h"
 #include "mm/mm.h"
 #include "mm/shared-memory.h"
 #include "ns/ns-look.h"
+#include "ns/time-ns.h"
 #include "security/seccomp.h"
 #include "task/core-save.h"
 
@@ -135,6 +135,7 @@ static int look(struct dump_run *run, struct error *err)
 	look_sessions(&run->d);
 	map_flags_start(&run->d);
 	r = for_all_tasks(run, look_at_task, err);
+	time_ns_look(&run->d, &run->own.ns);
 	if (r == 0)
 		r = look_tree(&run->d, err);
 	return r < 0 ? r : refusals_report(&run->d.refusals, 1, err);
@@ -151,6 +152,8 @@ static int save_ids(struct dump_run *run, const struct task *task, struct error 
 	ids.sighand_id = task->sighand_id;
 	ids.files_id = task->files_id;
 	ns_save_ids(&run->own.ns, &ids);
+	if (run->d.has_time_ns)
+		ids.time_ns_id = NS_ID_OTHER_TIME;
 	return image_write_one(&run->set, IMAGE_IDS, (uint64_t)task_id_own(&task->id), &ids, err);
 }
 
@@ -193,23 +196,6 @@ static int save_pstree(struct dump_run *run, struct error *err)
 	return image_writer_finish(&w, err);
 }
 
-static int save_clocks(struct dump_run *run, struct error *err)
-{
-	TimensEntry timens = TIMENS_ENTRY__INIT;
-	Timespec monotonic = TIMESPEC__INIT, boottime = TIMESPEC__INIT;
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	monotonic.tv_sec = (uint64_t)now.tv_sec;
-	monotonic.tv_nsec = (uint64_t)now.tv_nsec;
-	(void)clock_gettime(CLOCK_BOOTTIME, &now);
-	boottime.tv_sec = (uint64_t)now.tv_sec;
-	boottime.tv_nsec = (uint64_t)now.tv_nsec;
-	timens.monotonic = &monotonic;
-	timens.boottime = &boottime;
-	return image_write_one(&run->set, IMAGE_TIMENS, 0, &timens, err);
-}
-
 static int save(struct dump_run *run, struct error *err)
 {
 	int r = seccomp_save(&run->d, err);
@@ -223,7 +209,7 @@ static int save(struct dump_run *run, struct error *err)
 	if (r == 0)
 		r = save_pstree(run, err);
 	if (r == 0)
-		r = save_clocks(run, err);
+		r = time_ns_save(&run->d, &run->set, err);
 	if (r == 0 && run->d.opts->cpu_cap & CPU_CAP_IMAGE)
 		r = cpuinfo_dump(&run->set, err);
 	return r;

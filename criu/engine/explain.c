@@ -8,6 +8,7 @@
 #include "engine/look.h"
 #include "engine/tree.h"
 #include "kernel/proc-stat.h"
+#include "ns/time-ns.h"
 
 /* A tree that runs changes while it is looked at: a look that found contradictions is worth another one. */
 #define LOOKS 3
@@ -49,6 +50,8 @@ static int look_once(struct dump *d, struct error *err)
 		look_sessions(d);
 		r = look_tasks(d, &own, err);
 	}
+	if (r == 0)
+		time_ns_look(d, &own.ns);
 	if (r == 0)
 		r = look_tree(d, err);
 	look_own_done(&own);

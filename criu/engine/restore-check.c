@@ -341,12 +341,14 @@ static bool read_id(const TaskKobjIdsEntry *ids, size_t row, uint32_t *ret_id)
 
 static int check_namespaces(const struct restore *r, const struct checked_task *task, struct error *err)
 {
-	const TaskKobjIdsEntry *root_ids = r->images->inventory->root_ids;
+	const TaskKobjIdsEntry *outside = r->images->inventory->root_ids, *first = r->images->tasks[0].ids;
 
-	for (size_t i = 0; task->ids && root_ids && i < ARRAY_SIZE(namespaces); i++) {
-		uint32_t own, root;
+	for (size_t i = 0; task->ids && outside && i < ARRAY_SIZE(namespaces); i++) {
+		/* The whole tree may have a time namespace of its own. */
+		const TaskKobjIdsEntry *wanted = first && !strcmp(namespaces[i].name, "time") ? first : outside;
+		uint32_t own, other;
 
-		if (!read_id(task->ids, i, &own) || !read_id(root_ids, i, &root) || own == root)
+		if (!read_id(task->ids, i, &own) || !read_id(wanted, i, &other) || own == other)
 			continue;
 		return error_say(err, -EOPNOTSUPP,
 				 "pid %u (%s) is in a %s namespace of its own, which cannot be restored yet",

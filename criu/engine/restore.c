@@ -36,6 +36,7 @@
 #include "mm/restore-memory.h"
 #include "mm/restore-shmem.h"
 #include "mm/vdso.h"
+#include "ns/time-ns.h"
 #include "task/restore-creds.h"
 #include "task/restore-limits.h"
 #include "task/restore-process.h"
@@ -96,10 +97,12 @@ static int open_set(struct restore_run *run, struct error *err)
 static int check_set(struct restore_run *run, struct error *err)
 {
 	struct restore *r = &run->r;
+	int result;
 
 	if (r->images->inventory->has_tcp_close && r->images->inventory->tcp_close && !r->opts->tcp_close)
 		return error_say(err, -EINVAL, "the set was dumped with --tcp-close, the restore needs it too");
-	return restore_check(r, err);
+	result = restore_check(r, err);
+	return result < 0 ? result : time_ns_check(r, err);
 }
 
 static bool pid_in_use(pid_t pid)
@@ -354,12 +357,15 @@ static int fork_tree(struct restore_run *run, struct error *err)
 {
 	struct restore *r = &run->r;
 	uint64_t start_us = now_us();
+	AUTO_CLOSE int time_ns = -1;
 	int result;
 
 	if (r->shared->words.forking >= MANY_TASKS)
 		restore_make_heap_cheap();
-	result = restore_fork_root(r, err);
-
+	result = time_ns_enter(r, &time_ns, err);
+	if (result == 0)
+		result = restore_fork_root(r, err);
+	time_ns_leave(&time_ns);
 	if (result == 0)
 		result = restore_wait_for(r, &r->shared->words.forking, err);
 	run->forked_us = now_us() - start_us;

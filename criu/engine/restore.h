@@ -86,7 +86,8 @@ struct restore {
 	bool files_need_all;           /* some file can only be finished when all processes have theirs */
 	pid_t caller_sid, caller_pgid; /* session and group of who restores: with --shell-job the root stays in them */
 	bool caller_leads_session;
-	int log_fd; /* the log, out of the way of restored descriptors */
+	bool needs_time_ns; /* see ns/time-ns.h */
+	int log_fd;         /* the log, out of the way of restored descriptors */
 	uint64_t start_us, fork_us;
 	uint64_t pages_restored;
 };

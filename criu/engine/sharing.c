@@ -162,7 +162,9 @@ static void refuse_own(struct dump *d, const struct task *task, const struct tas
 }
 
 /* A thread cannot leave its user namespace, and has left its mount namespace with directories of its own only. */
-static const char *const thread_namespaces[] = { "net", "uts", "ipc", "cgroup", "pid_for_children" };
+static const char *const thread_namespaces[] = {
+	"net", "uts", "ipc", "cgroup", "pid_for_children", "time_for_children"
+};
 
 static uint64_t namespace_inode(const struct task *task, pid_t tid, const char *name)
 {

@@ -11,7 +11,7 @@
 enum { ID_PID = 1, ID_NET, ID_IPC, ID_UTS, ID_TIME, ID_MNT, ID_USER, ID_CGROUP };
 
 static const enum proc_ns kinds[] = {
-	PROC_NS_PID, PROC_NS_NET, PROC_NS_IPC, PROC_NS_UTS, PROC_NS_MNT, PROC_NS_USER, PROC_NS_TIME, PROC_NS_CGROUP,
+	PROC_NS_PID, PROC_NS_NET, PROC_NS_IPC, PROC_NS_UTS, PROC_NS_MNT, PROC_NS_USER, PROC_NS_CGROUP,
 };
 
 int ns_read_own(struct proc_ns_ids *ret_own, struct error *err)
@@ -20,6 +20,25 @@ int ns_read_own(struct proc_ns_ids *ret_own, struct error *err)
 	int r = procfd < 0 ? procfd : proc_ns_read(procfd, NULL, ret_own);
 
 	return r < 0 ? error_set(err, r, "read our own namespaces") : 0;
+}
+
+/* Which one is compared when all are known. */
+static int look_at_time(const struct proc_ns_ids *own, struct task *task, struct error *err)
+{
+	uint64_t for_children = 0;
+	int r;
+
+	if (!own->inode[PROC_NS_TIME])
+		return 0;
+	r = proc_ns_inode(task->procfd, PROC_NS_TIME, &task->time_ns);
+	if (r == 0)
+		r = proc_ns_inode(task->procfd, PROC_NS_TIME_FOR_CHILDREN, &for_children);
+	if (r < 0)
+		return error_set(err, r, TASK_FORMAT ": read its time namespace", TASK_ARGS(task));
+	if (for_children == task->time_ns)
+		return 0;
+	return error_say(err, -ENOTSUP, TASK_FORMAT ": its children are to live in another time namespace",
+			 TASK_ARGS(task));
 }
 
 int ns_look(const struct proc_ns_ids *own, struct task *task, struct error *err)
@@ -41,7 +60,7 @@ int ns_look(const struct proc_ns_ids *own, struct task *task, struct error *err)
 				 TASK_FORMAT ": lives in another %s namespace, which is not supported yet",
 				 TASK_ARGS(task), proc_ns_name(kinds[i]));
 	}
-	return 0;
+	return look_at_time(own, task, err);
 }
 
 void ns_save_ids(const struct proc_ns_ids *own, TaskKobjIdsEntry *ids)

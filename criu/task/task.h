@@ -83,6 +83,7 @@ struct task {
 	size_t fd_count;
 	struct task *files_owner; /* who holds the descriptor table: itself, or the task it shares with */
 	uint32_t files_id, fs_id, vm_id, sighand_id;
+	uint64_t time_ns; /* inode, 0 where the kernel has none */
 
 	struct open_file *exe, *cwd, *root; /* registered like any other file */
 	struct open_file **vma_files;       /* one per mapping of maps, NULL where it maps no file */
