@@ -12,6 +12,7 @@
 
 #include "base/util.h"
 #include "compel/compel.h"
+#include "engine/compel-error.h"
 #include "kernel/proc-maps.h"
 #include "pie/parasite-border.h"
 #include "security/keyring.h"
@@ -98,11 +99,6 @@ static int prepare(struct task *task, const struct layout *layout, uint64_t remo
 	return 0;
 }
 
-static int from_compel(struct error *err, const struct task *task, const struct compel_error *compel_err, int r)
-{
-	return error_say(err, r, TASK_FORMAT ": %s", TASK_ARGS(task), compel_err->text);
-}
-
 static void offer_vdso(const struct task *task)
 {
 	for (size_t i = 0; i < task->maps.count; i++)
@@ -124,7 +120,7 @@ static int ask(struct task *task, const struct place *place, struct error *err)
 
 		r = compel_start(task->compel, i, place->code, arg, stack_top, &compel_err);
 		if (r < 0)
-			return from_compel(err, task, &compel_err, r);
+			return compel_error_pass(err, task, &compel_err, r);
 	}
 	return 0;
 }
@@ -150,7 +146,7 @@ static int inject(struct task *const *tasks, struct place *places, size_t count,
 				      (size_t)(pie_parasite_end - pie_parasite_start), bytes, addresses,
 				      addresses + count, &failed, &compel_err);
 		if (r < 0)
-			r = from_compel(err, tasks[failed], &compel_err, r);
+			r = compel_error_pass(err, tasks[failed], &compel_err, r);
 	}
 	for (size_t i = 0; i < count && r == 0; i++) {
 		places[i].code = addresses[i];
@@ -184,7 +180,7 @@ static int finish(struct task *task, const struct place *place, struct error *er
 	r = compel_finish(task->compel, done, task->thread_count, now_ns() + ANSWER_NS, &compel_err);
 	free(done);
 	if (r < 0)
-		return from_compel(err, task, &compel_err, r);
+		return compel_error_pass(err, task, &compel_err, r);
 	r = compel_read(task->compel, place->data, task->parasite, layout->stacks);
 	return r < 0 ? error_set(err, r, TASK_FORMAT ": read the parasite's answers", TASK_ARGS(task)) : 0;
 }

@@ -1,7 +1,8 @@
 /*
  * Finding and freezing a tree. Every task is seized and interrupted as soon as it is seen, its children are read from
  * /proc and seized in turn; when all stand still the walk is repeated until it finds no new thread and no new child,
- * for only a task that still ran could have made one.
+ * for only a task that still ran could have made one. A thread in a vfork stops when its child has executed another
+ * program: that child runs until then.
  */
 #include "engine/tree.h"
 
@@ -21,6 +22,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "compel/compel.h"
+#include "engine/compel-error.h"
 #include "engine/undo.h"
 #include "kernel/features.h"
 #include "kernel/pidfd.h"
@@ -34,14 +36,10 @@
 #define PID_INDEX_BYTES ((size_t)PID_LIMIT * sizeof(uint32_t))
 #define MANY_THREADS    16 /* fewer are walked faster than a look at all there is takes */
 #define WAIT_RSS_BYTES  (128ul << 20)
-#define VFORK_NS        200000000ull   /* how long a task may stand in a fork */
+#define VFORK_SEEN_NS   20000000ull    /* how long a task may take to stop before it is asked what it waits for */
+#define VFORK_NS        500000000ull   /* how long the child of a vfork may take to its exec */
 #define SETTLE_NS       10000000000ull /* without --timeout: how long all tasks may take to stop */
 #define STOP_WAIT_NS    1000000000ull  /* how long tasks that were sent SIGSTOP may take */
-
-static int from_compel(struct error *err, const struct task *task, const struct compel_error *compel_err, int r)
-{
-	return error_say(err, r, TASK_FORMAT ": %s", TASK_ARGS(task), compel_err->text);
-}
 
 /* --- tasks ------------------------------------------------------------------------------------------------------- */
 
@@ -68,6 +66,13 @@ static int task_open(struct task *task, struct error *err)
 	task->id.levels = 1;
 	task->id.ns_pids[0] = task->host_pid;
 	return 0;
+}
+
+/* For sentences about a task that has not been looked at yet. */
+static void name_task(struct task *task)
+{
+	if (!task->comm[0] && proc_read_comm(task->procfd, "comm", task->comm) < 0)
+		(void)strcpy(task->comm, "?");
 }
 
 static int task_read_stat(struct task *task, struct error *err)
@@ -231,9 +236,10 @@ static int seize_task(struct dump *d, struct task *task, size_t *ret_new, struct
 	*ret_new += fresh;
 	if (r == 0)
 		return 0;
+	name_task(task);
 	if (r == -EPERM || r == -EACCES)
 		return explain_eperm(task, &compel_err, err);
-	return from_compel(err, task, &compel_err, r);
+	return compel_error_pass(err, task, &compel_err, r);
 }
 
 /* True when a process that could not be seized has only ended in the meantime. */
@@ -314,7 +320,6 @@ static int seize_round(struct dump *d, size_t *ret_new, struct error *err)
 	return 0;
 }
 
-/* Its child stands still like all others: waiting for the end of the vfork would be in vain. */
 static bool waits_for_vfork(const struct task *task, pid_t tid)
 {
 	char path[48], text[160];
@@ -327,18 +332,58 @@ static bool waits_for_vfork(const struct task *task, pid_t tid)
 	return number == SYS_vfork || number == SYS_clone3 || (number == SYS_clone && flags & CLONE_VFORK);
 }
 
+/* The thread that stands in a vfork, 0 for none. */
+static pid_t find_vfork(const struct task *task)
+{
+	for (size_t i = 0; i < task->compel->thread_count; i++)
+		if (!task->compel->threads[i].stopped && waits_for_vfork(task, task->compel->threads[i].tid))
+			return task->compel->threads[i].tid;
+	return 0;
+}
+
+/* A task that runs on for a while: the next walk seizes it anew. */
+static int let_run(struct task *task, struct error *err)
+{
+	struct compel_error compel_err = { 0 };
+	int r = compel_detach(task->compel, &compel_err);
+
+	if (r < 0 && r != -ESRCH)
+		return compel_error_pass(err, task, &compel_err, r);
+	compel_task_free(task->compel);
+	task->compel = NULL;
+	return 0;
+}
+
+/* The child would stand still like all others, and the thread wait for ever. */
+static int wait_for_vfork(struct task *task, pid_t tid, uint64_t deadline_ns, struct error *err)
+{
+	struct compel_error compel_err = { 0 };
+	int r = 0;
+
+	for (struct task *child = task->first_child; child && r == 0; child = child->next_sibling)
+		if (child->compel && child->maker_tid == tid)
+			r = let_run(child, err);
+	if (r == 0) {
+		r = compel_wait_stopped(task->compel, min_u64(deadline_ns, now_ns() + VFORK_NS), &compel_err);
+		if (r < 0 && r != -ETIMEDOUT)
+			(void)compel_error_pass(err, task, &compel_err, r);
+	}
+	if (r != -ETIMEDOUT)
+		return r;
+	name_task(task);
+	error_hint(err, "try again: a vfork mostly ends with the next exec");
+	return error_say(err, -ENOTSUP, TASK_FORMAT ", thread %d: waits for the end of its vfork", TASK_ARGS(task),
+			 tid);
+}
+
 static int wait_for_task(struct task *task, uint64_t deadline_ns, struct error *err)
 {
-	const uint64_t soon_ns = now_ns() + VFORK_NS;
 	struct compel_error compel_err = { 0 };
-	int r = compel_wait_stopped(task->compel, soon_ns < deadline_ns ? soon_ns : deadline_ns, &compel_err);
+	int r = compel_wait_stopped(task->compel, min_u64(deadline_ns, now_ns() + VFORK_SEEN_NS), &compel_err);
+	pid_t tid = r == -ETIMEDOUT ? find_vfork(task) : 0;
 
-	for (size_t i = 0; r == -ETIMEDOUT && i < task->compel->thread_count; i++)
-		if (!task->compel->threads[i].stopped && waits_for_vfork(task, task->compel->threads[i].tid)) {
-			error_hint(err, "try again: a vfork mostly ends with the next exec");
-			return error_say(err, -ENOTSUP, TASK_FORMAT ", thread %d: waits for the end of its vfork",
-					 TASK_ARGS(task), task->compel->threads[i].tid);
-		}
+	if (tid)
+		return wait_for_vfork(task, tid, deadline_ns, err);
 	if (r == -ETIMEDOUT) {
 		compel_err = (struct compel_error){ 0 };
 		r = compel_wait_stopped(task->compel, deadline_ns, &compel_err);
@@ -346,14 +391,16 @@ static int wait_for_task(struct task *task, uint64_t deadline_ns, struct error *
 	if (r == -ETIMEDOUT)
 		error_hint(err,
 			   "--timeout SECONDS allows more time; a task in uninterruptible sleep cannot be stopped");
-	return r < 0 ? from_compel(err, task, &compel_err, r) : 0;
+	if (r < 0)
+		name_task(task);
+	return r < 0 ? compel_error_pass(err, task, &compel_err, r) : 0;
 }
 
 static int wait_all(struct dump *d, uint64_t deadline_ns, struct error *err)
 {
 	for_each_task (d, task) {
 		struct error own = { 0 };
-		int r = task->is_zombie ? 0 : wait_for_task(task, deadline_ns, &own);
+		int r = task->is_zombie || !task->compel ? 0 : wait_for_task(task, deadline_ns, &own);
 
 		if (r < 0 && !(task->parent && has_ended(task))) {
 			*err = own;
@@ -586,7 +633,7 @@ int tree_release(struct dump *d, struct error *err)
 		if (r == 0)
 			r = compel_detach(task->compel, &compel_err);
 		if (r < 0 && r != -ESRCH && first == 0)
-			first = from_compel(err, task, &compel_err, r);
+			first = compel_error_pass(err, task, &compel_err, r);
 	}
 	return first;
 }
