@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/util.h"
 #include "cmd/command.h"
 #include "cmd/options.h"
 #include "engine/explain.h"
@@ -22,6 +23,26 @@ struct verdict {
 	unsigned int needed_missing;
 	unsigned int others_missing;
 };
+
+/* Who asks for these by name goes on to use what they are for: the answer is no while that is not there. */
+static const struct {
+	const char *feature, *option;
+} asked_for[] = {
+	{ "mem_dirty_track", "track-mem" },
+	{ "uffd", "lazy-pages" },
+	{ "uffd-noncoop", "lazy-pages" },
+	{ "tcp_half_closed", "tcp-established" },
+};
+
+static int check_use(const char *name, struct error *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(asked_for); i++) {
+		if (strcmp(asked_for[i].feature, name) == 0 && !option_is_there(asked_for[i].option))
+			return error_say(err, -EOPNOTSUPP, "the kernel has %s, but --%s is not supported yet", name,
+					 asked_for[i].option);
+	}
+	return 0;
+}
 
 static int check_one_feature(const char *name, struct error *err)
 {
@@ -38,6 +59,9 @@ static int check_one_feature(const char *name, struct error *err)
 		return error_set(err, r, "cannot find out about %s (%s)", name, feature->description);
 	if (r == 0)
 		return error_say(err, -ENOENT, "%s is missing: %s", name, feature->description);
+	r = check_use(name, err);
+	if (r < 0)
+		return r;
 	(void)printf("%s is supported\n", name);
 	return EXIT_SUCCESS;
 }

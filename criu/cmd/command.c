@@ -32,10 +32,11 @@ static const struct command *find_command(const struct command_set *set, const c
 	return NULL;
 }
 
-static int refuse_command(const struct command *c)
+static int refuse_command(const struct command *c, struct command_line *line)
 {
-	struct error err = { 0 };
+	struct error err = { 0 }, ignored = { 0 };
 
+	(void)session_open(&line->opts, false, &ignored); /* who drives this reads the log */
 	error_say(&err, -EOPNOTSUPP, "%s", c->refused_because ? c->refused_because : "not supported yet");
 	session_report_failure(c->name, &err, NULL);
 	return c->refused_status;
@@ -66,7 +67,7 @@ static int run_command(const struct command_set *set, struct command_line *line)
 	if (!c)
 		return say_usage_error(set, "unknown command ", line->operands[0]);
 	if (!c->run)
-		return refuse_command(c);
+		return refuse_command(c, line);
 	allowed = c->operands ? 2 : 1;
 	if (line->operand_count > allowed)
 		return say_usage_error(set, "unexpected argument ", line->operands[allowed]);

@@ -458,6 +458,18 @@ bool command_line_given(const struct command_line *line, const char *name)
 	return false;
 }
 
+bool option_is_there(const char *name)
+{
+	size_t count;
+	const struct option_row *rows = option_table(&count);
+
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(rows[i].name, name) == 0)
+			return rows[i].state == OPTION_IMPLEMENTED;
+	}
+	return false;
+}
+
 static int refuse_missing_functions(const struct command_line *line, int verb, struct error *err)
 {
 	size_t count;

@@ -87,7 +87,8 @@ int command_line_parse(struct command_line *line, int argc, char **argv, struct 
 /* One more configuration file on top; a missing one is no error. */
 int command_line_parse_config(struct command_line *line, const char *path, struct error *err);
 
-/* Whether an option was given, by its long name. */
+/* By its long name: whether its function is there, whether it was given. */
+bool option_is_there(const char *name);
 bool command_line_given(const struct command_line *line, const char *name);
 
 /* Refuses what is in force for this verb but not there, and combinations that make no sense. */

@@ -1,12 +1,13 @@
 /*
  * Sets up what a command runs in. Relative names are those of the directory the user is in; only the log, the pidfile
- * and the statistics are names in the work directory.
+ * and the statistics are names in the work directory. An action script may be either.
  */
 #include "cmd/session.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -36,6 +37,27 @@ static int open_directory(int dirfd, const char *path, const char *what, int *re
 	if (fd < 0)
 		return error_set(err, -errno, "%s %s", what, path);
 	*ret_fd = fd;
+	return 0;
+}
+
+/* Names that lead somewhere from here still do so from the work directory. */
+static int keep_script_names(struct options *opts, struct error *err)
+{
+	AUTO_FREE char *here = NULL;
+
+	for (size_t i = 0; i < opts->action_scripts.count; i++) {
+		char **item = &opts->action_scripts.items[i];
+		char *path;
+
+		if (**item == '/' || access(*item, F_OK) < 0)
+			continue;
+		if (!here)
+			here = getcwd(NULL, 0);
+		if (!here || asprintf(&path, "%s/%s", here, *item) < 0)
+			return error_set(err, -errno, "action script %s", *item);
+		free(*item);
+		*item = path;
+	}
 	return 0;
 }
 
@@ -92,7 +114,9 @@ int session_open(struct options *opts, bool needs_images, struct error *err)
 	if (start_dir_fd < 0)
 		return error_set(err, -errno, "current directory");
 	log_set_level(opts->log_level);
-	r = enter_work_dir(opts, err);
+	r = keep_script_names(opts, err);
+	if (r == 0)
+		r = enter_work_dir(opts, err);
 	if (r < 0)
 		return r;
 	r = open_log(opts, err);

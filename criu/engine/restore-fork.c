@@ -11,9 +11,12 @@
 #include "engine/restore-fork.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/rseq.h>
 #include <sys/syscall.h>
@@ -382,14 +385,46 @@ static _Noreturn void fail(struct restore *r, const struct restore_task *task, s
 	_exit(1);
 }
 
+/* FILE.PID instead of lines with the pid in front; what cannot be opened stays in the common log. */
+static int open_own_log(const struct restore *r, const struct restore_task *task)
+{
+	const char *file = r->opts->log_file;
+	char name[PATH_MAX];
+	int fd, kept;
+
+	if (!r->opts->log_pid || !file || strcmp(file, "-") == 0)
+		return -ENOENT;
+	if (snprintf(name, sizeof(name), "%s.%d", file, task->pid) >= (int)sizeof(name))
+		return -ENAMETOOLONG;
+	fd = openat(r->log_dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	kept = fcntl(fd, F_DUPFD_CLOEXEC, r->service_fd_base);
+	(void)close(fd);
+	if (kept < 0)
+		return -errno;
+	log_move_fd(kept);
+	return 0;
+}
+
+static void name_log_lines(const struct restore *r, const struct restore_task *task)
+{
+	int result = open_own_log(r, task);
+
+	if (result < 0 && result != -ENOENT)
+		log_warn("--log-pid: cannot open a log for pid %d: %s\n", task->pid, strerror(-result));
+	if (result < 0 && (r->opts->log_pid || log_get_level() >= LOG_DEBUG))
+		log_set_task(task->pid);
+}
+
 static _Noreturn void run_task(struct restore *r, struct restore_task *task, struct error *err)
 {
 	int result;
 
 	mark_alive(r, task);
 	stop_for_a_moment(r, task);
-	if (r->opts->log_pid || log_get_level() >= LOG_DEBUG)
-		log_set_task(task->pid);
+	name_log_lines(r, task);
+	log_debug("process %d: takes its place in the tree\n", task->pid);
 	result = take_place_in_tree(r, task, err);
 	if (result == 0 && task->go_between) {
 		if (task->orphan_target->subreaper_meanwhile)

@@ -195,7 +195,10 @@ static int move_service_descriptors(struct restore_run *run, struct error *err)
 	/* Without a log there is nothing to keep. */
 	if (r->log_fd < 0 && errno != EBADF)
 		return error_set(err, -errno, "move the log out of the way");
-	return 0;
+	if (!r->opts->log_pid)
+		return 0;
+	r->log_dirfd = fcntl(r->opts->work_dir_fd, F_DUPFD_CLOEXEC, r->service_fd_base);
+	return r->log_dirfd < 0 ? error_set(err, -errno, "move the work directory out of the way") : 0;
 }
 
 static int check_files(struct restore_run *run, struct error *err)
@@ -534,6 +537,7 @@ static void release(struct restore_run *run)
 	own_creds_done(&run->own_creds);
 	own_limits_done(&run->own_limits);
 	close_fd(&r->log_fd);
+	close_fd(&r->log_dirfd);
 	if (run->nofile_raised)
 		(void)setrlimit(RLIMIT_NOFILE, &run->saved_nofile);
 }
@@ -541,7 +545,7 @@ static void release(struct restore_run *run)
 int restore_run(const struct options *opts, pid_t *ret_root_pid, struct error *err)
 {
 	struct restore_run run = {
-		.r = { .opts = opts, .start_us = now_us(), .log_fd = -1 },
+		.r = { .opts = opts, .start_us = now_us(), .log_fd = -1, .log_dirfd = -1 },
 		.set = IMAGE_SET_INIT,
 	};
 	int result;

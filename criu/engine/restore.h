@@ -88,6 +88,7 @@ struct restore {
 	bool caller_leads_session;
 	bool needs_time_ns; /* see ns/time-ns.h */
 	int log_fd;         /* the log, out of the way of restored descriptors */
+	int log_dirfd;      /* likewise, with --log-pid: where each process opens a log of its own; else -1 */
 	uint64_t start_us, fork_us;
 	uint64_t pages_restored;
 };

@@ -4,6 +4,7 @@
  */
 #include "image/image-set.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -59,6 +60,62 @@ static int refuse_finished(struct image_set *set, struct error *err)
 	return r;
 }
 
+/* cpuinfo.img is written by a command of its own, pages are found by their page maps only, those by the tasks. */
+static bool could_mislead(const char *name)
+{
+	enum image_kind kind;
+	uint64_t id;
+
+	return image_parse_name(name, &kind, &id) == 0 && image_type(kind)->framing == IMAGE_FRAMING_COMMON &&
+	       kind != IMAGE_CPUINFO && kind != IMAGE_PAGEMAP && kind != IMAGE_PAGEMAP_SHMEM;
+}
+
+static int add_stale(struct image_set *set, const char *name)
+{
+	char *copy;
+
+	if (array_reserve(&set->stale, &set->stale_capacity, set->stale_count, sizeof(*set->stale)) < 0)
+		return -ENOMEM;
+	copy = strdup(name);
+	if (!copy)
+		return -ENOMEM;
+	set->stale[set->stale_count++] = copy;
+	return 0;
+}
+
+static int find_stale(struct image_set *set, struct error *err)
+{
+	int fd = openat(set->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	int r = 0;
+
+	if (!dir) {
+		r = -errno;
+		close_fd(&fd);
+		return error_set(err, r, "look into %s", set_path(set));
+	}
+	while (r == 0 && (entry = readdir(dir)))
+		if (could_mislead(entry->d_name))
+			r = add_stale(set, entry->d_name);
+	(void)closedir(dir);
+	return r < 0 ? error_set(err, r, "look into %s", set_path(set)) : 0;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void remove_stale(struct image_set *set)
+{
+	if (set->stale_count)
+		qsort(set->names, set->name_count, sizeof(*set->names), compare_names);
+	for (size_t i = 0; i < set->stale_count; i++)
+		if (!bsearch(&set->stale[i], set->names, set->name_count, sizeof(*set->names), compare_names))
+			(void)unlinkat(set->dirfd, set->stale[i], 0);
+}
+
 int image_set_create(struct image_set *set, int at, const char *path, unsigned int flags, struct error *err)
 {
 	int r = open_directory(set, at, path, err);
@@ -67,7 +124,8 @@ int image_set_create(struct image_set *set, int at, const char *path, unsigned i
 		return r;
 	set->writing = true;
 	set->replace = flags & IMAGE_SET_REPLACE;
-	return refuse_finished(set, err);
+	r = refuse_finished(set, err);
+	return r < 0 ? r : find_stale(set, err);
 }
 
 int image_set_announce(struct image_set *set, const char *name)
@@ -99,6 +157,15 @@ static void forget_names(struct image_set *set)
 	free(set->names);
 	set->names = NULL;
 	set->name_count = set->name_capacity = 0;
+}
+
+static void forget_stale(struct image_set *set)
+{
+	for (size_t i = 0; i < set->stale_count; i++)
+		free(set->stale[i]);
+	free(set->stale);
+	set->stale = NULL;
+	set->stale_count = set->stale_capacity = 0;
 }
 
 void image_set_discard(struct image_set *set)
@@ -149,6 +216,7 @@ int image_set_commit(struct image_set *set, const InventoryEntry *inventory, str
 	image_writer_done(&w);
 	if (r < 0)
 		return r;
+	remove_stale(set);
 	r = rename_inventory(set);
 	if (r == -EEXIST)
 		return error_say(err, r, "another image set has been finished in %s meanwhile", set_path(set));
@@ -272,5 +340,6 @@ void image_set_done(struct image_set *set)
 		inventory_entry__free_unpacked(set->inventory, NULL);
 	set->inventory = NULL;
 	forget_names(set);
+	forget_stale(set);
 	pthread_mutex_destroy(&set->lock);
 }

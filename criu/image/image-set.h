@@ -33,6 +33,9 @@ struct image_set {
 	char **names;
 	size_t name_count;
 	size_t name_capacity;
+	char **stale; /* images that were there before */
+	size_t stale_count;
+	size_t stale_capacity;
 	uint32_t last_pages_id;
 	struct image_set *parent;
 	struct image_set *child; /* the set this one is the parent of */
@@ -51,7 +54,8 @@ enum image_set_flags {
 
 /*
  * Opens a directory to write a set into: path relative to the directory at, or at itself when path is NULL (it is
- * duplicated). -EEXIST when the directory holds a finished set; what an unfinished one has left behind is overwritten.
+ * duplicated). -EEXIST when the directory holds a finished set; what an unfinished one has left behind is overwritten,
+ * or removed when this set has no such file: a reader would take it for a part of this one.
  */
 int image_set_create(struct image_set *set, int at, const char *path, unsigned int flags, struct error *err);
 

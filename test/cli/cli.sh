@@ -1,0 +1,610 @@
+#!/bin/bash
+# cli.sh [CASE ...]: the command line as scripts and other programs use it: spellings, configuration files, exit statuses,
+# what is said where, the log, hooks, what stands around a restored tree. Each case is a function, run as the first
+# process of a pid and mount namespace of its own, in an empty directory. CRIU and TEST_B come from the environment.
+set -u
+self=$(realpath "$0")
+criu=${CRIU:?the program under test}
+victim=${TEST_B:?where the test programs are}/badinput/victim
+nobody=31999 # no process has this number
+
+fail() {
+	echo "$*"
+	for each in out err; do
+		[ -s $each ] && { echo "std$each:"; head -c 500 $each; }
+	done
+	exit 1
+}
+
+# run ARGUMENT ...: status in $status, what was said in out and err.
+run() {
+	timeout -k 1 20 "$criu" "$@" </dev/null >out 2>err
+	status=$?
+	[ $status -ne 124 ] || fail "criu $* does not end"
+}
+
+# gives STATUS ARGUMENT ...
+gives() {
+	local expected=$1
+	shift
+	run "$@"
+	[ $status -eq $expected ] || fail "criu $*: status $status, expected $expected"
+}
+
+# says FILE PATTERN ...
+says() {
+	local file=$1 each
+	shift
+	for each; do
+		grep -Eq -- "$each" $file || fail "$file should match /$each/"
+	done
+}
+
+silent() {
+	[ ! -s $1 ] || fail "std$1 should be empty"
+}
+
+# A dump that gets as far as looking for the process: all options were accepted.
+accepted() {
+	gives 1 "$@"
+	says err "pid $nobody: no such process"
+}
+
+# start: a victim in a session of its own.
+start() {
+	setsid "$victim" "${@:-plain}" </dev/null >victim.out 2>&1 &
+	pid=$!
+	disown
+	for ((n = 0; n < 200; n++)); do
+		grep -qs '^READY$' victim.out && return
+		sleep 0.02
+	done
+	fail "the victim does not start"
+}
+
+# The victim checks itself.
+passes() {
+	kill -TERM "$pid" || fail "there is no victim"
+	for ((n = 0; n < 100; n++)); do
+		grep -q '^PASS$' victim.out && return
+		sleep 0.02
+	done
+	fail "the victim: $(cat victim.out)"
+}
+
+gone() {
+	for ((n = 0; n < 100; n++)); do
+		[ -e /proc/$pid ] || return 0
+		sleep 0.02
+	done
+	fail "the victim is still there"
+}
+
+make_set() {
+	mkdir -p set
+	start
+	gives 0 dump -t $pid -D set -o dump.log
+	gone
+}
+
+# A hook that notes what it was told, and fails at the action $1 with status $2.
+make_hook() {
+	cat >hook <<-HOOK
+		#!/bin/sh
+		echo "\$CRTOOLS_SCRIPT_ACTION \${CRTOOLS_INIT_PID:-none} \$(readlink -f "\$CRTOOLS_IMAGE_DIR") \$#" >>$PWD/hooks
+		[ "\$CRTOOLS_SCRIPT_ACTION" != "${1:-}" ] || exit ${2:-1}
+	HOOK
+	chmod 755 hook
+}
+
+# --- spelling ---------------------------------------------------------------------------------------------------------
+
+case_spellings() {
+	mkdir set
+	accepted dump -t $nobody -D set
+	accepted dump -t$nobody -Dset
+	accepted dump --tree=$nobody --images-dir=set
+	accepted dump --tree $nobody --images-dir set
+	accepted -D set dump -t $nobody
+	accepted -D set -t $nobody dump
+	accepted dump --tre $nobody --images set
+	accepted dump -jlRD set -t $nobody
+	accepted dump -t 1 -t $nobody -D nowhere -D set
+	accepted dump -t $nobody -D set --no-shell-job --no-file-locks --shell-job --link-remap --no-link-remap
+	accepted dump -t $nobody -D set --manage-cgroups --manage-cgroups=soft --cpu-cap --cpu-cap=^ins --cpu-cap=none
+	accepted dump -t $nobody -D set --external 'mnt[/x]:y' --external 'mnt[]' --external 'mnt[]:ms' \
+		--external 'file[1:2]' --external 'tty[1:2]' --external 'unix[5]'
+	accepted dump -t $nobody -D set --ghost-limit 64K --ghost-limit=1G --timeout 7 --network-lock none
+}
+
+case_spellings_refused() {
+	local each
+	while read -r each; do
+		gives 1 dump -t $nobody $each
+		[ -s err ] || fail "no word about $each"
+	done <<-'END'
+		--frob
+		--no-tree
+		--no-all-the-more
+		--l
+		-Z
+		--shell-job=1
+		-t 0
+		-t -4
+		-t 5x
+		-t
+		--manage-cgroups=frob
+		--cpu-cap=frob
+		--network-lock frob
+		--ghost-limit 1X
+		--timeout soon
+		--file-validation frob
+		--pre-dump-mode frob
+		--external frob
+		--external mnt[]:q
+		--port 0
+		--port 65536
+		--empty-ns pid
+		--close frob
+		--ms
+		--inherit-fd fd[0]:x
+		--mntns-compat-mode
+		-v5x
+		surplus
+	END
+	gives 1 dump -t $nobody --frob
+	says err 'option --frob does not exist' '^hint: '
+	gives 1 dump -t $nobody --lazy-pages
+	says err '--lazy-pages is not supported yet'
+	gives 1 dump -t $nobody surplus
+	says err '^Usage: '
+	gives 1 restore -S
+	says err '--restore-sibling needs --restore-detached'
+	gives 1 restore -d --exec-cmd -- true
+	says err 'exclude each other'
+	gives 1 restore --exec-cmd
+	says err 'needs a command'
+}
+
+case_statuses() {
+	gives 0 --help
+	says out '^Usage: criu' 'pagemap_scan_guard_pages'
+	silent err
+	gives 0 dump -t 5 --frob -h
+	gives 0 -V
+	gives 0 dump --version
+	[ "$(head -1 out)" = "Version: 4.2" ] || fail "the first line of --version"
+	gives 1
+	says err '^Usage: '
+	gives 1 frob
+	says err 'unknown command frob' '^Usage: '
+	gives 1 dump
+	gives 255 show
+	gives 255 exec
+	gives 255 show -D . core-1.img
+	gives 1 cpuinfo
+	gives 1 cpuinfo frob
+	gives 1 cpuinfo dump check
+	gives 1 swrk
+	gives 1 restore -D nowhere
+	gives 1 dump -t $nobody -D nowhere
+}
+
+# The log is there however early a run fails, even of a command that is not there.
+case_early_logs() {
+	mkdir set
+	gives 1 dump -D set -o dump.log
+	says set/dump.log 'Error \(.*\): no process given'
+	gives 1 restore -D set -o restore.log
+	says set/restore.log 'Error ' 'Restoring FAILED.'
+	gives 1 pre-dump -t $nobody -D set -o pre-dump.log
+	says set/pre-dump.log 'Error .*not supported yet'
+}
+
+# --- configuration files ----------------------------------------------------------------------------------------------
+
+case_configuration() {
+	local each
+	mkdir set other home home/.criu
+	export HOME=$PWD/home
+	mount -t tmpfs etc /etc && mkdir /etc/criu || exit 77
+	echo 'log-file from-etc' >/etc/criu/default.conf
+	gives 1 dump -t $nobody -D set
+	[ -e set/from-etc ] || fail "/etc/criu/default.conf is not read"
+	printf '# a comment\n\n  log-file\t"from home"   # more\nshell-job\nno-shell-job\nmanage-cgroups=soft\n' \
+		>home/.criu/default.conf
+	gives 1 dump -t $nobody -D set
+	[ -e "set/from home" ] || fail "the user's file does not override"
+	echo 'log-file from-environment' >environment.conf
+	CRIU_CONFIG_FILE=environment.conf gives 1 dump -t $nobody -D set
+	[ -e set/from-environment ] || fail "CRIU_CONFIG_FILE does not override"
+	echo 'log-file from-option' >option.conf
+	for each in '--config option.conf' --config=option.conf; do
+		rm -f set/*
+		CRIU_CONFIG_FILE=environment.conf gives 1 dump -t $nobody -D set $each
+		[ -e set/from-option ] || fail "$each does not override"
+	done
+	CRIU_CONFIG_FILE=environment.conf gives 1 dump -t $nobody -D set --config option.conf -o from-line
+	[ -e set/from-line ] || fail "the command line does not override"
+	rm -f set/*
+	CRIU_CONFIG_FILE=environment.conf gives 1 dump -t $nobody -D set --no-default-config
+	[ -e set/from-environment ] || fail "--no-default-config disables CRIU_CONFIG_FILE"
+	rm -f set/*
+	gives 1 dump -t $nobody -D set --no-default-config
+	[ -z "$(ls set)" ] || fail "--no-default-config does not disable"
+	CRIU_CONFIG_FILE=missing accepted dump -t $nobody -D set --config missing-too
+}
+
+case_configuration_refused() {
+	local each
+	mkdir set
+	while IFS= read -r each; do
+		printf '%b\n' "$each" >file.conf
+		gives 1 dump -t $nobody -D set --config file.conf
+		says err 'file.conf, line [12]'
+	done <<-'END'
+		log-file "no end
+		log-file a b
+		log-file "
+		frob
+		manage-cgroups soft
+		# right\nshell-job=yes
+		--shell-job
+	END
+	printf 'images-dir ""\n' >file.conf
+	run dump -t $nobody --config file.conf
+	[ $status -eq 1 ] || fail "an empty value"
+}
+
+# --- the log ----------------------------------------------------------------------------------------------------------
+
+case_verbosity() {
+	local each
+	mkdir set
+	start
+	quiet() { gives 0 dump -t $pid -D set -R "$@"; rm -f set/*; silent err; }
+	tells() { gives 0 dump -t $pid -D set -R "$@"; rm -f set/*; says err 'Dumping finished successfully'; }
+	quiet
+	quiet -v0
+	quiet -v1
+	quiet -v2
+	quiet --verbosity=0
+	quiet -verbosity=0
+	quiet -v4 -v0
+	for each in -v3 -v4 -v -vv -vvv --verbosity --verbosity=3 -verbosity=3 '-v -v'; do
+		tells $each
+	done
+	gives 0 dump -t $pid -D set -R -v3
+	rm -f set/*
+	! grep -q 'stage.*:.*[^0-9a-z :.,()=]$' err || fail "debug at level 3"
+	passes
+}
+
+case_log_lines() {
+	mkdir set work
+	start
+	gives 0 dump -t $pid -D set -W work -R -v4 -o a.log
+	silent out
+	silent err
+	[ "$(stat -c %a work/a.log)" = 600 ] || fail "mode of the log: $(stat -c %a work/a.log)"
+	[ -e work/stats-dump ] && [ ! -e set/stats-dump ] || fail "statistics belong into the work directory"
+	sed -n 1p work/a.log | grep -Eq '^\([0-9]{2}\.[0-9]{6}\) Version: 4\.2 \(gitid ' || fail "first line: $(head -1 work/a.log)"
+	sed -n 2p work/a.log | grep -Eq '^\([0-9.]{9}\) Running on [^ ]+ Linux ' || fail "second line: $(sed -n 2p work/a.log)"
+	tail -1 work/a.log | grep -q 'Dumping finished successfully$' || fail "last line: $(tail -1 work/a.log)"
+	! grep -Evq '^\([0-9]+\.[0-9]+\) ' work/a.log || fail "a line without a time: $(grep -Ev '^\([0-9]+\.[0-9]+\) ' work/a.log)"
+	gives 1 dump -t $nobody -D set -W work -o a.log
+	[ "$(grep -c . work/a.log)" = 2 ] || fail "the log is not truncated"
+	says work/a.log '^Error \([a-z-]+\.c:[0-9]+\): pid 31999: no such process' 'Dumping FAILED\.$'
+	gives 1 dump -t $nobody -D set -W work -o -
+	says out '^Error .*no such process' 'Dumping FAILED\.$'
+	mkdir set2
+	gives 0 dump -t $pid -D set2 -W work -v3 -o -
+	says out 'Dumping finished successfully'
+	gone
+	gives 0 restore -d -D set2 -W work -v4 -o b.log
+	says work/b.log 'Restore finished successfully. Tasks resumed.' '^\([0-9.]{9}\) +[0-9]+: '
+	[ -e work/stats-restore ] || fail "no statistics of the restore"
+	passes
+}
+
+case_log_of_each_task() {
+	make_set
+	gives 0 restore -d -D set -v4 -o restore.log --log-pid
+	[ -s set/restore.log.$pid ] || fail "no log of pid $pid: $(ls set/restore.log*)"
+	! grep -q "process $pid" set/restore.log || fail "lines of pid $pid in the common log"
+	passes
+}
+
+# --- what a run leaves and says ---------------------------------------------------------------------------------------
+
+case_pidfile() {
+	make_set
+	: >set/taken
+	gives 1 restore -d -D set --pidfile taken
+	says err 'taken' 'exists already'
+	mkdir work
+	gives 0 restore -d -D set -W work --pidfile pid
+	[ "$(od -An -c work/pid | tr -d ' ')" = "$(printf %s $pid | od -An -c | tr -d ' ')" ] || fail "pidfile: $(od -c work/pid)"
+	passes
+}
+
+case_statistics() {
+	mkdir set
+	start
+	gives 0 dump -t $pid -D set --display-stats
+	says out 'Freezing time: [0-9]+ us' 'Frozen time: ' 'Memory dump time: ' 'Memory write time: [1-9]' \
+		'Memory pages scanned: [1-9]' 'Memory pages written: [1-9]'
+	[ $(sed -n 's/^Memory pages written: //p' out) -eq $(($(cat set/pages-*.img | wc -c) / 4096)) ] || fail "pages written"
+	gone
+	gives 0 restore -d -D set --display-stats
+	says out 'Forking time: [0-9]+ us' 'Restore time: [1-9]' 'Pages restored: [1-9]'
+	passes
+}
+
+# Freed pages are holes in a file that is as long as before.
+case_auto_dedup() {
+	make_set
+	local before
+	before=$(cat set/pages-*.img | wc -c)
+	gives 0 restore -d -D set --auto-dedup
+	[ "$(cat set/pages-*.img | wc -c)" = "$before" ] || fail "a pages file has another length"
+	[ "$(du -k set/pages-*.img | awk '{ n += $1 } END { print n }')" -lt 32 ] || fail "pages stay: $(du -k set/pages-*.img)"
+	passes
+}
+
+case_leave() {
+	local state
+	mkdir one two three
+	start
+	gives 0 dump -t $pid -D one -s -R
+	gives 0 dump -t $pid -D two -R -s
+	state=$(awk '/^State/ { print $2 }' /proc/$pid/status)
+	[ "$state" = T ] || fail "the last of -R and -s wins: state $state"
+	kill -CONT $pid
+	gives 0 dump -t $pid -D three
+	gone
+	gives 0 restore -d -D three -s
+	state=$(awk '/^State/ { print $2 }' /proc/$pid/status)
+	[ "$state" = T ] || fail "restore -s: state $state"
+	for each in $(pgrep -x victim); do kill -CONT $each; done
+	passes
+}
+
+# --- around a restored tree -------------------------------------------------------------------------------------------
+
+parent_of() {
+	awk '/^PPid/ { print $2 }' /proc/$1/status
+}
+
+case_detached() {
+	make_set
+	gives 0 restore -D set --restore-detached
+	[ "$(parent_of $pid)" = 1 ] || fail "its parent is $(parent_of $pid)"
+	passes
+}
+
+case_attached() {
+	make_set
+	"$criu" restore -D set </dev/null >out 2>err &
+	local waiter=$!
+	for ((n = 0; n < 100; n++)); do
+		[ -e /proc/$pid ] && [ "$(cat /proc/$pid/comm)" = victim ] && break
+		sleep 0.05
+	done
+	sleep 0.3
+	[ "$(parent_of $pid)" = $waiter ] || fail "its parent is $(parent_of $pid), not $waiter"
+	passes
+	wait $waiter || fail "status $?"
+}
+
+case_sibling() {
+	make_set
+	cat >caller <<-CALLER
+		#!/bin/bash
+		"$criu" restore -d -S -D set </dev/null >out 2>err || exit
+		awk '/^PPid/ { print \$2 }' /proc/$pid/status >parent
+		echo \$\$ >me
+	CALLER
+	bash caller || fail "restore failed"
+	cmp -s parent me || fail "its parent is $(cat parent), not $(cat me)"
+	passes
+}
+
+case_exec_cmd() {
+	make_set
+	cat >keeper <<-'KEEPER'
+		#!/bin/bash
+		echo "$@" >../arguments
+		awk '/^PPid/ { print $2 }' /proc/$1/status >../parent
+		echo $$ >../me
+		exit 7
+	KEEPER
+	chmod 755 keeper
+	gives 7 restore -D set --exec-cmd -- "$PWD/keeper" $pid -D --frob
+	[ "$(cat arguments)" = "$pid -D --frob" ] || fail "arguments: $(cat arguments)"
+	cmp -s parent me || fail "its parent is $(cat parent), not $(cat me)"
+	passes
+	gives 1 restore -D set --exec-cmd -- ./no-such-command
+	says err 'no-such-command'
+}
+
+# --- hooks ------------------------------------------------------------------------------------------------------------
+
+case_hooks() {
+	mkdir set
+	make_hook
+	start
+	gives 0 dump -t $pid -D set --action-script "$PWD/hook"
+	gone
+	printf '%s %s %s 0\n' pre-dump $pid "$PWD/set" post-dump $pid "$PWD/set" | cmp -s - hooks || fail "hooks: $(cat hooks)"
+	rm hooks
+	gives 0 restore -d -D set --action-script ./hook
+	printf '%s %s %s 0\n' pre-restore none "$PWD/set" post-restore $pid "$PWD/set" pre-resume $pid "$PWD/set" \
+		post-resume $pid "$PWD/set" | cmp -s - hooks || fail "hooks: $(cat hooks)"
+	passes
+}
+
+# The last script given runs first; all run, and one that fails is enough.
+case_several_hooks() {
+	mkdir set
+	make_hook
+	printf '#!/bin/sh\necho second >>%s/hooks; exit 3\n' "$PWD" >second
+	chmod 755 second
+	start
+	gives 1 dump -t $pid -D set --action-script "$PWD/hook" --action-script "$PWD/second"
+	[ "$(sed 's/ .*//' hooks | paste -sd,)" = second,pre-dump ] || fail "hooks: $(cat hooks)"
+	[ -z "$(ls set)" ] || fail "left behind: $(ls set)"
+	passes
+}
+
+case_failing_hooks() {
+	local each
+	mkdir one two
+	start
+	make_hook pre-dump 5
+	gives 1 dump -t $pid -D one --action-script "$PWD/hook"
+	[ -z "$(ls one)" ] || fail "left behind: $(ls one)"
+	make_hook post-dump 5
+	gives 5 dump -t $pid -D two --action-script "$PWD/hook"
+	[ -e two/inventory.img ] || fail "the images are complete"
+	kill -0 $pid || fail "the tree should go on"
+	passes
+	gone
+	rm -rf two
+	mkdir two
+	start
+	gives 0 dump -t $pid -D two
+	gone
+	for each in pre-restore post-restore; do
+		make_hook $each 5
+		gives 1 restore -d -D two --action-script "$PWD/hook"
+		[ ! -e /proc/$pid ] || fail "a failed restore left $pid"
+	done
+	make_hook pre-resume 5
+	gives 0 restore -d -D two --action-script "$PWD/hook"
+	passes
+	gone
+	rm -rf two
+	mkdir two
+	start
+	gives 0 dump -t $pid -D two
+	gone
+	make_hook post-resume 5
+	gives 0 restore -d -D two --action-script "$PWD/hook"
+	passes
+	gives 1 dump -t $pid -D one --action-script "$PWD/no-such-hook"
+}
+
+# --- check and cpuinfo ------------------------------------------------------------------------------------------------
+
+case_check() {
+	gives 0 check
+	[ "$(cat out)" = "Looks good." ] || fail "check says: $(cat out)"
+	CRIU_MASK_FEATURES=kcmp gives 1 check
+	silent out
+	says err 'Warn .*Does not look good.'
+	CRIU_MASK_FEATURES=pidfd_store gives 1 check --extra
+	[ "$(head -1 out)" = "Looks good but some kernel features are missing" ] && [ $(wc -l <out) -eq 3 ] ||
+		fail "check --extra says: $(cat out)"
+	CRIU_MASK_FEATURES=pidfd_store gives 0 check
+	CRIU_MASK_FEATURES=pidfd_store gives 0 check --extra --no-extra
+	gives 1 check --experimental # 32-bit tasks are not there
+	gives 1 check --all
+	gives 1 check surplus
+}
+
+case_check_feature() {
+	local each
+	gives 0 check --feature mnt_id
+	[ "$(cat out)" = "mnt_id is supported" ] || fail "it says: $(cat out)"
+	gives 0 check --feature=kcmp_epoll
+	gives 0 check --feature frob --feature clone3_set_tid
+	CRIU_MASK_FEATURES=mnt_id gives 1 check --feature mnt_id
+	silent out
+	gives 1 check --feature list
+	silent out
+	says err 'no feature is called "list"'
+	for each in mnt_id mem_dirty_track aio_remap timerfd tun tun_ns userns fdinfo_lock seccomp_suspend seccomp_filters \
+		loginuid cgroupns autofs tcp_half_closed compat_cr uffd uffd-noncoop can_map_vdso sk_ns sk_unix_file \
+		net_diag_raw nsid link_nsid kcmp_epoll timens external_net_ns clone3_set_tid newifindex nftables \
+		has_ipt_legacy pidfd_store ns_pid apparmor_stacking network_lock_nftables sockopt_buf_lock memfd_hugetlb \
+		move_mount_set_group openat2 get_rseq_conf ipv6_freebind pagemap_scan timer_cr_ids overlayfs_maps \
+		breakpoints pagemap_scan_guard_pages; do
+		run check --feature $each
+		! grep -q 'no feature is called' err || fail "$each is not known"
+	done
+	# Who asks for these uses what they are for.
+	"$criu" --help | grep -q -- '--\[no-\]track-mem .*not supported' && gives 1 check --feature mem_dirty_track
+	"$criu" --help | grep -q -- '--lazy-pages .*not supported' && gives 1 check --feature uffd-noncoop
+	true
+}
+
+case_cpuinfo() {
+	mkdir set plain
+	gives 0 cpuinfo dump -D set
+	[ -s set/cpuinfo.img ] || fail "no cpuinfo.img"
+	gives 0 cpuinfo check -D set
+	gives 0 cpuinfo check -D set --cpu-cap=all
+	gives 1 cpuinfo check -D plain
+	start
+	gives 0 dump -t $pid -D plain -R
+	[ ! -e plain/cpuinfo.img ] || fail "cpuinfo.img unasked"
+	rm -f plain/*
+	gives 0 dump -t $pid -D plain -R --cpu-cap=none
+	[ ! -e plain/cpuinfo.img ] || fail "cpuinfo.img with --cpu-cap=none"
+	rm -f plain/*
+	gives 0 dump -t $pid -D plain --cpu-cap
+	[ -e plain/cpuinfo.img ] || fail "no cpuinfo.img with --cpu-cap"
+	gone
+	gives 0 restore -d -D plain --cpu-cap=cpu
+	passes
+}
+
+# What an earlier dump left in the directory is not taken for part of this one.
+case_stale_images() {
+	local each
+	mkdir set
+	for each in tty-info tty-data remap-fpath memfd pipes-data fifo-data filelocks cgroup reg-files vmas-2 sk-queues; do
+		echo stale >set/$each.img
+	done
+	start
+	gives 0 dump -t $pid -D set
+	gone
+	gives 0 restore -d -D set
+	passes
+}
+
+# --- all of them ------------------------------------------------------------------------------------------------------
+
+if [ "${1:-}" = --inside ]; then
+	unset CRIU_CONFIG_FILE CRIU_DEPRECATED
+	export HOME=$3
+	cd "$3" || exit 1
+	"case_$2"
+	exit
+fi
+
+passed=0 failed=0 skipped=0
+for name in ${*:-$(declare -F | sed -n 's/^declare -f case_//p')}; do
+	dir=$(mktemp -d /tmp/cli.XXXXXX)
+	chmod 755 "$dir"
+	out=$(timeout -k 1 120 setsid --wait unshare --pid --fork --kill-child --mount --mount-proc "$self" --inside "$name" \
+		"$dir" 2>&1)
+	case $? in
+	0)
+		echo "PASS cli $name"
+		passed=$((passed + 1))
+		;;
+	77)
+		echo "SKIP cli $name: $out"
+		skipped=$((skipped + 1))
+		;;
+	*)
+		echo "FAIL cli $name: $out"
+		failed=$((failed + 1))
+		;;
+	esac
+	rm -rf "$dir"
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]
