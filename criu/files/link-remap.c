@@ -113,39 +113,64 @@ bool link_remap_touches(const struct dump *d, const struct stat *st)
 	return false;
 }
 
-/* Next to the old name, or in the nearest directory above that still exists. */
-static int link_path(struct dump *d, struct link_remap *link)
+/* Next to the old name, or in the nearest directory above that still exists: its path, ending in a slash. */
+static char *link_directory(struct dump *d, const struct link_remap *link)
 {
 	char *directory = open_file_path(d, link->file), *slash;
 
 	if (!directory)
-		return -ENOMEM;
+		return NULL;
 	do {
 		slash = strrchr(directory, '/');
 		if (!slash)
-			return -ENOENT;
+			return NULL;
 		*slash = '\0';
 	} while (slash != directory && access(directory, F_OK) < 0);
-	return asprintf(&link->path, "%s/link_remap.%u", directory, link->id) < 0 ? -ENOMEM : 0;
+	*slash = '/';
+	slash[1] = '\0';
+	return directory;
 }
 
+static int link_under(struct dump *d, struct link_remap *link, const char *magic)
+{
+	struct stat st;
+
+	if (lstat(link->path, &st) == 0)
+		return -EEXIST;
+	undo_note_file(d->undo, link->path);
+	if (linkat(AT_FDCWD, magic, AT_FDCWD, link->path, AT_SYMLINK_FOLLOW) < 0) {
+		int r = -errno;
+
+		undo_forget_file(d->undo, link->path);
+		return r;
+	}
+	link->is_made = true;
+	return 0;
+}
+
+/* A name that is taken belongs to the set of another dump, which is still to be restored. */
 static int make_link(struct dump *d, struct link_remap *link)
 {
 	AUTO_CLOSE int fd = open_file_reopen(d, link->file, O_PATH);
+	const char *directory = link_directory(d, link);
 	char magic[32];
 	int r;
 
-	if (fd < 0)
-		return fd;
-	r = link_path(d, link);
-	if (r < 0)
-		return r;
-	undo_note_file(d->undo, link->path);
+	if (fd < 0 || !directory)
+		return fd < 0 ? fd : -ENOENT;
 	(void)snprintf(magic, sizeof(magic), "/proc/self/fd/%d", fd);
-	if (linkat(AT_FDCWD, magic, AT_FDCWD, link->path, AT_SYMLINK_FOLLOW) < 0)
-		return -errno;
-	link->is_made = true;
-	return 0;
+	for (;;) {
+		if (asprintf(&link->path, "%slink_remap.%u", directory, link->id) < 0) {
+			link->path = NULL;
+			return -ENOMEM;
+		}
+		r = link_under(d, link, magic);
+		if (r != -EEXIST)
+			return r;
+		free(link->path);
+		link->path = NULL;
+		link->id = ++d->next_file_id;
+	}
 }
 
 static int save_link(struct dump *d, struct link_remap *link, struct image_writer *remaps, struct error *err)
