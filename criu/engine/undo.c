@@ -1,7 +1,7 @@
 /*
- * The log is one shared anonymous mapping: a head, the names of created files, the processes to end, compel's journal.
- * The rescuer is a forked child in a session of its own, so that no signal meant for the worker's group reaches it; it
- * sleeps on the worker's pidfd.
+ * The log is one shared anonymous mapping: a head, the names of what was created, the processes to end, compel's
+ * journal. The rescuer is a forked child in a session of its own, so that no signal meant for the worker's group
+ * reaches it; it sleeps on the worker's pidfd.
  */
 #include "engine/undo.h"
 
@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "kernel/mount-view.h"
 #include "kernel/pidfd.h"
 #include "kernel/proc-pid.h"
 #include "kernel/proc-stat.h"
@@ -193,13 +194,54 @@ bool undo_interrupted(const struct undo *undo)
 	return interrupted != 0;
 }
 
+static int remove_name(int dirfd, const char *name)
+{
+	if (unlinkat(dirfd, name, 0) == 0)
+		return 0;
+	if (errno == EISDIR)
+		return unlinkat(dirfd, name, AT_REMOVEDIR) < 0 ? -errno : 0;
+	return -errno;
+}
+
+/* Below a mount that is read-only restores make deleted files through another one. */
+static void remove_behind_mount(const char *path)
+{
+	AUTO_FREE char *directory = strdup(path);
+	char *slash = directory ? strrchr(directory, '/') : NULL;
+	AUTO_CLOSE int dirfd = -1;
+	AUTO_CLOSE int view = -1;
+
+	if (!slash)
+		return;
+	*slash = '\0';
+	dirfd = open(*directory ? directory : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	view = dirfd < 0 ? -1 : mount_view_writable(dirfd);
+	if (view >= 0)
+		(void)remove_name(view, slash + 1);
+}
+
+/* The last one first: what was made in a directory goes before it. */
+static void remove_created(struct undo *undo)
+{
+	uint32_t end = undo->log->name_bytes;
+
+	while (end > 0) {
+		uint32_t at = end - 1;
+
+		while (at > 0 && undo->names[at - 1])
+			at--;
+		if (remove_name(undo->images_dirfd, undo->names + at) == -EROFS)
+			remove_behind_mount(undo->names + at);
+		end = at;
+	}
+	undo->log->name_bytes = 0;
+}
+
 int undo_rollback(struct undo *undo)
 {
 	int r = 0;
 
-	for (uint32_t at = 0; at < undo->log->name_bytes; at += (uint32_t)strlen(undo->names + at) + 1)
-		(void)unlinkat(undo->images_dirfd, undo->names + at, 0);
-	undo->log->name_bytes = 0;
+	remove_created(undo);
 	if (undo->log->files_lost)
 		log_warn("%u image files could not be noted and are left in the image directory",
 			 undo->log->files_lost);

@@ -34,7 +34,10 @@ int undo_start(struct undo *undo, struct error *err);
 /* compel's part of the log. */
 struct compel_journal *undo_journal(struct undo *undo);
 
-/* A file that is about to be created in the image directory, or an absolute path. Fits image_set's callback. */
+/*
+ * A file or directory that is about to be created in the image directory, or an absolute path. What is there already
+ * must not be noted: a rollback would remove it. Fits image_set's callback.
+ */
 void undo_note_file(void *undo, const char *name);
 
 /* The last one noted was not created after all. */

@@ -2,31 +2,34 @@
  * Ghosts: inodes that are open, mapped or somebody's directory but have no name any more. What they are made of goes to
  * ghost-file-ID.img, with holes left out, if it is not too large.
  *
- * At restore the root of the tree makes each one, under "<path>.cr.<id>.ghost" (a directory under its own name), opens
- * it and takes the name away at once, before anything is written to it, so that no failure leaves it behind. All who
- * need the inode open it by the descriptor that the root holds and its descendants inherit.
+ * At restore the root of the tree makes each one, under "<path>.cr.<id>.ghost" (a directory under its own name), and
+ * links it under the other names it had, opens it and takes the name away at once, before anything is written to it;
+ * what a failure leaves in between is in the undo log. All who need the inode open it by the descriptor that the root
+ * holds and its descendants inherit.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
+#include <linux/limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "engine/dump.h"
+#include "files/ghost-place.h"
 #include "files/registry.h"
 #include "files/restore-files.h"
 #include "image/image-read.h"
 #include "image/image-write.h"
 #include "images/ghost-file.pb-c.h"
 
-/* Files of this size and more are stored in chunks, so that holes cost nothing. */
+/* Files of this size and more are stored in chunks, so that holes cost nothing; smaller ones when they have holes. */
 #define CHUNKED_FROM 12288
 
 #define COPY_BYTES (256 * 1024)
@@ -177,9 +180,10 @@ static int save_content(struct dump *d, struct image_writer *w, const struct gho
 	return copy_out(w, fd, 0, (uint64_t)ghost->file->st.st_size, buffer, err);
 }
 
+/* Links of /proc lead to the symbolic link itself; O_NOFOLLOW would stop before it. */
 static int read_symlink(struct dump *d, const struct ghost *ghost, GhostFileEntry *entry)
 {
-	AUTO_CLOSE int fd = open_file_reopen(d, ghost->file, O_PATH | O_NOFOLLOW);
+	AUTO_CLOSE int fd = open_file_reopen(d, ghost->file, O_PATH);
 	ssize_t n;
 
 	if (fd < 0)
@@ -191,10 +195,72 @@ static int read_symlink(struct dump *d, const struct ghost *ghost, GhostFileEntr
 	return n < 0 ? -errno : 0;
 }
 
+static int read_xattr(struct dump *d, const char *path, const char *name, GhostXattr *ret)
+{
+	ssize_t size = getxattr(path, name, NULL, 0);
+
+	if (size < 0)
+		return -errno;
+	ghost_xattr__init(ret);
+	ret->name = arena_strdup(&d->files->scratch, name);
+	ret->value.data = files_scratch(d, (size_t)size + 1);
+	if (!ret->name || !ret->value.data)
+		return -ENOMEM;
+	size = getxattr(path, name, ret->value.data, (size_t)size);
+	if (size < 0)
+		return -errno;
+	ret->value.len = (size_t)size;
+	return 0;
+}
+
+static size_t count_names(const char *names, size_t bytes)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < bytes; i++)
+		count += !names[i];
+	return count;
+}
+
+/* Through /proc, for a descriptor that is good for any kind of inode allows none of these calls. */
+static int read_xattrs(struct dump *d, const struct ghost *ghost, GhostFileEntry *entry)
+{
+	AUTO_CLOSE int fd = open_file_reopen(d, ghost->file, O_PATH);
+	AUTO_FREE char *names = malloc(XATTR_LIST_MAX);
+	GhostXattr *xattrs;
+	char path[32];
+	ssize_t bytes;
+
+	if (fd < 0 || !names)
+		return fd < 0 ? fd : -ENOMEM;
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	bytes = listxattr(path, names, XATTR_LIST_MAX);
+	if (bytes <= 0)
+		return bytes == 0 || errno == EOPNOTSUPP ? 0 : -errno;
+	entry->n_xattr = count_names(names, (size_t)bytes);
+	entry->xattr = files_scratch(d, entry->n_xattr * sizeof(*entry->xattr));
+	xattrs = files_scratch(d, entry->n_xattr * sizeof(*xattrs));
+	if (!entry->xattr || !xattrs)
+		return -ENOMEM;
+	for (size_t i = 0, at = 0; i < entry->n_xattr; i++, at += strlen(names + at) + 1) {
+		int r = read_xattr(d, path, names + at, &xattrs[i]);
+
+		if (r < 0)
+			return r;
+		entry->xattr[i] = &xattrs[i];
+	}
+	return 0;
+}
+
 /* Images have the kernel's own device numbers. */
 static uint32_t kernel_dev(dev_t dev)
 {
 	return major(dev) << 20 | minor(dev);
+}
+
+static bool has_holes(const struct stat *st)
+{
+	return (uint64_t)st->st_blocks * 512 < (uint64_t)st->st_size;
 }
 
 static void fill_ghost(const struct stat *st, GhostFileEntry *entry, Timeval *accessed, Timeval *modified)
@@ -211,11 +277,14 @@ static void fill_ghost(const struct stat *st, GhostFileEntry *entry, Timeval *ac
 	modified->tv_usec = (uint64_t)st->st_mtim.tv_nsec / 1000;
 	entry->atim = accessed;
 	entry->mtim = modified;
+	entry->has_atime_ns = entry->has_mtime_ns = true;
+	entry->atime_ns = file_policy_ns(st->st_atim.tv_sec, (uint32_t)st->st_atim.tv_nsec);
+	entry->mtime_ns = file_policy_ns(st->st_mtim.tv_sec, (uint32_t)st->st_mtim.tv_nsec);
 	if (S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode)) {
 		entry->has_rdev = true;
 		entry->rdev = (uint32_t)st->st_rdev;
 	}
-	if (S_ISREG(st->st_mode) && st->st_size >= CHUNKED_FROM) {
+	if (S_ISREG(st->st_mode) && (st->st_size >= CHUNKED_FROM || has_holes(st))) {
 		entry->has_chunks = entry->chunks = true;
 		entry->has_size = true;
 		entry->size = (uint64_t)st->st_size;
@@ -227,11 +296,11 @@ static int save_ghost(struct dump *d, const struct ghost *ghost, struct error *e
 	AUTO_IMAGE_WRITER struct image_writer w = IMAGE_WRITER_INIT;
 	GhostFileEntry entry = GHOST_FILE_ENTRY__INIT;
 	Timeval accessed = TIMEVAL__INIT, modified = TIMEVAL__INIT;
-	int r = 0;
+	int r = read_xattrs(d, ghost, &entry);
 
 	fill_ghost(&ghost->file->st, &entry, &accessed, &modified);
 	image_writer_open(&w, d->set, IMAGE_GHOST_FILE, ghost->id);
-	if (S_ISLNK(entry.mode))
+	if (r == 0 && S_ISLNK(entry.mode))
 		r = read_symlink(d, ghost, &entry);
 	if (r == 0)
 		r = S_ISREG(entry.mode) ? save_content(d, &w, ghost, &entry, err) : image_writer_add(&w, &entry, err);
@@ -273,8 +342,8 @@ void ghosts_free(struct dump *d)
 static struct restore_ghost *find_restore_ghost(struct restore_files *rf, uint32_t id)
 {
 	for (size_t i = 0; i < rf->ghost_count; i++)
-		if (rf->ghosts[i].id == id)
-			return &rf->ghosts[i];
+		if (rf->ghosts[i]->id == id)
+			return rf->ghosts[i];
 	return NULL;
 }
 
@@ -291,130 +360,267 @@ static int read_head(const struct restore *r, struct image_reader *reader, uint3
 	return result == 0 ? error_say(err, -EBADMSG, "ghost-file-%x.img is empty", id) : result < 0 ? result : 0;
 }
 
-int ghost_check(struct restore *r, struct restore_file *file, struct restore_ghost **ret_ghost, struct error *err)
+/* No name leads to it later, and the links in /proc are followed or nothing is opened. */
+static bool is_held(const struct restore_file *file)
+{
+	return file->first_fd >= 0 && file->entry->reg->flags & O_NOFOLLOW &&
+	       !restore_is_temporary(file->entry->reg->flags);
+}
+
+static int add_user(struct restore *r, struct restore_ghost *ghost, struct restore_file *file, struct error *err)
+{
+	struct restore_ghost_user *user;
+
+	if (restore_is_temporary(file->entry->reg->flags) && !ghost->temporary)
+		ghost->temporary = file;
+	if (!is_held(file))
+		return 0;
+	user = restore_alloc(r, sizeof(*user));
+	if (!user)
+		return error_set(err, -ENOMEM, "open files");
+	*user = (struct restore_ghost_user){ .file = file, .fd = -1, .next = ghost->held };
+	ghost->held = user;
+	return 0;
+}
+
+static struct restore_ghost *new_ghost(struct restore *r, uint32_t id, const char *path)
+{
+	struct restore_ghost *ghost = restore_alloc(r, sizeof(*ghost));
+
+	if (ghost)
+		*ghost = (struct restore_ghost){ .id = id, .fd = -1, .path = path };
+	return ghost;
+}
+
+static int add_first(struct restore *r, struct restore_file *file, struct restore_ghost **ret, struct error *err)
 {
 	struct restore_files *rf = restore_files_of(r);
-	uint32_t id = file->remap->remap_id;
+	AUTO_GHOST_PLACE struct ghost_place place = GHOST_PLACE_INIT;
 	const char *path = file->entry->reg->name;
+	int result;
 
-	*ret_ghost = find_restore_ghost(rf, id);
-	if (*ret_ghost && !(*ret_ghost)->temporary && restore_is_temporary(file->entry->reg->flags))
-		(*ret_ghost)->temporary = file;
-	if (*ret_ghost)
-		return 0;
 	if (path[0] != '/' || !path[1])
 		return restore_refuse(r, file, err, "%s: is not an absolute path", path);
 	if (rf->ghost_count == rf->ghost_capacity)
 		return error_say(err, -EBADMSG, "more deleted files than remap-fpath.img has records");
-	rf->ghosts[rf->ghost_count] = (struct restore_ghost){ .id = id, .fd = -1, .path = path };
-	if (restore_is_temporary(file->entry->reg->flags))
-		rf->ghosts[rf->ghost_count].temporary = file;
-	*ret_ghost = &rf->ghosts[rf->ghost_count++];
+	result = ghost_place_find(&place, path);
+	if (result < 0)
+		return restore_refuse(r, file, err, "%s: the deleted file cannot be made again there: %s", path,
+				      strerror(-result));
+	*ret = new_ghost(r, file->remap->remap_id, path);
+	if (!*ret)
+		return error_set(err, -ENOMEM, "open files");
+	rf->ghosts[rf->ghost_count++] = *ret;
 	return 0;
 }
 
-/* Directories above a path that had gone with it: made for the moment. Returns how many, as offsets into path. */
-static int make_parents(char *path, size_t *offsets, size_t limit, size_t *ret_count)
+int ghost_check(struct restore *r, struct restore_file *file, struct restore_ghost **ret_ghost, struct error *err)
 {
-	*ret_count = 0;
-	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-		int r;
+	struct restore_ghost *ghost = find_restore_ghost(restore_files_of(r), file->remap->remap_id), *last = NULL;
+	const char *path = file->entry->reg->name;
+	int result;
 
-		*slash = '\0';
-		r = mkdir(path, 0700) < 0 ? -errno : 0;
-		*slash = '/';
-		if (r == -EEXIST)
-			continue;
-		if (r < 0)
-			return r;
-		if (*ret_count == limit)
-			return -ENAMETOOLONG;
-		offsets[(*ret_count)++] = (size_t)(slash - path);
+	for (; ghost && strcmp(ghost->path, path) != 0; ghost = ghost->next_name)
+		last = ghost;
+	if (!ghost && last) {
+		ghost = last->next_name = new_ghost(r, last->id, path);
+		if (!ghost)
+			return error_set(err, -ENOMEM, "open files");
 	}
-	return 0;
+	result = ghost ? 0 : add_first(r, file, &ghost, err);
+	if (result == 0)
+		result = add_user(r, ghost, file, err);
+	if (result == 0)
+		*ret_ghost = ghost;
+	return result;
 }
 
-static void remove_parents(char *path, const size_t *offsets, size_t count)
+int ghost_open(const struct restore_ghost *ghost, const struct restore_file *file, uint32_t flags)
 {
-	while (count--) {
-		path[offsets[count]] = '\0';
-		(void)rmdir(path);
-	}
+	int held = ghost->temporary == file ? ghost->fd : -1, fd;
+
+	for (const struct restore_ghost_user *user = ghost->held; user && held < 0; user = user->next)
+		if (user->file == file)
+			held = user->fd;
+	if (held < 0)
+		return restore_reopen(ghost->fd, flags);
+	fd = fcntl(held, flags & O_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
+	return fd < 0 ? -errno : fd;
 }
 
-static int make_node(const char *path, const GhostFileEntry *entry)
+static int make_node(int dirfd, const char *name, const GhostFileEntry *entry)
 {
 	mode_t type = entry->mode & S_IFMT;
 	int fd;
 
 	switch (type) {
 	case S_IFREG:
-		fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+		fd = openat(dirfd, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
 		if (fd < 0)
 			return -errno;
 		(void)close(fd);
 		return 0;
 	case S_IFDIR:
-		return mkdir(path, 0700) < 0 ? -errno : 0;
+		return mkdirat(dirfd, name, 0700) < 0 ? -errno : 0;
 	case S_IFLNK:
-		return symlink(entry->symlnk_target, path) < 0 ? -errno : 0;
+		return symlinkat(entry->symlnk_target, dirfd, name) < 0 ? -errno : 0;
 	default:
-		return mknod(path, type | 0600, entry->rdev) < 0 ? -errno : 0;
+		return mknodat(dirfd, name, type | 0600, entry->rdev) < 0 ? -errno : 0;
 	}
+}
+
+static int make_named(struct ghost_place *place, const GhostFileEntry *entry)
+{
+	int r = ghost_place_note(place);
+
+	if (r < 0)
+		return r;
+	r = make_node(place->write_dirfd, place->name, entry);
+	if (r < 0)
+		ghost_place_forget(place);
+	return r;
+}
+
+/* Names under which a ghost is made, from the first one to the last, and the inode for writing. */
+struct ghost_names {
+	struct ghost_place *places;
+	size_t count;
+	int write_fd; /* O_PATH */
+	bool is_directory;
+};
+
+/* The last name first: the undo log forgets in this order. */
+static void take_names_away(struct ghost_names *names)
+{
+	while (names->count) {
+		struct ghost_place *place = &names->places[--names->count];
+
+		(void)unlinkat(place->write_dirfd, place->name, names->is_directory ? AT_REMOVEDIR : 0);
+		ghost_place_forget(place);
+		ghost_place_done(place);
+	}
+}
+
+static void ghost_names_done(struct ghost_names *names)
+{
+	take_names_away(names);
+	close_fd(&names->write_fd);
+	free(names->places);
+	names->places = NULL;
 }
 
 /* A directory gets its own name, so that a program that asks for its directory gets the answer it knows. */
-static int make_and_unlink(char *path, size_t room, const GhostFileEntry *entry, uint32_t id, int *ret_fd)
+static int make_first(struct ghost_place *place, const GhostFileEntry *entry, uint32_t id)
 {
-	size_t length = strlen(path);
-	int r = -EEXIST, fd;
+	int r = S_ISDIR(entry->mode) ? make_named(place, entry) : -EEXIST;
 
-	if (S_ISDIR(entry->mode))
-		r = make_node(path, entry);
-	if (r == -EEXIST) {
-		if ((size_t)snprintf(path + length, room - length, ".cr.%x.ghost", id) >= room - length)
-			return -ENAMETOOLONG;
-		r = make_node(path, entry);
-	}
+	if (r != -EEXIST)
+		return r;
+	r = ghost_place_rename(place, id);
+	return r < 0 ? r : make_named(place, entry);
+}
+
+static int make_link(struct ghost_place *place, const struct ghost_place *first, uint32_t id)
+{
+	int r = ghost_place_rename(place, id);
+
+	if (r == 0)
+		r = ghost_place_note(place);
 	if (r < 0)
 		return r;
-	fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	r = fd < 0 ? -errno : 0;
-	(void)unlinkat(AT_FDCWD, path, S_ISDIR(entry->mode) ? AT_REMOVEDIR : 0);
-	*ret_fd = fd;
+	if (linkat(first->write_dirfd, first->name, place->write_dirfd, place->name, 0) == 0)
+		return 0;
+	r = -errno;
+	ghost_place_forget(place);
 	return r;
+}
+
+static int open_name(const struct ghost_place *place, struct restore_ghost *ghost)
+{
+	ghost->fd = openat(place->dirfd, place->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (ghost->fd < 0)
+		return -errno;
+	for (struct restore_ghost_user *user = ghost->held; user; user = user->next) {
+		uint32_t flags = restore_open_flags(user->file->entry->reg->flags);
+
+		user->fd = openat(place->dirfd, place->name, (int)(flags | O_CLOEXEC));
+		if (user->fd < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int add_name(struct restore *r, struct ghost_names *names, struct restore_ghost *ghost,
+		    const GhostFileEntry *entry)
+{
+	struct ghost_place *place = &names->places[names->count];
+	int result;
+
+	*place = (struct ghost_place)GHOST_PLACE_INIT;
+	result = ghost_place_find(place, ghost->path);
+	if (result == 0)
+		result = ghost_place_make_parents(place, r->undo);
+	if (result == 0)
+		result =
+		    names->count ? make_link(place, names->places, ghost->id) : make_first(place, entry, ghost->id);
+	if (result < 0) {
+		ghost_place_done(place);
+		return result;
+	}
+	names->count++;
+	return open_name(place, ghost);
 }
 
 /* What O_TMPFILE made can still be given a name, which nothing else without one can. */
-static int make_temporary(char *path, uint32_t flags)
+static int make_temporary(struct restore *r, struct restore_ghost *ghost, struct ghost_names *names)
 {
-	char *slash = strrchr(path, '/');
-	int fd;
+	AUTO_GHOST_PLACE struct ghost_place place = GHOST_PLACE_INIT;
+	uint32_t flags = restore_open_flags(ghost->temporary->entry->reg->flags);
+	char directory[PATH_MAX];
+	const char *slash;
+	int result = ghost_place_find(&place, ghost->path);
 
-	*slash = '\0';
-	fd = open(*path ? path : "/", (int)(restore_open_flags(flags) | O_TMPFILE | O_CLOEXEC), 0600);
-	*slash = '/';
-	return fd < 0 ? -errno : fd;
+	if (result == 0)
+		result = ghost_place_make_parents(&place, r->undo);
+	if (result < 0)
+		return result;
+	slash = strrchr(place.name, '/');
+	(void)snprintf(directory, sizeof(directory), "%.*s", slash ? (int)(slash - place.name) : 1,
+		       slash ? place.name : ".");
+	ghost->fd = openat(place.dirfd, directory, (int)(flags | O_TMPFILE | O_CLOEXEC), 0600);
+	if (ghost->fd < 0)
+		return -errno;
+	names->write_fd = fcntl(ghost->fd, F_DUPFD_CLOEXEC, 0);
+	return names->write_fd < 0 ? -errno : 0;
 }
 
-static int make_inode(const struct restore_ghost *ghost, const GhostFileEntry *entry, int *ret_fd)
+static int make_under_names(struct restore *r, struct restore_ghost *ghost, const GhostFileEntry *entry,
+			    struct ghost_names *names)
 {
-	char path[PATH_MAX];
-	size_t parents[64], parent_count;
-	int r;
+	size_t count = 0;
+	int result;
 
-	if (strlen(ghost->path) >= sizeof(path))
-		return -ENAMETOOLONG;
-	(void)strcpy(path, ghost->path);
-	r = make_parents(path, parents, ARRAY_SIZE(parents), &parent_count);
-	if (r == 0 && ghost->temporary && S_ISREG(entry->mode)) {
-		*ret_fd = make_temporary(path, ghost->temporary->entry->reg->flags);
-		r = *ret_fd < 0 ? *ret_fd : 0;
-	} else if (r == 0) {
-		r = make_and_unlink(path, sizeof(path), entry, ghost->id, ret_fd);
+	for (const struct restore_ghost *name = ghost; name; name = name->next_name)
+		count++;
+	names->places = calloc(count, sizeof(*names->places));
+	if (!names->places)
+		return -ENOMEM;
+	names->is_directory = S_ISDIR(entry->mode);
+	result = add_name(r, names, ghost, entry);
+	if (result < 0)
+		return result;
+	names->write_fd = openat(names->places->write_dirfd, names->places->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (names->write_fd < 0)
+		return -errno;
+	for (struct restore_ghost *name = ghost->next_name; name && !names->is_directory; name = name->next_name) {
+		result = add_name(r, names, name, entry);
+		if (result < 0 && name->fd < 0)
+			log_info("%s: cannot be linked: %s", name->path, strerror(-result));
+		else if (result < 0)
+			return result;
 	}
-	remove_parents(path, parents, parent_count);
-	return r;
+	take_names_away(names);
+	return 0;
 }
 
 static int copy_in(struct image_reader *reader, int fd, uint64_t offset, uint64_t bytes, struct error *err)
@@ -465,25 +671,66 @@ static int fill_content(struct image_reader *reader, int inode_fd, const GhostFi
 	return copy_in(reader, fd, 0, image_reader_left(reader), err);
 }
 
-static int set_attributes(int fd, const GhostFileEntry *entry)
+static struct timespec timespec_of(bool has_ns, uint64_t ns, const Timeval *coarse)
+{
+	int64_t seconds = (int64_t)ns / 1000000000, rest = (int64_t)ns % 1000000000;
+
+	if (!has_ns)
+		return (struct timespec){ (time_t)coarse->tv_sec, (long)coarse->tv_usec * 1000 };
+	if (rest < 0) /* before 1970 */
+		return (struct timespec){ seconds - 1, rest + 1000000000 };
+	return (struct timespec){ seconds, rest };
+}
+
+static void set_times(const char *path, const GhostFileEntry *entry)
+{
+	struct timespec times[2];
+
+	if (!entry->atim || !entry->mtim)
+		return;
+	times[0] = timespec_of(entry->has_atime_ns, entry->atime_ns, entry->atim);
+	times[1] = timespec_of(entry->has_mtime_ns, entry->mtime_ns, entry->mtim);
+	(void)utimensat(AT_FDCWD, path, times, 0);
+}
+
+/*
+ * A change of the owner takes capabilities and set-user-id bits away: they come behind it. An access list is in the
+ * mode, too.
+ */
+static int set_attributes(int fd, const GhostFileEntry *entry, struct error *err)
 {
 	char path[32];
 
 	if (fchownat(fd, "", entry->uid, entry->gid, AT_EMPTY_PATH) < 0)
-		return -errno;
-	if (S_ISLNK(entry->mode))
-		return 0;
-	/* chmod() and utimensat() of old kernels refuse O_PATH descriptors; their links in /proc do. */
+		return error_set(err, -errno, "give it to user %u, group %u", entry->uid, entry->gid);
+	/* Most calls refuse O_PATH descriptors; their links in /proc do. */
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (chmod(path, entry->mode & 07777) < 0)
-		return -errno;
-	if (entry->atim && entry->mtim) {
-		struct timespec times[2] = {
-			{ (time_t)entry->atim->tv_sec, (long)entry->atim->tv_usec * 1000 },
-			{ (time_t)entry->mtim->tv_sec, (long)entry->mtim->tv_usec * 1000 },
-		};
+	if (!S_ISLNK(entry->mode) && chmod(path, entry->mode & 07777) < 0)
+		return error_set(err, -errno, "set its mode");
+	for (size_t i = 0; i < entry->n_xattr; i++) {
+		const GhostXattr *xattr = entry->xattr[i];
 
-		(void)utimensat(AT_FDCWD, path, times, 0);
+		if (setxattr(path, xattr->name, xattr->value.data, xattr->value.len, 0) < 0)
+			return error_set(err, -errno, "set its attribute %s", xattr->name);
+	}
+	set_times(path, entry);
+	return 0;
+}
+
+/* Other names that could not be given are those of the first. */
+static int keep_descriptors(struct restore *r, struct restore_ghost *ghost)
+{
+	for (struct restore_ghost *name = ghost; name; name = name->next_name) {
+		int result = name->fd < 0 ? fcntl(ghost->fd, F_DUPFD_CLOEXEC, r->service_fd_base)
+					  : restore_keep_fd(r, &name->fd);
+
+		if (result < 0)
+			return name->fd < 0 ? -errno : result;
+		name->fd = result;
+		for (struct restore_ghost_user *user = name->held; user; user = user->next) {
+			result = user->fd < 0 ? -1 : restore_keep_fd(r, &user->fd);
+			user->fd = result;
+		}
 	}
 	return 0;
 }
@@ -492,18 +739,21 @@ static int make_ghost(struct restore *r, struct restore_ghost *ghost, struct err
 {
 	AUTO_IMAGE_READER struct image_reader reader = IMAGE_READER_INIT;
 	AUTO_MESSAGE GhostFileEntry *entry = NULL;
-	AUTO_CLOSE int fd = -1;
+	__attribute__((cleanup(ghost_names_done))) struct ghost_names names = { .write_fd = -1 };
 	int result = read_head(r, &reader, ghost->id, &entry, err);
 
 	if (result < 0)
 		return result;
-	result = make_inode(ghost, entry, &fd);
+	result = ghost->temporary && S_ISREG(entry->mode) ? make_temporary(r, ghost, &names)
+							  : make_under_names(r, ghost, entry, &names);
 	if (result == 0 && S_ISREG(entry->mode))
-		result = fill_content(&reader, fd, entry, err);
+		result = fill_content(&reader, names.write_fd, entry, err);
 	if (result == 0)
-		result = set_attributes(fd, entry);
+		result = set_attributes(names.write_fd, entry, err);
 	if (result == 0)
-		result = ghost->fd = restore_keep_fd(r, &fd);
+		result = keep_descriptors(r, ghost);
+	if (result < 0 && error_is_set(err))
+		error_prefix(err, "make the deleted file %s again", ghost->path);
 	return result < 0 ? error_set(err, result, "make the deleted file %s again", ghost->path) : 0;
 }
 
@@ -512,7 +762,7 @@ int ghosts_make(struct restore *r, struct error *err)
 	struct restore_files *rf = restore_files_of(r);
 
 	for (size_t i = 0; i < rf->ghost_count; i++) {
-		int result = make_ghost(r, &rf->ghosts[i], err);
+		int result = make_ghost(r, rf->ghosts[i], err);
 
 		if (result < 0)
 			return result;

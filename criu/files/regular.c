@@ -381,13 +381,9 @@ int regular_open(struct restore *r, struct restore_file *file, uint32_t flags, i
 		fd = fd < 0 ? -errno : fd;
 	} else if (s && s->dead_pid) {
 		fd = dead_process_open(s->dead_pid, path, flags);
-	} else if (s && s->ghost && s->ghost->temporary == file) {
-		path = s->ghost->path;
-		fd = fcntl(s->ghost->fd, flags & O_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
-		fd = fd < 0 ? -errno : fd;
 	} else if (s && s->ghost) {
 		path = s->ghost->path;
-		fd = restore_reopen(s->ghost->fd, flags);
+		fd = ghost_open(s->ghost, file, flags);
 	} else {
 		fd = open(path, (int)flags);
 		fd = fd < 0 ? -errno : fd;

@@ -15,13 +15,24 @@
 #include "images/fown.pb-c.h"
 #include "images/regfile.pb-c.h"
 
-/* An inode without a name: made once, by the root of the tree, and held for whoever opens it. */
+/*
+ * An inode without a name, under one of the names it had: made once, by the root of the tree, and held for whoever
+ * opens it. A description whose O_NOFOLLOW no later opening could give it is made with it and held as well.
+ */
 struct restore_ghost {
 	uint32_t id;
 	int fd; /* O_PATH, -1 until it was made */
 	const char *path;
+	struct restore_ghost *next_name; /* the same inode under another name; the first one is in restore_files */
+	struct restore_ghost_user *held;
 	const struct restore_file
 	    *temporary; /* made by O_TMPFILE: it can be given a name, and this is its description */
+};
+
+struct restore_ghost_user {
+	const struct restore_file *file;
+	int fd;
+	struct restore_ghost_user *next;
 };
 
 /* Descriptions that are made together. */
@@ -31,8 +42,8 @@ struct restore_group {
 };
 
 struct restore_files {
-	struct arena arena; /* what kinds keep, as long as the restore lives */
-	struct restore_ghost *ghosts;
+	struct arena arena;            /* what kinds keep, as long as the restore lives */
+	struct restore_ghost **ghosts; /* each with its other names */
 	size_t ghost_count, ghost_capacity;
 	struct image_list locks;             /* of FileLockEntry */
 	struct image_list ttys;              /* of TtyInfoEntry */
@@ -133,3 +144,5 @@ int dead_process_open(pid_t pid, const char *path, uint32_t flags);
 /* ghost.c */
 int ghost_check(struct restore *r, struct restore_file *file, struct restore_ghost **ret_ghost, struct error *err);
 int ghosts_make(struct restore *r, struct error *err);
+/* A descriptor for the file: of its description when that is held, else newly opened. -errno. */
+int ghost_open(const struct restore_ghost *ghost, const struct restore_file *file, uint32_t flags);

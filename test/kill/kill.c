@@ -367,13 +367,36 @@ static bool judge_pid_max(struct arena *arena, const struct outcome *out)
 	return false;
 }
 
+/* In the directory where the target works: files without a name are made there under one for a moment. */
+static bool judge_directory(struct arena *arena, const struct outcome *out)
+{
+	static const char *const known[] = { ".", "..", "images", "set", "criu.log", "watch", "pid" };
+	DIR *dir = opendir(arena->dir);
+	struct dirent *entry;
+	bool is_clean = true;
+
+	while (dir && is_clean && (entry = readdir(dir))) {
+		is_clean = false;
+		for (size_t i = 0; i < sizeof(known) / sizeof(known[0]) && !is_clean; i++)
+			is_clean = strcmp(entry->d_name, known[i]) == 0;
+		if (!is_clean) {
+			fail(arena, out, "%s is left where the target works", entry->d_name);
+			(void)unlinkat(dirfd(dir), entry->d_name, 0);
+			(void)unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR);
+		}
+	}
+	if (dir)
+		closedir(dir);
+	return is_clean;
+}
+
 static bool judge(struct arena *arena, const struct outcome *out)
 {
 	if (out->left) {
 		fail(arena, out, "process %d (%s) is still there after 10 s", out->left, out->left_name);
 		return false;
 	}
-	if (!judge_signal(arena, out))
+	if (!judge_signal(arena, out) || !judge_directory(arena, out))
 		return false;
 	if (arena->operation != RESTORE)
 		return judge_dump(arena, out);

@@ -70,7 +70,7 @@ static int note_text(struct state *state, pid_t pid, const char *name)
 
 static void note_link(struct state *state, pid_t pid, const char *fd)
 {
-	char path[64], target[256], *bracket;
+	char path[64], target[256], *bracket, *ghost, *suffix;
 	ssize_t n;
 
 	snprintf(path, sizeof(path), "/proc/%d/fd/%.20s", pid, fd);
@@ -79,6 +79,10 @@ static void note_link(struct state *state, pid_t pid, const char *fd)
 	bracket = strncmp(target, "pipe:", 5) == 0 ? strchr(target, '[') : NULL;
 	if (bracket) /* a restored pipe has a new number */
 		*bracket = 0;
+	ghost = strstr(target, ".cr."); /* as a restored file without a name was made under another one */
+	suffix = ghost ? strstr(ghost, ".ghost") : NULL;
+	if (suffix)
+		memmove(ghost, suffix + 6, strlen(suffix + 6) + 1);
 	append(state, "fd %s %s\n", fd, target);
 }
 

@@ -2,6 +2,9 @@
  * What the kills are aimed at: eight threads that check 64 MiB, their registers and their system calls all the time,
  * and count in a shared file, so that a watcher sees each thread live without disturbing it.
  *
+ * It has files without a name open, in its working directory and in one that is gone, so that a restore has to make
+ * names for them.
+ *
  * target FILE: FILE holds a struct watch and is mapped shared.
  */
 #include "watch.h"
@@ -12,6 +15,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 enum { SLICE_BYTES = 8 << 20, STEP_BYTES = 256 << 10 };
@@ -148,6 +153,21 @@ static void *act(void *arg)
 	return NULL;
 }
 
+static bool make_nameless(void)
+{
+	static char data[100000];
+	int file;
+
+	if (mkdir("dead", 0700) < 0 || mkdir("dead/deep", 0700) < 0 || mkfifo("fifo", 0600) < 0)
+		return false;
+	file = open("dead/deep/file", O_RDWR | O_CREAT, 0600);
+	if (file < 0 || write(file, data, sizeof(data)) != sizeof(data) || link("dead/deep/file", "other") < 0)
+		return false;
+	return open("other", O_RDONLY | O_NOFOLLOW) >= 0 && open("dead", O_RDONLY | O_DIRECTORY) >= 0 &&
+	       open("fifo", O_RDWR) >= 0 && unlink("dead/deep/file") == 0 && unlink("other") == 0 &&
+	       rmdir("dead/deep") == 0 && rmdir("dead") == 0 && unlink("fifo") == 0;
+}
+
 int main(int argc, char **argv)
 {
 	pthread_t thread;
@@ -158,7 +178,7 @@ int main(int argc, char **argv)
 	watch = mmap(NULL, sizeof(*watch), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	memory =
 	    mmap(NULL, (size_t)WATCH_THREADS * SLICE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (watch == MAP_FAILED || memory == MAP_FAILED)
+	if (watch == MAP_FAILED || memory == MAP_FAILED || !make_nameless())
 		return 2;
 	for (size_t i = 0; i < (size_t)WATCH_THREADS * SLICE_BYTES / 8; i++)
 		memory[i] = word_at(i);
