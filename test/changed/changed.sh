@@ -245,4 +245,102 @@ case_set_of_another_program() {
 	declined "$PWD/read=exact" 'read: the set does not say enough' 
 }
 
+# --- links ----------------------------------------------------------------------------------------------------------
+
+# Two sets need a link in one directory; a dump that fails takes only its own back.
+case_links_of_two_dumps() {
+	local each first links
+	mkdir other one two three
+	for each in one two; do
+		echo "this is $each" >file
+		rm -f out
+		start files r:file
+		ln file "other/$each" && rm file
+		refused dump -t "$pid" -D $each
+		says 'fd 3, .*/file .deleted.: the name was removed, but the file has other links' 'hint: --link-remap'
+		run_criu dump -t "$pid" -D $each -v4 -o dump.log --link-remap
+		[ $status -eq 0 ] || fail "cannot make a set: $(tail -3 $each/dump.log)"
+		mv out "$each.out"
+		nobody_left || fail "${others[*]} are left"
+	done
+	links=$(echo link_remap.*)
+	[ $(echo $links | wc -w) -eq 2 ] || fail "there should be two links: $links"
+	echo "this is three" >file
+	start files r:file
+	ln file other/three && rm file
+	mkdir -p full
+	mount -t tmpfs -o size=64k small full || exit 77
+	refused dump -t "$pid" -D full --link-remap
+	[ "$(echo link_remap.*)" = "$links" ] || fail "links were $links and are $(echo link_remap.*)"
+	ends
+	for each in one two; do
+		run_criu restore -d -D $each -v4 -o restore.log --pidfile "$PWD/$each.pid" --file-policy "$PWD/file=exact"
+		[ $status -eq 0 ] || fail "set $each: $(tail -3 $each/restore.log)"
+		pid=$(cat $each.pid)
+		[ /proc/$pid/fd/3 -ef other/$each ] || fail "set $each: another file"
+		ends
+	done
+	[ ! -e "$(echo link_remap.*)" ] || fail "left: $(echo link_remap.*)"
+	refused restore -d -D one
+	says 'link_remap.*: No such file'
+}
+
+# --- deleted --------------------------------------------------------------------------------------------------------
+
+case_ghost_limit() {
+	local limit
+	head -c 2M /dev/urandom >big
+	truncate -s 1G sparse
+	mkdir set
+	start files r:big r:sparse
+	rm big sparse
+	for limit in '' 1M 2047K 2097151 0; do
+		refused dump -t "$pid" -D set ${limit:+--ghost-limit $limit}
+		says 'fd 3, .*big .deleted.: the deleted file holds 2097152 bytes, more than --ghost-limit' \
+			'hint: --ghost-limit 2097152'
+		nothing_in set
+	done
+	for limit in 2M 2048K 2097152 1G; do
+		run_criu dump -t "$pid" -D set -R --ghost-limit $limit
+		[ $status -eq 0 ] || fail "--ghost-limit $limit does not save it"
+		rm -r set && mkdir set
+	done
+	for limit in '' -1 1T 1MB M 1.5M 99999999999999999999; do
+		refused dump -t "$pid" -D set --ghost-limit "$limit"
+		says "ghost-limit: \"$limit\" is not a size"
+	done
+}
+
+# One that is on a filesystem which nothing can be written to any more: said before anything is made.
+case_ghost_on_read_only_filesystem() {
+	mkdir -p mounted set
+	mount -t tmpfs small mounted || exit 77
+	echo deleted >mounted/file
+	start files r:mounted/file
+	rm mounted/file
+	run_criu dump -t "$pid" -D set
+	[ $status -eq 0 ] || fail "cannot make a set"
+	mount -o remount,ro mounted
+	restore_refused
+	says "fd 3, $PWD/mounted/file: the deleted file cannot be made again there: Read-only file system"
+	mount -o remount,rw mounted
+	restored
+	[ -z "$(ls -A mounted)" ] || fail "left: $(ls -A mounted)"
+	passes
+}
+
+# Any other path to the same device.
+case_evasive_devices() {
+	mknod -m 600 node c 1 5 && head -c 1 node >/dev/null 2>&1 || exit 77
+	mkdir set
+	start files r:node
+	rm node
+	mknod -m 600 node c 1 7
+	run_criu dump -t "$pid" -D set -v4 -o dump.log --evasive-devices
+	[ $status -eq 0 ] || fail "cannot make a set: $(tail -3 set/dump.log)"
+	restored
+	link fd/3 /dev/zero
+	passes
+}
+
 run_cases "$@"
