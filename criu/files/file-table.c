@@ -15,6 +15,7 @@ const struct file_kind *const file_kinds[] = {
 	&fanotify_kind,
 	&unsupported_anonymous_kind,
 	&tty_kind,
+	&tun_kind,
 	&device_kind,
 	&ns_kind,
 	&unsupported_special_kind,

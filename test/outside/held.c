@@ -5,6 +5,7 @@
  *	held copy			copies lines from its standard input to its standard output
  *	held device PATH FLAGS		has a device open
  *	held huge PAGES			has so many huge pages in a private mapping
+ *	held tun NAME WHAT		has a TAP interface; what: "persistent", "filtered" or "plain"
  *
  * It says so by creating "ready".
  */
@@ -14,6 +15,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/filter.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -90,6 +95,27 @@ static int hold_huge_pages(size_t pages)
 	return 0;
 }
 
+static int hold_interface(const char *name, const char *what)
+{
+	struct sock_filter all = { BPF_RET | BPF_K, 0, 0, 0xffff };
+	struct sock_fprog filter = { 1, &all };
+	struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI };
+	int fd = open("/dev/net/tun", O_RDWR);
+
+	(void)snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	if (fd < 0 || ioctl(fd, TUNSETIFF, &request) < 0)
+		return fail("make an interface");
+	if (!strcmp(what, "persistent") && ioctl(fd, TUNSETPERSIST, 1) < 0)
+		return fail("TUNSETPERSIST");
+	if (!strcmp(what, "filtered") && ioctl(fd, TUNATTACHFILTER, &filter) < 0)
+		return fail("TUNATTACHFILTER");
+	wait_for_user();
+	if (ioctl(fd, TUNGETIFF, &request) < 0)
+		return fail("TUNGETIFF");
+	say("result", request.ifr_name);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	sigset_t set;
@@ -103,5 +129,7 @@ int main(int argc, char **argv)
 		return hold_device(argv[2], (int)strtol(argv[3], NULL, 0));
 	if (argc == 3 && !strcmp(argv[1], "huge"))
 		return hold_huge_pages((size_t)atoi(argv[2]));
+	if (argc == 4 && !strcmp(argv[1], "tun"))
+		return hold_interface(argv[2], argv[3]);
 	return fail("arguments");
 }

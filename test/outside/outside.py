@@ -4,11 +4,12 @@
 CRIU names the program under test, TEST_B where the helper was built. Arguments choose cases by name. Run it as the first
 process of a pid namespace: restores need their old pids.
 """
-import ctypes
+import fcntl
 import os
 import shutil
 import signal
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
@@ -293,8 +294,60 @@ def huge_pages_missing():
         set_huge_pages(before)
 
 
+TUNSETIFF, TUNSETPERSIST = 0x400454ca, 0x400454cb
+TAP = 0x1002  # IFF_TAP | IFF_NO_PI
+
+
+def open_interface(name, persistent=None):
+    fd = os.open("/dev/net/tun", os.O_RDWR)
+    fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), TAP))
+    if persistent is not None:
+        fcntl.ioctl(fd, TUNSETPERSIST, persistent)
+    return fd
+
+
+def interface_persistent():
+    """It belongs to the machine: refused where it is missing, opened where it is there again."""
+    name = f"held{os.urandom(3).hex()}"
+    process = start("tun", name, "persistent")
+    dump(process)
+    os.close(open_interface(name, 0))
+    refused(criu("restore", "-d", "-D", "images"), f"there is no interface {name}", f"ip tuntap add dev {name} mode tap")
+    os.close(open_interface(name, 1))
+    try:
+        pid = restore()
+        os.kill(pid, signal.SIGUSR1)
+        expect(wait_for("result"), name, "its interface")
+        reap(pid)
+    finally:
+        os.close(open_interface(name, 0))
+
+
+def interface_of_the_program():
+    """It goes with the program: refused where its name is taken; filters cannot be read."""
+    name = f"held{os.urandom(3).hex()}"
+    process = start("tun", name, "plain")
+    dump(process)
+    fd = open_interface(name)
+    refused(criu("restore", "-d", "-D", "images"), f"there is an interface {name} already")
+    os.close(fd)
+    reap(restore_and_use())
+    expect(wait_for("result"), name, "its interface")
+    os.unlink("ready")
+    process = start("tun", name, "filtered")
+    refused(criu("dump", "-t", str(process.pid), "-D", "images"), f"interface {name} has a packet filter")
+    process.kill()
+    process.wait()
+
+
+def restore_and_use():
+    pid = restore()
+    os.kill(pid, signal.SIGUSR1)
+    return pid
+
+
 CASES = [pipes_given_again, pipes_kept, pipes_not_given, pipe_inside, device_left_out, device_inherited, device_changed,
-         machine_terminals, huge_pages_missing]
+         machine_terminals, huge_pages_missing, interface_persistent, interface_of_the_program]
 
 
 def run(case):

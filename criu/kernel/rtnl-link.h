@@ -1,0 +1,37 @@
+/* Network interfaces over rtnetlink: what one is, its addresses, and setting both. In the caller's network namespace.
+ */
+#pragma once
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+
+struct rtnl_link {
+	int index, master; /* master 0: none */
+	unsigned int flags, type;
+	uint32_t mtu, txqlen;
+	uint8_t address[32];
+	size_t address_bytes;
+	char kind[16], qdisc[IFNAMSIZ], alias[256];
+	bool carrier, has_program; /* XDP */
+	int tun_owner, tun_group;  /* -1: anybody */
+	unsigned int tun_flags;    /* IFF_TUN, ... as TUNSETIFF takes them */
+};
+
+/* 0, -ENODEV or -errno. */
+int rtnl_link_get(const char *name, struct rtnl_link *ret);
+
+/* Appends to ret each address as a 32-bit length and an ifaddrmsg with its attributes. */
+int rtnl_addresses(int index, struct buffer *ret);
+
+/* Whether somebody made routes through the interface, besides those that addresses bring. */
+int rtnl_has_routes(int index, bool *ret);
+
+/* Sets type-independent properties: mtu, txqlen, address, alias; then IFF_UP and the like. */
+int rtnl_link_set(int index, const struct rtnl_link *link);
+
+/* An address as rtnl_addresses() gave it. */
+int rtnl_address_add(int index, const void *message, size_t bytes);

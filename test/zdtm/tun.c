@@ -1,0 +1,156 @@
+/*
+ * TUN and TAP interfaces in the machine's network namespace: one that goes with its file, with number, addresses and
+ * settings, one of two queues, one of them detached, in two processes, a persistent one, and a file without interface.
+ */
+#include "zdtmlib.h"
+
+#include <arpa/inet.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/random.h>
+
+static char plain[IFNAMSIZ], queued[IFNAMSIZ], kept[IFNAMSIZ];
+static int control, second = -1;
+
+static int make(const char *name, int flags, int open_flags)
+{
+	struct ifreq request = { .ifr_flags = flags };
+	int fd = open("/dev/net/tun", O_RDWR | open_flags);
+
+	if (fd < 0)
+		test_skip("/dev/net/tun: %s", strerror(errno));
+	strcpy(request.ifr_name, name);
+	if (ioctl(fd, TUNSETIFF, &request) < 0)
+		test_skip("TUNSETIFF: %s", strerror(errno));
+	return fd;
+}
+
+static struct ifreq ask(int fd, unsigned long what, const char *name)
+{
+	struct ifreq request = { 0 };
+
+	strcpy(request.ifr_name, name);
+	MUST(ioctl(fd, what, &request));
+	return request;
+}
+
+static void set_address(const char *name, const char *text)
+{
+	struct ifreq request = { 0 };
+	struct sockaddr_in *in = (void *)&request.ifr_addr;
+
+	strcpy(request.ifr_name, name);
+	in->sin_family = AF_INET;
+	inet_pton(AF_INET, text, &in->sin_addr);
+	MUST(ioctl(control, SIOCSIFADDR, &request));
+}
+
+static void child(void *arg)
+{
+	struct ifreq found;
+
+	(void)arg;
+	second = make(queued, IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE, 0);
+	child_wait();
+	found = ask(second, TUNGETIFF, "");
+	EXPECT_EQ(strcmp(found.ifr_name, queued), 0);
+}
+
+/* Sends a datagram into the interface; its packet is read from the queue. */
+static void expect_packet(int fd)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9) };
+	int sender = MUST(socket(AF_INET, SOCK_DGRAM, 0));
+	unsigned char packet[2048];
+	bool found = false;
+	ssize_t n;
+
+	MUST(setsockopt(sender, SOL_SOCKET, SO_BINDTODEVICE, plain, strlen(plain) + 1));
+	inet_pton(AF_INET, "192.0.2.77", &to.sin_addr);
+	EXPECT_EQ(sendto(sender, "hello", 5, 0, (void *)&to, sizeof(to)), 5);
+	while (!found && (n = read(fd, packet, sizeof(packet))) > 0)
+		found = n == 12 + 28 + 5 && memcmp(packet + 12 + 28, "hello", 5) == 0;
+	EXPECT(found);
+	close(sender);
+}
+
+int main(void)
+{
+	const unsigned char mac[6] = { 2, 3, 4, 5, 6, 7 };
+	int fd, queue, detached, persistent, none, header = 12, buffer = 100000, index, other_index;
+	struct ifreq request = { 0 };
+	unsigned int number;
+	pid_t pid;
+
+	test_start();
+	EXPECT_EQ(getrandom(&number, sizeof(number), 0), sizeof(number));
+	snprintf(plain, sizeof(plain), "zp%x", number);
+	snprintf(queued, sizeof(queued), "zq%x", number);
+	snprintf(kept, sizeof(kept), "zk%x", number);
+	none = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+	if (none < 0)
+		test_skip("/dev/net/tun: %s", strerror(errno));
+	fd = make(plain, IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, O_NONBLOCK);
+	MUST(ioctl(fd, TUNSETVNETHDRSZ, &header));
+	MUST(ioctl(fd, TUNSETSNDBUF, &buffer));
+	MUST(ioctl(fd, TUNSETOWNER, 1234));
+	MUST(ioctl(fd, TUNSETGROUP, 99));
+	MUST(ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4));
+	queue = make(queued, IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE, 0);
+	detached = make(queued, IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE, 0);
+	request.ifr_flags = IFF_DETACH_QUEUE;
+	MUST(ioctl(detached, TUNSETQUEUE, &request));
+	persistent = make(kept, IFF_TAP, 0);
+	MUST(ioctl(persistent, TUNSETPERSIST, 1));
+	control = MUST(socket(AF_INET, SOCK_DGRAM, 0));
+	set_address(plain, "192.0.2.1");
+	request = ask(control, SIOCGIFFLAGS, plain);
+	request.ifr_flags |= IFF_UP;
+	MUST(ioctl(control, SIOCSIFFLAGS, &request));
+	request.ifr_mtu = 1400;
+	MUST(ioctl(control, SIOCSIFMTU, &request));
+	request = ask(control, SIOCGIFHWADDR, queued);
+	memcpy(request.ifr_hwaddr.sa_data, mac, 6);
+	MUST(ioctl(control, SIOCSIFHWADDR, &request));
+	index = ask(control, SIOCGIFINDEX, plain).ifr_ifindex;
+	other_index = ask(control, SIOCGIFINDEX, queued).ifr_ifindex;
+	close(control);
+	pid = test_fork(child, NULL);
+	test_wait();
+	control = MUST(socket(AF_INET, SOCK_DGRAM, 0));
+	EXPECT_EQ(ask(control, SIOCGIFINDEX, plain).ifr_ifindex, index);
+	EXPECT_EQ(ask(control, SIOCGIFINDEX, queued).ifr_ifindex, other_index);
+	request = ask(fd, TUNGETIFF, "");
+	EXPECT_EQ(strcmp(request.ifr_name, plain), 0);
+	EXPECT_EQ(request.ifr_flags & (IFF_TUN | IFF_TAP | IFF_NO_PI | IFF_VNET_HDR),
+		  IFF_TUN | IFF_NO_PI | IFF_VNET_HDR);
+	MUST(ioctl(fd, TUNGETVNETHDRSZ, &header));
+	EXPECT_EQ(header, 12);
+	MUST(ioctl(fd, TUNGETSNDBUF, &buffer));
+	EXPECT_EQ(buffer, 100000);
+	EXPECT_EQ(fcntl(fd, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+	EXPECT_EQ(ask(control, SIOCGIFMTU, plain).ifr_mtu, 1400);
+	request = ask(control, SIOCGIFADDR, plain);
+	EXPECT_EQ(((struct sockaddr_in *)(void *)&request.ifr_addr)->sin_addr.s_addr, inet_addr("192.0.2.1"));
+	EXPECT_EQ(ask(control, SIOCGIFFLAGS, plain).ifr_flags & (IFF_UP | IFF_RUNNING), IFF_UP | IFF_RUNNING);
+	expect_packet(fd);
+	EXPECT_MEM(ask(control, SIOCGIFHWADDR, queued).ifr_hwaddr.sa_data, mac, 6);
+	EXPECT_EQ(strcmp(ask(queue, TUNGETIFF, "").ifr_name, queued), 0);
+	request = ask(detached, TUNGETIFF, "");
+	EXPECT_EQ(strcmp(request.ifr_name, queued), 0);
+	EXPECT_EQ(request.ifr_flags & IFF_DETACH_QUEUE, IFF_DETACH_QUEUE);
+	request.ifr_flags = IFF_ATTACH_QUEUE;
+	MUST(ioctl(detached, TUNSETQUEUE, &request));
+	EXPECT_EQ(ask(detached, TUNGETIFF, "").ifr_flags & IFF_DETACH_QUEUE, 0);
+	EXPECT_EQ(ioctl(none, TUNGETIFF, &request), -1);
+	EXPECT_EQ(errno, EBADFD);
+	EXPECT_EQ(fcntl(none, F_GETFD), FD_CLOEXEC);
+	request = ask(persistent, TUNGETIFF, "");
+	EXPECT_EQ(strcmp(request.ifr_name, kept), 0);
+	EXPECT_EQ(request.ifr_flags & (IFF_TAP | IFF_TUN), IFF_TAP);
+	MUST(ioctl(persistent, TUNSETPERSIST, 0));
+	test_end_child(pid);
+	return test_pass();
+}
