@@ -1,4 +1,4 @@
-/* A hundred children of one parent, each with a page of its own. */
+/* Children of one parent, a hundred or as many as the argument says, each with a page of its own. */
 #include "zdtmlib.h"
 
 static char page[4096];
@@ -14,15 +14,17 @@ static void child(void *arg)
 	EXPECT_EQ(getpid(), self);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	pid_t pids[100];
+	const long count = argc > 1 ? atol(argv[1]) : 100;
+	pid_t *pids = calloc((size_t)count, sizeof(*pids));
 
 	test_start();
-	for (long i = 0; i < 100; i++)
+	EXPECT(pids);
+	for (long i = 0; i < count; i++)
 		pids[i] = test_fork(child, (void *)i);
 	test_wait();
-	for (int i = 0; i < 100; i++)
+	for (long i = 0; i < count; i++)
 		test_end_child(pids[i]);
 	return test_pass();
 }
