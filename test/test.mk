@@ -132,6 +132,7 @@ test: test-build $(TEST_B)/fallbacks
 		'changed=$(TEST_ENV) test/changed/changed.sh' \
 		'kill=$(KILL_ENV) $(KILL) -c $(CRIU) -r 40 -s 60' \
 		'signal=$(KILL_ENV) $(KILL) -c $(CRIU) -r 20 -s 40 -k 2' \
+		'killed-tree=$(TEST_ENV) unshare --pid --fork --mount-proc test/kill/tree.py 10' \
 		'real=$(TEST_ENV) test/real/real.sh' \
 		'shell=$(TEST_ENV) unshare --pid --fork --mount-proc test/real/shell.py' \
 		'outside=$(TEST_ENV) unshare --pid --fork --mount --mount-proc test/outside/outside.py' \
@@ -144,6 +145,7 @@ test-long: test-build $(TEST_B)/features
 		'changed=$(TEST_ENV) test/changed/changed.sh' \
 		'kill=$(KILL_ENV) $(KILL) -c $(CRIU) -r 500 -s 0' \
 		$(foreach s,1 2 15,'signal-$(s)=$(KILL_ENV) $(KILL) -c $(CRIU) -r 200 -s 300 -k $(s)') \
+		'killed-tree=$(TEST_ENV) unshare --pid --fork --mount-proc test/kill/tree.py 200' \
 		'real=$(TEST_ENV) LONG=1 test/real/real.sh'
 
 # --- fuzzing: needs everything instrumented ---------------------------------------------------------------------------

@@ -1,0 +1,193 @@
+#!/usr/bin/python3
+"""tree.py [ROUNDS [SEED]]: kills one of criu's processes at a random moment of a dump that leaves a wide tree running,
+and of a restore of it. After a dump every process of the tree has to be there, untraced and running; after a restore
+all of them or nobody. In the end the tree checks itself. Run as the first process of a pid namespace; CRIU and TEST_B
+come from the environment."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+CRIU = os.environ["CRIU"]
+TREE = [os.environ["TEST_B"] + "/zdtm/wide_tree", "60"]
+TASKS = 61
+
+
+def pids():
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
+
+
+def read(path):
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def field(pid, key):
+    for line in read(f"/proc/{pid}/status").splitlines():
+        if line.startswith(key + ":"):
+            return line.split()[1]
+    return None
+
+
+def reap():
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
+def until(condition, seconds=5):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        reap()
+        if condition():
+            return True
+        time.sleep(0.002)
+    return False
+
+
+def clear():
+    for pid in pids():
+        os.kill(pid, signal.SIGKILL)
+    if not until(lambda: not pids()):
+        raise SystemExit(f"processes that cannot be killed: {pids()}")
+
+
+def ours():
+    """Whatever runs as criu: the worker, the rescuer, processes on their way to be restored."""
+    return [pid for pid in pids() if read(f"/proc/{pid}/comm").startswith("criu")]
+
+
+def tree():
+    return sorted(pid for pid in pids() if read(f"/proc/{pid}/comm").strip() == "wide_tree")
+
+
+def start():
+    with open("out", "w") as out:
+        subprocess.Popen(TREE, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+    if not until(lambda: "READY" in read("out"), 20):
+        raise SystemExit("the tree does not start")
+    return tree()
+
+
+def disturbed(members):
+    if tree() != members:
+        return f"{len(tree())} of {len(members)} processes are there"
+    for pid in members:
+        if field(pid, "TracerPid") == "0" and field(pid, "State") in "RSD":
+            continue
+        tracer = field(pid, "TracerPid")
+        return (f"process {pid} has state {field(pid, 'State')}, tracer {tracer} "
+                f"({read(f'/proc/{tracer}/comm').strip()})")
+    return None
+
+
+def passes(root):
+    os.kill(root, signal.SIGTERM)
+    return until(lambda: "PASS" in read("out"), 20) and until(lambda: not tree())
+
+
+def run(*arguments):
+    return subprocess.Popen([CRIU, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL)
+
+
+def strike(criu, after):
+    """One of criu's processes, so long after its start. False when it had ended."""
+    time.sleep(after)
+    reap()
+    victims = ours()
+    if not victims:
+        return False
+    try:
+        os.kill(random.choice(victims), signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def took(*arguments):
+    start_s = time.monotonic()
+    if run(*arguments).wait() != 0:
+        raise SystemExit(f"criu {arguments[0]} fails without a kill")
+    return time.monotonic() - start_s
+
+
+class Tally:
+    passed = failed = 0
+
+    def note(self, reason, what):
+        if reason:
+            self.failed += 1
+            print(f"FAIL {what}: {reason}", flush=True)
+        else:
+            self.passed += 1
+
+
+def dumps(rounds, tally):
+    members = start()
+    os.mkdir("set")
+    whole_s = took("dump", "-R", "-t", str(members[0]), "-D", "set")
+    for _ in range(rounds):
+        shutil.rmtree("set")
+        os.mkdir("set")
+        strike(run("dump", "-R", "-t", str(members[0]), "-D", "set"), random.random() * whole_s * 1.1)
+        until(lambda: not ours(), 15)
+        until(lambda: not disturbed(members))
+        tally.note(ours() and "criu is still there" or disturbed(members), "dump")
+        if disturbed(members):
+            clear()
+            members = start()
+    tally.note(None if passes(members[0]) else read("out"), "the tree behind the dumps")
+    clear()
+
+
+def restores(rounds, tally):
+    members = start()
+    shutil.rmtree("set", ignore_errors=True)
+    os.mkdir("set")
+    took("dump", "-t", str(members[0]), "-D", "set")
+    until(lambda: not pids())
+    whole_s = took("restore", "-d", "-D", "set")
+    clear()
+    for _ in range(rounds):
+        with open("out", "r+") as out:
+            out.truncate(len("READY\n"))
+        strike(run("restore", "-d", "-D", "set"), random.random() * whole_s * 1.1)
+        until(lambda: not ours(), 15)
+        until(lambda: not pids() or not disturbed(members))
+        reason = ours() and "criu is still there"
+        if not reason and pids():
+            reason = disturbed(members) or (None if passes(members[0]) else read("out"))
+        tally.note(reason, "restore")
+        clear()
+
+
+def main():
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else int(time.time())
+    tally = Tally()
+    random.seed(seed)
+    with tempfile.TemporaryDirectory(prefix="kill-tree.") as directory:
+        os.chdir(directory)
+        dumps(rounds, tally)
+        restores(rounds, tally)
+        os.chdir("/")
+    if tally.failed:
+        print(f"seed {seed}")
+    print(f"{tally.passed} passed, {tally.failed} failed, 0 skipped")
+    return tally.failed != 0
+
+
+if os.getpid() != 1:
+    sys.exit("to be run in a pid namespace: unshare --pid --fork --mount-proc")
+sys.exit(main())
