@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "arch/x86/debug-registers.h"
 #include "arch/x86/syscall-restart.h"
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -128,7 +129,8 @@ static int stop_and_prepare(struct restorer_thread *thread)
 		return r;
 	if (status >> 16 != PTRACE_EVENT_STOP)
 		return -EPROTO;
-	return compel_set_xstate(thread->tid, thread->xstate, thread->xstate_bytes);
+	r = compel_set_xstate(thread->tid, thread->xstate, thread->xstate_bytes);
+	return r < 0 || !thread->debug_registers ? r : debug_registers_write(thread->tid, thread->debug_registers);
 }
 
 int restore_trace_filtered(struct restore *r, struct error *err)
@@ -153,7 +155,7 @@ int restore_take_over(struct restore *r, struct error *err)
 	if (result == 0)
 		result = for_all_threads(r, interrupt, "stop it", err);
 	if (result == 0)
-		result = for_all_threads(r, stop_and_prepare, "set its extended registers", err);
+		result = for_all_threads(r, stop_and_prepare, "set its extended and debug registers", err);
 	return result;
 }
 

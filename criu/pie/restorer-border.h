@@ -319,7 +319,8 @@ struct restorer_thread {
 
 	/* for those who hand over from outside */
 	uint64_t signal_mask;
-	void *regs; /* struct user_regs_struct */
+	uint64_t *debug_registers; /* NULL: none is armed */
+	void *regs;                /* struct user_regs_struct */
 	void *xstate;
 	uint64_t xstate_bytes;
 };

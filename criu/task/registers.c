@@ -70,6 +70,10 @@ int registers_save(const struct task *task, const struct task_thread *thread, Co
 	r = tls_to_image(thread->state->tls, &info->tls, &info->n_tls);
 	if (r < 0)
 		return r;
+	if (thread->state->has_debug_registers) {
+		info->debug_registers = thread->state->debug_registers;
+		info->n_debug_registers = DEBUG_REGISTER_COUNT;
+	}
 	core->thread_info = info;
 	return save_call(&regs, &thread->state->interrupted_call, core->thread_core, arena);
 }

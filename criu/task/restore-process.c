@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/user.h>
 
+#include "arch/x86/debug-registers.h"
 #include "arch/x86/regs.h"
 #include "arch/x86/xstate.h"
 #include "base/cleanup.h"
@@ -113,9 +114,9 @@ static uint64_t thread_room(const struct restore *r, const struct checked_thread
 {
 	const ThreadCoreEntry *core = thread->core->thread_core;
 
-	return area_room(1, sizeof(struct restorer_thread)) + area_room(1, sizeof(struct user_regs_struct)) +
-	       xstate_bytes() + 64 + RESTORER_THREAD_STACK_BYTES + queue_room(core->signals_p) +
-	       area_room(core->creds ? core->creds->n_groups : 0, sizeof(uint32_t)) +
+	return area_room(1, sizeof(struct restorer_thread)) + area_room(DEBUG_REGISTER_COUNT, sizeof(uint64_t)) +
+	       area_room(1, sizeof(struct user_regs_struct)) + xstate_bytes() + 64 + RESTORER_THREAD_STACK_BYTES +
+	       queue_room(core->signals_p) + area_room(core->creds ? core->creds->n_groups : 0, sizeof(uint32_t)) +
 	       area_room(core->mempolicy ? core->mempolicy->nodemask.len + 8 : 0, 1) +
 	       area_room(core->n_speculation, 2 * sizeof(uint32_t)) + filters_room(r, core);
 }
@@ -300,6 +301,14 @@ static int plan_registers(struct restore *r, const struct checked_thread *thread
 	result = xstate_from_image(info->fpregs, out->xstate, err);
 	if (result < 0)
 		return result;
+	if (info->n_debug_registers) {
+		result = debug_registers_check(info->debug_registers, info->n_debug_registers, err);
+		if (result < 0)
+			return result;
+		out->debug_registers = area_memdup(r, info->debug_registers, sizeof(uint64_t) * DEBUG_REGISTER_COUNT);
+		if (!out->debug_registers)
+			return error_set(err, -ENOMEM, "debug registers");
+	}
 	result = tls_from_image(info->tls, info->n_tls, slots, err);
 	if (result < 0)
 		return result;

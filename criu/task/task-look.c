@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arch/x86/debug-registers.h"
 #include "arch/x86/regs.h"
 #include "arch/x86/xstate.h"
 #include "base/cleanup.h"
@@ -129,6 +130,9 @@ static int look_registers(const struct task *task, struct task_thread *thread, v
 		r = tls_read(thread->tid, thread->state->tls);
 	if (r < 0)
 		return error_set(err, r, "read its TLS descriptors");
+	r = debug_registers_read(thread->tid, thread->state->debug_registers, &thread->state->has_debug_registers);
+	if (r < 0)
+		return error_set(err, r, "read its debug registers");
 	(void)task;
 	return 0;
 }

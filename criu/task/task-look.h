@@ -5,6 +5,7 @@
 #include <asm/ldt.h>
 #include <stdbool.h>
 
+#include "arch/x86/debug-registers.h"
 #include "base/error.h"
 #include "images/core-x86.pb-c.h"
 #include "kernel/proc-timers.h"
@@ -33,6 +34,8 @@ struct task_state {
 struct thread_state {
 	UserX86FpregsEntry *fpregs;
 	struct user_desc tls[TLS_SLOTS];
+	uint64_t debug_registers[DEBUG_REGISTER_COUNT];
+	bool has_debug_registers;
 	struct rseq_config rseq;
 	bool has_rseq;
 	uint64_t robust_list, robust_bytes;

@@ -101,6 +101,11 @@ static uint64_t user_space_end(void)
 	return known;
 }
 
+bool is_user_address(uint64_t address)
+{
+	return address < user_space_end();
+}
+
 /* Data selectors: none, those of user mode, or one of the three TLS slots. */
 static bool is_user_selector(uint64_t selector)
 {
@@ -122,7 +127,6 @@ int regs_check(const struct user_regs_struct *regs, struct error *err)
 		const char *name;
 		uint64_t value;
 	} addresses[] = { { "ip", regs->rip }, { "fs_base", regs->fs_base }, { "gs_base", regs->gs_base } };
-	uint64_t end = user_space_end();
 	size_t i;
 
 	if (!regs_is_native(regs))
@@ -134,7 +138,7 @@ int regs_check(const struct user_regs_struct *regs, struct error *err)
 			return error_say(err, -EINVAL, "register %s is 0x%llx, no segment of user mode",
 					 selectors[i].name, (unsigned long long)selectors[i].value);
 	for (i = 0; i < ARRAY_SIZE(addresses); i++)
-		if (addresses[i].value >= end)
+		if (!is_user_address(addresses[i].value))
 			return error_say(err, -EINVAL, "register %s is 0x%llx, outside of user space",
 					 addresses[i].name, (unsigned long long)addresses[i].value);
 	if (regs->eflags & ~USER_FLAGS)

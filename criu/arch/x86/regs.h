@@ -5,6 +5,7 @@
 #pragma once
 
 #include <asm/ldt.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <sys/user.h>
@@ -24,6 +25,9 @@ int regs_to_image(const struct user_regs_struct *regs, UserX86RegsEntry **ret, s
 /* Checks and converts. Refused: COMPAT mode, foreign segment selectors, privileged flags, addresses out of user space.
  */
 int regs_from_image(const UserX86RegsEntry *entry, struct user_regs_struct *ret, struct error *err);
+
+/* Whether an address can be one of user space. */
+bool is_user_address(uint64_t address);
 
 /* The check alone: 0 or -EINVAL with the sentence set. */
 int regs_check(const struct user_regs_struct *regs, struct error *err);
