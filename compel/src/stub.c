@@ -101,6 +101,7 @@ static int search_maps(pid_t pid, uint64_t *ret_addr)
 int stub_put(struct compel_task *task, struct compel_error *err)
 {
 	const struct task_state *state = task_state(task);
+	struct user_regs_struct regs;
 	uint64_t addr;
 	int r = 0;
 
@@ -108,6 +109,9 @@ int stub_put(struct compel_task *task, struct compel_error *err)
 		return 0;
 	if (!find_padding(task->pid, state->offered_start, state->offered_end, &addr))
 		r = search_maps(task->pid, &addr);
+	/* One that has been killed has no mappings any more. */
+	if (r == -ENOTSUP && compel_get_regs(task->pid, &regs) == -ESRCH)
+		return fail_gone(err, task->pid);
 	if (r == -ENOTSUP)
 		return fail_say(
 		    err, r,

@@ -5,6 +5,7 @@
  */
 #include "internal.h"
 
+#include <string.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,33 +15,55 @@
 /* How long the exit of a killed thread may take. */
 #define DEATH_MS 1000
 
-static struct stop decode(int status)
+/* code is what stands above the lowest byte of a wait status. */
+static struct stop decode_stop(int code)
 {
-	int signal;
+	int signal = code & 0xff;
 
-	if (!WIFSTOPPED(status))
-		return (struct stop){ STOP_GONE, 0 };
-	signal = WSTOPSIG(status);
-	if (status >> 16 == PTRACE_EVENT_STOP)
+	if (code >> 8 == PTRACE_EVENT_STOP)
 		return (struct stop){ STOP_EVENT, signal };
 	if (signal == (SIGTRAP | 0x80))
 		return (struct stop){ STOP_SYSCALL, 0 };
 	return (struct stop){ STOP_SIGNAL, signal };
 }
 
+/*
+ * A stop is looked at, not collected: with that the kernel would forget the signal which the thread is about to take,
+ * and when the tracer is killed before it has passed it on, that would be lost. An end is collected.
+ */
+static int look(pid_t tid, siginfo_t *ret_info)
+{
+	int r;
+
+	do {
+		memset(ret_info, 0, sizeof(*ret_info));
+		r = waitid(P_PID, (id_t)tid, ret_info, WEXITED | WSTOPPED | __WALL | WNOHANG | WNOWAIT);
+	} while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : 0;
+}
+
+static void collect_end(pid_t tid)
+{
+	while (waitpid(tid, NULL, __WALL) < 0 && errno == EINTR)
+		;
+}
+
 int poll_stop(pid_t tid, bool *ret_stopped, struct stop *ret_stop)
 {
-	int status = 0;
-	pid_t r;
+	siginfo_t info;
+	int r = look(tid, &info);
 
-	do
-		r = waitpid(tid, &status, __WALL | WNOHANG);
-	while (r < 0 && errno == EINTR);
-	if (r < 0 && errno != ECHILD)
-		return -errno;
-	*ret_stopped = r != 0;
+	if (r < 0 && r != -ECHILD)
+		return r;
+	*ret_stopped = r < 0 || info.si_pid != 0;
 	/* No child of ours: it has ended, or another thread's execve has taken its place. */
-	*ret_stop = r < 0 ? (struct stop){ STOP_GONE, 0 } : decode(status);
+	*ret_stop = (struct stop){ STOP_GONE, 0 };
+	if (r < 0 || !info.si_pid)
+		return 0;
+	if (info.si_code == CLD_TRAPPED || info.si_code == CLD_STOPPED)
+		*ret_stop = decode_stop(info.si_status);
+	else
+		collect_end(tid);
 	return 0;
 }
 
