@@ -2,6 +2,10 @@
  * Borrowing a thread's registers and giving them back. Both directions change the registers while the thread has its
  * own mask: when the tracer dies in between, a signal handler may run on top of the stub and return to it, but the
  * thread's own code never runs with a mask of ours.
+ *
+ * A thread that catches its own system calls (PR_SET_SYSCALL_USER_DISPATCH) would be killed by one of ours. It makes
+ * none while that is switched off and on again: it stands in the stub's "jmp .", where it also stays when the tracer
+ * dies.
  */
 #include "internal.h"
 
@@ -25,27 +29,6 @@ bool is_borrowed(const struct compel_thread *thread)
 	return thread->journal->state == COMPEL_THREAD_BORROWED;
 }
 
-int borrow_thread(struct compel_thread *thread, const struct user_regs_struct *regs)
-{
-	struct compel_journal_thread *journal = thread->journal;
-	struct user_regs_struct marked = *regs;
-	int r;
-
-	journal->regs = thread->regs;
-	journal->signal_mask = thread->signal_mask;
-	journal->next_episode = 0;
-	journal->episode = marked.r14 = clock_ns();
-	journal_barrier();
-	journal->state = COMPEL_THREAD_BORROWED;
-	journal_barrier();
-	r = compel_set_regs(thread->tid, &marked);
-	if (r < 0) {
-		journal->state = COMPEL_THREAD_SEIZED;
-		return r;
-	}
-	return compel_set_signal_mask(thread->tid, ALL_SIGNALS);
-}
-
 int park_again(struct compel_journal_thread *journal, uint64_t stub_addr)
 {
 	struct user_regs_struct regs;
@@ -62,10 +45,61 @@ int park_again(struct compel_journal_thread *journal, uint64_t stub_addr)
 	return 0;
 }
 
-int return_thread(struct compel_journal_thread *journal)
+static int take_dispatch(struct compel_journal_thread *journal, const struct user_regs_struct *regs)
 {
-	int r = compel_set_signal_mask(journal->tid, journal->signal_mask);
+	const struct compel_user_dispatch off = { 0 };
+	int r = compel_set_signal_mask(journal->tid, ALL_SIGNALS);
 
+	if (r == 0 && journal->dispatch.mode) {
+		r = ptrace_set_user_dispatch(journal->tid, &off);
+		if (r == 0)
+			r = compel_set_regs(journal->tid, regs);
+	}
+	return r;
+}
+
+static int return_dispatch(struct compel_journal_thread *journal, uint64_t stub_addr)
+{
+	int r;
+
+	if (!journal->dispatch.mode)
+		return 0;
+	r = park_again(journal, stub_addr);
+	return r < 0 ? r : ptrace_set_user_dispatch(journal->tid, &journal->dispatch);
+}
+
+int borrow_thread(struct compel_thread *thread, const struct user_regs_struct *regs, uint64_t stub_addr)
+{
+	struct compel_journal_thread *journal = thread->journal;
+	struct user_regs_struct marked = *regs, parked;
+	int r = ptrace_get_user_dispatch(thread->tid, &journal->dispatch);
+
+	if (r < 0)
+		return r;
+	journal->regs = thread->regs;
+	journal->signal_mask = thread->signal_mask;
+	journal->next_episode = 0;
+	journal->episode = marked.r14 = clock_ns();
+	journal_barrier();
+	journal->state = COMPEL_THREAD_BORROWED;
+	journal_barrier();
+	parked = marked;
+	if (journal->dispatch.mode)
+		parked.rip = stub_addr + STUB_PARKED_OFFSET;
+	r = compel_set_regs(thread->tid, &parked);
+	if (r < 0) {
+		journal->state = COMPEL_THREAD_SEIZED;
+		return r;
+	}
+	return take_dispatch(journal, &marked);
+}
+
+int return_thread(struct compel_journal_thread *journal, uint64_t stub_addr)
+{
+	int r = return_dispatch(journal, stub_addr);
+
+	if (r == 0)
+		r = compel_set_signal_mask(journal->tid, journal->signal_mask);
 	if (r == 0)
 		r = compel_set_regs(journal->tid, &journal->regs);
 	if (r < 0)
@@ -96,21 +130,10 @@ static int check_filters(struct compel_task *task, pid_t tid, struct compel_erro
 int check_thread(struct compel_task *task, size_t thread, struct compel_error *err)
 {
 	const struct compel_thread *th = &task->threads[thread];
-	bool catches_calls;
-	int r;
 
 	if (is_borrowed(th))
 		return 0;
 	if (th->regs.cs != USER_CS)
 		return fail_say(err, -ENOTSUP, "pid %d, thread %d: it runs 32-bit code", task->pid, th->tid);
-	r = ptrace_get_user_dispatch(th->tid, &catches_calls);
-	if (r < 0)
-		return r == -ESRCH ? fail_gone(err, task->pid)
-				   : fail(err, r, "pid %d, thread %d: cannot see whether it catches its system calls",
-					  task->pid, th->tid);
-	if (catches_calls)
-		return fail_say(err, -ENOTSUP,
-				"pid %d, thread %d: it catches its own system calls (PR_SET_SYSCALL_USER_DISPATCH)",
-				task->pid, th->tid);
 	return task_state(task)->seccomp_suspended ? 0 : check_filters(task, th->tid, err);
 }

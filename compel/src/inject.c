@@ -195,7 +195,7 @@ int compel_start(struct compel_task *task, size_t thread, struct remote_addr ent
 	regs.rdi = arg;
 	regs.rsp = stack_top;
 	regs.rbp = 0;
-	r = is_borrowed(th) ? compel_set_regs(th->tid, &regs) : borrow_thread(th, &regs);
+	r = is_borrowed(th) ? compel_set_regs(th->tid, &regs) : borrow_thread(th, &regs, task->journal->stub_addr);
 	if (r == 0)
 		r = ptrace_cont(th->tid, 0);
 	if (r == -ESRCH)
@@ -351,7 +351,7 @@ static int give_back(struct compel_task *task, size_t i)
 	if (needs_kernel_restart(&thread->journal->regs))
 		r = bring_to_event_stop(thread, &task_state(task)->thread_states[i]);
 	if (r == 0)
-		r = return_thread(thread->journal);
+		r = return_thread(thread->journal, task->journal->stub_addr);
 	return r;
 }
 

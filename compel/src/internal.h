@@ -94,8 +94,8 @@ int ptrace_peek_rax(pid_t tid, int64_t *ret_value);
 int ptrace_poke_rax(pid_t tid, int64_t value);
 int ptrace_peek_word(pid_t tid, uint64_t addr, uint64_t *ret_word);
 int ptrace_poke_word(pid_t tid, uint64_t addr, uint64_t word);
-/* *ret_on: the thread catches system calls itself (PR_SET_SYSCALL_USER_DISPATCH). */
-int ptrace_get_user_dispatch(pid_t tid, bool *ret_on);
+int ptrace_get_user_dispatch(pid_t tid, struct compel_user_dispatch *ret_dispatch);
+int ptrace_set_user_dispatch(pid_t tid, const struct compel_user_dispatch *dispatch);
 
 /* --- proc.c --- */
 
@@ -160,14 +160,17 @@ bool is_borrowed_address(const struct compel_journal_task *journal, uint64_t add
 
 /* Registers for code of ours: everything neutral but rip and rsp. */
 void borrowed_regs(struct user_regs_struct *ret_regs, const struct user_regs_struct *own, uint64_t rip);
-/* Sets the registers, blocks all signals. thread->regs and ->signal_mask are what is given back. */
-int borrow_thread(struct compel_thread *thread, const struct user_regs_struct *regs);
+/*
+ * Sets the registers, blocks all signals, has system calls reach the kernel. thread->regs and ->signal_mask are what is
+ * given back.
+ */
+int borrow_thread(struct compel_thread *thread, const struct user_regs_struct *regs, uint64_t stub_addr);
 /* Into the stub's "jmp .", as a borrowing of its own: signal frames of the one before no longer count. */
 int park_again(struct compel_journal_thread *journal, uint64_t stub_addr);
 /* To be called in a stop inside get_signal(), where a restart code needs it. */
-int return_thread(struct compel_journal_thread *journal);
+int return_thread(struct compel_journal_thread *journal, uint64_t stub_addr);
 bool is_borrowed(const struct compel_thread *thread);
-/* Refuses a thread that code of ours would kill: 32-bit, filters in force, system calls caught. */
+/* Refuses a thread that code of ours would kill: 32-bit, filters in force. */
 int check_thread(struct compel_task *task, size_t thread, struct compel_error *err);
 
 /* --- syscall.c --- */

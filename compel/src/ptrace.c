@@ -10,13 +10,9 @@
 #include <sys/uio.h>
 
 #ifndef PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG
+#define PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG 0x4210
 #define PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG 0x4211
 #endif
-
-/* Layout of the kernel's struct ptrace_sud_config. */
-struct user_dispatch_config {
-	uint64_t mode, selector, offset, length;
-};
 
 /* The glibc wrapper's request type is an enum that does not know every request. */
 static int request(long number, pid_t tid, uint64_t addr, uint64_t data)
@@ -81,21 +77,21 @@ int ptrace_poke_word(pid_t tid, uint64_t addr, uint64_t word)
 	return request(PTRACE_POKEDATA, tid, addr, word);
 }
 
-int ptrace_get_user_dispatch(pid_t tid, bool *ret_on)
+int ptrace_get_user_dispatch(pid_t tid, struct compel_user_dispatch *ret_dispatch)
 {
-	struct user_dispatch_config config = { 0 };
-	int r;
+	struct compel_user_dispatch dispatch = { 0 };
+	int r = request(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, tid, sizeof(dispatch), (uint64_t)&dispatch);
 
-	r = request(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, tid, sizeof(config), (uint64_t)&config);
 	/* A kernel before 6.4 or without checkpoint support cannot say. */
-	if (r == -EIO || r == -EINVAL) {
-		*ret_on = false;
-		return 0;
-	}
-	if (r < 0)
+	if (r < 0 && r != -EIO && r != -EINVAL)
 		return r;
-	*ret_on = config.mode != 0;
+	*ret_dispatch = dispatch;
 	return 0;
+}
+
+int ptrace_set_user_dispatch(pid_t tid, const struct compel_user_dispatch *dispatch)
+{
+	return request(PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG, tid, sizeof(*dispatch), (uint64_t)dispatch);
 }
 
 ssize_t compel_get_xstate(pid_t tid, void *area, size_t bytes)

@@ -117,7 +117,7 @@ int call_begin(struct call *call, long number, const uint64_t args[6])
 
 	call->deadline_ns = deadline_after_ms(CALL_MS);
 	if (caller->to_borrow)
-		r = borrow_thread(caller->to_borrow, &regs);
+		r = borrow_thread(caller->to_borrow, &regs, journal->stub_addr);
 	else
 		r = compel_set_regs(caller->thread->tid, &regs);
 	return r < 0 ? r : go_on(call);

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
@@ -26,7 +27,7 @@
 /* The kernel fills only the beginning of a sigset_t. */
 #define KERNEL_MASK_BYTES 8
 
-#define THREADS      8
+#define THREADS      9
 #define SLEEP_NS     3000000L
 #define MAX_STOPS    20000
 #define RANDOM_KILLS 300
@@ -184,10 +185,40 @@ static void *keep_epolling(void *arg)
 	return NULL;
 }
 
+static volatile char selector;
+static volatile int caught;
+
+/* Returning from here is a system call, too. */
+static void catch_call(int signal)
+{
+	selector = SYSCALL_DISPATCH_FILTER_ALLOW;
+	caught = 1;
+}
+
+static void *keep_catching(void *arg)
+{
+	struct sigaction action = { .sa_handler = catch_call, .sa_flags = SA_NODEFER };
+
+	(void)sigaction(SIGSYS, &action, NULL);
+	if (prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 0, 0, &selector) < 0)
+		target_fail(target_shared, "PR_SET_SYSCALL_USER_DISPATCH: %s", strerror(errno));
+	target_shared->ready++;
+	for (;;) {
+		selector = SYSCALL_DISPATCH_FILTER_BLOCK;
+		for (int i = 0; i < 1000; i++)
+			target_shared->ticks[8]++;
+		caught = 0;
+		(void)getppid();
+		if (!caught)
+			target_fail(target_shared, "a system call was not caught");
+	}
+	return NULL;
+}
+
 static void busy_target(struct shared *shared)
 {
 	void *(*const functions[])(void *) = { keep_registers, keep_pausing,    keep_sleeping, keep_waiting,
-					       keep_polling,   keep_suspending, keep_epolling };
+					       keep_polling,   keep_suspending, keep_epolling, keep_catching };
 	pthread_t thread;
 
 	target_shared = shared;
@@ -257,7 +288,7 @@ static bool is_waiting(pid_t victim)
 {
 	long number = ptrace(PTRACE_PEEKUSER, victim, offsetof(struct user, regs.orig_rax), NULL);
 
-	return number == SYS_wait4 || number == SYS_sched_yield || number == SYS_clock_nanosleep;
+	return number == SYS_waitid || number == SYS_sched_yield || number == SYS_clock_nanosleep;
 }
 
 /* Lets it make so many entries into and exits from system calls, then kills it. *ret_ended: it has ended by itself. */

@@ -64,6 +64,12 @@ enum compel_operation {
 	COMPEL_OP_OTHER,
 };
 
+/* Layout of the kernel's struct ptrace_sud_config: system calls that the task catches itself. */
+struct compel_user_dispatch {
+	uint64_t mode; /* 0: it does not */
+	uint64_t selector, offset, length;
+};
+
 struct compel_journal_thread {
 	int32_t tid;
 	uint32_t state; /* enum compel_thread_state */
@@ -75,6 +81,7 @@ struct compel_journal_thread {
 	 */
 	uint64_t episode, next_episode;
 	uint64_t signal_mask;
+	struct compel_user_dispatch dispatch; /* switched off while it is borrowed */
 	struct user_regs_struct regs;
 };
 
