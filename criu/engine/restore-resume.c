@@ -121,6 +121,38 @@ static int interrupt(struct restorer_thread *thread)
 	return trace(PTRACE_INTERRUPT, thread->tid, 0, 0);
 }
 
+static int write_user_dispatch(pid_t tid, const uint64_t config[4])
+{
+	const struct syscall_user_dispatch dispatch = { config[0], config[1], config[2], config[3] };
+
+	return ptrace_write_user_dispatch(tid, &dispatch);
+}
+
+/* It is set last of all, when there is no way back: so it is tried here. */
+static int try_user_dispatch(const struct restorer_thread *thread)
+{
+	static const uint64_t off[4];
+	int r;
+
+	if (!thread->user_dispatch[0])
+		return 0;
+	r = write_user_dispatch(thread->tid, thread->user_dispatch);
+	return r < 0 ? r : write_user_dispatch(thread->tid, off);
+}
+
+/* A thread that makes a call of ours must not catch it. */
+static int set_user_dispatch(struct restorer_thread *thread)
+{
+	int r;
+
+	if (!thread->user_dispatch[0] || thread->user_dispatch_set)
+		return 0;
+	r = write_user_dispatch(thread->tid, thread->user_dispatch);
+	if (r == 0)
+		thread->user_dispatch_set = 1;
+	return r;
+}
+
 static int stop_and_prepare(struct restorer_thread *thread)
 {
 	int status, r = wait_for_stop(thread->tid, &status);
@@ -130,7 +162,9 @@ static int stop_and_prepare(struct restorer_thread *thread)
 	if (status >> 16 != PTRACE_EVENT_STOP)
 		return -EPROTO;
 	r = compel_set_xstate(thread->tid, thread->xstate, thread->xstate_bytes);
-	return r < 0 || !thread->debug_registers ? r : debug_registers_write(thread->tid, thread->debug_registers);
+	if (r == 0 && thread->debug_registers)
+		r = debug_registers_write(thread->tid, thread->debug_registers);
+	return r < 0 ? r : try_user_dispatch(thread);
 }
 
 int restore_trace_filtered(struct restore *r, struct error *err)
@@ -155,7 +189,8 @@ int restore_take_over(struct restore *r, struct error *err)
 	if (result == 0)
 		result = for_all_threads(r, interrupt, "stop it", err);
 	if (result == 0)
-		result = for_all_threads(r, stop_and_prepare, "set its extended and debug registers", err);
+		result = for_all_threads(r, stop_and_prepare,
+					 "set its extended and debug registers and its syscall user dispatch", err);
 	return result;
 }
 
@@ -240,7 +275,7 @@ static void make_call(struct restorer_thread *thread, uint64_t code_address, int
 }
 
 /* The mask first: from the moment the registers are its own the thread must be complete. */
-static int make_final(const struct restorer_thread *thread)
+static int make_final(struct restorer_thread *thread)
 {
 	struct user_regs_struct regs = *(const struct user_regs_struct *)thread->regs;
 	int r = compel_set_signal_mask(thread->tid, thread->signal_mask);
@@ -251,7 +286,7 @@ static int make_final(const struct restorer_thread *thread)
 		r = compel_set_regs(thread->tid, &regs);
 	if (r == 0 && thread->rseq_cs)
 		(void)trace(PTRACE_POKEDATA, thread->tid, thread->rseq_address + 8, thread->rseq_cs);
-	return r;
+	return r < 0 ? r : set_user_dispatch(thread);
 }
 
 static int make_others_final(const struct restorer_task *task)
@@ -539,6 +574,7 @@ static bool take_again(const struct restorer_task *task, struct restorer_thread 
 	}
 	if (thread == &task->threads[0])
 		remove_stub(task);
+	(void)set_user_dispatch(thread);
 	/* A signal that came in between is the program's. */
 	(void)trace(PTRACE_DETACH, thread->tid, 0, status >> 16 ? 0 : (unsigned long)WSTOPSIG(status));
 	return false;

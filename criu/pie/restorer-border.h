@@ -317,6 +317,11 @@ struct restorer_thread {
 
 	uint64_t own_flags; /* bits of the flags register that only the thread itself can set */
 
+	/* System calls it catches itself: laid out as the kernel's struct ptrace_sud_config, mode 0: none. */
+	uint64_t user_dispatch[4];
+	uint32_t user_dispatch_set;
+	uint32_t reserved3;
+
 	/* for those who hand over from outside */
 	uint64_t signal_mask;
 	uint64_t *debug_registers; /* NULL: none is armed */

@@ -354,6 +354,20 @@ static int plan_filters(struct restore *r, const ThreadCoreEntry *core, struct r
 	return 0;
 }
 
+static int plan_user_dispatch(const UserDispatchEntry *entry, struct restorer_thread *out, struct error *err)
+{
+	if (!entry)
+		return 0;
+	/* As the kernel checks it, but while there is still a way back. */
+	if (!is_user_address(entry->selector) || (entry->offset && entry->offset + entry->length <= entry->offset))
+		return error_say(err, -EBADMSG, "syscall user dispatch with a byte or a range outside of user space");
+	out->user_dispatch[0] = 1;
+	out->user_dispatch[1] = entry->selector;
+	out->user_dispatch[2] = entry->offset;
+	out->user_dispatch[3] = entry->length;
+	return 0;
+}
+
 static int plan_extensions(struct restore *r, const ThreadCoreEntry *core, struct restorer_thread *out,
 			   struct error *err)
 {
@@ -391,7 +405,7 @@ static int plan_extensions(struct restore *r, const ThreadCoreEntry *core, struc
 		out->speculation[i][1] = core->speculation[i]->value;
 	}
 	out->speculation_count = (uint32_t)core->n_speculation;
-	return 0;
+	return plan_user_dispatch(core->user_dispatch, out, err);
 }
 
 static void plan_addresses(const struct checked_thread *thread, struct restorer_thread *out)

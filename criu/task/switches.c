@@ -1,7 +1,7 @@
 /*
  * What a process or thread has switched on by prctl(2) and its like: child subreaper, parent-death signal, membarrier,
- * MDWE, KSM, locking of future mappings, I/O flusher, MCE policy, speculation controls; robust list, rseq and name of a
- * thread.
+ * MDWE, KSM, locking of future mappings, I/O flusher, MCE policy, speculation controls; robust list, rseq, syscall user
+ * dispatch and name of a thread.
  */
 #include <errno.h>
 #include <linux/prctl.h>
@@ -43,6 +43,23 @@ int switches_save_process(const struct task *task, TaskCoreEntry *tc, struct are
 	return 0;
 }
 
+static int save_user_dispatch(const struct syscall_user_dispatch *config, ThreadCoreEntry *tc, struct arena *arena)
+{
+	UserDispatchEntry *entry;
+
+	if (!config->mode)
+		return 0;
+	entry = arena_alloc(arena, sizeof(*entry));
+	if (!entry)
+		return -ENOMEM;
+	user_dispatch_entry__init(entry);
+	entry->selector = config->selector;
+	entry->offset = config->offset;
+	entry->length = config->length;
+	tc->user_dispatch = entry;
+	return 0;
+}
+
 static int save_speculation(const struct parasite_thread *told, ThreadCoreEntry *tc, struct arena *arena)
 {
 	tc->speculation = arena_alloc(arena, PARASITE_MAX_SPECULATION * sizeof(*tc->speculation));
@@ -69,6 +86,7 @@ static int save_speculation(const struct parasite_thread *told, ThreadCoreEntry 
 int switches_save_thread(const struct task_thread *thread, ThreadCoreEntry *tc, struct arena *arena)
 {
 	const struct thread_state *state = thread->state;
+	int r;
 
 	tc->futex_rla = state->robust_list;
 	tc->futex_rla_len = (uint32_t)state->robust_bytes;
@@ -92,5 +110,6 @@ int switches_save_thread(const struct task_thread *thread, ThreadCoreEntry *tc, 
 		rseq->signature = state->rseq.signature;
 		tc->rseq_entry = rseq;
 	}
-	return save_speculation(thread->parasite, tc, arena);
+	r = save_user_dispatch(&state->user_dispatch, tc, arena);
+	return r < 0 ? r : save_speculation(thread->parasite, tc, arena);
 }

@@ -162,7 +162,8 @@ static int look_traced_thread(struct task *task, struct task_thread *thread, voi
 	if (r < 0 && r != -EOPNOTSUPP)
 		return error_set(err, r, "read its rseq area");
 	thread->state->has_rseq = r == 0;
-	return 0;
+	r = ptrace_read_user_dispatch(thread->tid, &thread->state->user_dispatch);
+	return r < 0 && r != -EOPNOTSUPP ? error_set(err, r, "read whether it catches its system calls") : 0;
 }
 
 int task_look_traced(struct dump *d, struct task *task, struct error *err)

@@ -38,6 +38,7 @@ struct thread_state {
 	bool has_debug_registers;
 	struct rseq_config rseq;
 	bool has_rseq;
+	struct syscall_user_dispatch user_dispatch;
 	uint64_t robust_list, robust_bytes;
 	struct siginfo_queue signals;
 	struct sched_attributes sched;

@@ -1,0 +1,83 @@
+/*
+ * A thread that catches its own system calls, except for those of one range of code: before and after, with the byte
+ * that switches it saying both. The process's first thread does so while it waits, a second one while it computes.
+ */
+#include "zdtmlib.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+#ifndef PR_SET_SYSCALL_USER_DISPATCH
+#define PR_SET_SYSCALL_USER_DISPATCH 59
+#endif
+#define ALLOW 0
+#define BLOCK 1
+
+struct catcher {
+	volatile char selector;
+	volatile int caught;
+};
+
+static __thread struct catcher own;
+static volatile int ready, go, done;
+
+/* Returning from a handler is a system call, too. */
+static void catch_call(int signal, siginfo_t *info, void *context)
+{
+	(void)signal;
+	(void)context;
+	own.selector = ALLOW;
+	own.caught += info->si_syscall == SYS_getppid;
+}
+
+static void check_catching(int expected)
+{
+	own.caught = 0;
+	own.selector = expected ? BLOCK : ALLOW;
+	(void)syscall(SYS_getppid);
+	own.selector = ALLOW;
+	EXPECT_EQ(own.caught, expected);
+}
+
+static void start_catching(void)
+{
+	if (prctl(PR_SET_SYSCALL_USER_DISPATCH, 1, 0, 0, &own.selector) < 0)
+		test_skip("PR_SET_SYSCALL_USER_DISPATCH: %s", strerror(errno));
+	check_catching(1);
+	check_catching(0);
+}
+
+static void *compute(void *arg)
+{
+	start_catching();
+	ready = 1;
+	own.selector = BLOCK;
+	while (!go)
+		;
+	own.selector = ALLOW;
+	check_catching(1);
+	check_catching(0);
+	done = 1;
+	return arg;
+}
+
+int main(void)
+{
+	struct sigaction action = { .sa_sigaction = catch_call, .sa_flags = SA_SIGINFO };
+	pthread_t thread;
+
+	test_start();
+	MUST(sigaction(SIGSYS, &action, NULL));
+	EXPECT_EQ(pthread_create(&thread, NULL, compute, NULL), 0);
+	start_catching();
+	while (!ready)
+		usleep(1000);
+	test_wait();
+	check_catching(1);
+	check_catching(0);
+	go = 1;
+	EXPECT_EQ(pthread_join(thread, NULL), 0);
+	EXPECT_EQ(done, 1);
+	return test_pass();
+}
