@@ -446,6 +446,9 @@ static const struct parser {
 static const char *const not_read[] = { "mem", "pagemap", "clear_refs", "mountinfo",    "mounts",  "mountstats",
 					"net", "attr",    "task",       "make-it-fail", "fail-nth" };
 
+/* Threads of a process have one address space: it is read once, of the process. */
+static const char *const not_read_of_threads[] = { "maps", "smaps", "smaps_rollup", "numa_maps" };
+
 static int read_file(struct source *src, int dirfd, const char *name)
 {
 	int fd = openat(dirfd, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -555,6 +558,10 @@ static void record_entry(void *arg, int dirfd, const char *entry)
 	src->file = entry;
 	for (size_t i = 0; i < sizeof(not_read) / sizeof(not_read[0]); i++) {
 		if (strcmp(entry, not_read[i]) == 0)
+			return;
+	}
+	for (size_t i = 0; src->tid && i < sizeof(not_read_of_threads) / sizeof(not_read_of_threads[0]); i++) {
+		if (strcmp(entry, not_read_of_threads[i]) == 0)
 			return;
 	}
 	for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++) {
