@@ -10,6 +10,7 @@
 #include "files/files.h"
 #include "kernel/features.h"
 #include "kernel/kernel-memory.h"
+#include "kernel/pidfd.h"
 #include "mm/map-flags.h"
 #include "mm/mm.h"
 #include "mm/shared-memory.h"
@@ -61,9 +62,18 @@ static bool has_our_cgroups(const struct dump *d, const struct task *task)
 	return true;
 }
 
+/* Found out while nothing is lost: with everything saved it could be neither ended nor stopped. */
+static int check_signals(const struct dump *d, const struct task *task, struct error *err)
+{
+	if (d->opts->leave == LEAVE_RUNNING || pidfd_send_signal_to(task->pidfd, 0) != -EPERM)
+		return 0;
+	error_hint(err, "run it with CAP_KILL, or let the tree run on: --leave-running (-R)");
+	return error_say(err, -EPERM, TASK_FORMAT ": may not be sent signals (CAP_KILL is missing?)", TASK_ARGS(task));
+}
+
 int look_task(struct dump *d, const struct look_own *own, struct task *task, struct error *err)
 {
-	struct error ns = { 0 }, cgroup = { 0 }, lsm = { 0 };
+	struct error ns = { 0 }, cgroup = { 0 }, lsm = { 0 }, signals = { 0 };
 
 	if (task->is_zombie)
 		return 0;
@@ -72,6 +82,7 @@ int look_task(struct dump *d, const struct look_own *own, struct task *task, str
 	if (!has_our_cgroups(d, task))
 		gather(d, cgroup_look(d->opts, &own->cgroups, task, &cgroup), &cgroup);
 	gather(d, lsm_look(task, &lsm), &lsm);
+	gather(d, check_signals(d, task, &signals), &signals);
 	return task_look(d, task, err);
 }
 

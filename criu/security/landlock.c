@@ -5,6 +5,7 @@
 #include "security/landlock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
 #include <signal.h>
@@ -15,11 +16,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/util.h"
 
 struct landlock_probe {
 	uint32_t uid, gid;
 	pid_t pid;
+	int leash_fd; /* it ends when this is closed: signalling other users' processes needs CAP_KILL */
 };
 
 static int take_over(const struct proc_status *credentials)
@@ -37,8 +40,9 @@ static int take_over(const struct proc_status *credentials)
 	return 0;
 }
 
-static void __attribute__((noreturn)) run_probe(const struct proc_status *credentials, int ready_fd)
+static void __attribute__((noreturn)) run_probe(const struct proc_status *credentials, int ready_fd, int leash_fd)
 {
+	char byte;
 	int r;
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -47,38 +51,49 @@ static void __attribute__((noreturn)) run_probe(const struct proc_status *creden
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (write(ready_fd, &r, sizeof(r)) != sizeof(r))
 		_exit(1);
-	for (;;)
-		(void)pause();
+	while (read(leash_fd, &byte, 1) < 0 && errno == EINTR)
+		;
+	_exit(0);
 }
 
-static void stop_probe(pid_t pid)
+static void stop_probe(struct landlock_probe *probe)
 {
-	(void)kill(pid, SIGKILL);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+	close_fd(&probe->leash_fd);
+	while (probe->pid > 0 && waitpid(probe->pid, NULL, 0) < 0 && errno == EINTR)
 		;
 }
 
-static pid_t start_probe(const struct proc_status *credentials, struct error *err)
+static int start_probe(const struct proc_status *credentials, struct landlock_probe *probe, struct error *err)
 {
-	int ends[2], r = -EIO;
-	pid_t pid;
+	int ready[2], leash[2], r = -EIO;
 
-	if (pipe(ends) < 0)
+	if (pipe2(ready, O_CLOEXEC) < 0)
 		return error_set(err, -errno, "start a probe process");
-	pid = fork();
-	if (pid == 0)
-		run_probe(credentials, ends[1]);
-	if (pid < 0)
+	if (pipe2(leash, O_CLOEXEC) < 0) {
 		r = -errno;
-	(void)close(ends[1]);
-	if (pid > 0 && read(ends[0], &r, sizeof(r)) != sizeof(r))
+		goto close_ready;
+	}
+	probe->pid = fork();
+	if (probe->pid == 0) {
+		(void)close(leash[1]);
+		run_probe(credentials, ready[1], leash[0]);
+	}
+	if (probe->pid < 0)
+		r = -errno;
+	probe->leash_fd = leash[1];
+	(void)close(leash[0]);
+	(void)close(ready[1]);
+	ready[1] = -1;
+	if (probe->pid > 0 && read(ready[0], &r, sizeof(r)) != sizeof(r))
 		r = -EIO;
-	(void)close(ends[0]);
-	if (r == 0)
-		return pid;
-	if (pid > 0)
-		stop_probe(pid);
-	return error_set(err, r, "start a probe process");
+	if (r < 0)
+		stop_probe(probe);
+close_ready:
+	close_fd(&ready[0]);
+	close_fd(&ready[1]);
+	if (r == -EPERM)
+		error_hint(err, "a process with the task's ids is needed: run it with CAP_SETUID and CAP_SETGID");
+	return r < 0 ? error_set(err, r, "start a probe process") : 0;
 }
 
 static bool kernel_has_landlock(void)
@@ -88,7 +103,10 @@ static bool kernel_has_landlock(void)
 
 pid_t landlock_probe(struct landlock_probes *probes, const struct proc_status *credentials, struct error *err)
 {
-	struct landlock_probe probe = { .uid = credentials->uid[UID_REAL], .gid = credentials->gid[UID_REAL] };
+	struct landlock_probe probe = { .uid = credentials->uid[UID_REAL],
+					.gid = credentials->gid[UID_REAL],
+					.leash_fd = -1 };
+	int r;
 
 	for (size_t i = 0; i < probes->count; i++)
 		if (probes->items[i].uid == probe.uid && probes->items[i].gid == probe.gid)
@@ -96,9 +114,9 @@ pid_t landlock_probe(struct landlock_probes *probes, const struct proc_status *c
 	if (array_reserve(&probes->items, &probes->capacity, probes->count, sizeof(probe)) < 0)
 		return error_set(err, -ENOMEM, "probe process");
 	if (kernel_has_landlock()) {
-		probe.pid = start_probe(credentials, err);
-		if (probe.pid < 0)
-			return probe.pid;
+		r = start_probe(credentials, &probe, err);
+		if (r < 0)
+			return r;
 	}
 	probes->items[probes->count++] = probe;
 	return probe.pid;
@@ -106,8 +124,8 @@ pid_t landlock_probe(struct landlock_probes *probes, const struct proc_status *c
 
 void landlock_probes_done(struct landlock_probes *probes)
 {
-	for (size_t i = 0; i < probes->count; i++)
-		if (probes->items[i].pid > 0)
-			stop_probe(probes->items[i].pid);
+	/* A later one has the leashes of those before it. */
+	for (size_t i = probes->count; i-- > 0;)
+		stop_probe(&probes->items[i]);
 	free(probes->items);
 }

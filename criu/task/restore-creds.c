@@ -133,17 +133,82 @@ static void put_names(uint64_t set, char *text, size_t size)
 	}
 }
 
+static bool has_same_groups(const struct own_creds *own, const uint32_t *groups, size_t count)
+{
+	return own->group_count == count && (count == 0 || memcmp(own->groups, groups, count * sizeof(*groups)) == 0);
+}
+
+/* malloc()ed; NULL without memory. */
+static uint32_t *sorted_groups(const CredsEntry *entry)
+{
+	uint32_t *sorted = calloc(entry->n_groups + 1, sizeof(*sorted));
+
+	if (sorted && entry->n_groups)
+		memcpy(sorted, entry->groups, entry->n_groups * sizeof(*sorted));
+	if (sorted)
+		qsort(sorted, entry->n_groups, sizeof(*sorted), compare_ids);
+	return sorted;
+}
+
+static bool is_own_id(uint32_t id, uint32_t real, uint32_t effective, uint32_t saved)
+{
+	return id == real || id == effective || id == saved;
+}
+
+static bool can_take_user_ids(const struct own_creds *own, const CredsEntry *entry)
+{
+	return is_own_id(entry->uid, own->uid, own->euid, own->suid) &&
+	       is_own_id(entry->euid, own->uid, own->euid, own->suid) &&
+	       is_own_id(entry->suid, own->uid, own->euid, own->suid) &&
+	       is_own_id(entry->fsuid, own->uid, own->euid, own->suid);
+}
+
+static bool can_take_group_ids(const struct own_creds *own, const CredsEntry *entry)
+{
+	return is_own_id(entry->gid, own->gid, own->egid, own->sgid) &&
+	       is_own_id(entry->egid, own->gid, own->egid, own->sgid) &&
+	       is_own_id(entry->sgid, own->gid, own->egid, own->sgid) &&
+	       is_own_id(entry->fsgid, own->gid, own->egid, own->sgid);
+}
+
+/*
+ * What it takes to become the process, and to trace and, should the restore fail, end a process that has become
+ * somebody else.
+ */
+static uint64_t rights_to_become(const struct own_creds *own, const CredsEntry *entry)
+{
+	AUTO_FREE uint32_t *sorted = sorted_groups(entry);
+	uint64_t needed = 0;
+
+	if (!can_take_user_ids(own, entry))
+		needed |= 1ull << CAP_SETUID | 1ull << CAP_KILL;
+	if (!can_take_group_ids(own, entry) || (sorted && !has_same_groups(own, sorted, entry->n_groups)))
+		needed |= 1ull << CAP_SETGID;
+	if (needed)
+		needed |= 1ull << CAP_SYS_PTRACE;
+	if ((entry->n_cap_bnd && own->cap_bnd & ~capability_set(entry->n_cap_bnd, entry->cap_bnd)) ||
+	    own->securebits != entry->secbits)
+		needed |= 1ull << CAP_SETPCAP;
+	return needed;
+}
+
 int restore_creds_check(const struct own_creds *own, const CredsEntry *entry, const char *who, struct error *err)
 {
 	uint64_t wanted =
 	    capability_set(entry->n_cap_prm, entry->cap_prm) | capability_set(entry->n_cap_eff, entry->cap_eff);
 	uint64_t bounding = capability_set(entry->n_cap_bnd, entry->cap_bnd);
+	uint64_t missing = rights_to_become(own, entry) & ~own->cap_eff;
 	char names[512];
 
 	if (wanted & ~own->cap_prm) {
 		put_names(wanted & ~own->cap_prm, names, sizeof(names));
 		error_hint(err, "restore with these capabilities");
 		return error_say(err, -EPERM, "%s has capabilities that cannot be given here: %s", who, names);
+	}
+	if (missing) {
+		put_names(missing, names, sizeof(names));
+		error_hint(err, "restore with these capabilities");
+		return error_say(err, -EPERM, "%s: its ids and capabilities cannot be set here without %s", who, names);
 	}
 	if (own->no_new_privs && !(entry->has_no_new_privs && entry->no_new_privs))
 		return error_say(err, -EPERM, "%s: the restorer runs with no_new_privs, which cannot be taken back",
@@ -162,13 +227,8 @@ static bool has_same_ids(const struct own_creds *own, const CredsEntry *entry)
 	       own->sgid == entry->sgid && own->fsgid == entry->fsgid;
 }
 
-static bool has_same_groups(const struct own_creds *own, const uint32_t *groups, size_t count)
-{
-	return own->group_count == count && (count == 0 || memcmp(own->groups, groups, count * sizeof(*groups)) == 0);
-}
-
 static uint32_t needed_calls(const struct own_creds *own, const CredsEntry *entry, const struct restorer_creds *creds,
-			     const uint32_t *sorted_groups)
+			     const uint32_t *groups)
 {
 	uint32_t needed = 0;
 
@@ -178,7 +238,7 @@ static uint32_t needed_calls(const struct own_creds *own, const CredsEntry *entr
 		needed |= RESTORER_CREDS_BOUNDING;
 	if (own->cap_amb != creds->cap_amb)
 		needed |= RESTORER_CREDS_AMBIENT | RESTORER_CREDS_CAPS;
-	if (!has_same_groups(own, sorted_groups, entry->n_groups))
+	if (!has_same_groups(own, groups, entry->n_groups))
 		needed |= RESTORER_CREDS_GROUPS;
 	/* With ids changed, capabilities and secure bits are in play, too. */
 	if (!has_same_ids(own, entry))
@@ -193,7 +253,7 @@ static uint32_t needed_calls(const struct own_creds *own, const CredsEntry *entr
 int restore_creds_plan(struct restore *r, const struct own_creds *own, const CredsEntry *entry,
 		       struct restorer_creds *ret, struct error *err)
 {
-	AUTO_FREE uint32_t *sorted = calloc(entry->n_groups + 1, sizeof(*sorted));
+	AUTO_FREE uint32_t *sorted = sorted_groups(entry);
 
 	*ret = (struct restorer_creds){
 		.uid = entry->uid,
@@ -220,9 +280,6 @@ int restore_creds_plan(struct restore *r, const struct own_creds *own, const Cre
 	ret->groups = area_memdup(r, entry->groups, entry->n_groups * sizeof(*entry->groups));
 	if (!sorted || !ret->groups)
 		return error_set(err, -ENOMEM, "credentials");
-	if (entry->n_groups)
-		memcpy(sorted, entry->groups, entry->n_groups * sizeof(*sorted));
-	qsort(sorted, entry->n_groups, sizeof(*sorted), compare_ids);
 	ret->needed = needed_calls(own, entry, ret, sorted);
 	return 0;
 }

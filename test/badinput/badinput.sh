@@ -98,11 +98,7 @@ case_image_directory_is_a_file() {
 
 case_image_directory_not_writable() {
 	mkdir -m 755 set
-	chmod 777 .
-	setsid setpriv --reuid 1000 --regid 1000 --clear-groups --bounding-set=-all "$bin/victim" plain </dev/null >out 2>&1 &
-	pid=$!
-	disown
-	await_ready
+	start_as_other plain
 	cp "$criu" ./criu-copy && chmod 755 criu-copy
 	timeout 20 setpriv --reuid 1000 --regid 1000 --clear-groups --bounding-set=-all ./criu-copy dump -t "$pid" -D set \
 		--unprivileged </dev/null >said 2>&1
@@ -170,6 +166,49 @@ case_interrupted_dump() {
 		undone=$((undone + 1))
 	done
 	[ $undone -gt 0 ] || fail "no signal came early enough"
+	untouched
+}
+
+# start_as_other KIND ...: a victim with the ids of somebody else, and no capability.
+start_as_other() {
+	chmod 777 .
+	setsid setpriv --reuid 1000 --regid 1000 --clear-groups --bounding-set=-all "$bin/victim" "$@" </dev/null >out 2>&1 &
+	pid=$!
+	disown
+	await_ready
+}
+
+# Root without one capability: what needs it is refused by its name, nothing waits for what cannot be done.
+case_missing_capability() {
+	local each real=$criu
+	start_as_other plain
+	mkdir set
+	criu=./without
+	for each in kill setgid setuid sys_ptrace; do
+		printf '#!/bin/sh\nexec setpriv --bounding-set=-%s %s "$@"\n' $each "$real" >without
+		chmod 755 without
+		refused dump -t "$pid" -D set
+		says "cap_$each"
+		nothing_in set
+	done
+	printf '#!/bin/sh\nexec setpriv --bounding-set=-kill %s "$@"\n' "$real" >without
+	run_criu dump -t "$pid" -D set -R -o dump.log
+	[ $status -eq 0 ] || fail "without CAP_KILL, and nobody to end"
+	rm -rf set
+	mkdir set
+	criu=$real
+	run_criu dump -t "$pid" -D set -o dump.log
+	[ $status -eq 0 ] || fail "cannot make a set: $(tail -3 set/dump.log)"
+	nobody_left || fail "after the dump ${others[*]} are left"
+	criu=./without
+	for each in kill setgid setuid setpcap sys_ptrace; do
+		printf '#!/bin/sh\nexec setpriv --bounding-set=-%s %s "$@"\n' $each "$real" >without
+		restore_refused
+		says "pid $pid" "cap_$each"
+	done
+	criu=$real
+	run_criu restore -d -D set -v4 -o restore.log
+	[ $status -eq 0 ] || fail "the set cannot be restored afterwards"
 	untouched
 }
 
