@@ -20,6 +20,7 @@ const struct file_kind *const file_kinds[] = {
 	&ns_kind,
 	&unsupported_special_kind,
 	&unsupported_queue_kind,
+	&unsupported_mount_kind,
 	&regular_kind,
 	NULL,
 };

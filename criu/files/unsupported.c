@@ -12,6 +12,7 @@
 #include <sys/vfs.h>
 #include <netinet/in.h>
 
+#include "base/buffer.h"
 #include "base/util.h"
 #include "engine/dump.h"
 #include "files/registry.h"
@@ -96,6 +97,14 @@ const struct file_kind unsupported_socket_kind = {
 	.look = look_socket,
 };
 
+/* No option can save these: only the program can do without, or make it again. */
+static int refuse_kind(const struct open_file *file, struct error *err, const char *what)
+{
+	error_hint(err, "have the program close it before the dump and make it again after the restore");
+	return error_say(err, -ENOTSUP, TASK_FORMAT ", fd %d, %s: files of this kind are not supported",
+			 TASK_ARGS(file->task), file->fd, what);
+}
+
 /* --- anonymous inodes ----------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -114,13 +123,15 @@ static const struct {
 	{ "[landlock-ruleset]", "landlock ruleset" },
 	{ "[fscontext]", "filesystem context (fsopen)" },
 	{ "kvm-", "virtual machine (KVM)" },
-	{ "[timerfd]", "timerfd" },
-	{ "[signalfd]", "signalfd" },
-	{ "[eventpoll]", "epoll" },
-	{ "[pidfd]", "pidfd" },
 	{ "[vfio", "VFIO device" },
+	{ "iommufd", "IOMMU" },
 	{ "sync_file", "sync file" },
-	{ "dma-buf", "DMA buffer" },
+	{ "[papr", "hypervisor handle" },
+	{ "[gpio", "GPIO line" },
+	{ "counter", "counter device" },
+	{ "[secretmem]", "secret memory (memfd_secret)" },
+	{ "vtpm", "TPM" },
+	{ "ntsync", "NT synchronization object" },
 };
 
 static bool is_anonymous(const struct dump *d, const struct open_file *file)
@@ -135,8 +146,7 @@ static int look_anonymous(struct dump *d, struct open_file *file, struct error *
 	for (size_t i = 0; i < ARRAY_SIZE(anonymous); i++)
 		if (!strncmp(name, anonymous[i].link, strlen(anonymous[i].link)))
 			what = anonymous[i].what;
-	return error_say(err, -ENOTSUP, TASK_FORMAT ", fd %d, %s: files of this kind are not supported",
-			 TASK_ARGS(file->task), file->fd, what);
+	return refuse_kind(file, err, what);
 }
 
 const struct file_kind unsupported_anonymous_kind = {
@@ -156,6 +166,7 @@ static const struct {
 } special_links[] = {
 	{ "/secretmem", " (deleted)", "secret memory (memfd_secret)" },
 	{ "/SYSV", " (deleted)", "System V shared memory" },
+	{ "/dmabuf:", "", "DMA buffer" },
 	{ "pid_for_children:[", "]", "pid namespace" },
 	{ "time_for_children:[", "]", "time namespace" },
 };
@@ -168,7 +179,7 @@ static const char *special_link(const char *link)
 		size_t suffix = strlen(special_links[i].suffix);
 
 		if (!strncmp(link, special_links[i].prefix, strlen(special_links[i].prefix)) && length > suffix &&
-		    !strcmp(link + length - suffix, special_links[i].suffix))
+		    !strcmp(link + (length - suffix), special_links[i].suffix))
 			return special_links[i].what;
 	}
 	return NULL;
@@ -186,8 +197,7 @@ static bool is_special(const struct dump *d, const struct open_file *file)
 
 static int look_special(struct dump *d, struct open_file *file, struct error *err)
 {
-	return error_say(err, -ENOTSUP, TASK_FORMAT ", fd %d, %s: files of this kind are not supported",
-			 TASK_ARGS(file->task), file->fd, special_what(file));
+	return refuse_kind(file, err, special_what(file));
 }
 
 const struct file_kind unsupported_special_kind = {
@@ -201,20 +211,21 @@ const struct file_kind unsupported_special_kind = {
 
 #define MQUEUE_MAGIC 0x19800202
 
-/* A queue looks like a regular file of 80 bytes; only the filesystem tells. */
+/* A queue looks like a regular file of 80 bytes; only the filesystem tells, which need not be mounted anywhere. */
 static bool is_queue(const struct dump *d, const struct open_file *file)
 {
+	char path[64];
 	struct statfs fs;
 
-	if (!S_ISREG(file->st.st_mode) || file->st.st_size != 80 || file->flags & O_PATH || !file->link || file->fd < 0)
+	if (!S_ISREG(file->st.st_mode) || file->st.st_size != 80 || file->flags & O_PATH || file->fd < 0)
 		return false;
-	return statfs(file->name_state == FILE_NAME_GOOD ? file->link : "/dev/mqueue", &fs) == 0 &&
-	       fs.f_type == MQUEUE_MAGIC && (file->name_state == FILE_NAME_GOOD || !link_is_deleted(file->link));
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d/fd/%d", file->task->procfd, file->fd);
+	return statfs(path, &fs) == 0 && fs.f_type == MQUEUE_MAGIC;
 }
 
 static int look_queue(struct dump *d, struct open_file *file, struct error *err)
 {
-	return open_file_refuse(file, err, "POSIX message queues are not supported yet");
+	return refuse_kind(file, err, "POSIX message queue");
 }
 
 const struct file_kind unsupported_queue_kind = {
@@ -222,4 +233,43 @@ const struct file_kind unsupported_queue_kind = {
 	.type = FD_TYPES__UND,
 	.is = is_queue,
 	.look = look_queue,
+};
+
+/* --- mounts ------------------------------------------------------------------------------------------------------ */
+
+static bool is_mounted(const struct task *task, int mnt_id)
+{
+	AUTO_BUFFER struct buffer mounts = { 0 };
+	char start[24];
+	size_t length = (size_t)snprintf(start, sizeof(start), "\n%d ", mnt_id);
+
+	if (buffer_read_at(&mounts, task->procfd, "mountinfo") < 0)
+		return true;
+	return !strncmp(mounts.data, start + 1, length - 1) || strstr(mounts.data, start);
+}
+
+/* What open_tree(2) and fsmount(2) give: a mount that is nowhere, whose path says nothing. */
+static bool is_detached_mount(const struct dump *d, const struct open_file *file)
+{
+	struct statx st;
+
+	if (!(file->flags & O_PATH) || !S_ISDIR(file->st.st_mode) || file->mnt_id < 0 || file->fd < 0 || !file->link)
+		return false;
+	if (file->name_state == FILE_NAME_GOOD &&
+	    statx(AT_FDCWD, file->link, AT_SYMLINK_NOFOLLOW, STATX_MNT_ID, &st) == 0 &&
+	    st.stx_mnt_id == (uint64_t)file->mnt_id)
+		return false;
+	return !is_mounted(file->task, file->mnt_id);
+}
+
+static int look_detached_mount(struct dump *d, struct open_file *file, struct error *err)
+{
+	return refuse_kind(file, err, "detached mount");
+}
+
+const struct file_kind unsupported_mount_kind = {
+	.name = "detached mount",
+	.type = FD_TYPES__UND,
+	.is = is_detached_mount,
+	.look = look_detached_mount,
 };

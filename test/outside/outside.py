@@ -6,6 +6,7 @@ process of a pid namespace: restores need their old pids.
 """
 import fcntl
 import os
+import re
 import shutil
 import signal
 import stat
@@ -17,6 +18,8 @@ import time
 
 CRIU = os.environ["CRIU"]
 HELD = os.path.join(os.environ["TEST_B"], "outside", "held")
+KINDS = os.path.join(os.environ["TEST_B"], "outside", "kinds")
+SOURCES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 
 
 class Failed(Exception):
@@ -35,7 +38,7 @@ def expect(found, expected, what):
 def expect_words(text, *words):
     for word in words:
         if word not in text:
-            raise Failed(f"{word!r} is not in {text!r}")
+            raise Failed(f"{word!r} is not in {text[:500]!r}")
 
 
 def wait_for(path, seconds=5):
@@ -48,10 +51,10 @@ def wait_for(path, seconds=5):
         return file.read()
 
 
-def start(*arguments, **how):
+def start(*arguments, program=HELD, **how):
     """A program in a session of its own that has said READY."""
     nothing = subprocess.DEVNULL
-    process = subprocess.Popen([HELD, *arguments], start_new_session=True, stderr=nothing,
+    process = subprocess.Popen([program, *arguments], start_new_session=True, stderr=nothing,
                                **{"stdin": nothing, "stdout": nothing, **how})
     text = wait_for("ready")
     if text != "READY":
@@ -334,6 +337,8 @@ def interface_of_the_program():
     reap(restore_and_use())
     expect(wait_for("result"), name, "its interface")
     os.unlink("ready")
+    shutil.rmtree("images")
+    os.mkdir("images")
     process = start("tun", name, "filtered")
     refused(criu("dump", "-t", str(process.pid), "-D", "images"), f"interface {name} has a packet filter")
     process.kill()
@@ -346,8 +351,82 @@ def restore_and_use():
     return pid
 
 
+# What a program of test/outside/kinds.c holds, and what the refusal calls it.
+REFUSED = {
+    "userfaultfd": "userfaultfd", "perf": "perf event", "bpf-map": "BPF map", "bpf-program": "BPF program",
+    "secret": "secret memory (memfd_secret)", "seccomp-listener": "seccomp listener", "landlock": "landlock ruleset",
+    "fsopen": "filesystem context (fsopen)", "fsmount": "detached mount", "mount-copy": "detached mount",
+    "queue": "POSIX message queue", "named-queue": "POSIX message queue", "fuse": "FUSE server",
+    "machine": "virtual machine (KVM)", "latency": "processor latency request", "userfaultfd-device": "userfaultfd",
+    "msr": "processor registers (MSR)", "crypto-socket": "crypto socket", "autofs": "autofs",
+}
+
+
+def everything_unsupported():
+    """Each is refused by its name with a hint, and the program goes on; the manual has the name."""
+    manual = manual_text()
+    kinds = subprocess.run([KINDS], capture_output=True, text=True).stdout.split()
+    expect(sorted(kinds), sorted(REFUSED), "the kinds that are tried")
+    for kind in kinds:
+        if os.path.exists("ready"):
+            os.unlink("ready")
+        try:
+            process = start(kind, program=KINDS)
+        except Skipped as reason:
+            print(f"# {reason}")
+            continue
+        try:
+            refused(criu("dump", "-t", str(process.pid), "-D", "images"), f"pid {process.pid} (kinds), fd ", REFUSED[kind])
+            hints = criu("check", "--pid", str(process.pid)).stdout
+            expect_words(hints, REFUSED[kind])
+            expect_words(manual, REFUSED[kind])
+            os.kill(process.pid, signal.SIGUSR1)
+            expect(process.wait(timeout=5), 0, f"{kind}: how it ends")
+        finally:
+            process.kill()
+            process.wait()
+    if os.path.exists("/dev/mqueue/kinds"):
+        os.unlink("/dev/mqueue/kinds")
+
+
+def manual_text():
+    with open(os.path.join(SOURCES, "doc", "criu.8")) as file:
+        return " ".join(file.read().replace("\\-", "-").split())
+
+
+def manual_is_complete():
+    """Every name in the tables of refusals is in the manual, but for those of sockets."""
+    manual = manual_text()
+    for path, rows in ("criu/files/unsupported.c", r'\{ "[^"]*",(?: "[^"]*",)? "([^"]+)" \}|\{ [A-Z_]+, "([^"]+)" \}'), \
+                      ("criu/files/device.c", r'\{ [A-Z0-9_]+, [0-9]+, [0-9]+, "([^"]+)" \}|\{ "/dev[^"]*", "([^"]+)" \}'):
+        with open(os.path.join(SOURCES, path)) as file:
+            names = {name for found in re.findall(rows, file.read()) for name in found if name}
+            names = {name for name in names if not name.endswith("socket")}
+        expect(len(names) > 8, True, f"names found in {path}")
+        missing = [name for name in sorted(names) if name not in manual]
+        expect(missing, [], f"names of {path} that the manual lacks")
+
+
+def kernel_files():
+    """Files of the kernel's own filesystems, read to some place."""
+    for path in "/sys/fs/cgroup", "/sys/fs/cgroup/unified/cgroup.procs", "/sys/kernel/mm/hugepages", \
+                "/sys/kernel/uevent_seqnum", "/sys/kernel/debug/sleep_time", "/sys/kernel/tracing/README", \
+                "/proc/filesystems", "/proc/sys/kernel/ostype":
+        if not os.path.exists(path):
+            continue
+        process = start("device", path, str(os.O_RDONLY))
+        dump(process)
+        reap(restore_and_use())
+        expect(wait_for("result").split()[1], "0", path)
+        for name in "ready", "result":
+            os.unlink(name)
+        shutil.rmtree("images")
+        os.mkdir("images")
+
+
 CASES = [pipes_given_again, pipes_kept, pipes_not_given, pipe_inside, device_left_out, device_inherited, device_changed,
-         machine_terminals, huge_pages_missing, interface_persistent, interface_of_the_program]
+         machine_terminals, huge_pages_missing, interface_persistent, interface_of_the_program,
+         everything_unsupported, manual_is_complete, kernel_files]
 
 
 def run(case):

@@ -2,12 +2,14 @@
 #
 #   make test-outside                     all; C='pipes_kept devices' only these
 
-$(TEST_B)/outside/held: test/outside/held.c
-	@mkdir -p $(@D)
-	$(CC) $(TEST_CFLAGS) $< -o $@
+OUTSIDE_BIN := $(patsubst test/outside/%.c,$(TEST_B)/outside/%,$(wildcard test/outside/*.c))
 
-test-build: $(TEST_B)/outside/held
+$(OUTSIDE_BIN): $(TEST_B)/outside/%: test/outside/%.c
+	@mkdir -p $(@D)
+	$(CC) $(TEST_CFLAGS) $< -lrt -o $@
+
+test-build: $(OUTSIDE_BIN)
 
 .PHONY: test-outside
-test-outside: $(CRIU) $(TEST_B)/outside/held
+test-outside: $(CRIU) $(OUTSIDE_BIN)
 	$(TEST_ENV) unshare --pid --fork --mount --mount-proc test/outside/outside.py $(C)
