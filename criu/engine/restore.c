@@ -399,6 +399,8 @@ static int set_from_outside(struct restore_run *run, struct error *err)
 	struct restore *r = &run->r;
 	int result = shmem_restore_seal(r, err);
 
+	if (result == 0)
+		result = files_own_by_threads(r, err);
 	for (size_t i = 0; result == 0 && i < r->task_count; i++)
 		if (r->tasks[i]->restorer)
 			result = restore_limits_apply(r->own_limits, r->tasks[i], err);
@@ -487,7 +489,7 @@ static const struct {
 	{ "fork: the tree", fork_tree },
 	{ "switch: seccomp filters", install_filters },
 	{ "switch: wait until all are ready", wait_until_ready },
-	{ "switch: limits and seals", set_from_outside },
+	{ "switch: limits, seals and owners of files", set_from_outside },
 	{ "switch: post-restore hook", run_post_restore },
 	{ "resume: take over", take_over },
 	{ "resume: pidfile", write_pidfile },

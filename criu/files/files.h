@@ -56,6 +56,9 @@ int files_install(struct restore *r, struct restore_task *task, struct error *er
 /* In the process of task, when all tasks have installed theirs: the finish() of each kind. */
 int files_finish(struct restore *r, struct restore_task *task, struct error *err);
 
+/* In the restorer itself, when all threads are there: those that are told of files. */
+int files_own_by_threads(struct restore *r, struct error *err);
+
 /* In the process of task: cwd, root and umask (fs-PID.img). */
 int files_restore_fs(struct restore *r, struct restore_task *task, struct error *err);
 

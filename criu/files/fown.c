@@ -8,10 +8,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "engine/dump.h"
 #include "engine/restore.h"
 #include "files/registry.h"
+#include "files/restore-files.h"
+#include "image/image-check.h"
 #include "kernel/missing-fs.h"
+#include "kernel/pidfd.h"
 
 void fown_read(int fd, struct file_signal_owner *ret)
 {
@@ -110,13 +114,19 @@ static int set_owner(const FownEntry *owner, int fd)
 	return r;
 }
 
+/* Only the first thread of a process is there when files are finished. */
+static bool is_later_thread(const struct restore *r, const FownEntry *owner)
+{
+	return owner->pid && owner->pid_type == F_OWNER_TID && !checked_set_find_task(r->images, owner->pid);
+}
+
 int fown_restore(struct restore *r, const FownEntry *owner, uint32_t flags, int fd, struct error *err)
 {
 	int result;
 
 	if (owner->signum && fcntl(fd, F_SETSIG, (int)owner->signum) < 0)
 		return error_set(err, -errno, "set its signal %u", owner->signum);
-	if (owner->pid) {
+	if (owner->pid && !is_later_thread(r, owner)) {
 		result = set_owner(owner, fd);
 		if (result < 0)
 			return error_set(err, result, "set its signal owner %u", owner->pid);
@@ -126,6 +136,44 @@ int fown_restore(struct restore *r, const FownEntry *owner, uint32_t flags, int 
 
 		if (now < 0 || fcntl(fd, F_SETFL, now | O_ASYNC) < 0)
 			return error_set(err, -errno, "set O_ASYNC");
+	}
+	return 0;
+}
+
+static const FownEntry *owner_of(const struct restore *r, const struct restore_file *file)
+{
+	uint32_t flags;
+
+	if (file->kind->owner)
+		return file->kind->owner(file->entry, &flags);
+	if (file->entry->type != FD_TYPES__FIFO)
+		return NULL;
+	file = restore_find_file(r, FD_TYPES__REG, file->entry->fifo->regf_id);
+	return file ? file->entry->reg->fown : NULL;
+}
+
+static int set_thread(const struct restore_file *file, const FownEntry *owner)
+{
+	AUTO_CLOSE int pidfd = pidfd_open_pid(file->first_user->pid);
+	AUTO_CLOSE int fd = pidfd < 0 ? pidfd : pidfd_getfd_from(pidfd, file->first_fd);
+
+	return fd < 0 ? fd : set_owner(owner, fd);
+}
+
+int files_own_by_threads(struct restore *r, struct error *err)
+{
+	for (size_t i = 0; i < r->file_count; i++) {
+		const struct restore_file *file = r->files[i];
+		const FownEntry *owner = file->first_user ? owner_of(r, file) : NULL;
+		char place[256];
+		int result;
+
+		if (!owner || !is_later_thread(r, owner))
+			continue;
+		result = set_thread(file, owner);
+		if (result < 0)
+			return error_set(err, result, "%s: set its signal owner, thread %u",
+					 restore_describe(r, file, place, sizeof(place)), owner->pid);
 	}
 	return 0;
 }
