@@ -17,6 +17,9 @@ static const struct file {
 	{ "async", O_RDWR | O_ASYNC, (off_t)1 << 40 },
 	{ "large", O_RDWR | O_LARGEFILE, ((off_t)1 << 33) + 7 },
 	{ "direct", O_RDWR | O_DIRECT, 4096 },
+	{ "nofollow", O_RDWR | O_NOFOLLOW | O_APPEND, 4 },
+	{ "everything", O_RDWR | O_NOFOLLOW | O_APPEND | O_NONBLOCK | O_DIRECT | O_SYNC | O_NOATIME, 512 },
+	{ "other mode", 3, 0 }, /* neither reading nor writing, for ioctl(2) alone */
 };
 enum { COUNT = sizeof(files) / sizeof(files[0]) };
 

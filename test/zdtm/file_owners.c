@@ -1,0 +1,87 @@
+/* Who is told about a file: a thread, a process, a group, of several kinds of files; and that it still is told. */
+#include "zdtmlib.h"
+
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+
+static pid_t tid;
+static volatile int stage, got;
+
+static void *listen(void *arg)
+{
+	sigset_t set;
+	siginfo_t info;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN + 5);
+	tid = gettid();
+	test_post(&stage, 1);
+	while (sigwaitinfo(&set, &info) < 0)
+		EXPECT_EQ(errno, EINTR);
+	got = info.si_fd;
+	test_post(&stage, 2);
+	test_await(&stage, 3);
+	return arg;
+}
+
+static void set_owner(int fd, int type, pid_t pid, int signal)
+{
+	struct f_owner_ex owner = { .type = type, .pid = pid };
+
+	MUST(fcntl(fd, F_SETOWN_EX, &owner));
+	MUST(fcntl(fd, F_SETSIG, signal));
+}
+
+static void expect_owner(int fd, int type, pid_t pid, int signal)
+{
+	struct f_owner_ex found;
+
+	MUST(fcntl(fd, F_GETOWN_EX, &found));
+	EXPECT_EQ(found.type, type);
+	EXPECT_EQ(found.pid, pid);
+	EXPECT_EQ(fcntl(fd, F_GETSIG), signal);
+}
+
+static void child(void *arg)
+{
+	(void)arg;
+	child_wait();
+}
+
+int main(void)
+{
+	int pipes[2], file, fifo, event;
+	pthread_t thread;
+	sigset_t set;
+	pid_t pid;
+
+	test_start();
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN + 5);
+	MUST(sigprocmask(SIG_BLOCK, &set, NULL));
+	EXPECT_EQ(pthread_create(&thread, NULL, listen, NULL), 0);
+	test_await(&stage, 1);
+	pid = test_fork(child, NULL);
+	MUST(pipe(pipes));
+	file = MUST(open("file", O_RDWR | O_CREAT, 0600));
+	MUST(mkfifoat(AT_FDCWD, "fifo", 0600));
+	fifo = MUST(open("fifo", O_RDWR | O_NONBLOCK));
+	event = MUST(eventfd(0, 0));
+	set_owner(pipes[0], F_OWNER_TID, tid, SIGRTMIN + 5);
+	MUST(fcntl(pipes[0], F_SETFL, O_ASYNC | O_NONBLOCK));
+	set_owner(file, F_OWNER_PID, pid, 0);
+	set_owner(fifo, F_OWNER_PGRP, getpgrp(), SIGRTMIN + 6);
+	set_owner(event, F_OWNER_TID, gettid(), SIGURG);
+	test_wait();
+	expect_owner(pipes[0], F_OWNER_TID, tid, SIGRTMIN + 5);
+	expect_owner(file, F_OWNER_PID, pid, 0);
+	expect_owner(fifo, F_OWNER_PGRP, getpgrp(), SIGRTMIN + 6);
+	expect_owner(event, F_OWNER_TID, gettid(), SIGURG);
+	EXPECT_EQ(write(pipes[1], "x", 1), 1);
+	test_await(&stage, 2);
+	EXPECT_EQ(got, pipes[0]);
+	test_post(&stage, 3);
+	test_end_child(pid);
+	return test_pass();
+}
