@@ -85,6 +85,22 @@ static int task_read_stat(struct task *task, struct error *err)
 	return 0;
 }
 
+/* There is room. */
+static void tree_append(struct dump *d, struct task *task)
+{
+	struct task *parent = task->parent;
+
+	d->tasks[d->task_count++] = task;
+	d->task_by_pid[task->host_pid] = (uint32_t)d->task_count;
+	if (!parent)
+		return;
+	if (parent->last_child)
+		parent->last_child->next_sibling = task;
+	else
+		parent->first_child = task;
+	parent->last_child = task;
+}
+
 static int tree_insert(struct dump *d, struct task *task)
 {
 	int r = array_reserve(&d->tasks, &d->task_capacity, d->task_count, sizeof(struct task *));
@@ -99,15 +115,7 @@ static int tree_insert(struct dump *d, struct task *task)
 			return -ENOMEM;
 		d->task_by_pid = index;
 	}
-	d->tasks[d->task_count++] = task;
-	d->task_by_pid[task->host_pid] = (uint32_t)d->task_count;
-	if (!task->parent)
-		return 0;
-	if (task->parent->last_child)
-		task->parent->last_child->next_sibling = task;
-	else
-		task->parent->first_child = task;
-	task->parent->last_child = task;
+	tree_append(d, task);
 	return 0;
 }
 
@@ -242,13 +250,19 @@ static int seize_task(struct dump *d, struct task *task, size_t *ret_new, struct
 	return compel_error_pass(err, task, &compel_err, r);
 }
 
-/* True when a process that could not be seized has only ended in the meantime. */
+/* r: of reading its stat. What nobody collects is dead for a moment before it disappears. */
+static bool is_gone(const struct task *task, int r)
+{
+	return r == -ESRCH || r == -ENOENT || (r == 0 && task->stat.state == 'X');
+}
+
+/* True when a process that could not be seized has only ended in the meantime. It may be gone altogether. */
 static bool has_ended(struct task *task)
 {
 	struct error ignored = { 0 };
+	int r = task_read_stat(task, &ignored);
 
-	task->is_zombie =
-	    task_read_stat(task, &ignored) == 0 && task->stat.state == 'Z' && task->stat.thread_count <= 1;
+	task->is_zombie = is_gone(task, r) || (r == 0 && task->stat.state == 'Z' && task->stat.thread_count <= 1);
 	return task->is_zombie;
 }
 
@@ -467,6 +481,58 @@ static bool is_complete(struct dump *d)
 	return r == 0;
 }
 
+/* Reads the stat of a task that stands still. Gone, or handed on to another parent: the walk was there too early. */
+static int is_stale(struct task *task, bool *ret, struct error *err)
+{
+	struct error own = { 0 };
+	int r = task_read_stat(task, &own);
+
+	*ret = task->parent && (is_gone(task, r) || (r == 0 && task->stat.ppid != task->parent->host_pid));
+	if (r < 0 && !*ret)
+		*err = own;
+	return *ret ? 0 : r;
+}
+
+/*
+ * While the first of them stood still already others still ran: they collected children that had been found, or left
+ * theirs to somebody else by ending. Those are forgotten with all that hangs on them, and *ret_count says how many:
+ * what still belongs to the tree is found by another walk.
+ */
+static int drop_stale(struct dump *d, size_t *ret_count, struct error *err)
+{
+	AUTO_FREE bool *stale = calloc(d->task_count, sizeof(*stale));
+	const size_t count = d->task_count;
+	int r = stale ? 0 : error_set(err, -ENOMEM, "process tree");
+
+	*ret_count = 0;
+	for (size_t i = 0; i < count && r == 0; i++) {
+		const struct task *parent = d->tasks[i]->parent;
+
+		stale[i] = parent && stale[d->task_by_pid[parent->host_pid] - 1];
+		if (!stale[i])
+			r = is_stale(d->tasks[i], &stale[i], err);
+		if (r == 0 && stale[i] && d->tasks[i]->compel)
+			r = let_run(d->tasks[i], err);
+		*ret_count += stale[i];
+	}
+	if (r < 0 || *ret_count == 0)
+		return r;
+	for (size_t i = 0; i < count; i++)
+		d->tasks[i]->first_child = d->tasks[i]->last_child = d->tasks[i]->next_sibling = NULL;
+	d->task_count = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct task *task = d->tasks[i];
+
+		if (!stale[i]) {
+			tree_append(d, task);
+			continue;
+		}
+		d->task_by_pid[task->host_pid] = 0;
+		task_free(task);
+	}
+	return 0;
+}
+
 /* Parents before children, siblings in the order of their making, as one walk from the root meets them. */
 static void sort_tree(struct dump *d, struct task **sorted)
 {
@@ -504,15 +570,16 @@ static int read_frozen(struct dump *d, struct task *task, struct error *err)
 		if (from->stop_signal)
 			task->stop_signal = from->stop_signal;
 	}
-	return task_read_stat(task, err);
+	return 0;
 }
 
 int tree_freeze(struct dump *d, struct error *err)
 {
 	uint64_t limit_ns = d->opts->timeout_sec ? d->opts->timeout_sec * 1000000000ull : SETTLE_NS;
 	uint64_t deadline_ns = now_ns() + limit_ns;
+	size_t fresh = 0, stale = 0;
 	struct task **sorted;
-	size_t fresh = 0;
+	bool is_settled;
 	int r;
 
 	do {
@@ -523,7 +590,10 @@ int tree_freeze(struct dump *d, struct error *err)
 			r = dump_check_interrupted(d, err);
 		if (r == 0 && now_ns() > deadline_ns)
 			r = error_say(err, -ETIMEDOUT, "the tree makes new tasks faster than they can be stopped");
-	} while (r == 0 && fresh && !is_complete(d));
+		is_settled = r == 0 && (!fresh || is_complete(d));
+		if (is_settled)
+			r = drop_stale(d, &stale, err);
+	} while (r == 0 && !(is_settled && stale == 0));
 	if (r < 0)
 		return r;
 	sorted = calloc(d->task_count, sizeof(*sorted));
