@@ -15,6 +15,7 @@
 
 #define RETURN_MS   5000
 #define POLL_MAX_NS 200000
+#define MAX_WORDS   64 /* read by one call */
 
 static uint64_t page_align(size_t bytes)
 {
@@ -65,8 +66,12 @@ static int write_code(struct compel_task *task, uint64_t addr, const void *code,
 	uint64_t last = 0;
 	int r;
 
-	if (writable)
-		return write_memory(task->pid, addr, code, bytes);
+	if (writable) {
+		task_state(task)->pending_code = code;
+		task_state(task)->pending_bytes = bytes;
+		task_state(task)->pending_addr = addr;
+		return 0;
+	}
 	r = poke_memory(task->threads[0].tid, addr, code, words);
 	if (r < 0 || words == bytes)
 		return r;
@@ -191,6 +196,9 @@ int compel_start(struct compel_task *task, size_t thread, struct remote_addr ent
 	r = check_thread(task, thread, err);
 	if (r < 0)
 		return r;
+	r = flush_code(task);
+	if (r < 0)
+		return fail(err, r, "pid %d: cannot write code into it", task->pid);
 	borrowed_regs(&regs, &th->regs, entry.value);
 	regs.rdi = arg;
 	regs.rsp = stack_top;
@@ -210,9 +218,9 @@ int compel_start(struct compel_task *task, size_t thread, struct remote_addr ent
 /* Drops the leading words that are set; a word that is set stays set. */
 static int read_done_words(pid_t pid, const struct remote_addr *done, size_t count, size_t *ret_set)
 {
-	uint32_t words[64];
-	struct iovec remote[64] = { 0 }, local = { words, 0 };
-	size_t n = count < 64 ? count : 64, i;
+	uint32_t words[MAX_WORDS];
+	struct iovec remote[MAX_WORDS] = { 0 }, local = { words, 0 };
+	size_t n = count < MAX_WORDS ? count : MAX_WORDS, i;
 
 	for (i = 0; i < n; i++)
 		remote[i] = (struct iovec){ (void *)done[i].value, sizeof(words[0]) };
@@ -304,21 +312,60 @@ static int stop_started(struct compel_task *task, uint64_t deadline_ns)
 	return first;
 }
 
+static int follow_error(const struct compel_task *task, int r, struct compel_error *err)
+{
+	if (r == -ETIMEDOUT)
+		return fail_say(err, r, "pid %d: the code running in it has not finished in time", task->pid);
+	if (r == -ESRCH)
+		return fail_gone(err, task->pid);
+	return r < 0 ? fail(err, r, "pid %d: cannot follow the code running in it", task->pid) : 0;
+}
+
+/* Words and area by one call, the words first: false when one is not set or there are too many. */
+static bool read_finished(pid_t pid, const struct remote_addr *done, size_t count, const struct iovec *from,
+			  const struct iovec *to)
+{
+	uint32_t words[MAX_WORDS];
+	struct iovec remote[MAX_WORDS + 1], local[2];
+
+	if (count > MAX_WORDS)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		remote[i] = (struct iovec){ (void *)done[i].value, sizeof(words[0]) };
+	remote[count] = *from;
+	local[0] = (struct iovec){ words, count * sizeof(words[0]) };
+	local[1] = *to;
+	if (process_vm_readv(pid, local, 2, remote, count + 1, 0) != (ssize_t)(local[0].iov_len + local[1].iov_len))
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (!words[i])
+			return false;
+	return true;
+}
+
+int compel_collect(struct compel_task *task, const struct remote_addr *done, size_t done_count, uint64_t deadline_ns,
+		   struct remote_addr from, void *to, size_t bytes, struct compel_error *err)
+{
+	const struct iovec remote = { (void *)from.value, bytes }, local = { to, bytes };
+	int r;
+
+	if (read_finished(task->pid, done, done_count, &remote, &local))
+		return 0;
+	r = wait_done(task, done, done_count, deadline_ns);
+	if (r == 0)
+		r = read_memory(task->pid, from.value, to, bytes);
+	return follow_error(task, r, err);
+}
+
 int compel_finish(struct compel_task *task, const struct remote_addr *done, size_t done_count, uint64_t deadline_ns,
 		  struct compel_error *err)
 {
 	int r = wait_done(task, done, done_count, deadline_ns);
 	int stop_r = stop_started(task, deadline_after_ms(RETURN_MS));
 
-	if (r == -ETIMEDOUT && stop_r == 0)
-		return fail_say(err, r, "pid %d: the code running in it has not finished in time", task->pid);
-	if (r == 0)
+	if (r == 0 || stop_r == -ESRCH)
 		r = stop_r;
-	if (r == -ESRCH || stop_r == -ESRCH)
-		return fail_gone(err, task->pid);
-	if (r < 0)
-		return fail(err, r, "pid %d: cannot follow the code running in it", task->pid);
-	return 0;
+	return follow_error(task, r, err);
 }
 
 /* --- taking away

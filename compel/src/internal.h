@@ -29,6 +29,9 @@
 #define STUB_SYSCALL_OFFSET 0
 #define STUB_PARKED_OFFSET  2
 
+/* How far the search for a place goes back below the stubs of others. */
+#define STUB_SEARCH_WORDS 8
+
 enum stop_kind {
 	STOP_EVENT,   /* PTRACE_EVENT_STOP: inside get_signal(), where registers may be given back */
 	STOP_SYSCALL, /* entry or exit of a system call */
@@ -57,6 +60,12 @@ struct task_state {
 	bool suspend_asked;
 	bool seccomp_suspended; /* for every thread seized so far */
 	uint64_t offered_start, offered_end;
+	bool offered_words_known;
+	uint64_t offered_words[STUB_SEARCH_WORDS]; /* what the offered mapping ends in */
+	/* code that is written along with the first data; NULL: none */
+	const void *pending_code;
+	size_t pending_bytes;
+	uint64_t pending_addr;
 };
 
 static inline struct task_state *task_state(const struct compel_task *task)
@@ -137,6 +146,8 @@ static inline void journal_barrier(void)
 
 int read_memory(pid_t pid, uint64_t from, void *to, size_t bytes);
 int write_memory(pid_t pid, uint64_t to, const void *from, size_t bytes);
+/* Writes the code of an injection that still waits for it. */
+int flush_code(const struct compel_task *task);
 /* Through a stopped tracee, also into what the task itself may not write; bytes is a multiple of 8. */
 int poke_memory(pid_t tid, uint64_t to, const void *from, size_t bytes);
 

@@ -53,7 +53,29 @@ int compel_read(const struct compel_task *task, struct remote_addr from, void *t
 	return read_memory(task->pid, from.value, to, bytes);
 }
 
+int flush_code(const struct compel_task *task)
+{
+	struct task_state *state = task_state(task);
+	const void *code = state->pending_code;
+
+	state->pending_code = NULL;
+	return code ? write_memory(task->pid, state->pending_addr, code, state->pending_bytes) : 0;
+}
+
 int compel_write(const struct compel_task *task, struct remote_addr to, const void *from, size_t bytes)
 {
-	return write_memory(task->pid, to.value, from, bytes);
+	struct task_state *state = task_state(task);
+	const struct iovec local[2] = { { (void *)state->pending_code, state->pending_bytes },
+					{ (void *)from, bytes } };
+	const struct iovec remote[2] = { { (void *)state->pending_addr, state->pending_bytes },
+					 { (void *)to.value, bytes } };
+	int r;
+
+	if (state->pending_code &&
+	    process_vm_writev(task->pid, local, 2, remote, 2, 0) == (ssize_t)(state->pending_bytes + bytes)) {
+		state->pending_code = NULL;
+		return 0;
+	}
+	r = flush_code(task);
+	return r < 0 ? r : write_memory(task->pid, to.value, from, bytes);
 }

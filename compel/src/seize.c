@@ -119,10 +119,16 @@ void compel_task_free(struct compel_task *task)
 	free(task);
 }
 
-void compel_offer_stub(struct compel_task *task, uint64_t start, uint64_t end)
+void compel_offer_stub(struct compel_task *task, uint64_t start, uint64_t end, const void *contents)
 {
-	task_state(task)->offered_start = start;
-	task_state(task)->offered_end = end;
+	struct task_state *state = task_state(task);
+
+	state->offered_start = start;
+	state->offered_end = end;
+	state->offered_words_known = contents && end - start >= sizeof(state->offered_words);
+	if (state->offered_words_known)
+		memcpy(state->offered_words, (const char *)contents + (end - start) - sizeof(state->offered_words),
+		       sizeof(state->offered_words));
 }
 
 /* --- the list of threads

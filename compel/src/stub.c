@@ -9,9 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How far the search goes back for a free place below the stubs of others. */
-#define SEARCH_WORDS 8
-
 static uint64_t stub_word(pid_t pid)
 {
 	return STUB_CODE | (uint64_t)(uint32_t)pid << 32;
@@ -32,21 +29,35 @@ bool is_borrowed_address(const struct compel_journal_task *journal, uint64_t add
 	return journal->blob_addr && addr - journal->blob_addr < journal->blob_bytes;
 }
 
-/* The highest free word of the mapping, if its end is padding: the word below must be zero too. */
-static bool find_padding(pid_t pid, uint64_t start, uint64_t end, uint64_t *ret_addr)
+/* The highest free word of those that a mapping ends in, if they are padding: the word below must be zero too. */
+static bool find_free_word(const uint64_t words[STUB_SEARCH_WORDS], uint64_t end, uint64_t *ret_addr)
 {
-	uint64_t words[SEARCH_WORDS];
 	int i;
 
-	if (end - start < sizeof(words) || read_memory(pid, end - sizeof(words), words, sizeof(words)) < 0)
-		return false;
-	for (i = SEARCH_WORDS - 1; i > 0; i--)
+	for (i = STUB_SEARCH_WORDS - 1; i > 0; i--)
 		if ((uint32_t)words[i] != STUB_CODE)
 			break;
 	if (i == 0 || words[i] || words[i - 1])
 		return false;
-	*ret_addr = end - sizeof(words) + (uint64_t)i * sizeof(words[0]);
+	*ret_addr = end - (uint64_t)(STUB_SEARCH_WORDS - i) * sizeof(words[0]);
 	return true;
+}
+
+static bool find_padding(pid_t pid, uint64_t start, uint64_t end, uint64_t *ret_addr)
+{
+	uint64_t words[STUB_SEARCH_WORDS];
+
+	return end - start >= sizeof(words) && read_memory(pid, end - sizeof(words), words, sizeof(words)) == 0 &&
+	       find_free_word(words, end, ret_addr);
+}
+
+static bool find_offered(const struct compel_task *task, uint64_t *ret_addr)
+{
+	const struct task_state *state = task_state(task);
+
+	if (state->offered_words_known)
+		return find_free_word(state->offered_words, state->offered_end, ret_addr);
+	return find_padding(task->pid, state->offered_start, state->offered_end, ret_addr);
 }
 
 struct mapping {
@@ -100,14 +111,13 @@ static int search_maps(pid_t pid, uint64_t *ret_addr)
 
 int stub_put(struct compel_task *task, struct compel_error *err)
 {
-	const struct task_state *state = task_state(task);
 	struct user_regs_struct regs;
 	uint64_t addr;
 	int r = 0;
 
 	if (task->journal->stub_addr)
 		return 0;
-	if (!find_padding(task->pid, state->offered_start, state->offered_end, &addr))
+	if (!find_offered(task, &addr))
 		r = search_maps(task->pid, &addr);
 	/* One that has been killed has no mappings any more. */
 	if (r == -ENOTSUP && compel_get_regs(task->pid, &regs) == -ESRCH)

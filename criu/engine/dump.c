@@ -62,9 +62,7 @@ struct dump_run {
 	uint64_t frozen_at_us, stopped_at_us;
 	uint64_t bytes_done, bytes_total;
 
-	/* pages, saved beside the parasites */
-	struct error pages_error;
-	int pages_result;
+	struct memory_side memory;
 
 	/* for_all_tasks() */
 	task_work work;
@@ -133,12 +131,18 @@ static int look(struct dump_run *run, struct error *err)
 	int r;
 
 	look_sessions(&run->d);
+	run->d.map_flags = preparation_take_map_flags(&run->d.preparation);
 	map_flags_start(&run->d);
 	r = for_all_tasks(run, look_at_task, err);
 	time_ns_look(&run->d, &run->own.ns);
 	if (r == 0)
-		r = look_tree(&run->d, err);
-	return r < 0 ? r : refusals_report(&run->d.refusals, 1, err);
+		r = look_tree(&run->d, &run->memory, run->d.task_count > 1 || run->bytes_total >= PAGES_BESIDE_BYTES,
+			      err);
+	if (r == 0)
+		r = refusals_report(&run->d.refusals, 1, err);
+	if (r == 0)
+		memory_side_save(&run->memory);
+	return r;
 }
 
 /* --- save -------------------------------------------------------------------------------------------------------- */
@@ -347,39 +351,17 @@ static int freeze(struct dump_run *run, struct error *err)
 	return r;
 }
 
-static int save_task_pages(struct dump_run *run, struct task *task, struct error *err)
-{
-	return task->is_zombie ? 0 : mm_save_pages(&run->d, task, err);
-}
-
-static void *save_all_pages(void *arg)
-{
-	struct dump_run *run = arg;
-	uint64_t started_us = now_us();
-
-	for (size_t i = 0; i < run->d.task_count && run->pages_result == 0; i++)
-		run->pages_result = save_task_pages(run, run->d.tasks[i], &run->pages_error);
-	run->d.stats.memdump_us = now_us() - started_us;
-	return NULL;
-}
-
-/*
- * Nothing runs inside the tasks for their pages: they are saved by a thread of its own while this one, the tracer's,
- * waits for the parasites.
- */
 static int infect(struct dump_run *run, struct error *err)
 {
-	pthread_t thread;
-	bool beside = run->bytes_total >= PAGES_BESIDE_BYTES && pthread_create(&thread, NULL, save_all_pages, run) == 0;
-	int r = parasites_run(&run->d, err);
+	struct error own = { 0 };
+	int r = parasites_run(&run->d, err), memory_r;
 
-	if (beside)
-		(void)pthread_join(thread, NULL);
-	else if (r == 0)
-		(void)save_all_pages(run);
-	if (r == 0 && run->pages_result < 0)
-		*err = run->pages_error;
-	return r < 0 ? r : run->pages_result;
+	if (r < 0)
+		memory_side_give_up(&run->memory);
+	memory_r = memory_side_finish(&run->memory, &own);
+	if (r == 0 && memory_r < 0)
+		*err = own;
+	return r < 0 ? r : memory_r;
 }
 
 /* A post-dump script decides whether the tree may go on to its end: its failure resumes the tasks. */
@@ -421,6 +403,7 @@ static int run_stages(struct dump_run *run, struct error *err)
 	for (size_t i = 0; i < ARRAY_SIZE(stages) && r == 0; i++)
 		r = run_stage(run, i, err);
 	if (r < 0) {
+		(void)memory_side_finish(&run->memory, &ignored);
 		if (tree_release(&run->d, &ignored) < 0)
 			log_error("roll back: %s", ignored.text);
 		(void)undo_rollback(run->d.undo);
@@ -466,6 +449,7 @@ static void release(struct dump_run *run)
 	struct dump *d = &run->d;
 
 	look_free(d);
+	preparation_done(&d->preparation);
 	tree_wait_killed(d);
 	tree_free(d);
 	undo_finish(d->undo);

@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/refusals.h"
 #include "engine/options.h"
+#include "engine/preparation.h"
 #include "kernel/task-facts.h"
 #include "task/task.h"
 
@@ -48,6 +49,7 @@ struct dump {
 	uint32_t *task_by_pid; /* index into tasks + 1 for each pid, while the tree is being found; mapped sparsely */
 	struct task_fact_list
 	    facts; /* of the tasks that stand still; empty where they cannot be had or are not worth it */
+	struct preparation preparation;
 	struct file_registry *files;
 	struct shared_memory *shared_memory;
 	struct map_flags *map_flags;         /* mm/: NULL where smaps is read for every task */

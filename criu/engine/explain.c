@@ -39,6 +39,7 @@ static int look_tasks(struct dump *d, const struct look_own *own, struct error *
 
 static int look_once(struct dump *d, struct error *err)
 {
+	struct memory_side memory = { 0 };
 	struct look_own own = { 0 };
 	int r = look_read_own(&own, err);
 
@@ -53,7 +54,8 @@ static int look_once(struct dump *d, struct error *err)
 	if (r == 0)
 		time_ns_look(d, &own.ns);
 	if (r == 0)
-		r = look_tree(d, err);
+		r = look_tree(d, &memory, false, err);
+	(void)memory_side_finish(&memory, err);
 	look_own_done(&own);
 	return r;
 }

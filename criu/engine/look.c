@@ -1,11 +1,9 @@
 #include "engine/look.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
 
 #include "cgroups/cgroup-look.h"
-#include "engine/sharing.h"
 #include "engine/tree.h"
 #include "files/files.h"
 #include "kernel/features.h"
@@ -86,30 +84,6 @@ int look_task(struct dump *d, const struct look_own *own, struct task *task, str
 	return task_look(d, task, err);
 }
 
-/* What ptrace is not needed for, while the tracer's thread does what it is needed for. */
-struct memory_look {
-	struct dump *d;
-	struct error err;
-	int result;
-};
-
-static void *look_at_memory(void *arg)
-{
-	struct memory_look *look = arg;
-	uint32_t next_id = 2;
-
-	sharing_look(look->d);
-	for (size_t i = 0; i < look->d->task_count && look->result == 0; i++) {
-		struct task *task = look->d->tasks[i];
-
-		if (task->is_zombie)
-			continue;
-		look->result = mm_look(look->d, task, &look->err);
-		task->vm_id = task->fs_id = task->sighand_id = next_id++;
-	}
-	return NULL;
-}
-
 static void look_at_traced(struct dump *d)
 {
 	for_each_task (d, task) {
@@ -122,26 +96,16 @@ static void look_at_traced(struct dump *d)
 	ended_calls_look(d);
 }
 
-int look_tree(struct dump *d, struct error *err)
+int look_tree(struct dump *d, struct memory_side *memory, bool is_worth_a_thread, struct error *err)
 {
-	struct memory_look memory = { .d = d };
-	pthread_t thread;
 	int r = files_look(d, err);
 
 	if (r < 0)
 		return r;
-	if (d->is_live) {
-		(void)look_at_memory(&memory);
-	} else if (d->task_count > 1 && pthread_create(&thread, NULL, look_at_memory, &memory) == 0) {
+	memory_side_start(memory, d, is_worth_a_thread);
+	if (!d->is_live)
 		look_at_traced(d);
-		(void)pthread_join(thread, NULL);
-	} else {
-		(void)look_at_memory(&memory);
-		look_at_traced(d);
-	}
-	if (memory.result < 0)
-		*err = memory.err;
-	return memory.result;
+	return memory_side_wait_looked(memory, err);
 }
 
 int dump_kernel_memory(struct dump *d, struct kernel_memory **ret)
@@ -162,7 +126,8 @@ void look_free(struct dump *d)
 		task_look_free(task);
 		mm_free(task);
 	}
-	map_flags_free(d);
+	map_flags_close(d->map_flags);
+	d->map_flags = NULL;
 	ended_calls_free(d);
 	files_free(d);
 	shared_memory_free(d);

@@ -8,6 +8,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "engine/dump.h"
+#include "engine/memory-side.h"
 #include "ns/ns-look.h"
 
 /* What the tree is compared with. */
@@ -24,7 +25,10 @@ void look_sessions(struct dump *d);
 /* One task by itself; by any thread. */
 int look_task(struct dump *d, const struct look_own *own, struct task *task, struct error *err);
 
-/* After every task by itself: files, memory, what they share. In the tracer's thread. */
-int look_tree(struct dump *d, struct error *err);
+/*
+ * After every task by itself: files, memory, what they share. In the tracer's thread. memory is started here, and has
+ * to be finished by the caller.
+ */
+int look_tree(struct dump *d, struct memory_side *memory, bool is_worth_a_thread, struct error *err);
 
 void look_free(struct dump *d);

@@ -13,7 +13,7 @@
 #include "base/util.h"
 #include "compel/compel.h"
 #include "engine/compel-error.h"
-#include "kernel/proc-maps.h"
+#include "mm/mm.h"
 #include "pie/parasite-border.h"
 #include "security/keyring.h"
 #include "security/landlock.h"
@@ -101,9 +101,11 @@ static int prepare(struct task *task, const struct layout *layout, uint64_t remo
 
 static void offer_vdso(const struct task *task)
 {
-	for (size_t i = 0; i < task->maps.count; i++)
-		if (!strcmp(proc_vma_path(&task->maps, &task->maps.vmas[i]), "[vdso]"))
-			compel_offer_stub(task->compel, task->maps.vmas[i].start, task->maps.vmas[i].end);
+	uint64_t start, end;
+	const void *contents = mm_vdso(task, &start, &end);
+
+	if (contents)
+		compel_offer_stub(task->compel, start, end, contents);
 }
 
 static int ask(struct task *task, const struct place *place, struct error *err)
@@ -177,12 +179,18 @@ static int finish(struct task *task, const struct place *place, struct error *er
 	for (size_t i = 0; i < task->thread_count; i++)
 		done[i].value = place->data.value + layout->threads + i * sizeof(struct parasite_thread) +
 				offsetof(struct parasite_thread, done);
-	r = compel_finish(task->compel, done, task->thread_count, now_ns() + ANSWER_NS, &compel_err);
+	r = compel_collect(task->compel, done, task->thread_count, now_ns() + ANSWER_NS, place->data, task->parasite,
+			   layout->stacks, &compel_err);
 	free(done);
-	if (r < 0)
-		return compel_error_pass(err, task, &compel_err, r);
-	r = compel_read(task->compel, place->data, task->parasite, layout->stacks);
-	return r < 0 ? error_set(err, r, TASK_FORMAT ": read the parasite's answers", TASK_ARGS(task)) : 0;
+	return r < 0 ? compel_error_pass(err, task, &compel_err, r) : 0;
+}
+
+static int stop_parasite(struct task *task, struct error *err)
+{
+	struct compel_error compel_err = { 0 };
+	int r = compel_finish(task->compel, NULL, 0, 0, &compel_err);
+
+	return r < 0 ? compel_error_pass(err, task, &compel_err, r) : 0;
 }
 
 static void take_fd_flags(struct task *task, const struct layout *layout)
@@ -223,7 +231,9 @@ static int check_confinement(struct task *task, const struct place *place, size_
 			threads[i].done = 0;
 			threads[i].probe_pid = probe;
 		}
-		r = ask(task, place, err);
+		r = stop_parasite(task, err);
+		if (r == 0)
+			r = ask(task, place, err);
 		if (r == 0)
 			r = finish(task, place, err);
 	}

@@ -24,11 +24,11 @@
 #include "compel/compel.h"
 #include "engine/compel-error.h"
 #include "engine/undo.h"
-#include "kernel/features.h"
 #include "kernel/pidfd.h"
 #include "kernel/proc-list.h"
 #include "kernel/proc-misc.h"
 #include "kernel/proc-pid.h"
+#include "mm/map-flags.h"
 #include "kernel/proc-stat.h"
 #include "task/ended-call.h"
 
@@ -312,6 +312,8 @@ static int add_children_of_seized(struct dump *d, struct task *task, size_t *ret
 /* One walk over all tasks, those found on the way included. */
 static int seize_round(struct dump *d, size_t *ret_new, struct error *err)
 {
+	size_t seized = 0;
+
 	*ret_new = 0;
 	for (size_t i = 0; i < d->task_count; i++) {
 		struct task *task = d->tasks[i];
@@ -330,6 +332,9 @@ static int seize_round(struct dump *d, size_t *ret_new, struct error *err)
 			r = add_children_of_seized(d, task, ret_new, err);
 		if (r < 0)
 			return r;
+		seized += task->compel->thread_count;
+		if (seized >= MANY_THREADS)
+			preparation_start(&d->preparation, task->procfd, d->task_count >= MAP_FLAGS_MANY_TASKS);
 	}
 	return 0;
 }
@@ -450,16 +455,6 @@ static bool is_known(const struct dump *d, const struct task_facts *facts, size_
 	return false;
 }
 
-static size_t thread_total(const struct dump *d)
-{
-	size_t count = 0;
-
-	for_each_task (d, task)
-		if (task->compel)
-			count += task->compel->thread_count;
-	return count;
-}
-
 /*
  * One look at all there is in place of a walk. False: something is new, or it cannot be told that way. What was read is
  * kept: the tasks stand still.
@@ -467,12 +462,12 @@ static size_t thread_total(const struct dump *d)
 static bool is_complete(struct dump *d)
 {
 	AUTO_FREE size_t *seen = calloc(d->task_count, sizeof(*seen));
-	int r;
+	int r = preparation_facts_program(&d->preparation);
 
-	if (!seen || thread_total(d) < MANY_THREADS || feature_is_masked("task_facts"))
+	if (!seen || !d->preparation.started)
 		return false;
 	task_facts_done(&d->facts);
-	r = task_facts_read(&d->facts);
+	r = r < 0 ? r : task_facts_read(r, &d->facts);
 	if (r < 0)
 		log_debug("freeze: the tree is walked once more, facts about it cannot be read: errno %d", -r);
 	for (size_t i = 0; i < d->facts.count; i++)

@@ -550,8 +550,9 @@ int probe_membarrier_registrations(void)
 
 int probe_task_facts(void)
 {
+	AUTO_CLOSE int program_fd = task_facts_open();
 	struct task_fact_list list;
-	int r = task_facts_read(&list);
+	int r = program_fd < 0 ? program_fd : task_facts_read(program_fd, &list);
 
 	if (r == 0)
 		task_facts_done(&list);

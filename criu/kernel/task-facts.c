@@ -282,7 +282,7 @@ static int take_records(const struct buffer *data, struct task_fact_list *ret)
 	return check(ret);
 }
 
-static int open_program(void)
+int task_facts_open(void)
 {
 	struct btf_offset at[MEMBER_COUNT];
 	struct bpf_program program = { .count = 0 };
@@ -300,11 +300,10 @@ static int open_program(void)
 	return bpf_iterator_load(btf, "bpf_iter_task", program.insns, program.count);
 }
 
-int task_facts_read(struct task_fact_list *ret)
+int task_facts_read(int program_fd, struct task_fact_list *ret)
 {
-	AUTO_CLOSE int program_fd = open_program();
 	AUTO_BUFFER struct buffer data = { 0 };
-	int r = program_fd < 0 ? program_fd : bpf_iterator_run(program_fd, -1, &data);
+	int r = bpf_iterator_run(program_fd, -1, &data);
 
 	memset(ret, 0, sizeof(*ret));
 	if (r == 0)

@@ -40,8 +40,10 @@ struct task_fact_list {
 	struct task_facts own; /* of the calling process's first thread */
 };
 
-/* 0 or -errno: there is always another way. */
-int task_facts_read(struct task_fact_list *ret);
+/* A descriptor, or -errno: there is always another way. */
+int task_facts_open(void);
+
+int task_facts_read(int program_fd, struct task_fact_list *ret);
 void task_facts_done(struct task_fact_list *list);
 
 const struct task_facts *task_facts_find(const struct task_fact_list *list, pid_t tid);

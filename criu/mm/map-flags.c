@@ -19,7 +19,6 @@
 #include "kernel/pidfd.h"
 #include "kernel/proc-pid.h"
 
-#define MANY_TASKS  16
 #define LARGE_BYTES (64ull << 20)
 
 #define USER_SPACE_END 0x7ffffffff000ull /* what lies above is no mapping of the task's own */
@@ -124,33 +123,49 @@ static int learn_from_ourselves(struct map_flags *flags)
 	return r < 0 ? r : learn(flags, &maps, (const void *)words.data, count);
 }
 
-static bool is_worth_it(const struct dump *d)
+void map_flags_close(struct map_flags *flags)
+{
+	if (!flags)
+		return;
+	close_fd(&flags->program_fd);
+	(void)pthread_mutex_destroy(&flags->lock);
+	free(flags->known);
+	free(flags);
+}
+
+static bool is_large(const struct dump *d)
 {
 	uint64_t bytes = 0;
 
 	for_each_task (d, task)
 		bytes += task->stat.rss_pages * PAGE_BYTES;
-	return d->task_count >= MANY_TASKS || bytes >= LARGE_BYTES;
+	return bytes >= LARGE_BYTES;
 }
 
-void map_flags_start(struct dump *d)
+struct map_flags *map_flags_open(void)
 {
 	struct map_flags *flags;
 	int r;
 
-	if (!is_worth_it(d) || feature_is_masked("bpf_vmas"))
-		return;
+	if (feature_is_masked("bpf_vmas"))
+		return NULL;
 	flags = calloc(1, sizeof(*flags));
 	if (!flags)
-		return;
+		return NULL;
 	(void)pthread_mutex_init(&flags->lock, NULL);
 	flags->program_fd = bpf_vmas_open();
 	r = flags->program_fd < 0 ? flags->program_fd : learn_from_ourselves(flags);
-	d->map_flags = flags;
-	if (r < 0) {
-		log_debug("mm: smaps of every task is read, the kernel's flag words cannot be: errno %d", -r);
-		map_flags_free(d);
-	}
+	if (r == 0)
+		return flags;
+	log_debug("mm: smaps of every task is read, the kernel's flag words cannot be: errno %d", -r);
+	map_flags_close(flags);
+	return NULL;
+}
+
+void map_flags_start(struct dump *d)
+{
+	if (!d->map_flags && (d->task_count >= MAP_FLAGS_MANY_TASKS || is_large(d)))
+		d->map_flags = map_flags_open();
 }
 
 static int read_words(struct map_flags *flags, struct task *task, bool *ret_complete)
@@ -183,17 +198,4 @@ int map_flags_read(struct dump *d, struct task *task, struct error *err)
 	if (r < 0 || !complete)
 		r = proc_maps_read(task->procfd, true, &task->maps);
 	return r < 0 ? error_set(err, r, TASK_FORMAT ": read its mappings", TASK_ARGS(task)) : 0;
-}
-
-void map_flags_free(struct dump *d)
-{
-	struct map_flags *flags = d->map_flags;
-
-	if (!flags)
-		return;
-	close_fd(&flags->program_fd);
-	(void)pthread_mutex_destroy(&flags->lock);
-	free(flags->known);
-	free(flags);
-	d->map_flags = NULL;
 }

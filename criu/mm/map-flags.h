@@ -11,7 +11,13 @@
 struct dump;
 struct map_flags;
 
-/* Look stage, before any task is looked at: decides whether words are worth it. Nothing that fails here matters. */
+#define MAP_FLAGS_MANY_TASKS 16
+
+/* Gets ready to read words: takes a millisecond, may be done ahead by another thread. NULL where it cannot be done. */
+struct map_flags *map_flags_open(void);
+void map_flags_close(struct map_flags *flags);
+
+/* Look stage, before any task is looked at: gets ready where that is worth it and was not done yet. */
 void map_flags_start(struct dump *d);
 
 /*
@@ -20,5 +26,3 @@ void map_flags_start(struct dump *d);
  */
 #define MAP_BYTES_UNKNOWN UINT64_MAX
 int map_flags_read(struct dump *d, struct task *task, struct error *err);
-
-void map_flags_free(struct dump *d);

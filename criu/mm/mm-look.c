@@ -341,6 +341,17 @@ int mm_look(struct dump *d, struct task *task, struct error *err)
 	return r < 0 ? r : read_vdso(task, err);
 }
 
+const void *mm_vdso(const struct task *task, uint64_t *ret_start, uint64_t *ret_end)
+{
+	const struct task_memory *memory = task->memory;
+
+	if (!memory || !memory->vdso)
+		return NULL;
+	*ret_start = memory->vdso_start;
+	*ret_end = memory->vdso_start + memory->vdso_bytes;
+	return memory->vdso;
+}
+
 void mm_free(struct task *task)
 {
 	struct task_memory *memory = task->memory;

@@ -18,4 +18,8 @@ int mm_save_pages(struct dump *d, struct task *task, struct error *err);
 /* Save stage: mm-PID.img. May run for several tasks at once. */
 int mm_save(struct dump *d, struct task *task, struct error *err);
 
+/* The vdso's bytes as they were before anything of ours was written into it, once mm_look() was there; NULL: it has
+ * none. */
+const void *mm_vdso(const struct task *task, uint64_t *ret_start, uint64_t *ret_end);
+
 void mm_free(struct task *task);

@@ -170,9 +170,10 @@ int compel_wait_stopped(struct compel_task *task, uint64_t deadline_ns, struct c
 
 /*
  * Where the stub goes: [start, end) is an executable private mapping whose last bytes are zero padding (the vdso). The
- * caller may offer one it knows from /proc/PID/maps; otherwise inject and syscall look themselves.
+ * caller may offer one it knows from /proc/PID/maps, and its contents if it has read them since the task stands still
+ * (or NULL); otherwise inject and syscall look themselves.
  */
-void compel_offer_stub(struct compel_task *task, uint64_t start, uint64_t end);
+void compel_offer_stub(struct compel_task *task, uint64_t start, uint64_t end, const void *contents);
 
 /* Runs one system call on the leader. *ret_value is what the kernel returned (-errno inside). */
 int compel_syscall(struct compel_task *task, long number, const uint64_t args[6], int64_t *ret_value,
@@ -181,7 +182,8 @@ int compel_syscall(struct compel_task *task, long number, const uint64_t args[6]
 /*
  * Maps code_bytes + data_bytes (page aligned each) into the task and copies the code there; the task may refuse memory
  * that is both writable and executable, so the code must not write to itself. The data area follows the code at
- * *ret_data. Entry point is the first byte.
+ * *ret_data. Entry point is the first byte. code must stay valid until the first compel_write() or compel_start(),
+ * along with which it is written.
  */
 int compel_inject(struct compel_task *task, const void *code, size_t code_bytes, size_t data_bytes,
 		  struct remote_addr *ret_code, struct remote_addr *ret_data, struct compel_error *err);
@@ -210,6 +212,13 @@ int compel_start(struct compel_task *task, size_t thread, struct remote_addr ent
 /* Waits until the word at done is not 0, then stops the started threads again. Start all tasks before finishing one. */
 int compel_finish(struct compel_task *task, const struct remote_addr *done, size_t done_count, uint64_t deadline_ns,
 		  struct compel_error *err);
+
+/*
+ * Waits in the same way, and copies bytes at from, as they are by then. The threads sleep on in the blob: compel_cure()
+ * stops them, as does compel_finish() without words, before they can be started again. Most tasks cost one system call.
+ */
+int compel_collect(struct compel_task *task, const struct remote_addr *done, size_t done_count, uint64_t deadline_ns,
+		   struct remote_addr from, void *to, size_t bytes, struct compel_error *err);
 
 /* Unmaps, takes the stub out, gives every thread its registers and mask back. The task stays seized and stopped. */
 int compel_cure(struct compel_task *task, struct compel_error *err);

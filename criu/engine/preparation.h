@@ -1,0 +1,27 @@
+/*
+ * What makes the look at many tasks quick takes a millisecond or two to get ready: programs for the kernel, loaded by a
+ * thread of its own while the tracer's stops the tasks.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+
+struct map_flags;
+
+struct preparation {
+	bool started, running;
+	bool wants_map_flags;
+	pthread_t thread;
+	int facts_program; /* -errno where it cannot be had */
+	struct map_flags *map_flags;
+};
+
+/* Once: later calls do nothing. Our descriptor table is made large on the way, with any descriptor that is open. */
+void preparation_start(struct preparation *prep, int fd, bool wants_map_flags);
+
+/* What was prepared, waiting for it: the program stays prep's, the map flags are given away. */
+int preparation_facts_program(struct preparation *prep);
+struct map_flags *preparation_take_map_flags(struct preparation *prep);
+
+void preparation_done(struct preparation *prep);
