@@ -5,49 +5,57 @@
 
 #include "base/util.h"
 #include "kernel/bpf-iterator.h"
+#include "kernel/bpf-program.h"
 
 #define CONTEXT_VMA 16 /* struct bpf_iter__task_vma: meta, task, vma */
+#define RECORD      (-(int)sizeof(struct bpf_vma))
 
-/* The instructions that read a member: their offsets are this kernel's. */
-#define READ_START 3
-#define READ_FLAGS 5
+enum { VMA_NAME = 6, VMA_MEMBERS };
 
-/* clang-format off */
-static const struct bpf_insn program[] = {
-	{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 6, .src_reg = 1 },
-	{ .code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 7, .src_reg = 6, .off = CONTEXT_VMA },
-	{ .code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 7, .imm = 0, .off = 10 }, /* the end of the walk: no mapping */
-	[READ_START] = { .code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 1, .src_reg = 7 },
-	{ .code = BPF_STX | BPF_MEM | BPF_DW, .dst_reg = 10, .src_reg = 1, .off = -16 },
-	[READ_FLAGS] = { .code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 1, .src_reg = 7 },
-	{ .code = BPF_STX | BPF_MEM | BPF_DW, .dst_reg = 10, .src_reg = 1, .off = -8 },
-	{ .code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 1, .src_reg = 6, .off = BPF_CONTEXT_META },
-	{ .code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 1, .src_reg = 1, .off = BPF_META_SEQ },
-	{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 2, .src_reg = 10 },
-	{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 2, .imm = -(int)sizeof(struct bpf_vma) },
-	{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 3, .imm = sizeof(struct bpf_vma) },
-	{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_seq_write },
-	{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0 },
-	{ .code = BPF_JMP | BPF_EXIT },
+/* In the order of struct bpf_vma. */
+static const struct btf_offset wanted[VMA_MEMBERS] = {
+	{ "vm_area_struct", "vm_start" },  { "vm_area_struct", "vm_end" },  { "vm_area_struct", "vm_flags" },
+	{ "vm_area_struct", "vm_pgoff" },  { "vm_area_struct", "vm_file" }, { "vm_area_struct", "vm_ops" },
+	{ "vm_area_struct", "anon_name" }, /* CONFIG_ANON_VMA_NAME */
 };
-/* clang-format on */
+
+static void build(struct bpf_program *p, const struct btf_offset *at)
+{
+	size_t no_mapping;
+
+	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_X, 6, 1, 0, 0);
+	bpf_emit(p, BPF_LDX | BPF_MEM | BPF_DW, 7, 6, CONTEXT_VMA, 0);
+	no_mapping = p->count;
+	bpf_emit(p, BPF_JMP | BPF_JEQ | BPF_K, 7, 0, 0, 0);
+	for (int i = 0; i < VMA_MEMBERS; i++) {
+		if (at[i].offset >= 0)
+			bpf_emit(p, BPF_LDX | BPF_MEM | BPF_DW, 1, 7, (int16_t)at[i].offset, 0);
+		else
+			bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_K, 1, 0, 0, 0);
+		bpf_emit(p, BPF_STX | BPF_MEM | BPF_DW, 10, 1, (int16_t)(RECORD + 8 * i), 0);
+	}
+	bpf_emit_write(p, RECORD, sizeof(struct bpf_vma));
+	p->insns[no_mapping].off = (int16_t)(p->count - no_mapping - 1);
+	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0);
+	bpf_emit(p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+}
 
 int bpf_vmas_open(void)
 {
-	struct bpf_insn ready[ARRAY_SIZE(program)];
+	struct bpf_program program = { .count = 0 };
+	struct btf_offset at[VMA_MEMBERS];
 	const struct btf *btf;
-	int r = btf_get(&btf), start, flags;
+	int r = btf_get(&btf);
 
 	if (r < 0)
 		return r;
-	start = btf_member_offset(btf, "vm_area_struct", "vm_start");
-	flags = btf_member_offset(btf, "vm_area_struct", "vm_flags");
-	if (start < 0 || flags < 0)
-		return -ENOENT;
-	memcpy(ready, program, sizeof(ready));
-	ready[READ_START].off = (short)start;
-	ready[READ_FLAGS].off = (short)flags;
-	return bpf_iterator_load(btf, "bpf_iter_task_vma", ready, ARRAY_SIZE(ready));
+	memcpy(at, wanted, sizeof(at));
+	btf_find_offsets(btf, at, VMA_MEMBERS);
+	for (int i = 0; i < VMA_MEMBERS; i++)
+		if (at[i].offset < 0 && i != VMA_NAME)
+			return -ENOENT;
+	build(&program, at);
+	return bpf_iterator_load(btf, "bpf_iter_task_vma", program.insns, program.count);
 }
 
 int bpf_vmas_list(int program_fd, int pidfd, struct buffer *output, size_t *ret_count)

@@ -1,7 +1,7 @@
 /*
- * The kernel's own flag words of all mappings of a process, by a BPF iterator (kernel/bpf-iterator.h): a fraction of
- * what smaps costs, which walks the page tables. The bits have no fixed meaning from one kernel to another; equal words
- * mean equal VmFlags.
+ * All mappings of a process as the kernel keeps them, by a BPF iterator (kernel/bpf-iterator.h): a fraction of what
+ * smaps costs, which walks the page tables. The flags have no fixed meaning from one kernel to another; equal words
+ * mean equal VmFlags. Addresses of the kernel's objects are there to be compared while they are in use.
  */
 #pragma once
 
@@ -11,7 +11,10 @@
 #include "base/buffer.h"
 
 struct bpf_vma {
-	uint64_t start, flags;
+	uint64_t start, end;
+	uint64_t flags;
+	uint64_t offset; /* in pages */
+	uint64_t file, operations, name;
 };
 
 /* Loads the program: a descriptor of it, or -errno. Takes a millisecond. */

@@ -230,6 +230,20 @@ int proc_maps_read(int procfd, bool with_flags, struct proc_maps *ret)
 	return parse_file(ret);
 }
 
+int proc_maps_share(const struct proc_maps *from, struct proc_maps *ret)
+{
+	struct proc_vma *vmas = malloc(from->count * sizeof(*vmas));
+
+	if (!vmas)
+		return -ENOMEM;
+	memcpy(vmas, from->vmas, from->count * sizeof(*vmas));
+	free(ret->vmas);
+	ret->vmas = vmas;
+	ret->count = ret->vma_capacity = from->count;
+	ret->text = from->text;
+	return 0;
+}
+
 const char *proc_vma_path(const struct proc_maps *maps, const struct proc_vma *vma)
 {
 	return maps->text + vma->path_offset;

@@ -94,6 +94,9 @@ struct proc_maps {
  */
 int proc_maps_read(int procfd, bool with_flags, struct proc_maps *ret);
 int proc_maps_parse(const char *text, size_t bytes, struct proc_maps *ret);
+
+/* The same mappings for another process; the paths stay those of from, which must live longer. 0 or -ENOMEM. */
+int proc_maps_share(const struct proc_maps *from, struct proc_maps *ret);
 void proc_maps_done(struct proc_maps *maps);
 
 /* "" for anonymous memory. */

@@ -44,6 +44,9 @@ enum member {
 	SIGNAL_POSIX_TIMERS,
 	THREAD_TLS,
 	MM_EXE,
+	MM_START_BRK,
+	MM_BRK,
+	MM_START_STACK,
 	FS_CWD,
 	FS_ROOT,
 	MM_FLAGS,
@@ -73,6 +76,9 @@ static const struct btf_offset wanted[MEMBER_COUNT] = {
 	[SIGNAL_POSIX_TIMERS] = { "signal_struct", "posix_timers" },
 	[THREAD_TLS] = { "thread_struct", "tls_array" },
 	[MM_EXE] = { "mm_struct", "exe_file" },
+	[MM_START_BRK] = { "mm_struct", "start_brk" },
+	[MM_BRK] = { "mm_struct", "brk" },
+	[MM_START_STACK] = { "mm_struct", "start_stack" },
 	[FS_CWD] = { "fs_struct", "pwd" },
 	[FS_ROOT] = { "fs_struct", "root" },
 	[MM_FLAGS] = { "mm_struct", "flags" },
@@ -88,6 +94,7 @@ struct record {
 	uint64_t own_ns;
 	uint64_t exit_state;
 	uint64_t nsproxy, user_ns, cgroups, mm, files, fs, sighand, exe;
+	uint64_t heap_start, heap_end, stack_start;
 	struct path_fact cwd, root;
 	uint64_t oom_score_adj, posix_timers, mm_flags, loginuid;
 	uint8_t tls[TLS_BYTES];
@@ -161,6 +168,9 @@ static void emit_objects(struct bpf_program *p, const struct btf_offset *at)
 	emit_value(p, SLOT_FS, at[FS_CWD].offset, AT(cwd), sizeof(struct path_fact));
 	emit_value(p, SLOT_FS, at[FS_ROOT].offset, AT(root), sizeof(struct path_fact));
 	emit_value(p, SLOT_MM, at[MM_EXE].offset, AT(exe), 8);
+	emit_value(p, SLOT_MM, at[MM_START_BRK].offset, AT(heap_start), 8);
+	emit_value(p, SLOT_MM, at[MM_BRK].offset, AT(heap_end), 8);
+	emit_value(p, SLOT_MM, at[MM_START_STACK].offset, AT(stack_start), 8);
 	if (at[TASK_LOGINUID].offset >= 0)
 		emit_value(p, SLOT_TASK, at[TASK_LOGINUID].offset, AT(loginuid), 4);
 	if (at[MM_FLAGS].offset >= 0)
@@ -208,6 +218,9 @@ static struct task_facts from_record(const struct record *record)
 		.fs = record->fs,
 		.sighand = record->sighand,
 		.exe = record->exe,
+		.heap_start = record->heap_start,
+		.heap_end = record->heap_end,
+		.stack_start = record->stack_start,
 		.cwd = record->cwd,
 		.root = record->root,
 		.has_posix_timers = record->posix_timers != 0,

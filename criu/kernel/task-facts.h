@@ -26,6 +26,7 @@ struct task_facts {
 	uint64_t cgroups;
 	uint64_t mm, files, fs, sighand; /* 0 once it has ended */
 	uint64_t exe;
+	uint64_t heap_start, heap_end, stack_start; /* addresses of the task's own */
 	struct path_fact cwd, root;
 	bool has_posix_timers; /* false: it has none */
 	bool has_tls;          /* false: no TLS descriptor is set */

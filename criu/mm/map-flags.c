@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
@@ -18,6 +19,7 @@
 #include "kernel/features.h"
 #include "kernel/pidfd.h"
 #include "kernel/proc-pid.h"
+#include "kernel/task-facts.h"
 
 #define LARGE_BYTES (64ull << 20)
 
@@ -168,23 +170,72 @@ void map_flags_start(struct dump *d)
 		d->map_flags = map_flags_open();
 }
 
+struct map_words {
+	size_t count;
+	struct bpf_vma vmas[];
+};
+
+static bool has_same_places(const struct task_facts *a, const struct task_facts *b)
+{
+	return a && b && a->heap_start == b->heap_start && a->heap_end == b->heap_end &&
+	       a->stack_start == b->stack_start;
+}
+
+/*
+ * A process that has changed none of the mappings it inherited shows what its parent shows. The parent's are complete
+ * once its words are there: another thread may be at them.
+ */
+static bool share_with_parent(struct task *task, const struct bpf_vma *vmas, size_t count)
+{
+	struct task *parent = task->parent;
+	const struct map_words *words =
+	    parent && !parent->is_zombie ? __atomic_load_n(&parent->map_words, __ATOMIC_ACQUIRE) : NULL;
+
+	return words && words->count == count && memcmp(words->vmas, vmas, count * sizeof(*vmas)) == 0 &&
+	       has_same_places(task->threads[0].facts, parent->threads[0].facts) &&
+	       proc_maps_share(&parent->maps, &task->maps) == 0;
+}
+
+static void keep_words(struct task *task, const struct bpf_vma *vmas, size_t count)
+{
+	struct map_words *words = task->first_child ? malloc(sizeof(*words) + count * sizeof(*vmas)) : NULL;
+
+	if (!words)
+		return;
+	words->count = count;
+	memcpy(words->vmas, vmas, count * sizeof(*vmas));
+	__atomic_store_n(&task->map_words, words, __ATOMIC_RELEASE);
+}
+
+void map_flags_forget(struct task *task)
+{
+	free(task->map_words);
+	task->map_words = NULL;
+}
+
 static int read_words(struct map_flags *flags, struct task *task, bool *ret_complete)
 {
 	AUTO_BUFFER struct buffer words = { 0 };
+	const struct bpf_vma *vmas;
 	size_t count = 0;
 	int r = bpf_vmas_list(flags->program_fd, task->pidfd, &words, &count);
 
-	if (r == 0)
-		r = proc_maps_read(task->procfd, false, &task->maps);
 	if (r < 0)
 		return r;
-	*ret_complete = apply(flags, &task->maps, (const void *)words.data, count);
+	vmas = (const void *)words.data;
+	*ret_complete = share_with_parent(task, vmas, count);
+	if (!*ret_complete) {
+		r = proc_maps_read(task->procfd, false, &task->maps);
+		*ret_complete = r == 0 && apply(flags, &task->maps, vmas, count);
+	}
+	if (r == 0 && !*ret_complete) {
+		r = proc_maps_read(task->procfd, true, &task->maps);
+		if (r == 0)
+			r = learn(flags, &task->maps, vmas, count);
+		*ret_complete = r == 0;
+	}
 	if (*ret_complete)
-		return 0;
-	r = proc_maps_read(task->procfd, true, &task->maps);
-	if (r == 0)
-		r = learn(flags, &task->maps, (const void *)words.data, count);
-	*ret_complete = r == 0;
+		keep_words(task, vmas, count);
 	return r;
 }
 

@@ -26,3 +26,5 @@ void map_flags_start(struct dump *d);
  */
 #define MAP_BYTES_UNKNOWN UINT64_MAX
 int map_flags_read(struct dump *d, struct task *task, struct error *err);
+
+void map_flags_forget(struct task *task);

@@ -205,6 +205,7 @@ void task_look_free(struct task *task)
 	for (size_t i = 0; i < task->thread_count; i++)
 		free_thread(&task->threads[i]);
 	proc_maps_done(&task->maps);
+	map_flags_forget(task);
 	if (!task->state)
 		return;
 	siginfo_queue_done(&task->state->signals);

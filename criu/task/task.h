@@ -18,6 +18,7 @@ struct compel_task;
 struct open_file;
 struct parasite_task;
 struct parasite_thread;
+struct map_words;
 struct task_facts;
 struct task_memory;
 struct task_state;
@@ -73,6 +74,8 @@ struct task {
 
 	struct proc_stat stat;
 	struct proc_maps maps; /* with VmFlags */
+	struct map_words
+	    *map_words; /* mm/: how the kernel keeps them, where that was read; set when maps is complete */
 
 	struct task_thread *threads; /* [0] is the leader; empty for a zombie */
 	size_t thread_count;
