@@ -110,6 +110,8 @@ int ptrace_set_user_dispatch(pid_t tid, const struct compel_user_dispatch *dispa
 
 /* State letter of a thread, 0 when it does not exist. */
 char proc_thread_state(pid_t pid, pid_t tid);
+/* Whether it is one that the kernel made in the process for itself (io_uring): it runs no code of the program. */
+bool proc_thread_is_worker(pid_t pid, pid_t tid);
 /* A decimal field of /proc/PID/task/TID/status: -ENOENT when there is none. */
 int proc_status_number(pid_t pid, pid_t tid, const char *name, long *ret_value);
 

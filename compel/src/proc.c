@@ -7,6 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
+/* PF_IO_WORKER, PF_USER_WORKER */
+#define FLAG_IO_WORKER   0x10ul
+#define FLAG_USER_WORKER 0x4000ul
+
 static ssize_t read_thread_file(pid_t pid, pid_t tid, const char *name, char *to, size_t bytes)
 {
 	char path[64];
@@ -38,6 +42,19 @@ char proc_thread_state(pid_t pid, pid_t tid)
 	/* The name in parentheses may itself hold parentheses. */
 	end = strrchr(stat, ')');
 	return end && end[1] == ' ' ? end[2] : 0;
+}
+
+bool proc_thread_is_worker(pid_t pid, pid_t tid)
+{
+	char stat[512];
+	const char *end;
+	unsigned long flags;
+
+	if (read_thread_file(pid, tid, "stat", stat, sizeof(stat)) <= 0)
+		return false;
+	end = strrchr(stat, ')');
+	return end && sscanf(end + 1, " %*c %*d %*d %*d %*d %*d %lu", &flags) == 1 &&
+	       flags & (FLAG_IO_WORKER | FLAG_USER_WORKER);
 }
 
 int proc_status_number(pid_t pid, pid_t tid, const char *name, long *ret_value)

@@ -184,6 +184,19 @@ found:
 	return true;
 }
 
+/*
+ * A thread of the kernel's own could be traced, but interrupting it would make the request fail that it works on. Most
+ * others have a list of robust futexes, which is cheaper to ask for than what it is.
+ */
+static bool is_worker(const struct compel_task *task, pid_t tid)
+{
+	void *head = NULL;
+	size_t bytes;
+
+	return tid != task->pid && syscall(SYS_get_robust_list, tid, &head, &bytes) == 0 && !head &&
+	       proc_thread_is_worker(task->pid, tid);
+}
+
 /* --- seizing
  * ---------------------------------------------------------------------------------------------------------- */
 
@@ -265,7 +278,7 @@ static int seize_listed(struct compel_task *task, const char *dirents, size_t by
 		int r;
 
 		at += record->reclen;
-		if (tid <= 0 || is_listed(task, tid, hint))
+		if (tid <= 0 || is_listed(task, tid, hint) || is_worker(task, tid))
 			continue;
 		r = seize_thread(task, tid, flags, err);
 		if (r < 0)

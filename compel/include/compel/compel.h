@@ -151,8 +151,9 @@ void compel_task_free(struct compel_task *task);
 
 /*
  * Seizes and interrupts all threads that /proc/PID/task shows and that are not seized yet; *ret_new counts them.
- * Threads that end meanwhile are skipped; a leader that has exited while others live is seen as a zombie leader and
- * reported with -ENOTSUP; -ESRCH when the process is gone, -EPERM with the tracer's pid in the text when it is traced.
+ * Threads that the kernel made for itself (io_uring) are left alone: no code of the program runs there. Threads that
+ * end meanwhile are skipped; a leader that has exited while others live is seen as a zombie leader and reported with
+ * -ENOTSUP; -ESRCH when the process is gone, -EPERM with the tracer's pid in the text when it is traced.
  */
 int compel_seize(struct compel_task *task, unsigned int flags, size_t *ret_new, struct compel_error *err);
 
