@@ -130,7 +130,7 @@ static void start_program(void)
 	const char *argv[16];
 	static char *const environment[] = { "PATH=/usr/bin:/bin", "LANG=C", "ZDTM=a value to find again", NULL };
 
-	snprintf(path, sizeof(path), "%s/%s", my.run->programs, my.run->test->name);
+	snprintf(path, sizeof(path), "%s/%s", my.run->programs, my.run->test->program);
 	snprintf(work, sizeof(work), "%s/work", my.run->dir);
 	snprintf(out, sizeof(out), "%s/out", my.run->dir);
 	if (mkdir(work, 0755) < 0)

@@ -114,6 +114,8 @@ static void parse_flag(struct test *test, const char *word)
 		snprintf(test->refused, sizeof(test->refused), "%.120s", text);
 	else if (strncmp(word, "warns=", 6) == 0)
 		snprintf(test->warns, sizeof(test->warns), "%.120s", text);
+	else if (strncmp(word, "program=", 8) == 0)
+		snprintf(test->program, sizeof(test->program), "%.60s", text);
 	else if (strncmp(word, "args=", 5) == 0)
 		snprintf(test->args, sizeof(test->args), "%.120s", text);
 	else if (strncmp(word, "dump=", 5) == 0)
@@ -145,6 +147,7 @@ static void read_list(const char *path)
 			continue;
 		test->timeout_s = 30;
 		snprintf(test->name, sizeof(test->name), "%.60s", word);
+		snprintf(test->program, sizeof(test->program), "%.60s", word);
 		while ((word = strtok(NULL, " \t\n")))
 			parse_flag(test, word);
 		my.test_count++;

@@ -18,6 +18,7 @@ enum mode {
 /* One line of tests.list. */
 struct test {
 	char name[64];
+	char program[64];       /* its file, mostly called like the test */
 	char args[128];         /* for the program itself */
 	char dump_options[256]; /* besides the usual ones */
 	char restore_options[256];

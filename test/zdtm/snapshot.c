@@ -286,8 +286,8 @@ static void add_mapping(struct source *src, const char *field, char *value)
 	unsigned long offset, inode;
 	int path = 0;
 
-	if (!is_deleted(value) || sscanf(value, "%7s %lx %15s %lu %n", rights, &offset, device, &inode, &path) != 4 ||
-	    !path) {
+	if ((!is_deleted(value) && !strstr(value, " anon_inode:[io_uring]")) ||
+	    sscanf(value, "%7s %lx %15s %lu %n", rights, &offset, device, &inode, &path) != 4 || !path) {
 		add_line(src, field, value);
 		return;
 	}
@@ -490,7 +490,7 @@ static void record_link(struct source *src, int dirfd, const char *name)
 	if (bracket && (strncmp(target, "pipe:", 5) == 0 || strncmp(target, "socket:", 7) == 0)) {
 		snprintf(text, sizeof(text), "[%ld]", inode_order(src->shot, strtoul(bracket + 1, NULL, 10), true));
 		strcpy(bracket, text);
-	} else if (strcmp(target, "anon_inode:[pidfd]") == 0) {
+	} else if (strcmp(target, "anon_inode:[pidfd]") == 0 || strcmp(target, "anon_inode:[io_uring]") == 0) {
 		if (fstatat(dirfd, name, &st, 0) == 0)
 			(void)inode_order(src->shot, st.st_ino, true);
 	} else if ((is_deleted(target) || strncmp(target, "/proc/", 6) == 0) && fstatat(dirfd, name, &st, 0) == 0) {
