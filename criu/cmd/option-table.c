@@ -105,7 +105,7 @@ static const struct option_row rows[] = {
 	{ "timeout", 0, VALUE(parse_timeout), .argument_name = "SEC", .verbs = DUMPS,
 	  .help = "how long stopping all tasks may take (default: 10)" },
 	{ "io-wait", 0, VALUE(parse_io_wait), .argument_name = "SEC", .verbs = VERB_DUMP | VERB_CHECK,
-	  .help = "how long asynchronous requests in flight are waited for (default: 1)" },
+	  .help = "how long AIO and io_uring requests in flight are waited for (default: 1)" },
 	{ "freeze-cgroup", 0, STRING(freeze_cgroup), .argument_name = "PATH", .verbs = DUMPS, NOT_YET,
 	  .help = "stop the tasks by this freezer cgroup" },
 

@@ -245,6 +245,17 @@ static int check_confinement(struct task *task, const struct place *place, size_
 	return r;
 }
 
+static int check_ring_numbers(const struct task *task, const struct task_thread *thread, struct error *err)
+{
+	if (!thread->parasite->ring_numbers)
+		return 0;
+	error_hint(err, "the program has to give it back (IORING_UNREGISTER_RING_FDS)");
+	return error_say(err, -ENOTSUP,
+			 TASK_FORMAT
+			 ", thread %d: has an io_uring under a number of its own (IORING_REGISTER_RING_FDS)",
+			 TASK_ARGS(task), thread->tid);
+}
+
 static int choose_probes(struct task *task, struct landlock_probes *probes, struct error *err)
 {
 	for (size_t i = 0; i < task->thread_count; i++) {
@@ -305,6 +316,8 @@ static int take_answers(struct task *task, const struct place *place, struct lan
 		r = check_confinement(task, place, i, probes, err);
 	for (size_t i = 0; i < task->thread_count && r == 0; i++)
 		r = keyrings_check(task, &task->threads[i], err);
+	for (size_t i = 0; i < task->thread_count && r == 0; i++)
+		r = check_ring_numbers(task, &task->threads[i], err);
 	if (r == 0)
 		r = check_death_signals(task, err);
 	return r < 0 ? r : name_future_locks(task, place, err);

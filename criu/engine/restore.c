@@ -31,6 +31,7 @@
 #include "files/file-kind.h"
 #include "files/files.h"
 #include "files/heirs.h"
+#include "files/io-uring.h"
 #include "mm/restore-area.h"
 #include "mm/restore-fill.h"
 #include "mm/restore-memory.h"
@@ -230,7 +231,8 @@ static uint64_t count_room(const struct restore *r)
 	for (size_t i = 0; i < r->images->task_count; i++)
 		if (!r->images->tasks[i].is_zombie)
 			bytes += restore_process_room(r, &r->images->tasks[i]) +
-				 restore_memory_room(&r->images->tasks[i]) + files_closing_room(&r->images->tasks[i]);
+				 restore_memory_room(&r->images->tasks[i]) + files_closing_room(&r->images->tasks[i]) +
+				 io_uring_room(r, r->images->tasks[i].entry->pid);
 	return bytes;
 }
 
@@ -308,6 +310,8 @@ static int plan_task(struct restore *r, struct restore_task *task, struct error 
 	if (result == 0)
 		result = restore_memory_plan(r, task, err);
 	restore_limits_plan(r->own_limits, task);
+	if (result == 0)
+		result = io_uring_plan(r, task, err);
 	if (result == 0)
 		result = share_table(r, task, err);
 	if (result == 0)

@@ -9,6 +9,7 @@ extern const struct file_kind eventfd_kind;
 extern const struct file_kind fanotify_kind;
 extern const struct file_kind fifo_kind;
 extern const struct file_kind inotify_kind;
+extern const struct file_kind io_uring_kind;
 extern const struct file_kind memfd_kind;
 extern const struct file_kind ns_kind;
 extern const struct file_kind pidfd_kind;

@@ -13,6 +13,7 @@ const struct file_kind *const file_kinds[] = {
 	&memfd_kind,
 	&inotify_kind,
 	&fanotify_kind,
+	&io_uring_kind,
 	&unsupported_anonymous_kind,
 	&tty_kind,
 	&tun_kind,

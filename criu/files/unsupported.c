@@ -113,7 +113,6 @@ static const struct {
 } anonymous[] = {
 	{ "[userfaultfd]", "userfaultfd" },
 	{ "[perf_event]", "perf event" },
-	{ "[io_uring]", "io_uring" },
 	{ "bpf-map", "BPF map" },
 	{ "bpf-prog", "BPF program" },
 	{ "bpf_link", "BPF link" },

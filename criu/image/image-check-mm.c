@@ -111,6 +111,9 @@ static int check_vma_file(const struct checked_set *cs, VmaEntry *vma, const str
 		type = FD_TYPES__PACKETSK;
 	else if (!(vma->status & (VMA_FILE_PRIVATE | VMA_FILE_SHARED)))
 		return 0;
+	if (type == FD_TYPES__REG && vma->shmid <= UINT32_MAX && vma->status & VMA_FILE_SHARED &&
+	    checked_set_find_typed_file(cs, FD_TYPES__IO_URING, (uint32_t)vma->shmid))
+		return 0;
 	if (vma->shmid > UINT32_MAX || !checked_set_find_typed_file(cs, type, (uint32_t)vma->shmid))
 		return check_bad(at, "mapping 0x%" PRIx64 "-0x%" PRIx64 ": file %" PRIu64 " is not there%s", vma->start,
 				 vma->end, vma->shmid, type == FD_TYPES__MEMFD ? " as a memfd" : "");

@@ -39,6 +39,8 @@ static const struct file_row rows[] = {
 	ROW(MEMFD, memfd, MemfdFileEntry, memfd_file_entry__descriptor, IMAGE_KINDS),
 	ROW(BPFMAP, bpf, BpfmapFileEntry, bpfmap_file_entry__descriptor, IMAGE_KINDS),
 	ROW(PIDFD, pidfd, PidfdEntry, pidfd_entry__descriptor, IMAGE_OLD_PIDFD),
+	/* of this program alone */
+	ROW(IO_URING, io_uring, IoUringFileEntry, io_uring_file_entry__descriptor, IMAGE_KINDS),
 };
 
 const struct file_row *file_rows(size_t *ret_count)

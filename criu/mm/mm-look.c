@@ -17,6 +17,7 @@
 #include "base/util.h"
 #include "engine/dump.h"
 #include "files/files.h"
+#include "files/io-uring.h"
 #include "image/vma-status.h"
 #include "files/file-kind.h"
 #include "kernel/hugepages.h"
@@ -194,6 +195,19 @@ static int set_aio_ring(struct dump *d, struct task *task, struct area *area, st
 	return 0;
 }
 
+static int set_io_uring(struct dump *d, struct task *task, struct area *area, const char *path, struct error *err)
+{
+	const struct proc_vma *vma = area->vma;
+	const struct open_file *file = io_uring_find(d, vma);
+
+	if (!file)
+		return refuse(err, task, vma, path, "is of an io_uring that no task of the tree has open");
+	if (!vma->shared || !io_uring_is_offset(vma->offset))
+		return refuse(err, task, vma, path, "is not the beginning of one of the rings");
+	set_file(area, vma, file->id, 0);
+	return 0;
+}
+
 /* A private mapping of huge pages has an inode, which nobody else can have. */
 static bool is_huge_anonymous(const struct proc_vma *vma, const char *path)
 {
@@ -249,6 +263,10 @@ static int look_area(struct dump *d, struct task *task, size_t index, struct err
 		set_anonymous(area, vma, path);
 	else if (is_aio_ring(vma, path)) {
 		r = set_aio_ring(d, task, area, err);
+		if (r < 0)
+			return r;
+	} else if (is_io_uring_mapping(path)) {
+		r = set_io_uring(d, task, area, path, err);
 		if (r < 0)
 			return r;
 	} else if (is_shared_memory_vma(vma)) {

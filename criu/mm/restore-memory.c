@@ -11,9 +11,11 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/cleanup.h"
 #include "base/util.h"
 #include "engine/restore.h"
 #include "files/files.h"
+#include "files/io-uring.h"
 #include "image/image-read.h"
 #include "image/vma-status.h"
 #include "kernel/features.h"
@@ -26,6 +28,7 @@
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
+#define LOWEST_ADDRESS 0x10000ull /* vm.mmap_min_addr in most places: below it nothing is mapped */
 #define HUGE_SIZE_MASK (0x3fu << MAP_HUGE_SHIFT)
 #define FLAGS_PASSED   ((uint32_t)(MAP_GROWSDOWN | MAP_NORESERVE | MAP_HUGETLB) | HUGE_SIZE_MASK)
 #define ADVICE_BIT(n)  (UINT64_C(1) << (n))
@@ -39,6 +42,7 @@ enum mapped_kind {
 	MAPPED_INODE, /* id: of a memfd inode */
 	MAPPED_SHMEM, /* id: shmid */
 	MAPPED_PAGES, /* source's pages file */
+	MAPPED_RINGS, /* id: of the io_uring in files.img */
 };
 
 struct mapped_file {
@@ -107,6 +111,7 @@ uint64_t restore_memory_room(const struct checked_task *task)
 	uint64_t pieces = piece_limit(task);
 
 	return area_room(task->mm->n_vmas, sizeof(struct restorer_vma)) +
+	       area_room(task->mm->n_vmas + 3, sizeof(struct restorer_range)) +
 	       area_room(task->mm->n_vmas, sizeof(struct restorer_range)) +
 	       2 * area_room(pieces, sizeof(struct restorer_iovec)) +
 	       2 * area_room(pieces, sizeof(struct restorer_read)) + area_room(file_limit(task), sizeof(int32_t)) +
@@ -157,6 +162,12 @@ static int add_memfd(const struct restore *r, struct restore_task *task, const V
 	return add_file(task, &mapped);
 }
 
+static bool is_io_uring(const struct restore *r, const VmaEntry *vma)
+{
+	return vma->status & VMA_FILE_SHARED && !(vma->status & VMA_MEMFD) &&
+	       checked_set_find_typed_file(r->images, FD_TYPES__IO_URING, (uint32_t)vma->shmid);
+}
+
 /* Index of the file a mapping needs, -1 for anonymous memory. */
 static int find_file(const struct restore *r, struct restore_task *task, const VmaEntry *vma, int *ret_file,
 		     struct error *err)
@@ -173,6 +184,8 @@ static int find_file(const struct restore *r, struct restore_task *task, const V
 		file.flags = O_RDWR;
 		index = add_file(task, &file);
 	} else if (vma->status & (VMA_FILE_PRIVATE | VMA_FILE_SHARED)) {
+		if (is_io_uring(r, vma))
+			file.kind = MAPPED_RINGS;
 		index = add_file(task, &file);
 	}
 	*ret_file = index;
@@ -191,6 +204,8 @@ static int open_file(struct restore *r, struct restore_task *task, struct mapped
 		return shmem_open_fd(r, file->id, (int)file->flags, ret_fd, err);
 	case MAPPED_SHMEM:
 		return shmem_open_shmid(r, file->id, (int)file->flags, ret_fd, err);
+	case MAPPED_RINGS:
+		return io_uring_open_for_mapping(r, task, (uint32_t)file->id, ret_fd, err);
 	case MAPPED_PAGES:
 		return image_open_raw(file->source->set, IMAGE_PAGES, file->source->pages_id, O_RDONLY, ret_fd, &bytes,
 				      err);
@@ -315,6 +330,11 @@ static int plan_vma(const struct restore *r, struct restore_task *task, const Vm
 		out->map_flags = MAP_FIXED_NOREPLACE | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 		out->map_prot = PROT_READ | PROT_WRITE;
 	}
+	if (is_io_uring(r, vma)) {
+		out->flags |= RESTORER_VMA_RING;
+		out->map_flags = MAP_FIXED_NOREPLACE | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+		restorer->ring_count++;
+	}
 	restorer->vma_count++;
 	return 0;
 }
@@ -339,14 +359,52 @@ static int plan_vmas(const struct restore *r, struct restore_task *task, struct 
 	return 0;
 }
 
+/*
+ * The kernel maps rings where it likes. It likes the only place that is free, so the restorer fills all others for a
+ * moment.
+ */
+static int compare_ranges(const void *a, const void *b)
+{
+	const struct restorer_range *left = a, *right = b;
+
+	return (left->start > right->start) - (left->start < right->start);
+}
+
+static int plan_gaps(struct restore *r, struct restore_task *task, struct error *err)
+{
+	struct restorer_task *restorer = task->restorer;
+	const uint64_t vdso_bytes = page_align_up(r->vdso.data_bytes + r->vdso.code_bytes);
+	AUTO_FREE struct restorer_range *taken = calloc(restorer->vma_count + 3, sizeof(*taken));
+	uint64_t at = LOWEST_ADDRESS, count = 0;
+
+	if (!restorer->ring_count)
+		return 0;
+	restorer->gaps = area_alloc(r, (restorer->vma_count + 3) * sizeof(*restorer->gaps));
+	if (!taken || !restorer->gaps)
+		return error_set(err, -ENOMEM, "list of mappings");
+	for (uint64_t i = 0; i < restorer->vma_count; i++)
+		taken[count++] = (struct restorer_range){ restorer->vmas[i].start, restorer->vmas[i].end };
+	taken[count++] = (struct restorer_range){ r->area->start, r->area->start + r->area->bytes };
+	if (restorer->vdso != VDSO_NONE)
+		taken[count++] = (struct restorer_range){ restorer->vdso_map_at, restorer->vdso_map_at + vdso_bytes };
+	qsort(taken, count, sizeof(*taken), compare_ranges);
+	taken[count++] = (struct restorer_range){ VMA_TASK_SIZE, VMA_TASK_SIZE };
+	for (uint64_t i = 0; i < count; i++) {
+		if (taken[i].start > at)
+			restorer->gaps[restorer->gap_count++] = (struct restorer_range){ at, taken[i].start };
+		at = max_u64(at, taken[i].end);
+	}
+	return 0;
+}
+
 /* --- contents ---------------------------------------------------------------------------------------------------- */
 
 static bool is_large_candidate(const struct restorer_vma *vma)
 {
 	const uint32_t plain = MAP_PRIVATE | MAP_ANONYMOUS;
 
-	return vma->file < 0 && !(vma->flags & RESTORER_VMA_AIO) && (vma->map_flags & (plain | MAP_HUGETLB)) == plain &&
-	       !(vma->advice & ADVICE_BIT(MADV_HUGEPAGE));
+	return vma->file < 0 && !(vma->flags & (RESTORER_VMA_AIO | RESTORER_VMA_RING)) &&
+	       (vma->map_flags & (plain | MAP_HUGETLB)) == plain && !(vma->advice & ADVICE_BIT(MADV_HUGEPAGE));
 }
 
 struct read_list {
@@ -531,6 +589,8 @@ int restore_memory_plan(struct restore *r, struct restore_task *task, struct err
 		result = aio_plan(r, task, err);
 	if (result == 0)
 		result = plan_vmas(r, task, err);
+	if (result == 0)
+		result = plan_gaps(r, task, err);
 	if (result == 0)
 		result = plan_contents(r, task, err);
 	if (result == 0)

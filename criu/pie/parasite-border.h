@@ -62,7 +62,7 @@ struct parasite_thread {
 	int64_t speculation[PARASITE_MAX_SPECULATION]; /* PR_GET_SPECULATION_CTRL of 0, 1, 2, 3 */
 	int64_t mempolicy_result;
 	int32_t mempolicy_mode;
-	uint32_t reserved;
+	uint32_t ring_numbers;        /* bit N: N stands for an io_uring (IORING_REGISTER_RING_FDS) */
 	uint64_t mempolicy_nodes[16]; /* 1024 nodes */
 };
 

@@ -36,6 +36,14 @@
 #define MADVISE_COLD                 20                                    /* since 5.4 */
 #define PAGE_BYTES                   4096
 
+#define CALL_IO_URING_REGISTER 427
+#define REGISTER_PROBE         8ul
+#define REGISTER_BY_NUMBER     (1ul << 31)
+#define RING_NUMBERS           16
+#define ERROR_BADF             9
+#define ERROR_INVAL            22
+#define ERROR_NOSYS            38
+
 struct kernel_stack {
 	uint64_t sp;
 	int32_t flags;
@@ -97,6 +105,23 @@ static int64_t ask_tsc(void)
 	return result < 0 ? result : mode;
 }
 
+/*
+ * A thread may know io_urings by numbers of its own, without descriptors. The request is one that changes nothing: it
+ * asks for none of the operations that there are.
+ */
+static void ask_ring_numbers(struct parasite_thread *self)
+{
+	for (uint32_t i = 0; i < RING_NUMBERS; i++) {
+		uint64_t probe[2] = { 0, 0 };
+		long result = SYS4(CALL_IO_URING_REGISTER, i, REGISTER_PROBE | REGISTER_BY_NUMBER, probe, 0);
+
+		if (result == -ERROR_INVAL || result == -ERROR_NOSYS)
+			return; /* it has never used one, or the kernel has no such numbers */
+		if (result != -ERROR_BADF)
+			self->ring_numbers |= 1u << i;
+	}
+}
+
 static void ask_thread(struct parasite_thread *self)
 {
 	self->clear_tid_result = SYS2(__NR_prctl, PR_GET_TID_ADDRESS, &self->clear_tid_address);
@@ -113,6 +138,7 @@ static void ask_thread(struct parasite_thread *self)
 	self->mce_kill = SYS5(__NR_prctl, PR_MCE_KILL_GET, 0, 0, 0, 0);
 	for (int i = 0; i < PARASITE_MAX_SPECULATION; i++)
 		self->speculation[i] = SYS5(__NR_prctl, PR_GET_SPECULATION_CTRL, i, 0, 0, 0);
+	ask_ring_numbers(self);
 	self->mempolicy_result = SYS5(__NR_get_mempolicy, &self->mempolicy_mode, self->mempolicy_nodes,
 				      sizeof(self->mempolicy_nodes) * 8, 0, 0);
 }

@@ -30,6 +30,8 @@ enum restorer_step {
 	STEP_OPEN_PAGES,
 	STEP_VDSO,
 	STEP_MAP,
+	STEP_RING_GAP,
+	STEP_RING_MAP,
 	STEP_AIO_SETUP,
 	STEP_AIO_MOVE,
 	STEP_AIO_FILL,
@@ -40,6 +42,7 @@ enum restorer_step {
 	STEP_GUARD,
 	STEP_LOCK,
 	STEP_LOCK_FUTURE,
+	STEP_RING_BUFFERS,
 	STEP_MM_MAP,
 	STEP_SEAL,
 	STEP_MDWE,
@@ -149,6 +152,7 @@ struct restorer_shared {
 #define RESTORER_VMA_LOCK_ON_FAULT 0x10u /* with LOCK: pages as they come */
 #define RESTORER_VMA_LOCK_QUIET    0x8u  /* pages that cannot be faulted in are no failure */
 #define RESTORER_VMA_AIO           0x20u /* the ring of the next element of aios */
+#define RESTORER_VMA_RING          0x40u /* of an io_uring */
 
 struct restorer_vma {
 	uint64_t start, end, offset;
@@ -182,6 +186,14 @@ struct restorer_closing {
 /* Laid out as struct iovec. */
 struct restorer_iovec {
 	uint64_t base, bytes;
+};
+
+/* The buffers of an io_uring. */
+struct restorer_buffers {
+	int32_t fd;
+	uint32_t count;
+	struct restorer_iovec *iov;
+	uint64_t *tags;
 };
 
 /* One stretch of a pages file, spread over iovecs. */
@@ -360,6 +372,10 @@ struct restorer_task {
 	uint64_t vma_count;
 	struct restorer_aio *aios; /* in the order of vmas */
 	uint64_t aio_count;
+	struct restorer_range *gaps; /* all that nothing is in, where there are rings of io_urings */
+	uint64_t gap_count, ring_count;
+	struct restorer_buffers *buffers;
+	uint64_t buffers_count;
 	struct restorer_range *guards;
 	uint64_t guard_count;
 	struct restorer_read *reads;

@@ -62,6 +62,9 @@
 
 #define MADV_LAST 63
 
+#define CALL_IO_URING_REGISTER 427
+#define REGISTER_BUFFERS2      15
+
 #define AIO_BATCH 64
 #define CPU_WORDS 128 /* 8192 processors */
 
@@ -169,7 +172,7 @@ static void map_vdso(struct restorer_task *task)
 
 static void map_one(struct restorer_task *task, const struct restorer_vma *vma)
 {
-	const int fd = vma->file < 0 ? -1 : task->files[vma->file];
+	const int fd = vma->file < 0 || vma->flags & RESTORER_VMA_RING ? -1 : task->files[vma->file];
 	const long result = SYS6(__NR_mmap, vma->start, vma->end - vma->start, vma->map_prot, vma->map_flags, fd,
 				 fd < 0 ? 0 : vma->offset);
 
@@ -294,10 +297,82 @@ static void map_all(struct restorer_task *task)
 		map_one(task, &task->vmas[i]);
 		if (task->vmas[i].flags & RESTORER_VMA_AIO)
 			set_up_aio(task, &task->aios[aios++]);
+		if (task->vmas[i].flags & RESTORER_VMA_RING)
+			continue;
 		if (!task->vmas[i].advice)
 			continue;
 		enter(task, STEP_MADVISE);
 		advise_one(task, &task->vmas[i]);
+	}
+}
+
+/* --- rings of io_urings */
+
+static void fill_gaps(struct restorer_task *task)
+{
+	enter(task, STEP_RING_GAP);
+	for (uint64_t i = 0; i < task->gap_count; i++) {
+		const struct restorer_range *gap = &task->gaps[i];
+		long result = SYS6(__NR_mmap, gap->start, gap->end - gap->start, PROT_NONE,
+				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+
+		if ((uint64_t)result != gap->start)
+			fail(task, result < 0 ? result : -ERROR_EXIST, gap->start, 0);
+	}
+}
+
+static void clear_gaps(struct restorer_task *task)
+{
+	enter(task, STEP_RING_GAP);
+	for (uint64_t i = 0; i < task->gap_count; i++)
+		check(task, SYS2(__NR_munmap, task->gaps[i].start, task->gaps[i].end - task->gaps[i].start),
+		      task->gaps[i].start);
+}
+
+/* What kept the place goes, and there is no other. */
+static void map_ring(struct restorer_task *task, const struct restorer_vma *vma)
+{
+	const uint64_t bytes = vma->end - vma->start;
+	long result;
+
+	enter(task, STEP_RING_MAP);
+	check(task, SYS2(__NR_munmap, vma->start, bytes), vma->start);
+	result = SYS6(__NR_mmap, 0, bytes, vma->map_prot, MAP_SHARED, task->files[vma->file], vma->offset);
+	if ((uint64_t)result != vma->start)
+		fail(task, result < 0 ? result : -ERROR_EXIST, vma->start, 0);
+	enter(task, STEP_MADVISE);
+	advise_one(task, vma);
+}
+
+static void map_rings(struct restorer_task *task)
+{
+	if (!task->ring_count)
+		return;
+	fill_gaps(task);
+	for (uint64_t i = 0; i < task->vma_count; i++)
+		if (task->vmas[i].flags & RESTORER_VMA_RING)
+			map_ring(task, &task->vmas[i]);
+	clear_gaps(task);
+}
+
+/* Laid out as the kernel's struct io_uring_rsrc_register. */
+struct buffers_record {
+	uint32_t count, flags;
+	uint64_t reserved;
+	const void *iov, *tags;
+};
+
+static void register_buffers(struct restorer_task *task)
+{
+	enter(task, STEP_RING_BUFFERS);
+	for (uint64_t i = 0; i < task->buffers_count; i++) {
+		const struct restorer_buffers *buffers = &task->buffers[i];
+		const struct buffers_record record = { .count = buffers->count,
+						       .iov = buffers->iov,
+						       .tags = buffers->tags };
+
+		check(task, SYS4(CALL_IO_URING_REGISTER, buffers->fd, REGISTER_BUFFERS2, &record, sizeof(record)),
+		      (uint64_t)buffers->fd);
 	}
 }
 
@@ -485,6 +560,7 @@ static void build_memory(struct restorer_task *task)
 	set_thp(task);
 	map_vdso(task);
 	map_all(task);
+	map_rings(task);
 	fill_large(task);
 	read_pages(task, task->reads, task->read_count);
 	finish_aios(task);
@@ -492,6 +568,7 @@ static void build_memory(struct restorer_task *task)
 	protect_all(task);
 	install_guards(task);
 	lock_all(task);
+	register_buffers(task);
 	set_mm_map(task);
 	close_files(task);
 	seal_all(task);

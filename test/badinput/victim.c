@@ -24,6 +24,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <linux/aio_abi.h>
+#include <linux/io_uring.h>
 #include <linux/perf_event.h>
 #include <linux/userfaultfd.h>
 #include <sys/fanotify.h>
@@ -272,10 +273,13 @@ static void busy_aio(void)
 
 static void become_everything(void)
 {
+	struct io_uring_params polled = { .flags = IORING_SETUP_SQPOLL };
+
 	busy_aio();
 	expect(socket(AF_ALG, SOCK_SEQPACKET, 0), "socket");
 	expect(userfault(), "userfaultfd");
 	expect(performance_event(), "perf event");
+	expect((int)syscall(SYS_io_uring_setup, 8, &polled), "io_uring: a thread of the kernel submits for it");
 	expect((int)syscall(SYS_fsopen, "tmpfs", 0), "filesystem context");
 	expect(ruleset(), "landlock ruleset");
 	expect(filesystem_mark(), "fanotify: marks on whole filesystems");

@@ -1,0 +1,920 @@
+/*
+ * io_uring instances. What an instance is set up with and what is registered in it no interface tells: it is read from
+ * the kernel's own structures (kernel/io-uring-context.h); its rings are mapped by ourselves, from a duplicate of the
+ * descriptor. Requests in flight cannot be saved: they are waited for.
+ *
+ * Restore: the first of its processes makes a new one, and counts its heads and tails up to where they were by requests
+ * that do nothing; then the rings get their old contents. Files and the eventfd are registered when the descriptors are
+ * complete, buffers by the restorer when the memory is in place; it also maps the rings, see pie/restorer.c.
+ *
+ * Refused: what the kernel does not let us make again (see refusals), rings that only another than the first thread of
+ * a process may use, more submissions than can be counted in a reasonable time.
+ */
+#include "files/io-uring.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/util.h"
+#include "compel/compel.h"
+#include "engine/dump.h"
+#include "engine/undo.h"
+#include "files/registry.h"
+#include "files/restore-files.h"
+#include "image/vma-status.h"
+#include "images/io-uring.pb-c.h"
+#include "kernel/io-uring-context.h"
+#include "kernel/io-uring.h"
+#include "mm/restore-area.h"
+
+#define LINK        "anon_inode:[io_uring]"
+#define NO_NUMBER   (-1)
+#define ENTRY_LIMIT 65536u
+#define SLOT_LIMIT  (1u << 20)
+#define LOOK_US     5000 /* between two looks at one that is busy */
+
+/* What decides where things are in the rings. */
+#define LAYOUT_FLAGS (IORING_SETUP_SQE128 | IORING_SETUP_CQE32 | IORING_SETUP_CQE_MIXED | IORING_SETUP_NO_SQARRAY)
+
+/* What can be asked for again. IORING_SETUP_ATTACH_WQ is not: it shares threads of the kernel's own. */
+#define FLAGS_RESTORED                                                                                                 \
+	(LAYOUT_FLAGS | IORING_SETUP_IOPOLL | IORING_SETUP_HYBRID_IOPOLL | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP |  \
+	 IORING_SETUP_R_DISABLED | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG |   \
+	 IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN)
+
+#define OFFSETS 14
+
+struct ring_offsets {
+	uint32_t sq[7], cq[7];
+};
+
+_Static_assert(sizeof(struct ring_offsets) == OFFSETS * sizeof(uint32_t), "one after the other");
+
+static void get_offsets(const struct io_uring_params *params, struct ring_offsets *ret)
+{
+	const struct io_sqring_offsets *sq = &params->sq_off;
+	const struct io_cqring_offsets *cq = &params->cq_off;
+
+	*ret = (struct ring_offsets){
+		.sq = { sq->head, sq->tail, sq->ring_mask, sq->ring_entries, sq->flags, sq->dropped, sq->array },
+		.cq = { cq->head, cq->tail, cq->ring_mask, cq->ring_entries, cq->overflow, cq->cqes, cq->flags },
+	};
+}
+
+bool is_io_uring_mapping(const char *path)
+{
+	return !strcmp(path, LINK);
+}
+
+bool io_uring_is_offset(uint64_t offset)
+{
+	return offset == IORING_OFF_SQ_RING || offset == IORING_OFF_CQ_RING || offset == IORING_OFF_SQES;
+}
+
+/* --- dump: whose it is ---------------------------------------------------------------------------------------- */
+
+/* The record is made while the tree is looked at, and kept packed. */
+struct packed_entry {
+	size_t bytes;
+	uint8_t data[];
+};
+
+struct uring_look {
+	struct dump *d;
+	struct open_file *file;
+	struct kernel_memory *km;
+	struct io_uring_context context;
+	struct task *owner;
+	int owner_fd;
+	struct io_uring_thread owner_leader;
+	uint64_t *owner_files; /* struct file by number */
+	size_t owner_file_count;
+	struct io_uring_memory memory;
+	IoUringFileEntry entry;
+};
+
+static bool is_io_uring(const struct dump *d, const struct open_file *file)
+{
+	return file->link && !strcmp(file->link, LINK);
+}
+
+static int number_in(const struct task *task, const struct open_file *file)
+{
+	for (size_t i = 0; task->files_owner && i < task->files_owner->fd_count; i++)
+		if (task->files_owner->fds[i].file == file)
+			return task->files_owner->fds[i].fd;
+	return NO_NUMBER;
+}
+
+static int read_leader(struct kernel_memory *km, const struct task *task, struct io_uring_thread *ret)
+{
+	AUTO_FREE uint64_t *threads = NULL;
+	size_t count;
+	int r = kernel_memory_threads(km, task->pidfd, &threads, &count);
+
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		r = io_uring_thread_read(km, threads[i], ret);
+		if (r < 0 || ret->at == ret->leader)
+			return r;
+	}
+	return r < 0 ? r : -ESRCH;
+}
+
+static int find_context(struct uring_look *look, uint64_t *ret_context)
+{
+	const struct open_file *file = look->file;
+	AUTO_FREE uint64_t *files = NULL;
+	struct io_uring_thread leader;
+	size_t count = 0;
+	int r = read_leader(look->km, file->task, &leader);
+
+	if (r == 0)
+		r = io_uring_read_table(look->km, &leader, &files, &count);
+	if (r == 0 && ((size_t)file->fd >= count || !files[file->fd]))
+		r = -EBADF;
+	return r < 0 ? r : io_uring_private(look->km, files[file->fd], ret_context);
+}
+
+/* Who made it, or who has it if that one is not of the tree. */
+static int find_owner(struct uring_look *look)
+{
+	int r = 0;
+
+	look->owner = look->file->task;
+	for_each_task (look->d, task) {
+		if (task->is_zombie || number_in(task, look->file) < 0)
+			continue;
+		r = read_leader(look->km, task, &look->owner_leader);
+		if (r < 0)
+			return r;
+		if (look->owner_leader.mm == look->context.mm) {
+			look->owner = task;
+			break;
+		}
+	}
+	look->owner_fd = number_in(look->owner, look->file);
+	r = read_leader(look->km, look->owner, &look->owner_leader);
+	if (r == 0)
+		r = io_uring_read_table(look->km, &look->owner_leader, &look->owner_files, &look->owner_file_count);
+	return r;
+}
+
+/* --- dump: what is refused ------------------------------------------------------------------------------------ */
+
+static int refuse(const struct uring_look *look, struct error *err, const char *reason)
+{
+	return open_file_refuse(look->file, err, "%s", reason);
+}
+
+static int check_features(const struct uring_look *look, struct error *err)
+{
+	const struct io_uring_context *c = &look->context;
+	const struct {
+		bool is_there;
+		const char *reason;
+	} refusals[] = {
+		{ c->flags & IORING_SETUP_SQPOLL, "a thread of the kernel submits for it (IORING_SETUP_SQPOLL)" },
+		{ c->flags & (IORING_SETUP_NO_MMAP | IORING_SETUP_REGISTERED_FD_ONLY),
+		  "its rings are memory of the program (IORING_SETUP_NO_MMAP), and the kernel does not tell where" },
+		{ c->flags & ~(FLAGS_RESTORED | IORING_SETUP_ATTACH_WQ | IORING_SETUP_SQPOLL | IORING_SETUP_SQ_AFF |
+			       IORING_SETUP_NO_MMAP | IORING_SETUP_REGISTERED_FD_ONLY),
+		  "it was set up with a flag that this program does not know" },
+		{ c->has_restrictions, "it has restrictions" },
+		{ c->has_personalities, "it has personalities (credentials that are registered)" },
+		{ c->has_buffer_rings, "it has provided buffers" },
+		{ c->has_receive_queues, "it has queues of a network device" },
+		{ c->has_wait_region, "it has registered memory for waits" },
+		{ c->polls_network, "it polls network devices (NAPI)" },
+		{ c->overflows, "completions that did not fit into its ring wait in the kernel" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++)
+		if (refusals[i].is_there)
+			return refuse(look, err, refusals[i].reason);
+	return 0;
+}
+
+static bool descends(const struct task *task, const struct task *ancestor)
+{
+	for (; task; task = task->parent)
+		if (task == ancestor)
+			return true;
+	return false;
+}
+
+/* Only the thread that makes such a ring may use it: at the restore that is the first one of the owner. */
+static int check_submitter(const struct uring_look *look, struct error *err)
+{
+	const struct io_uring_context *c = &look->context;
+
+	if (!(c->flags & IORING_SETUP_SINGLE_ISSUER) || !c->submitter)
+		return 0;
+	if (c->submitter != look->owner_leader.at)
+		return open_file_refuse(
+		    look->file, err,
+		    "only one of the threads may use it (IORING_SETUP_SINGLE_ISSUER), which is supported "
+		    "for the first thread of a process only");
+	for_each_task (look->d, task)
+		if (!task->is_zombie && number_in(task, look->file) >= 0 && !descends(task, look->owner))
+			return open_file_refuse(
+			    look->file, err,
+			    "only pid %d may use it (IORING_SETUP_SINGLE_ISSUER), but pid %d has it, too",
+			    look->owner->host_pid, task->host_pid);
+	return 0;
+}
+
+/* --- dump: requests in flight ---------------------------------------------------------------------------------- */
+
+/*
+ * A request that is complete for a device still has to be completed by the task itself, in some system call. What we
+ * put into the task for that is taken out again: the look at its memory is to come.
+ */
+static int let_complete(const struct uring_look *look)
+{
+	const uint64_t args[6] = { (uint64_t)look->owner_fd, 0, 0, IORING_ENTER_GETEVENTS, 0, 0 };
+	struct compel_error compel_err = { 0 };
+	int64_t result;
+
+	if (look->d->is_live || !look->owner->compel)
+		return 0;
+	(void)compel_syscall(look->owner->compel, SYS_io_uring_enter, args, &result, &compel_err);
+	return compel_cure(look->owner->compel, &compel_err);
+}
+
+static int wait_for_requests(struct uring_look *look, struct error *err)
+{
+	const uint64_t deadline_ns = now_ns() + look->d->opts->io_wait_sec * 1000000000ull;
+	uint32_t count = 0;
+	int r;
+
+	for (;;) {
+		r = io_uring_context_in_flight(look->km, look->context.at, &count);
+		if (r < 0 || count == 0 || now_ns() >= deadline_ns)
+			break;
+		if (!look->d->is_live && undo_interrupted(look->d->undo))
+			return error_say(err, -EINTR, "interrupted");
+		r = let_complete(look);
+		if (r < 0)
+			break;
+		(void)usleep(LOOK_US);
+	}
+	if (r < 0)
+		return open_file_error(look->file, err, r, "wait for its requests in flight");
+	if (count == 0)
+		return 0;
+	error_hint(err, "--io-wait gives them more time to complete");
+	return open_file_refuse(look->file, err, "%u request%s in flight", count, count == 1 ? " is" : "s are");
+}
+
+/* --- dump: rings ------------------------------------------------------------------------------------------------ */
+
+/* One of the same shape tells where what is. */
+static int find_layout(const struct io_uring_context *context, struct io_uring_params *ret)
+{
+	struct io_uring_params params = {
+		.flags = (context->flags & LAYOUT_FLAGS) | IORING_SETUP_CQSIZE,
+		.cq_entries = context->cq_entries,
+	};
+	AUTO_CLOSE int fd = io_uring_make(context->sq_entries, &params);
+
+	*ret = params;
+	return fd < 0 ? fd : 0;
+}
+
+static int map_rings(struct uring_look *look, struct error *err)
+{
+	struct io_uring_params params;
+	int fd = open_file_local(look->d, look->file);
+	int r = fd < 0 ? fd : find_layout(&look->context, &params);
+
+	if (r == 0)
+		r = io_uring_map(fd, &params, &look->memory);
+	open_file_release(look->d, look->file);
+	return r < 0 ? open_file_error(look->file, err, r, "map its rings") : 0;
+}
+
+static int check_counters(const struct uring_look *look, struct error *err)
+{
+	const struct io_uring_memory *memory = &look->memory;
+	const struct io_uring_context *c = &look->context;
+	const uint32_t sq_head = *io_uring_word(memory, memory->params.sq_off.head);
+	const uint32_t cq_head = *io_uring_word(memory, memory->params.cq_off.head);
+
+	if (sq_head != c->cached_sq_head || *io_uring_word(memory, memory->params.cq_off.tail) != c->cached_cq_tail)
+		return refuse(look, err, "its rings are not as the kernel left them");
+	if (c->cached_cq_tail - cq_head > c->cq_entries)
+		return refuse(look, err, "the head of its completions was moved beyond the tail");
+	if (c->cached_sq_head > IO_URING_COUNT_LIMIT || c->cached_cq_tail > IO_URING_COUNT_LIMIT)
+		return open_file_refuse(
+		    look->file, err,
+		    "%u requests went through it: restoring its counters, by so many that do nothing, would "
+		    "take too long (the limit is %u)",
+		    c->cached_sq_head, IO_URING_COUNT_LIMIT);
+	return 0;
+}
+
+/* --- dump: what is registered ------------------------------------------------------------------------------------ */
+
+static int find_registered(const struct uring_look *look, uint64_t file)
+{
+	for (size_t i = 0; i < look->owner_file_count; i++)
+		if (look->owner_files[i] == file)
+			return (int)i;
+	return NO_NUMBER;
+}
+
+static int look_files(struct uring_look *look, struct error *err)
+{
+	const struct io_uring_resources *files = &look->context.files;
+	IoUringSlot *slots = files_scratch(look->d, (files->count + 1) * sizeof(*slots));
+	IoUringSlot **list = files_scratch(look->d, (files->count + 1) * sizeof(*list));
+
+	if (!files->slots)
+		return 0;
+	if (!slots || !list)
+		return open_file_error(look->file, err, -ENOMEM, "look");
+	for (size_t i = 0; i < files->count; i++) {
+		const struct io_uring_resource *item = &files->items[i];
+		int number = find_registered(look, item->file);
+
+		if (number < 0)
+			return open_file_refuse(look->file, err, "its registered file %u is not open in pid %d",
+						item->slot, look->owner->host_pid);
+		io_uring_slot__init(&slots[i]);
+		slots[i].slot = item->slot;
+		slots[i].fd = (uint32_t)number;
+		slots[i].has_tag = item->tag != 0;
+		slots[i].tag = item->tag;
+		list[i] = &slots[i];
+	}
+	look->entry.has_file_slots = true;
+	look->entry.file_slots = files->slots;
+	look->entry.files = list;
+	look->entry.n_files = files->count;
+	look->entry.has_alloc_start = look->entry.has_alloc_end =
+	    look->context.alloc_start != 0 || look->context.alloc_end != files->slots;
+	look->entry.alloc_start = look->context.alloc_start;
+	look->entry.alloc_end = look->context.alloc_end;
+	return 0;
+}
+
+static bool is_mapped(const struct task *task, uint64_t start, uint64_t end)
+{
+	for (size_t i = 0; i < task->maps.count && start < end; i++) {
+		const struct proc_vma *vma = &task->maps.vmas[i];
+
+		if (vma->end <= start)
+			continue;
+		if (vma->start > start)
+			return false;
+		start = vma->end;
+	}
+	return start >= end;
+}
+
+static int check_buffer(const struct uring_look *look, const struct io_uring_resource *item, struct error *err)
+{
+	if (item->is_kernels)
+		return open_file_refuse(look->file, err, "its registered buffer %u is not memory of the program",
+					item->slot);
+	if (look->context.mm != look->owner_leader.mm)
+		return open_file_refuse(look->file, err,
+					"the process whose buffers are registered does not have it open");
+	if (!is_mapped(look->owner, item->address, item->address + item->bytes))
+		return open_file_refuse(look->file, err, "its registered buffer %u is not mapped any more", item->slot);
+	return 0;
+}
+
+static int look_buffers(struct uring_look *look, struct error *err)
+{
+	const struct io_uring_resources *buffers = &look->context.buffers;
+	IoUringBuffer *items = files_scratch(look->d, (buffers->count + 1) * sizeof(*items));
+	IoUringBuffer **list = files_scratch(look->d, (buffers->count + 1) * sizeof(*list));
+
+	if (!buffers->slots)
+		return 0;
+	if (!items || !list)
+		return open_file_error(look->file, err, -ENOMEM, "look");
+	for (size_t i = 0; i < buffers->count; i++) {
+		const struct io_uring_resource *item = &buffers->items[i];
+		int r = check_buffer(look, item, err);
+
+		if (r < 0)
+			return r;
+		io_uring_buffer__init(&items[i]);
+		items[i].slot = item->slot;
+		items[i].address = item->address;
+		items[i].bytes = item->bytes;
+		items[i].has_tag = item->tag != 0;
+		items[i].tag = item->tag;
+		list[i] = &items[i];
+	}
+	look->entry.has_buffer_slots = true;
+	look->entry.buffer_slots = buffers->slots;
+	look->entry.buffers = list;
+	look->entry.n_buffers = buffers->count;
+	return 0;
+}
+
+static int look_eventfd(struct uring_look *look, struct error *err)
+{
+	const struct task *table = look->owner->files_owner;
+
+	if (!look->context.eventfd)
+		return 0;
+	for (size_t i = 0; i < table->fd_count; i++) {
+		const struct open_file *file = table->fds[i].file;
+		const size_t fd = (size_t)table->fds[i].fd;
+		uint64_t event = 0;
+
+		if (!file->link || strcmp(file->link, "anon_inode:[eventfd]") != 0 || fd >= look->owner_file_count)
+			continue;
+		if (io_uring_private(look->km, look->owner_files[fd], &event) < 0 || event != look->context.eventfd)
+			continue;
+		look->entry.has_eventfd = true;
+		look->entry.eventfd = (uint32_t)fd;
+		look->entry.has_eventfd_async = look->context.eventfd_async != 0;
+		look->entry.eventfd_async = look->context.eventfd_async != 0;
+		return 0;
+	}
+	return open_file_refuse(look->file, err, "its eventfd is not open in pid %d", look->owner->host_pid);
+}
+
+/* --- dump: the record ----------------------------------------------------------------------------------------------
+ */
+
+static int pack(struct uring_look *look, struct error *err)
+{
+	const struct io_uring_context *c = &look->context;
+	IoUringFileEntry *entry = &look->entry;
+	FownEntry nobody = FOWN_ENTRY__INIT;
+	struct ring_offsets offsets;
+	struct packed_entry *packed;
+	size_t bytes;
+
+	get_offsets(&look->memory.params, &offsets);
+	entry->fown = &nobody;
+	entry->setup_flags = c->flags & FLAGS_RESTORED;
+	entry->sq_entries = c->sq_entries;
+	entry->cq_entries = c->cq_entries;
+	entry->owner_pid = (uint32_t)task_id_own(&look->owner->id);
+	entry->offsets = (uint32_t *)&offsets;
+	entry->n_offsets = OFFSETS;
+	entry->rings = (ProtobufCBinaryData){ look->memory.ring_bytes, (uint8_t *)look->memory.rings };
+	entry->sqes = (ProtobufCBinaryData){ look->memory.sqe_bytes, (uint8_t *)look->memory.sqes };
+	entry->has_clock_id = c->clock_id != CLOCK_MONOTONIC;
+	entry->clock_id = c->clock_id;
+	entry->has_bounded_workers = c->workers[0] != 0;
+	entry->bounded_workers = c->workers[0];
+	entry->has_unbounded_workers = c->workers[1] != 0;
+	entry->unbounded_workers = c->workers[1];
+	bytes = io_uring_file_entry__get_packed_size(entry);
+	packed = malloc(sizeof(*packed) + bytes);
+	if (!packed)
+		return open_file_error(look->file, err, -ENOMEM, "look");
+	packed->bytes = io_uring_file_entry__pack(entry, packed->data);
+	look->file->kind_data = packed;
+	return 0;
+}
+
+static int look_at_kernel(struct uring_look *look, struct error *err)
+{
+	uint64_t at = 0;
+	int r = dump_kernel_memory(look->d, &look->km);
+
+	if (r == 0)
+		r = find_context(look, &at);
+	if (r == 0)
+		r = io_uring_context_read(look->km, at, &look->context);
+	if (r == 0)
+		r = find_owner(look);
+	if (r < 0) {
+		error_hint(
+		    err, "it is read from the kernel's memory, which needs CAP_BPF, CAP_PERFMON, CONFIG_DEBUG_INFO_BTF "
+			 "and a kernel like 6.18");
+		return open_file_error(look->file, err, r, "find out what state it is in");
+	}
+	return 0;
+}
+
+static int look_closely(struct uring_look *look, struct error *err)
+{
+	struct io_uring_context before = { 0 };
+	int r = check_features(look, err);
+
+	if (r == 0)
+		r = check_submitter(look, err);
+	if (r == 0)
+		r = wait_for_requests(look, err);
+	if (r < 0)
+		return r;
+	/* Waiting has changed it. */
+	before = look->context;
+	r = io_uring_context_read(look->km, before.at, &look->context);
+	io_uring_context_done(&before);
+	if (r < 0)
+		return open_file_error(look->file, err, r, "find out what state it is in");
+	r = check_features(look, err);
+	if (r == 0)
+		r = map_rings(look, err);
+	if (r == 0)
+		r = check_counters(look, err);
+	if (r == 0)
+		r = look_files(look, err);
+	if (r == 0)
+		r = look_buffers(look, err);
+	if (r == 0)
+		r = look_eventfd(look, err);
+	return r < 0 ? r : pack(look, err);
+}
+
+static int look_io_uring(struct dump *d, struct open_file *file, struct error *err)
+{
+	struct uring_look look = { .d = d, .file = file, .entry = IO_URING_FILE_ENTRY__INIT };
+	int r = look_at_kernel(&look, err);
+
+	if (r == 0)
+		r = look_closely(&look, err);
+	io_uring_context_done(&look.context);
+	io_uring_unmap(&look.memory);
+	free(look.owner_files);
+	return r;
+}
+
+static void *allocate_scratch(void *d, size_t bytes)
+{
+	return files_scratch(d, bytes);
+}
+
+static void free_scratch(void *d, void *pointer)
+{
+}
+
+static int save_io_uring(struct dump *d, struct open_file *file, FileEntry *entry, struct error *err)
+{
+	const struct packed_entry *packed = file->kind_data;
+	ProtobufCAllocator allocator = { .alloc = allocate_scratch, .free = free_scratch, .allocator_data = d };
+	IoUringFileEntry *uring = io_uring_file_entry__unpack(&allocator, packed->bytes, packed->data);
+
+	if (!uring)
+		return open_file_error(file, err, -ENOMEM, "save");
+	uring->id = file->id;
+	uring->flags = file->flags;
+	uring->fown = fown_save(d, file);
+	if (!uring->fown)
+		return open_file_error(file, err, -ENOMEM, "save");
+	entry->io_uring = uring;
+	return 0;
+}
+
+const struct open_file *io_uring_find(const struct dump *d, const struct proc_vma *vma)
+{
+	const struct open_file *found = NULL;
+
+	for (size_t i = 0; i < d->files->count; i++) {
+		const struct open_file *file = d->files->files[i];
+
+		if (!is_io_uring(d, file) || file->fd < 0 || file->st.st_ino != vma->inode ||
+		    file->st.st_dev != makedev(vma->dev_major, vma->dev_minor))
+			continue;
+		if (found)
+			return NULL; /* an old kernel has one inode for all */
+		found = file;
+	}
+	return found;
+}
+
+/* --- restore -------------------------------------------------------------------------------------------------- */
+
+static struct restore_task *find_task(const struct restore *r, uint32_t pid)
+{
+	for (size_t i = 0; i < r->task_count; i++)
+		if (r->tasks[i]->image && !r->tasks[i]->is_zombie && r->tasks[i]->pid == (pid_t)pid)
+			return r->tasks[i];
+	return NULL;
+}
+
+static int number_in_images(const struct restore_task *task, uint32_t id)
+{
+	const struct checked_fd_table *table = task->image->fds;
+
+	for (size_t i = 0; table && i < table->count; i++)
+		if (table->entries[i]->id == id && table->entries[i]->type == FD_TYPES__IO_URING)
+			return (int)table->entries[i]->fd;
+	return NO_NUMBER;
+}
+
+static bool is_entry_count(uint32_t count)
+{
+	return count > 0 && count <= ENTRY_LIMIT && (count & (count - 1)) == 0;
+}
+
+static uint32_t word_at(const IoUringFileEntry *uring, size_t offset_index)
+{
+	uint32_t word;
+
+	memcpy(&word, uring->rings.data + uring->offsets[offset_index], sizeof(word));
+	return word;
+}
+
+/* Positions in struct ring_offsets. */
+enum { SQ_HEAD, SQ_TAIL, CQ_HEAD = 7, CQ_TAIL };
+
+static int check_rings(struct restore *r, struct restore_file *file, struct error *err)
+{
+	const IoUringFileEntry *uring = file->entry->io_uring;
+
+	if (!is_entry_count(uring->sq_entries) || !is_entry_count(uring->cq_entries) || uring->n_offsets != OFFSETS ||
+	    uring->setup_flags & ~FLAGS_RESTORED)
+		return restore_refuse(r, file, err, "an io_uring of an impossible shape");
+	for (size_t i = 0; i < OFFSETS; i++)
+		if (uring->offsets[i] % sizeof(uint32_t) || uring->rings.len < sizeof(uint32_t) ||
+		    uring->offsets[i] > uring->rings.len - sizeof(uint32_t))
+			return restore_refuse(r, file, err, "the rings of an io_uring are cut short");
+	if (word_at(uring, SQ_HEAD) > IO_URING_COUNT_LIMIT || word_at(uring, CQ_TAIL) > IO_URING_COUNT_LIMIT ||
+	    word_at(uring, CQ_TAIL) - word_at(uring, CQ_HEAD) > uring->cq_entries)
+		return restore_refuse(r, file, err, "the counters of an io_uring are out of range");
+	return 0;
+}
+
+static int check_registered(struct restore *r, struct restore_file *file, struct error *err)
+{
+	const IoUringFileEntry *uring = file->entry->io_uring;
+
+	if (uring->file_slots > SLOT_LIMIT || uring->buffer_slots > SLOT_LIMIT)
+		return restore_refuse(r, file, err, "an io_uring has too many slots");
+	for (size_t i = 0; i < uring->n_files; i++)
+		if (uring->files[i]->slot >= uring->file_slots)
+			return restore_refuse(r, file, err, "file slot %u of an io_uring is out of range",
+					      uring->files[i]->slot);
+	for (size_t i = 0; i < uring->n_buffers; i++)
+		if (uring->buffers[i]->slot >= uring->buffer_slots)
+			return restore_refuse(r, file, err, "buffer slot %u of an io_uring is out of range",
+					      uring->buffers[i]->slot);
+	return 0;
+}
+
+/* A process may have a ring mapped and not open. */
+static void add_mapping_users(struct restore *r, struct restore_file *file)
+{
+	for (size_t i = 0; i < r->task_count; i++) {
+		const MmEntry *mm = r->tasks[i]->image ? r->tasks[i]->image->mm : NULL;
+
+		for (size_t k = 0; mm && k < mm->n_vmas; k++) {
+			if (mm->vmas[k]->shmid != file->id || !(mm->vmas[k]->status & VMA_FILE_SHARED))
+				continue;
+			restore_add_user(r, file, r->tasks[i]);
+			break;
+		}
+	}
+}
+
+static int check_io_uring(struct restore *r, struct restore_file *file, struct error *err)
+{
+	const IoUringFileEntry *uring = file->entry->io_uring;
+	const struct restore_task *owner = find_task(r, uring->owner_pid);
+	int result = check_rings(r, file, err);
+
+	if (result == 0)
+		result = check_registered(r, file, err);
+	if (result < 0)
+		return result;
+	if (!owner || number_in_images(owner, file->id) < 0)
+		return restore_refuse(r, file, err, "the process that made an io_uring, pid %u, does not have it open",
+				      uring->owner_pid);
+	add_mapping_users(r, file);
+	if (uring->setup_flags & IORING_SETUP_SINGLE_ISSUER && file->owner != owner)
+		return restore_refuse(r, file, err, "an io_uring that only pid %u may use would be made by pid %d",
+				      uring->owner_pid, file->owner->pid);
+	file->finish_in_each_user = true; /* in the owner, to be precise, whatever the order of processes */
+	return 0;
+}
+
+static int put_contents(const IoUringFileEntry *uring, int fd, const struct io_uring_params *params, struct error *err)
+{
+	struct io_uring_memory memory = { 0 };
+	struct ring_offsets offsets;
+	int r;
+
+	get_offsets(params, &offsets);
+	if (memcmp(&offsets, uring->offsets, sizeof(offsets)) != 0)
+		return error_say(err, -EOPNOTSUPP, "this kernel lays the rings of an io_uring out in another way");
+	r = io_uring_map(fd, params, &memory);
+	if (r < 0)
+		return error_set(err, r, "map the rings of an io_uring");
+	if (memory.ring_bytes != uring->rings.len || memory.sqe_bytes != uring->sqes.len)
+		r = error_say(err, -EBADMSG, "the rings of an io_uring have another size");
+	if (r == 0 && (word_at(uring, SQ_HEAD) || word_at(uring, CQ_TAIL))) {
+		r = io_uring_advance(fd, &memory, word_at(uring, SQ_HEAD), word_at(uring, CQ_TAIL),
+				     word_at(uring, CQ_HEAD));
+		if (r < 0)
+			(void)error_set(err, r, "set the counters of an io_uring");
+	}
+	if (r == 0) {
+		memcpy(memory.rings, uring->rings.data, memory.ring_bytes);
+		memcpy(memory.sqes, uring->sqes.data, memory.sqe_bytes);
+	}
+	io_uring_unmap(&memory);
+	return r;
+}
+
+static int open_io_uring(struct restore *r, struct restore_file *file, int *ret_fd, struct error *err)
+{
+	const IoUringFileEntry *uring = file->entry->io_uring;
+	struct io_uring_params params = {
+		.flags = uring->setup_flags | IORING_SETUP_CQSIZE,
+		.cq_entries = uring->cq_entries,
+	};
+	AUTO_CLOSE int fd = io_uring_make(uring->sq_entries, &params);
+	int result;
+
+	if (fd == -EPERM)
+		error_hint(err, "kernel.io_uring_disabled may forbid it");
+	if (fd < 0)
+		return error_set(err, fd, "make an io_uring of %u entries", uring->sq_entries);
+	result = put_contents(uring, fd, &params, err);
+	if (result < 0)
+		return result;
+	if (fcntl(fd, F_SETFD, file->cloexec ? FD_CLOEXEC : 0) < 0 ||
+	    (uring->flags & O_NONBLOCK && fcntl(fd, F_SETFL, O_NONBLOCK) < 0))
+		return error_set(err, -errno, "set the flags of an io_uring");
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+/* --- restore: what is registered ------------------------------------------------------------------------------------
+ */
+
+static int register_files(const IoUringFileEntry *uring, int fd, struct error *err)
+{
+	AUTO_FREE int32_t *files = calloc(uring->file_slots + 1ul, sizeof(*files));
+	AUTO_FREE uint64_t *tags = calloc(uring->file_slots + 1ul, sizeof(*tags));
+	struct io_uring_rsrc_register request = { .nr = uring->file_slots,
+						  .data = (uintptr_t)files,
+						  .tags = (uintptr_t)tags };
+	int r;
+
+	if (!uring->has_file_slots)
+		return 0;
+	if (!files || !tags)
+		return error_set(err, -ENOMEM, "register files");
+	for (uint32_t i = 0; i < uring->file_slots; i++)
+		files[i] = -1;
+	for (size_t i = 0; i < uring->n_files; i++) {
+		files[uring->files[i]->slot] = (int32_t)uring->files[i]->fd;
+		tags[uring->files[i]->slot] = uring->files[i]->tag;
+	}
+	r = io_uring_register_with(fd, IORING_REGISTER_FILES2, &request, sizeof(request));
+	if (r == 0 && uring->has_alloc_start) {
+		const struct io_uring_file_index_range range = {
+			.off = uring->alloc_start,
+			.len = uring->alloc_end - uring->alloc_start,
+		};
+
+		r = io_uring_register_with(fd, IORING_REGISTER_FILE_ALLOC_RANGE, &range, 0);
+	}
+	return r < 0 ? error_set(err, r, "register %u files in an io_uring", uring->file_slots) : 0;
+}
+
+static int register_eventfd(const IoUringFileEntry *uring, int fd, struct error *err)
+{
+	const int32_t event = (int32_t)uring->eventfd;
+	const unsigned int operation = uring->eventfd_async ? IORING_REGISTER_EVENTFD_ASYNC : IORING_REGISTER_EVENTFD;
+	int r = uring->has_eventfd ? io_uring_register_with(fd, operation, &event, 1) : 0;
+
+	return r < 0 ? error_set(err, r, "register eventfd %d in an io_uring", event) : 0;
+}
+
+static int set_numbers(const IoUringFileEntry *uring, int fd, struct error *err)
+{
+	uint32_t workers[2] = { uring->bounded_workers, uring->unbounded_workers };
+	const uint32_t clock[4] = { uring->clock_id };
+	int r = 0;
+
+	if (workers[0] || workers[1])
+		r = io_uring_register_with(fd, IORING_REGISTER_IOWQ_MAX_WORKERS, workers, 2);
+	if (r < 0)
+		return error_set(err, r, "limit the workers of an io_uring");
+	if (uring->has_clock_id)
+		r = io_uring_register_with(fd, IO_URING_REGISTER_CLOCK, clock, 0);
+	return r < 0 ? error_set(err, r, "set the clock of an io_uring to %u", uring->clock_id) : 0;
+}
+
+static int finish_io_uring(struct restore *r, struct restore_task *task, struct restore_file *file, int fd,
+			   struct error *err)
+{
+	const IoUringFileEntry *uring = file->entry->io_uring;
+	int result;
+
+	if (find_task(r, uring->owner_pid)->files_owner != task)
+		return 0;
+	result = register_files(uring, fd, err);
+	if (result == 0)
+		result = register_eventfd(uring, fd, err);
+	return result < 0 ? result : set_numbers(uring, fd, err);
+}
+
+static const FownEntry *io_uring_owner(const FileEntry *entry, uint32_t *ret_flags)
+{
+	*ret_flags = entry->io_uring->flags;
+	return entry->io_uring->fown;
+}
+
+int io_uring_open_for_mapping(struct restore *r, struct restore_task *task, uint32_t file_id, int *ret_fd,
+			      struct error *err)
+{
+	const struct restore_file *file = restore_find_file(r, FD_TYPES__IO_URING, file_id);
+	int fd = number_in_images(task, file_id);
+
+	if (fd < 0 && file)
+		fd = file->fd;
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, r->service_fd_base);
+	if (fd < 0)
+		return error_set(err, -errno, "pid %d: borrow io_uring %u to map it", task->pid, file_id);
+	*ret_fd = fd;
+	return 0;
+}
+
+uint64_t io_uring_room(const struct restore *r, uint32_t pid)
+{
+	uint64_t bytes = 0, rings = 0;
+
+	for (size_t i = 0; i < r->images->file_count; i++) {
+		const IoUringFileEntry *uring = r->images->files[i].entry->io_uring;
+
+		if (!uring || uring->owner_pid != pid)
+			continue;
+		rings++;
+		bytes += area_room(uring->buffer_slots, sizeof(struct restorer_iovec)) +
+			 area_room(uring->buffer_slots, sizeof(uint64_t));
+	}
+	return bytes + area_room(rings, sizeof(struct restorer_buffers));
+}
+
+static int plan_buffers(struct restore *r, const struct restore_task *task, const struct restore_file *file,
+			struct error *err)
+{
+	const IoUringFileEntry *uring = file->entry->io_uring;
+	struct restorer_task *restorer = task->restorer;
+	struct restorer_iovec *iov = area_alloc(r, uring->buffer_slots * sizeof(*iov));
+	uint64_t *tags = area_alloc(r, uring->buffer_slots * sizeof(*tags));
+
+	if (!iov || !tags)
+		return error_set(err, -ENOMEM, "buffers of an io_uring");
+	for (size_t i = 0; i < uring->n_buffers; i++) {
+		const IoUringBuffer *buffer = uring->buffers[i];
+
+		iov[buffer->slot] = (struct restorer_iovec){ buffer->address, buffer->bytes };
+		tags[buffer->slot] = buffer->tag;
+	}
+	restorer->buffers[restorer->buffers_count++] = (struct restorer_buffers){
+		.fd = number_in_images(task, file->id),
+		.count = uring->buffer_slots,
+		.iov = iov,
+		.tags = tags,
+	};
+	return 0;
+}
+
+int io_uring_plan(struct restore *r, struct restore_task *task, struct error *err)
+{
+	size_t count = 0;
+	int result = 0;
+
+	for (size_t i = 0; i < r->file_count; i++) {
+		const IoUringFileEntry *uring = r->files[i]->entry->io_uring;
+
+		count += uring && uring->owner_pid == (uint32_t)task->pid;
+	}
+	if (count == 0)
+		return 0;
+	task->restorer->buffers = area_alloc(r, count * sizeof(*task->restorer->buffers));
+	if (!task->restorer->buffers)
+		return error_set(err, -ENOMEM, "buffers of an io_uring");
+	for (size_t i = 0; result == 0 && i < r->file_count; i++) {
+		const IoUringFileEntry *uring = r->files[i]->entry->io_uring;
+
+		if (uring && uring->owner_pid == (uint32_t)task->pid && uring->has_buffer_slots)
+			result = plan_buffers(r, task, r->files[i], err);
+	}
+	return result;
+}
+
+const struct file_kind io_uring_kind = {
+	.name = "io_uring",
+	.type = FD_TYPES__IO_URING,
+	.is = is_io_uring,
+	.look = look_io_uring,
+	.save = save_io_uring,
+	.check = check_io_uring,
+	.open = open_io_uring,
+	.finish = finish_io_uring,
+	.owner = io_uring_owner,
+};

@@ -1,0 +1,147 @@
+/* io_urings with what cannot be restored, one each: the argument says which. */
+#include "uring.h"
+
+#include <pthread.h>
+#include <sys/uio.h>
+
+#define NO_MMAP (1U << 14)
+
+static struct uring u;
+static char memory[2][16384] __attribute__((aligned(4096)));
+
+static void *make(void *arg)
+{
+	EXPECT(uring_set_up(&u, 8, IORING_SETUP_SINGLE_ISSUER, 0));
+	uring_nop(&u, 1);
+	test_post(arg, 1);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static void thread(void)
+{
+	static volatile int is_made;
+	pthread_t id;
+
+	EXPECT_EQ(pthread_create(&id, NULL, make, (void *)&is_made), 0);
+	test_await(&is_made, 1);
+}
+
+static void sqpoll(void)
+{
+	u.params = (struct io_uring_params){ .flags = IORING_SETUP_SQPOLL, .sq_thread_idle = 10 };
+	u.fd = MUST((int)syscall(SYS_io_uring_setup, 8, &u.params));
+}
+
+static void no_mmap(void)
+{
+	u.params = (struct io_uring_params){ .flags = NO_MMAP };
+	u.params.sq_off.resv2 = (uintptr_t)memory[0];
+	u.params.cq_off.resv2 = (uintptr_t)memory[1];
+	u.fd = (int)syscall(SYS_io_uring_setup, 8, &u.params);
+	if (u.fd < 0)
+		test_skip("the kernel does not take memory of a program");
+}
+
+static void restrictions(void)
+{
+	const struct io_uring_restriction nops = { .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_NOP };
+
+	EXPECT(uring_set_up(&u, 8, IORING_SETUP_R_DISABLED, 0));
+	MUST(uring_register(&u, IORING_REGISTER_RESTRICTIONS, &nops, 1));
+	MUST(uring_register(&u, IORING_REGISTER_ENABLE_RINGS, NULL, 0));
+}
+
+static void personality(void)
+{
+	EXPECT(uring_set_up(&u, 8, 0, 0));
+	EXPECT(uring_register(&u, IORING_REGISTER_PERSONALITY, NULL, 0) > 0);
+}
+
+static void provided(void)
+{
+	EXPECT(uring_set_up(&u, 8, 0, 0));
+	uring_queue(
+	    &u,
+	    &(struct io_uring_sqe){
+		.opcode = IORING_OP_PROVIDE_BUFFERS, .fd = 1, .addr = (uintptr_t)memory, .len = 4096, .user_data = 1 });
+	EXPECT_EQ(uring_enter(&u, 1, 0), 1);
+	uring_reap(&u, 1, 0);
+}
+
+static void overflow(void)
+{
+	EXPECT(uring_set_up(&u, 1, 0, 0));
+	for (int i = 0; i < 5; i++)
+		uring_nop(&u, 1);
+}
+
+static void closed(void)
+{
+	EXPECT(uring_set_up(&u, 8, 0, 0));
+	close(u.fd);
+}
+
+static void file(void)
+{
+	int fd = MUST(open("data", O_RDWR | O_CREAT, 0600));
+
+	EXPECT(uring_set_up(&u, 8, 0, 0));
+	MUST(uring_register(&u, IORING_REGISTER_FILES, &fd, 1));
+	close(fd);
+}
+
+static void buffer(void)
+{
+	struct iovec iov = { MUST(mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)), 8192 };
+
+	EXPECT(uring_set_up(&u, 8, 0, 0));
+	MUST(uring_register(&u, IORING_REGISTER_BUFFERS, &iov, 1));
+	MUST(munmap(iov.iov_base, 8192));
+}
+
+/* The ring is known to the thread by a number of its own; no descriptor, no mapping is left. */
+static void number(void)
+{
+	struct io_uring_rsrc_update update = { .offset = -1U };
+
+	EXPECT(uring_set_up(&u, 8, 0, 0));
+	update.data = (uint64_t)u.fd;
+	EXPECT_EQ(uring_register(&u, IORING_REGISTER_RING_FDS, &update, 1), 1);
+	close(u.fd);
+	MUST(munmap(u.rings, u.ring_bytes));
+	MUST(munmap(u.sqes, u.sqe_bytes));
+}
+
+static const struct {
+	const char *name;
+	void (*set_up)(void);
+} variants[] = {
+	{ "thread", thread },
+	{ "sqpoll", sqpoll },
+	{ "no_mmap", no_mmap },
+	{ "restrictions", restrictions },
+	{ "personality", personality },
+	{ "provided", provided },
+	{ "overflow", overflow },
+	{ "closed", closed },
+	{ "file", file },
+	{ "buffer", buffer },
+	{ "number", number },
+};
+
+int main(int argc, char **argv)
+{
+	bool found = false;
+
+	test_start();
+	for (size_t i = 0; i < sizeof(variants) / sizeof(variants[0]); i++)
+		if (argc > 1 && !strcmp(argv[1], variants[i].name)) {
+			variants[i].set_up();
+			found = true;
+		}
+	EXPECT(found);
+	test_wait();
+	return test_pass();
+}
