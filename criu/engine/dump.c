@@ -266,6 +266,7 @@ static int commit(struct dump_run *run, struct error *err)
 	inventory.lsmtype = LSMTYPE__NO_LSM;
 	inventory.has_network_lock_method = true;
 	inventory.network_lock_method = (uint32_t)d->opts->network_lock;
+	inventory.has_allow_uprobes = inventory.allow_uprobes = d->has_uprobes;
 	inventory.plugins_entry = &plugins;
 	inventory.dump_criu_run_id = run_id;
 	note_ends(d);

@@ -45,6 +45,7 @@ struct dump {
 	struct task **tasks; /* parents before children; tasks[0] is the root */
 	size_t task_count, task_capacity;
 	bool has_time_ns;      /* the tree lives in another time namespace than we do */
+	bool has_uprobes;      /* a mapping of the kernel's for uprobes was left out */
 	bool is_killed;        /* the tasks are on their way out */
 	uint32_t *task_by_pid; /* index into tasks + 1 for each pid, while the tree is being found; mapped sparsely */
 	struct task_fact_list

@@ -95,14 +95,30 @@ static int open_set(struct restore_run *run, struct error *err)
 	return result;
 }
 
+/* What the dump was allowed, or used, has to be there again. */
+static int check_inventory(const struct restore *r, struct error *err)
+{
+	const InventoryEntry *inventory = r->images->inventory;
+
+	if (inventory->has_tcp_close && inventory->tcp_close && !r->opts->tcp_close)
+		return error_say(err, -EINVAL, "the set was dumped with --tcp-close, the restore needs it too");
+	if (inventory->has_allow_uprobes && inventory->allow_uprobes && !r->opts->allow_uprobes)
+		return error_say(
+		    err, -EINVAL,
+		    "the tree was traced by uprobes when it was dumped, the restore needs --allow-uprobes");
+	if (inventory->plugins_entry && inventory->plugins_entry->n_plugins)
+		return error_say(err, -EOPNOTSUPP, "the set was made with the plugin %s: plugins are not supported yet",
+				 inventory->plugins_entry->plugins[0]);
+	return 0;
+}
+
 static int check_set(struct restore_run *run, struct error *err)
 {
 	struct restore *r = &run->r;
-	int result;
+	int result = check_inventory(r, err);
 
-	if (r->images->inventory->has_tcp_close && r->images->inventory->tcp_close && !r->opts->tcp_close)
-		return error_say(err, -EINVAL, "the set was dumped with --tcp-close, the restore needs it too");
-	result = restore_check(r, err);
+	if (result == 0)
+		result = restore_check(r, err);
 	return result < 0 ? result : time_ns_check(r, err);
 }
 

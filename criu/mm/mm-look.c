@@ -247,8 +247,10 @@ static int look_area(struct dump *d, struct task *task, size_t index, struct err
 		memory->areas[memory->area_count - 1].entry.end = vma->end;
 		return 0;
 	}
-	if (!strcmp(path, "[uprobes]") && d->opts->allow_uprobes)
+	if (!strcmp(path, "[uprobes]") && d->opts->allow_uprobes) {
+		d->has_uprobes = true;
 		return 0;
+	}
 	r = check_flags(task, vma, path, err);
 	if (r < 0)
 		return r;

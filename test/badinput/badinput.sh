@@ -424,6 +424,36 @@ case_unknown_version() {
 	says 'version' '\b7\b'
 }
 
+# What the inventory asks for.
+case_inventory() {
+	local changes words
+	make_set
+	cp -r set whole
+	while IFS='|' read -r changes words; do
+		rm -rf set && cp -r whole set
+		"${self%/*}/../images/edit-image.py" set/inventory.img $changes || fail "cannot change the set"
+		restore_refused
+		says "$words"
+	done <<-'END'
+		-fdinfo_per_id|too old
+		fdinfo_per_id=0|too old
+		root_cg_set=0|cgroup set 0
+		img_version=0 pre_dump_mode=1|pre-dump
+		img_version=3|version 3
+		tcp_close=1|--tcp-close
+		allow_uprobes=1|--allow-uprobes
+		network_lock_method=7|lock method 7
+		plugins_entry.plugins=amdgpu_plugin|amdgpu_plugin
+		-root_ids|ids of the dumping process
+	END
+	rm -rf set && cp -r whole set
+	"${self%/*}/../images/edit-image.py" set/inventory.img -ns_per_id -root_cg_set -lsmtype -network_lock_method \
+		-plugins_entry -dump_criu_run_id allow_uprobes=1 || fail "cannot change the set"
+	run_criu restore -d -D set -v4 -o restore.log --allow-uprobes
+	[ $status -eq 0 ] || fail "what old versions did not write is not needed"
+	untouched
+}
+
 case_pid_is_taken() {
 	mkdir set
 	start plain
