@@ -25,16 +25,17 @@ MAP_SHARED, MAP_PRIVATE, MAP_TYPE, MAP_DROPPABLE, MAP_LOCKED = 1, 2, 0xf, 8, 0x2
 # The combinations there are, HEAP aside.
 KINDS_OF_AREA = {
     REGULAR | ANON_PRIVATE, REGULAR | FILE_PRIVATE, REGULAR | FILE_SHARED, REGULAR | FILE_PRIVATE | MEMFD,
-    REGULAR | FILE_SHARED | MEMFD, REGULAR | ANON_SHARED, REGULAR | ANON_SHARED | SYSVIPC, REGULAR | ANON_PRIVATE | VDSO,
-    REGULAR | ANON_PRIVATE | VVAR, VSYSCALL | ANON_PRIVATE, AIORING, REGULAR | SOCKET | FILE_SHARED,
+    REGULAR | FILE_SHARED | MEMFD, REGULAR | ANON_SHARED, REGULAR | ANON_SHARED | SYSVIPC,
+    REGULAR | ANON_PRIVATE | VDSO, REGULAR | ANON_PRIVATE | VVAR,
+    VSYSCALL | ANON_PRIVATE, AIORING, REGULAR | SOCKET | FILE_SHARED,
     REGULAR | ANON_PRIVATE | SHSTK, GUARD,
 }
 KNOWN_ADVICE = sum(1 << bit for bit in (1, 2, 10, 12, 14, 15, 16, 18))
 
 # type of file_entry: member. Other readers give up on unknown types, which is what the last one is for.
 MEMBERS = {1: 'reg', 2: 'pipe', 3: 'fifo', 4: 'isk', 5: 'usk', 6: 'efd', 7: 'epfd', 8: 'ify', 9: 'sgfd', 10: 'psk',
-           11: 'tty', 12: 'ffy', 13: 'nlsk', 14: 'nsf', 15: 'tunf', 16: 'ext', 17: 'tfd', 18: 'memfd', 19: 'bpf', 20: 'pidfd',
-           1000: 'io_uring'}
+           11: 'tty', 12: 'ffy', 13: 'nlsk', 14: 'nsf', 15: 'tunf', 16: 'ext', 17: 'tfd', 18: 'memfd', 19: 'bpf',
+           20: 'pidfd', 1000: 'io_uring'}
 REG, PIPE, FIFO, INET, EPOLL, INOTIFY, TTY, FANOTIFY, NS, MEMFD_FILE, IO_URING = 1, 2, 3, 4, 7, 8, 11, 12, 14, 18, 1000
 LINKED, GHOST, PROCFS = 0, 1, 2
 
@@ -489,7 +490,8 @@ def check_statistics(s, pages, shared_pages):
     stats = imagefile.read(path)[0].get('dump', {})
     s.has(stats, 'irmap_resolve', 'page_pipes', 'page_pipe_bufs', 'shpages_scanned', 'shpages_skipped_parent',
           'shpages_written')
-    s.expect(stats.get('pages_written') == pages, '%s pages written, %d in the images', stats.get('pages_written'), pages)
+    s.expect(stats.get('pages_written') == pages, '%s pages written, %d in the images', stats.get('pages_written'),
+             pages)
     s.expect(stats.get('shpages_written') == shared_pages, '%s shared pages written, %d in the images',
              stats.get('shpages_written'), shared_pages)
     s.expect(stats.get('pages_scanned', 0) >= pages, 'fewer pages scanned than written')
@@ -498,7 +500,8 @@ def check_statistics(s, pages, shared_pages):
 def check(s):
     root = check_inventory(s)
     root_ids, seen, used, pages, descriptors = root.get('root_ids', {}), {}, set(), 0, {}
-    cgroup_sets = {root.get('root_cg_set')} | {each['id'] for each in s.images.get(('cgroup', None), [{}])[0].get('sets', [])}
+    cgroups = s.images.get(('cgroup', None), [{}])[0]
+    cgroup_sets = {root.get('root_cg_set')} | {each['id'] for each in cgroups.get('sets', [])}
     entries = check_tree(s)
     filters = check_filters(s)
     files = check_files(s)

@@ -1,7 +1,7 @@
-"""Reads and writes image files, independently of the program: its own decoder of the wire format, its own table of files.
+"""Reads and writes image files, independently of the program: its own decoder of the wire format and table of files.
 
-A message is a dictionary from field name to value, with lists for repeated fields and numbers for enums; a field that is
-absent is not in it. Fields the .proto files do not name are under "?NUMBER". Names and types of the fields come from
+A message is a dictionary from field name to value, with lists for repeated fields and numbers for enums; a field that
+is absent is not in it. Fields the .proto files do not name are under "?NUMBER". Names and types of the fields come from
 the .proto files, the table below is written out from the description of the format.
 """
 import os
@@ -130,7 +130,7 @@ def load_schema(directory):
     return messages
 
 
-SCHEMA = load_schema(os.environ.get('PROTOS') or os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../images'))
+SCHEMA = load_schema(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../images'))
 
 
 # --- the wire format --------------------------------------------------------------------------------------------------

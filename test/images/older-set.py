@@ -4,7 +4,8 @@
 FORM (from the environment) says how:
   old      one magic instead of two, a file per type of open file with ids that repeat from type to type, process state
            in files of its own, page maps without flags, none of the fields that came later
-  chain    two thirds of the pages are in a parent set or in the parent's parent, where what a newer set replaces is a hole
+  chain    two thirds of the pages are in a parent set or in the parent's parent, and what a newer set replaces is a hole
+           there
 """
 import glob
 import os
@@ -16,6 +17,7 @@ PAGE = 4096
 PARENT, LAZY, PRESENT = 1, 2, 4
 REG, FIFO, FILE_TYPES_IN_AREAS = 1, 3, 1 << 6 | 1 << 7
 REGULAR_AREA, ANON_SHARED_AREA, MEMFD_AREA = 1, 1 << 8, 1 << 14
+MAP_ANONYMOUS = 0x20
 GHOST = 1
 
 # type of file: member, image
@@ -89,7 +91,8 @@ def share_anonymous(s):
     def share(entries, _):
         for area in entries[0]['vmas']:
             if area['status'] & MEMFD_AREA and area['shmid'] in shared:
-                area.update(shmid=shared[area['shmid']], status=REGULAR_AREA | ANON_SHARED_AREA, flags=area['flags'] | 0x20)
+                area.update(shmid=shared[area['shmid']], status=REGULAR_AREA | ANON_SHARED_AREA,
+                            flags=area['flags'] | MAP_ANONYMOUS)
                 drop(area, 'fdflags')
     s.edit('mm-*.img', share)
     imagefile.write(s.path('files.img'), [entry for entry in files if entry['id'] not in shared])

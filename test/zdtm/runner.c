@@ -3,7 +3,9 @@
  *
  * Runs behaviour programs, each in a pid and mount namespace of its own, several at a time. Modes: none plain
  * iterations leave-running stopped compare record mask=FEATURE, and mask for all features of the list in turn. -L takes
- * the long ones in, -a those marked as not to be run by themselves, -K keeps the directories. The last line is the sum.
+ * the long ones in, -a those marked as not to be run by themselves, -K keeps the directories. In the modes plain and
+ * compare the program of -x is run on each image directory before the restore, and has to like it. The last line is the
+ * sum.
  */
 #include "runner.h"
 
@@ -299,7 +301,7 @@ static void run_test(struct test *test, enum mode mode, const char *feature, boo
 		.test = test, .mode = mode, .criu = my.criu, .programs = my.programs, .may_differ = my.may_differ
 	};
 
-	if (my.on_set[0] && mode == MODE_PLAIN)
+	if (my.on_set[0] && (mode == MODE_PLAIN || mode == MODE_COMPARE))
 		run.on_set = my.on_set;
 	if (feature)
 		snprintf(run.feature, sizeof(run.feature), "%.63s", feature);

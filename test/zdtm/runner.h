@@ -38,8 +38,9 @@ struct run {
 	enum mode mode;
 	char feature[64]; /* MODE_MASK */
 	const char *criu, *programs, *may_differ;
-	const char *on_set; /* run on each image directory that is to be restored in MODE_PLAIN, or NULL */
-	char dir[256];      /* this run's own directory */
+	const char
+	    *on_set;   /* run on each image directory that is to be restored in MODE_PLAIN or MODE_COMPARE, or NULL */
+	char dir[256]; /* this run's own directory */
 };
 
 /*
