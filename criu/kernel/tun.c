@@ -99,14 +99,17 @@ static int ask(int socket_fd, const char *name, void *data)
 
 static int count_features(int socket_fd, const char *name, uint32_t *ret)
 {
-	struct {
+	union {
 		struct ethtool_sset_info info;
-		uint32_t count;
-	} sets = { .info = { .cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ull << ETH_SS_FEATURES } };
-	int r = ask(socket_fd, name, &sets);
+		char room[sizeof(struct ethtool_sset_info) + sizeof(uint32_t)];
+	} sets = { .room = { 0 } };
+	int r;
 
+	sets.info.cmd = ETHTOOL_GSSET_INFO;
+	sets.info.sset_mask = 1ull << ETH_SS_FEATURES;
+	r = ask(socket_fd, name, &sets);
 	if (r == 0)
-		*ret = sets.info.sset_mask ? sets.count : 0;
+		*ret = sets.info.sset_mask ? sets.info.data[0] : 0;
 	return r;
 }
 
