@@ -29,7 +29,7 @@
 static const struct option_row rows[] = {
 	{ "tree", 't', VALUE(parse_tree), .argument_name = "PID", .verbs = DUMPS | VERB_CHECK,
 	  .help = "the process at the root of the tree" },
-	{ "pid", 0, VALUE(parse_tree), .argument_name = "PID", .verbs = VERB_CHECK,
+	{ "pid", 0, VALUE(parse_pid), .argument_name = "PID", .verbs = VERB_CHECK,
 	  .help = "list what of this tree could not be saved, and why" },
 	{ "images-dir", 'D', STRING(images_dir), .argument_name = "DIR", .verbs = VERB_ANY,
 	  .help = "where the image files are (default: the current directory)" },

@@ -495,6 +495,8 @@ int command_line_check(const struct command_line *line, int verb, struct error *
 		if (verb != VERB_RESTORE && command_line_given(line, restore_only[i]))
 			return error_say(err, -EINVAL, "--%s is for restore only", restore_only[i]);
 	}
+	if (verb == VERB_CHECK && command_line_given(line, "pid") && line->opts.pid == 0)
+		return error_say(err, -EINVAL, "--pid: \"%s\" is not a number", line->opts.pidfile);
 	if (verb == VERB_RESTORE && line->opts.restore_sibling && !line->opts.detach)
 		return error_say(err, -EINVAL, "--restore-sibling needs --restore-detached");
 	if (verb == VERB_RESTORE && line->opts.exec_cmd_given && line->opts.detach)

@@ -110,6 +110,21 @@ int parse_tree(struct options *opts, const char *value, struct error *err)
 	return r;
 }
 
+/* Where there is no option of this name, it stands for --pidfile. */
+int parse_pid(struct options *opts, const char *value, struct error *err)
+{
+	char *copy;
+
+	if (*value && strspn(value, "-0123456789") == strlen(value))
+		return parse_tree(opts, value, err);
+	copy = strdup(value);
+	if (!copy)
+		return -ENOMEM;
+	free(opts->pidfile);
+	opts->pidfile = copy;
+	return 0;
+}
+
 int parse_leave_running(struct options *opts, const char *value, struct error *err)
 {
 	opts->leave = LEAVE_RUNNING;

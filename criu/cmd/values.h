@@ -14,6 +14,7 @@ struct options;
 int parse_size(const char *text, uint64_t *ret_bytes);
 
 int parse_tree(struct options *opts, const char *value, struct error *err);
+int parse_pid(struct options *opts, const char *value, struct error *err);
 int parse_leave_running(struct options *opts, const char *value, struct error *err);
 int parse_leave_stopped(struct options *opts, const char *value, struct error *err);
 int parse_verbosity(struct options *opts, const char *value, struct error *err);

@@ -323,6 +323,10 @@ case_pidfile() {
 	gives 1 restore -d -D set --pidfile taken
 	says err 'taken' 'exists already'
 	mkdir work
+	gives 1 restore -d -D set --pid taken
+	says err 'taken' 'exists already'
+	gives 1 check --pid taken
+	says err 'not a number'
 	gives 0 restore -d -D set -W work --pidfile pid
 	[ "$(od -An -c work/pid | tr -d ' ')" = "$(printf %s $pid | od -An -c | tr -d ' ')" ] || fail "pidfile: $(od -c work/pid)"
 	passes
