@@ -329,6 +329,43 @@ case_ghost_on_read_only_filesystem() {
 	passes
 }
 
+# But for those in the set.
+all_names() {
+	find . -path ./set -prune -o -print | sort
+}
+
+# Names are made for a moment. The process that makes them is killed at each call by which it does; no other makes one.
+case_kill_while_names_are_made() {
+	command -v strace >/dev/null || exit 77
+	local before call at struck=0 killed
+	mkdir -p mounted set
+	mount -t tmpfs small mounted || exit 77
+	start nameless
+	mount -o remount,bind,ro mounted
+	run_criu dump -t "$pid" -D set
+	[ $status -eq 0 ] || fail "cannot make a set"
+	nobody_left
+	: >trace
+	before=$(all_names)
+	for call in mkdirat mknodat linkat symlinkat fchownat; do
+		for ((at = 1; at < 60; at++)); do
+			(timeout -k 1 20 strace -f -qq -o trace -e trace=$call -e inject=$call:signal=KILL:when=$at \
+				"$criu" restore -d -D set </dev/null >said 2>&1; true) 2>/dev/null
+			killed=$(grep -c 'killed by SIGKILL' trace)
+			count_processes
+			[ ${#others[@]} -gt 0 ] && kill -KILL "${others[@]}" 2>/dev/null
+			nobody_left || fail "killed at $call $at: ${others[*]} are left"
+			[ "$(all_names)" = "$before" ] || fail "killed at $call $at: $(all_names | diff <(echo "$before") -)"
+			[ $killed -gt 0 ] || break
+			struck=$((struck + 1))
+		done
+	done
+	[ $struck -ge 12 ] || fail "only $struck were killed"
+	restored
+	[ "$(all_names)" = "$before" ] || fail "left: $(all_names)"
+	passes
+}
+
 # Any other path to the same device.
 case_evasive_devices() {
 	mknod -m 600 node c 1 5 && head -c 1 node >/dev/null 2>&1 || exit 77

@@ -3,6 +3,7 @@
  *waits for SIGTERM, checks itself and says PASS or what it found.
  *
  *	files MODE:NAME ...	each open for reading (r), reading and writing (w) or appending (a), or only mapped (m)
+ *	nameless		things without a name, in a directory that is gone and in a read-only mount
  *	paths			in its working directory: a file, one without a name, a directory, a fifo with something
  *in it, a mapping, a watch on the directory "watched"; a child whose root is the directory "jail"
  */
@@ -120,6 +121,26 @@ static pid_t hold_paths(void)
 	return child;
 }
 
+static void hold_nameless(void)
+{
+	if (mkdir("gone", 0700) < 0 || mkdir("gone/deep", 0700) < 0)
+		fail("gone");
+	(void)must_open("gone/deep/file", O_RDWR | O_CREAT);
+	if (link("gone/deep/file", "second") < 0)
+		fail("second");
+	(void)must_open("second", O_RDONLY | O_NOFOLLOW);
+	if (mkfifo("fifo", 0600) < 0 || symlink("target", "link") < 0)
+		fail("fifo");
+	(void)must_open("fifo", O_RDWR);
+	(void)must_open("link", O_PATH | O_NOFOLLOW);
+	(void)must_open("gone", O_RDONLY | O_DIRECTORY);
+	close(must_open("mounted/file", O_WRONLY | O_CREAT));
+	(void)must_open("mounted/file", O_RDONLY);
+	if (unlink("gone/deep/file") < 0 || unlink("second") < 0 || unlink("fifo") < 0 || unlink("link") < 0 ||
+	    rmdir("gone/deep") < 0 || rmdir("gone") < 0 || unlink("mounted/file") < 0)
+		fail("unlink");
+}
+
 static void check_paths(pid_t child)
 {
 	char text[4096];
@@ -151,6 +172,8 @@ int main(int argc, char **argv)
 		hold_files(argv + 2, argc - 2);
 	else if (argc == 2 && strcmp(argv[1], "paths") == 0)
 		child = hold_paths();
+	else if (argc == 2 && strcmp(argv[1], "nameless") == 0)
+		hold_nameless();
 	else
 		fail("which kind?");
 	sigemptyset(&mask);
