@@ -36,6 +36,7 @@
 #include "ns/time-ns.h"
 #include "security/seccomp.h"
 #include "task/core-save.h"
+#include "task/likeness.h"
 
 #define TASK_LIMIT    (1u << 17)
 #define THREAD_LIMIT  (1u << 19)
@@ -133,6 +134,7 @@ static int look(struct dump_run *run, struct error *err)
 	look_sessions(&run->d);
 	run->d.map_flags = preparation_take_map_flags(&run->d.preparation);
 	map_flags_start(&run->d);
+	likeness_look(&run->d);
 	r = for_all_tasks(run, look_at_task, err);
 	time_ns_look(&run->d, &run->own.ns);
 	if (r == 0)

@@ -46,6 +46,7 @@ struct dump {
 	size_t task_count, task_capacity;
 	bool has_time_ns;      /* the tree lives in another time namespace than we do */
 	bool has_uprobes;      /* a mapping of the kernel's for uprobes was left out */
+	bool is_walked;        /* once, while the tree was being stopped */
 	bool is_killed;        /* the tasks are on their way out */
 	uint32_t *task_by_pid; /* index into tasks + 1 for each pid, while the tree is being found; mapped sparsely */
 	struct task_fact_list

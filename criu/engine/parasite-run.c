@@ -17,6 +17,7 @@
 #include "pie/parasite-border.h"
 #include "security/keyring.h"
 #include "security/landlock.h"
+#include "task/likeness.h"
 #include "task/task-look.h"
 
 #define ANSWER_NS 10000000000ull
@@ -117,6 +118,8 @@ static int ask(struct task *task, const struct place *place, struct error *err)
 	if (r < 0)
 		return error_set(err, r, TASK_FORMAT ": hand the parasite its questions", TASK_ARGS(task));
 	for (size_t i = 0; i < task->thread_count; i++) {
+		if (task->threads[i].facts_own)
+			continue;
 		uint64_t arg = place->data.value + layout->threads + i * sizeof(struct parasite_thread);
 		uint64_t stack_top = place->data.value + layout->stacks + (i + 1) * PARASITE_STACK_BYTES;
 
@@ -172,17 +175,24 @@ static int finish(struct task *task, const struct place *place, struct error *er
 	const struct layout *layout = &place->layout;
 	struct compel_error compel_err = { 0 };
 	struct remote_addr *done = calloc(task->thread_count, sizeof(*done));
+	size_t asked = 0;
 	int r;
 
 	if (!done)
 		return error_set(err, -ENOMEM, TASK_FORMAT, TASK_ARGS(task));
 	for (size_t i = 0; i < task->thread_count; i++)
-		done[i].value = place->data.value + layout->threads + i * sizeof(struct parasite_thread) +
-				offsetof(struct parasite_thread, done);
-	r = compel_collect(task->compel, done, task->thread_count, now_ns() + ANSWER_NS, place->data, task->parasite,
-			   layout->stacks, &compel_err);
+		if (!task->threads[i].facts_own)
+			done[asked++].value = place->data.value + layout->threads + i * sizeof(struct parasite_thread) +
+					      offsetof(struct parasite_thread, done);
+	r = compel_collect(task->compel, done, asked, now_ns() + ANSWER_NS, place->data, task->parasite, layout->stacks,
+			   &compel_err);
 	free(done);
-	return r < 0 ? compel_error_pass(err, task, &compel_err, r) : 0;
+	if (r < 0)
+		return compel_error_pass(err, task, &compel_err, r);
+	for (size_t i = 1; i < task->thread_count; i++)
+		if (task->threads[i].facts_own)
+			likeness_take_answers(&task->threads[0], &task->threads[i], &local_threads(task, layout)[i]);
+	return 0;
 }
 
 static int stop_parasite(struct task *task, struct error *err)
@@ -220,7 +230,8 @@ static int check_confinement(struct task *task, const struct place *place, size_
 	pid_t probe = threads[index].probe_pid;
 	int r = 0;
 
-	if (threads[index].probe_result == 0 || threads[index].probe_result == -ENOSYS || probe == 0)
+	if (task->threads[index].facts_own || threads[index].probe_result == 0 ||
+	    threads[index].probe_result == -ENOSYS || probe == 0)
 		return 0;
 	if (probe == getpid()) {
 		probe = landlock_probe(probes, &task->threads[index].status, err);
@@ -260,7 +271,11 @@ static int choose_probes(struct task *task, struct landlock_probes *probes, stru
 {
 	for (size_t i = 0; i < task->thread_count; i++) {
 		const struct proc_status *status = &task->threads[i].status;
-		pid_t probe = status->uid[UID_EFFECTIVE] == 0 ? getpid() : landlock_probe(probes, status, err);
+		pid_t probe = 0;
+
+		if (task->threads[i].facts_own)
+			continue;
+		probe = status->uid[UID_EFFECTIVE] == 0 ? getpid() : landlock_probe(probes, status, err);
 
 		if (probe < 0)
 			return probe;
@@ -315,7 +330,7 @@ static int take_answers(struct task *task, const struct place *place, struct lan
 	for (size_t i = 0; i < task->thread_count && r == 0; i++)
 		r = check_confinement(task, place, i, probes, err);
 	for (size_t i = 0; i < task->thread_count && r == 0; i++)
-		r = keyrings_check(task, &task->threads[i], err);
+		r = task->threads[i].facts_own ? 0 : keyrings_check(task, &task->threads[i], err);
 	for (size_t i = 0; i < task->thread_count && r == 0; i++)
 		r = check_ring_numbers(task, &task->threads[i], err);
 	if (r == 0)

@@ -215,6 +215,8 @@ static void look_at_threads(struct dump *d, const struct task *task)
 	for (size_t i = 0; task->thread_count > 1 && i < ARRAY_SIZE(thread_namespaces); i++)
 		leaders[i] = namespace_inode(task, task->host_pid, thread_namespaces[i]);
 	for (size_t i = 1; i < task->thread_count; i++) {
+		if (task->threads[i].facts_own)
+			continue;
 		look_at_thread(d, task, &task->threads[i]);
 		look_at_namespaces(d, task, leaders, &task->threads[i]);
 	}

@@ -297,9 +297,11 @@ static int add_children(struct dump *d, struct task *task, const pid_t *tids, si
 	return r;
 }
 
+/* Of many threads the first one alone is asked at first: one look at all there is tells whether others have children.
+ */
 static int add_children_of_seized(struct dump *d, struct task *task, size_t *ret_new, struct error *err)
 {
-	size_t count = task->compel->thread_count;
+	size_t count = task->compel->thread_count >= MANY_THREADS && !d->is_walked ? 1 : task->compel->thread_count;
 	AUTO_FREE pid_t *tids = calloc(count + 1, sizeof(*tids));
 
 	if (!tids)
@@ -585,7 +587,8 @@ int tree_freeze(struct dump *d, struct error *err)
 			r = dump_check_interrupted(d, err);
 		if (r == 0 && now_ns() > deadline_ns)
 			r = error_say(err, -ETIMEDOUT, "the tree makes new tasks faster than they can be stopped");
-		is_settled = r == 0 && (!fresh || is_complete(d));
+		is_settled = r == 0 && ((!fresh && d->is_walked) || is_complete(d));
+		d->is_walked = true;
 		if (is_settled)
 			r = drop_stale(d, &stale, err);
 	} while (r == 0 && !(is_settled && stale == 0));

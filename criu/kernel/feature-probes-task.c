@@ -41,6 +41,7 @@
 #include "kernel/proc-pid.h"
 #include "kernel/proc-stat.h"
 #include "kernel/task-facts.h"
+#include "kernel/thread-facts.h"
 #include "kernel/proc-status.h"
 #include "kernel/ptrace-info.h"
 #include "kernel/seccomp.h"
@@ -557,6 +558,13 @@ int probe_task_facts(void)
 	if (r == 0)
 		task_facts_done(&list);
 	return r == 0;
+}
+
+int probe_thread_facts(void)
+{
+	AUTO_CLOSE int fd = thread_facts_open();
+
+	return fd >= 0;
 }
 
 int probe_bpf_vmas(void)

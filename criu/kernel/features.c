@@ -126,6 +126,8 @@ static const struct feature features[] = {
 	/* BPF iterators: one look in place of many files of /proc. */
 	{ "task_facts", FEATURE_EXTRA, "a BPF iterator lists tasks and the kernel objects they use",
 	  "dumping large trees quickly", probe_task_facts },
+	{ "thread_facts", FEATURE_EXTRA, "a BPF iterator tells what threads have for themselves",
+	  "dumping many threads quickly", probe_thread_facts },
 	{ "bpf_vmas", FEATURE_EXTRA, "a BPF iterator lists mappings with their flags",
 	  "dumping large trees and large memory quickly", probe_bpf_vmas },
 	{ "bpf_files", FEATURE_EXTRA, "a BPF iterator lists open files", "dumping many descriptors quickly",

@@ -23,6 +23,8 @@
 #include "kernel/sleep-timer.h"
 #include "task/task-look.h"
 
+#define MANY_THREADS 16
+
 struct foreseen {
 	pid_t tid;
 	struct syscall_arguments call;
@@ -116,6 +118,14 @@ void ended_calls_foresee(struct dump *d, const struct task *task)
 
 	if (proc_list_threads(task->procfd, &tids, &count) < 0)
 		return;
+	/* Which of many threads have a timer at all is told for all at once. */
+	if (count >= MANY_THREADS) {
+		struct ended_calls *calls = get_reader(d);
+
+		if (calls)
+			foresee_all(calls, task, tids, count);
+		return;
+	}
 	for (size_t i = 0; i < count; i++)
 		if (read_call(task, tids[i], &call) && syscall_has_register_timeout(&call)) {
 			struct ended_calls *calls = get_reader(d);

@@ -20,6 +20,7 @@
 #include "kernel/task-facts.h"
 #include "mm/map-flags.h"
 #include "security/seccomp.h"
+#include "task/likeness.h"
 
 /* --- from /proc -------------------------------------------------------------------------------------------------- */
 
@@ -32,6 +33,8 @@ static int look_thread(struct task *task, struct task_thread *thread, struct err
 	if (!state)
 		return error_set(err, -ENOMEM, TASK_FORMAT, TASK_ARGS(task));
 	thread->state = state;
+	if (thread->facts_own)
+		return likeness_take_look(task, thread, err);
 	(void)snprintf(path, sizeof(path), "task/%d/status", thread->tid);
 	r = proc_status_read(task->procfd, path, &thread->status);
 	if (r < 0)
@@ -158,6 +161,10 @@ static int look_traced_thread(struct task *task, struct task_thread *thread, voi
 		r = seccomp_look(task, thread, err);
 	if (r < 0)
 		return r;
+	if (thread->facts_own) {
+		thread->state->has_rseq = true;
+		return 0;
+	}
 	r = ptrace_read_rseq_config(thread->tid, &thread->state->rseq);
 	if (r < 0 && r != -EOPNOTSUPP)
 		return error_set(err, r, "read its rseq area");
@@ -202,6 +209,7 @@ static void free_thread(struct task_thread *thread)
 
 void task_look_free(struct task *task)
 {
+	likeness_free(task);
 	for (size_t i = 0; i < task->thread_count; i++)
 		free_thread(&task->threads[i]);
 	proc_maps_done(&task->maps);

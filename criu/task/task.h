@@ -20,6 +20,7 @@ struct parasite_task;
 struct parasite_thread;
 struct map_words;
 struct task_facts;
+struct thread_facts;
 struct task_memory;
 struct task_state;
 struct thread_seccomp;
@@ -47,6 +48,7 @@ struct task_thread {
 	struct thread_state *state;     /* task/: what ptrace told of it */
 	struct thread_seccomp *seccomp; /* security/: NULL when it is under none */
 	pid_t probe_pid;                /* whom the parasite tries to look at, to find out whether it is confined */
+	const struct thread_facts *facts_own; /* not NULL: like the first thread, but for these (task/likeness.h) */
 	const struct task_facts *facts; /* NULL: not known; compared with those of others while they stand still */
 	const struct parasite_thread *parasite; /* what the thread itself told; valid from the infect stage on */
 };
@@ -79,6 +81,7 @@ struct task {
 
 	struct task_thread *threads; /* [0] is the leader; empty for a zombie */
 	size_t thread_count;
+	struct thread_facts *thread_facts; /* of all of them, or NULL */
 	struct compel_task *compel;
 	struct parasite_task *parasite; /* local copy of the parasite's answers */
 

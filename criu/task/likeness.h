@@ -1,0 +1,23 @@
+/*
+ * Most threads of a large process differ in nothing but their registers, masks, stacks and names. Which these are is
+ * told for all at once (kernel/thread-facts.h), and they are saved with what their first thread has: nobody asks them.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "task/task.h"
+
+struct dump;
+struct parasite_thread;
+
+/* Look stage, before task_look(), when all stand still: sets thread->facts_own where a thread is like its first one. */
+void likeness_look(struct dump *d);
+
+/* What task_look() and task_look_traced() would read. */
+int likeness_take_look(const struct task *task, struct task_thread *thread, struct error *err);
+
+/* What the parasite would be told. */
+void likeness_take_answers(const struct task_thread *leader, const struct task_thread *thread,
+			   struct parasite_thread *ret);
+
+void likeness_free(struct task *task);
