@@ -319,6 +319,18 @@ static int name_future_locks(struct task *task, const struct place *place, struc
 	return 0;
 }
 
+static int check_personalities(const struct task *task, struct error *err)
+{
+	for (size_t i = 1; i < task->thread_count; i++)
+		if (task->threads[i].parasite->personality != task->threads[0].parasite->personality)
+			return error_say(err, -ENOTSUP,
+					 TASK_FORMAT
+					 ", thread %d: has a personality of its own, which is not supported "
+					 "yet",
+					 TASK_ARGS(task), task->threads[i].tid);
+	return 0;
+}
+
 static int take_answers(struct task *task, const struct place *place, struct landlock_probes *probes, struct error *err)
 {
 	int r = finish(task, place, err);
@@ -333,6 +345,8 @@ static int take_answers(struct task *task, const struct place *place, struct lan
 		r = task->threads[i].facts_own ? 0 : keyrings_check(task, &task->threads[i], err);
 	for (size_t i = 0; i < task->thread_count && r == 0; i++)
 		r = check_ring_numbers(task, &task->threads[i], err);
+	if (r == 0)
+		r = check_personalities(task, err);
 	if (r == 0)
 		r = check_death_signals(task, err);
 	return r < 0 ? r : name_future_locks(task, place, err);

@@ -206,6 +206,8 @@ static void look_at_thread(struct dump *d, const struct task *task, const struct
 	if (io_priority && thread->state->io_priority == io_priority &&
 	    is_same(KCMP_KIND_IO, task->host_pid, thread->tid))
 		refuse_own(d, task, thread, "its process's I/O context (CLONE_IO)", NULL);
+	if (is_known && leader->has_loginuid && leader->loginuid != facts->loginuid)
+		refuse_own(d, task, thread, "a login uid of its own", NULL);
 }
 
 static void look_at_threads(struct dump *d, const struct task *task)

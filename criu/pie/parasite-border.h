@@ -58,7 +58,7 @@ struct parasite_thread {
 	int32_t pdeath_signal;
 	int64_t tsc_mode; /* PR_GET_TSC */
 	int64_t cpuid;    /* ARCH_GET_CPUID: 0 when it faults */
-	int64_t securebits, io_flusher, mce_kill, no_new_privs, timer_slack_ns;
+	int64_t personality, securebits, io_flusher, mce_kill, no_new_privs, timer_slack_ns;
 	int64_t speculation[PARASITE_MAX_SPECULATION]; /* PR_GET_SPECULATION_CTRL of 0, 1, 2, 3 */
 	int64_t mempolicy_result;
 	int32_t mempolicy_mode;

@@ -127,6 +127,7 @@ static void ask_thread(struct parasite_thread *self)
 	self->clear_tid_result = SYS2(__NR_prctl, PR_GET_TID_ADDRESS, &self->clear_tid_address);
 	ask_signal_stack(self);
 	(void)SYS2(__NR_prctl, PR_GET_PDEATHSIG, &self->pdeath_signal);
+	self->personality = SYS1(__NR_personality, 0xffffffff);
 	self->securebits = SYS1(__NR_prctl, PR_GET_SECUREBITS);
 	self->no_new_privs = SYS5(__NR_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
 	self->io_flusher = SYS5(__NR_prctl, PR_GET_IO_FLUSHER, 0, 0, 0, 0);
