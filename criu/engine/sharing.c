@@ -18,6 +18,7 @@
 #include "base/util.h"
 #include "engine/dump.h"
 #include "kernel/kcmp.h"
+#include "kernel/thread-facts.h"
 #include "task/task-look.h"
 
 static void refuse(struct dump *d, const struct error *reason)
@@ -206,7 +207,9 @@ static void look_at_thread(struct dump *d, const struct task *task, const struct
 	if (io_priority && thread->state->io_priority == io_priority &&
 	    is_same(KCMP_KIND_IO, task->host_pid, thread->tid))
 		refuse_own(d, task, thread, "its process's I/O context (CLONE_IO)", NULL);
-	if (is_known && leader->has_loginuid && leader->loginuid != facts->loginuid)
+	if ((is_known && leader->has_loginuid && leader->loginuid != facts->loginuid) ||
+	    (task->thread_facts &&
+	     task->thread_facts[0].likeness.loginuid != task->thread_facts[thread - task->threads].likeness.loginuid))
 		refuse_own(d, task, thread, "a login uid of its own", NULL);
 }
 

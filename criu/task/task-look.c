@@ -18,6 +18,7 @@
 #include "engine/dump.h"
 #include "kernel/proc-misc.h"
 #include "kernel/task-facts.h"
+#include "kernel/thread-facts.h"
 #include "mm/map-flags.h"
 #include "security/seccomp.h"
 #include "task/likeness.h"
@@ -133,6 +134,8 @@ static int look_registers(const struct task *task, struct task_thread *thread, v
 		r = tls_read(thread->tid, thread->state->tls);
 	if (r < 0)
 		return error_set(err, r, "read its TLS descriptors");
+	if (thread->facts_own && !thread->facts_own->breakpoints)
+		return 0;
 	r = debug_registers_read(thread->tid, thread->state->debug_registers, &thread->state->has_debug_registers);
 	if (r < 0)
 		return error_set(err, r, "read its debug registers");
