@@ -552,9 +552,9 @@ case_set_that_was_used_up() {
 	says 'used up by a restore with --auto-dedup'
 }
 
-# One random change each: no crash, no hang, nothing left; what restores nevertheless is a whole tree.
-case_mutations() {
-	make_set
+# mutations_of KIND: one random change each: no crash, no hang, nothing left; what restores nevertheless is a whole tree.
+mutations_of() {
+	make_set "$1"
 	local seed what bad=0 good=0 root
 	for ((seed = 1; seed <= mutations; seed++)); do
 		rm -rf broken pidfile
@@ -588,6 +588,14 @@ case_mutations() {
 	done
 	echo "$mutations mutations, $good harmless, $bad handled badly"
 	[ $bad -eq 0 ]
+}
+
+case_mutations() {
+	mutations_of plain
+}
+
+case_mutations_of_asynchronous_io() {
+	mutations_of async
 }
 
 run_cases "$@"

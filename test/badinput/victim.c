@@ -8,6 +8,7 @@
  *			them works there
  *	socket		a socket of a family that is not dumped (AF_ALG, AF_VSOCK or else AF_UNIX) at descriptor 5
  *	aio		an AIO context without requests
+ *	async		an AIO context and an io_uring that have been used
  *	everything	whatever cannot be saved, with the words that have to be said of it
  *	zombie		has a child that has ended: prints its process id
  *	trace PID	attaches to PID with ptrace and lets it run
@@ -34,6 +35,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 enum { WORDS = 1 << 18 };
@@ -253,6 +255,33 @@ static void become_aio(void)
 		fail("io_setup");
 }
 
+/* A context and an io_uring that have been used, with what is registered in the latter. */
+static void become_async(void)
+{
+	static char buffer[4096];
+	const struct iovec iov = { buffer, sizeof(buffer) };
+	struct io_uring_params params = { 0 };
+	aio_context_t context = 0;
+	struct iocb request = { .aio_lio_opcode = IOCB_CMD_PREAD };
+	struct iocb *list[] = { &request };
+	const int null = open("/dev/null", O_RDWR);
+	const int ring = (int)syscall(SYS_io_uring_setup, 8, &params);
+	char *words;
+
+	request.aio_fildes = (uint32_t)null;
+	if (ring < 0 || syscall(SYS_io_setup, 10, &context) < 0 || syscall(SYS_io_submit, context, 1, list) != 1 ||
+	    syscall(SYS_io_uring_register, ring, IORING_REGISTER_FILES, &null, 1) < 0 ||
+	    syscall(SYS_io_uring_register, ring, IORING_REGISTER_BUFFERS, &iov, 1) < 0)
+		fail("asynchronous I/O");
+	words = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQ_RING);
+	if (words == MAP_FAILED)
+		fail("map the rings");
+	/* Five times the first entry, which is a request that does nothing. */
+	*(volatile uint32_t *)(void *)(words + params.sq_off.tail) = 5;
+	if (syscall(SYS_io_uring_enter, ring, 5, 0, 0, NULL, 0) != 5)
+		fail("io_uring_enter");
+}
+
 /* A request that stays in flight. */
 static void busy_aio(void)
 {
@@ -330,6 +359,8 @@ int main(int argc, char **argv)
 		become_socket();
 	else if (strcmp(kind, "aio") == 0)
 		become_aio();
+	else if (strcmp(kind, "async") == 0)
+		become_async();
 	else if (strcmp(kind, "everything") == 0)
 		become_everything();
 	else if (strcmp(kind, "zombie") == 0)
