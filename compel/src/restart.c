@@ -13,6 +13,8 @@
 #define SYS_epoll_pwait2 441
 #endif
 
+#define ENTER_EXTENDED 0x8u /* IORING_ENTER_EXT_ARG, without which there is no timeout */
+
 static bool waits_without_timeout(const struct user_regs_struct *regs)
 {
 	switch (regs->orig_rax) {
@@ -28,6 +30,8 @@ static bool waits_without_timeout(const struct user_regs_struct *regs)
 		return regs->rdx == 0;
 	case SYS_io_getevents:
 		return regs->r8 == 0;
+	case SYS_io_uring_enter:
+		return !(regs->r10 & ENTER_EXTENDED);
 	default:
 		return false;
 	}
