@@ -52,19 +52,19 @@ case_zombie_root() {
 
 case_already_traced() {
 	start plain
-	local victim=$pid tracer
-	mv out victim.out
-	start trace "$victim"
+	local traced=$pid tracer
+	mv out traced.out
+	start trace "$traced"
 	tracer=$pid
 	mkdir set
-	refused dump -t "$victim" -D set
-	says "$victim" "$tracer" 'trace'
+	refused dump -t "$traced" -D set
+	says "$traced" "$tracer" 'trace'
 	nothing_in set
-	kill -0 "$victim" || fail "the victim is gone"
+	kill -0 "$traced" || fail "the victim is gone"
 	kill -KILL "$tracer"
 	sleep 0.1
-	mv victim.out out
-	pid=$victim
+	mv traced.out out
+	pid=$traced
 	untouched
 }
 
@@ -451,6 +451,21 @@ case_inventory() {
 		-plugins_entry -dump_criu_run_id allow_uprobes=1 || fail "cannot change the set"
 	run_criu restore -d -D set -v4 -o restore.log --allow-uprobes
 	[ $status -eq 0 ] || fail "what old versions did not write is not needed"
+	untouched
+}
+
+# The parent of a detached tree ends at once.
+case_death_signal() {
+	local each
+	make_set
+	for each in 9 10; do
+		"${self%/*}/../images/edit-image.py" set/core-$pid.img thread_core.pdeath_sig=$each || fail "cannot change the set"
+		restore_refused
+		says "gets signal $each when its parent ends" '--restore-sibling'
+	done
+	"${self%/*}/../images/edit-image.py" set/core-$pid.img thread_core.pdeath_sig=28 || fail "cannot change the set"
+	run_criu restore -d -D set -v4 -o restore.log
+	[ $status -eq 0 ] || fail "a signal that does nothing is no reason to refuse"
 	untouched
 }
 
