@@ -25,6 +25,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <linux/aio_abi.h>
+#include <linux/kvm.h>
 #include <linux/io_uring.h>
 #include <linux/perf_event.h>
 #include <linux/userfaultfd.h>
@@ -303,6 +304,7 @@ static void busy_aio(void)
 static void become_everything(void)
 {
 	struct io_uring_params polled = { .flags = IORING_SETUP_SQPOLL };
+	int kvm;
 
 	busy_aio();
 	expect(socket(AF_ALG, SOCK_SEQPACKET, 0), "socket");
@@ -313,7 +315,10 @@ static void become_everything(void)
 	expect(ruleset(), "landlock ruleset");
 	expect(filesystem_mark(), "fanotify: marks on whole filesystems");
 	expect(half_a_terminal(), "its other end is open in no process");
-	expect(open("/dev/kvm", O_RDWR), "KVM");
+	kvm = open("/dev/kvm", O_RDWR);
+	expect(kvm >= 0 ? ioctl(kvm, KVM_CREATE_VM, 0) : -1, "KVM");
+	if (kvm >= 0)
+		close(kvm);
 	expect(open("/dev/mem", O_RDONLY), "physical memory");
 }
 
