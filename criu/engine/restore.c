@@ -424,7 +424,7 @@ static int set_from_outside(struct restore_run *run, struct error *err)
 	for (size_t i = 0; result == 0 && i < r->task_count; i++)
 		if (r->tasks[i]->restorer)
 			result = restore_limits_apply(r->own_limits, r->tasks[i], err);
-	return result;
+	return result < 0 ? result : files_settle(r, err);
 }
 
 static int run_post_restore(struct restore_run *run, struct error *err)

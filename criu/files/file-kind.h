@@ -9,7 +9,8 @@
  *
  * Restore: check() runs before anything is created; open() makes a description in the process that owns it (the lowest
  * common ancestor of all who use it: descriptions are inherited by fork, never sent); finish() runs once the descriptor
- * tables are complete and all tasks exist (an epoll needs its targets, a pidfd its process).
+ * tables are complete and all tasks exist (an epoll needs its targets, a pidfd its process); settle() once all tasks
+ * have their memory, names and rights (the place in a file of /proc/PID depends on what it says).
  */
 #pragma once
 
@@ -80,6 +81,8 @@ struct restore_file {
 	struct restore_task *owner; /* lowest common ancestor of all users; opens it before it forks the next user */
 	struct restore_task *first_user; /* first task with a descriptor of it: the one that runs finish() */
 	int first_fd;                    /* its lowest number there; -1: only mapped, cwd ... */
+	bool is_late; /* set by check(): open() makes a placeholder, finish() of the first user the file, which the
+			 others then get from there */
 	bool finish_in_each_user; /* set by check(): finish() runs in every task that has the file, not in the first
 				     only */
 	bool is_shared;           /* other tasks than the owner have it, or it must be there before the fork */
@@ -104,6 +107,8 @@ struct file_kind {
 	int (*open)(struct restore *r, struct restore_file *file, int *ret_fd, struct error *err);
 	int (*finish)(struct restore *r, struct restore_task *task, struct restore_file *file, int fd,
 		      struct error *err);
+	/* Of a file that is_late: by the worker, when all tasks are as they were; fd is a descriptor of its own. */
+	int (*settle)(struct restore *r, struct restore_file *file, int fd, struct error *err);
 
 	/* The signal owner in the entry and the open flags (for O_ASYNC), brought back when all tasks exist. */
 	const FownEntry *(*owner)(const FileEntry *entry, uint32_t *ret_flags);

@@ -28,6 +28,7 @@
 #include "image/image-check.h"
 #include "images/core.pb-c.h"
 #include "images/fs.pb-c.h"
+#include "kernel/pidfd.h"
 
 /* --- services for kinds --------------------------------------------------------------------------------------- */
 
@@ -363,7 +364,7 @@ bool files_need_all_tasks(const struct restore *r)
 		const FownEntry *owner;
 		uint32_t flags;
 
-		if (file->finish_in_each_user || file->kind->finish_after_all)
+		if (file->finish_in_each_user || file->is_late || file->kind->finish_after_all)
 			return true;
 		owner = file->kind->owner ? file->kind->owner(file->entry, &flags) : NULL;
 		if (owner && owner->pid)
@@ -673,6 +674,61 @@ static int finish_files(struct restore *r, struct restore_task *task, bool last,
 	return 0;
 }
 
+#define PLACEHOLDER_WAIT_US 100
+
+static bool is_placeholder(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+	struct stat st, root;
+
+	return flags >= 0 && flags & O_PATH && fstat(fd, &st) == 0 && stat("/", &root) == 0 &&
+	       st.st_dev == root.st_dev && st.st_ino == root.st_ino;
+}
+
+int restore_open_placeholder(const struct restore_file *file)
+{
+	int fd = open("/", (int)(O_PATH | file->cloexec));
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Nobody waits for ever: a failure of the other one ends the whole run. */
+static int take_from_first_user(struct restore *r, struct restore_task *task, struct restore_file *file)
+{
+	AUTO_CLOSE int pidfd = pidfd_open_pid(file->first_user->pid);
+
+	while (pidfd >= 0) {
+		AUTO_CLOSE int fd = pidfd_getfd_from(pidfd, file->first_fd);
+
+		if (fd < 0)
+			return fd;
+		if (!is_placeholder(fd))
+			return restore_replace_fd(r, task, file, take_fd(&fd));
+		(void)usleep(PLACEHOLDER_WAIT_US);
+	}
+	return pidfd;
+}
+
+/* After what this task itself has to open, so that no two wait for each other. */
+static int take_late_files(struct restore *r, struct restore_task *task, struct error *err)
+{
+	const struct checked_fd_table *table = task->image->fds;
+
+	for (size_t i = 0; i < table->count; i++) {
+		struct restore_file *file = files_of(r, table)[i];
+		int result;
+
+		if (!file->is_late || file->is_finished)
+			continue;
+		file->is_finished = true;
+		result = take_from_first_user(r, task, file);
+		if (result < 0)
+			return error_set(err, result, "pid %d (%s), fd %u: take it over from pid %d", task->pid,
+					 restore_comm_of(task->image), table->entries[i]->fd, file->first_user->pid);
+	}
+	return 0;
+}
+
 int files_finish(struct restore *r, struct restore_task *task, struct error *err)
 {
 	int result;
@@ -681,10 +737,37 @@ int files_finish(struct restore *r, struct restore_task *task, struct error *err
 		return 0;
 	result = finish_files(r, task, false, err);
 	if (result == 0)
+		result = take_late_files(r, task, err);
+	if (result == 0)
 		result = finish_files(r, task, true, err);
 	if (result == 0)
 		result = ttys_finish(r, task, err);
 	return result < 0 ? result : locks_restore(r, task, err);
+}
+
+static int settle_file(struct restore *r, struct restore_file *file, struct error *err)
+{
+	AUTO_CLOSE int pidfd = pidfd_open_pid(file->first_user->pid);
+	AUTO_CLOSE int fd = pidfd < 0 ? pidfd : pidfd_getfd_from(pidfd, file->first_fd);
+	int result;
+
+	if (fd < 0)
+		return error_set(err, fd, "pid %d, fd %d: borrow the descriptor", file->first_user->pid,
+				 file->first_fd);
+	result = file->kind->settle(r, file, fd, err);
+	if (result < 0)
+		error_prefix(err, "pid %d, fd %d", file->first_user->pid, file->first_fd);
+	return result;
+}
+
+int files_settle(struct restore *r, struct error *err)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < r->file_count && result == 0; i++)
+		if (r->files[i]->is_late && r->files[i]->kind->settle && r->files[i]->first_user)
+			result = settle_file(r, r->files[i], err);
+	return result;
 }
 
 /* --- files without a descriptor ------------------------------------------------------------------------------- */

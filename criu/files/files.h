@@ -59,6 +59,9 @@ int files_finish(struct restore *r, struct restore_task *task, struct error *err
 /* In the restorer itself, when all threads are there: those that are told of files. */
 int files_own_by_threads(struct restore *r, struct error *err);
 
+/* In the worker, when all tasks are complete and before any of them runs: the settle() of each kind. */
+int files_settle(struct restore *r, struct error *err);
+
 /* In the process of task: cwd, root and umask (fs-PID.img). */
 int files_restore_fs(struct restore *r, struct restore_task *task, struct error *err);
 

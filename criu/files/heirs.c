@@ -38,8 +38,8 @@ static bool can_inherit_fd(const struct restore *r, const FdinfoEntry *entry, co
 {
 	const struct restore_file *file = restore_find_file(r, entry->type, entry->id);
 
-	return file && !file->finish_in_each_user && file == restore_find_file(r, creators->type, creators->id) &&
-	       entry->flags == creators->flags;
+	return file && !file->finish_in_each_user && !file->is_late &&
+	       file == restore_find_file(r, creators->type, creators->id) && entry->flags == creators->flags;
 }
 
 /* Both tables are in ascending order. */

@@ -1,9 +1,9 @@
 /*
  * Pidfds. Each stands for a process of the tree, or for one that has ended. It can only be opened when all processes
- * are there: until then its number is kept by something else, and each task that has it opens its own, which nothing
- * but kcmp(2) tells from a shared one. For a process that has ended a new one is made and ends.
+ * are there: until then its number is kept by something else. For a process that has ended a new one is made and ends.
  *
- * Pidfds of processes outside of the tree cannot be saved: after the restore their number may be anybody's.
+ * Pidfds of processes outside of the tree cannot be saved: after the restore their number may be anybody's. Nor can
+ * those of threads (PIDFD_THREAD) but a process's first one: the others come with the restorer, after all files.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,17 +28,22 @@ static bool is_pidfd(const struct dump *d, const struct open_file *file)
 	return file->link && !strcmp(file->link, "anon_inode:[pidfd]");
 }
 
-/* The process's (or thread's) own pid, 0 when it is not of the tree. */
-static int own_pid(const struct dump *d, const struct open_file *file, pid_t pid)
+/* The process's own pid, 0 when it is not of the tree. */
+static int own_pid(const struct dump *d, pid_t pid)
 {
-	for_each_task (d, task) {
+	for_each_task (d, task)
 		if (task->host_pid == pid)
 			return task_id_own(&task->id);
-		for (size_t i = 0; file->flags & PIDFD_THREAD && i < task->thread_count; i++)
-			if (task->threads[i].tid == pid)
-				return task_id_own(&task->threads[i].id);
-	}
 	return 0;
+}
+
+static bool is_thread(const struct dump *d, pid_t tid)
+{
+	for_each_task (d, task)
+		for (size_t i = 1; i < task->thread_count; i++)
+			if (task->threads[i].tid == tid)
+				return true;
+	return false;
 }
 
 static int read_pidfd(struct open_file *file, const struct fdinfo *info)
@@ -60,9 +65,13 @@ static int look_pidfd(struct dump *d, struct open_file *file, struct error *err)
 
 	if (seen == DEAD)
 		return 0;
-	*pid = own_pid(d, file, seen);
+	*pid = own_pid(d, seen);
 	if (*pid)
 		return 0;
+	if (is_thread(d, seen)) {
+		error_hint(err, "have the program close it before the dump and make it again after the restore");
+		return open_file_refuse(file, err, "stands for thread %d, which is not supported", seen);
+	}
 	return open_file_refuse(file, err, "stands for process %d, which is not of the tree", seen);
 }
 
@@ -89,9 +98,8 @@ static bool is_restored(const struct restore *r, const PidfdEntry *pidfd)
 	for (size_t i = 0; i < r->images->task_count; i++) {
 		const struct checked_task *task = &r->images->tasks[i];
 
-		for (size_t k = 0; k < task->thread_count; k++)
-			if ((k == 0 || pidfd->flags & PIDFD_THREAD) && task->threads[k].tid == (uint32_t)pidfd->nspid)
-				return true;
+		if (task->thread_count && task->threads[0].tid == (uint32_t)pidfd->nspid)
+			return true;
 	}
 	return false;
 }
@@ -100,22 +108,17 @@ static int check_pidfd(struct restore *r, struct restore_file *file, struct erro
 {
 	const PidfdEntry *pidfd = file->entry->pidfd;
 
-	file->finish_in_each_user = true;
+	file->is_late = true;
 	if (pidfd->nspid != DEAD && !is_restored(r, pidfd))
 		return restore_refuse(r, file, err, "a pidfd stands for process %d, which is not in the images",
 				      pidfd->nspid);
 	return 0;
 }
 
-/* Threads are the only processes that are not there yet: they come with the restorer. */
 static int open_pidfd(struct restore *r, struct restore_file *file, int *ret_fd, struct error *err)
 {
-	int fd = open("/", (int)(O_PATH | file->cloexec));
-
-	if (fd < 0)
-		return error_set(err, -errno, "open /");
-	*ret_fd = fd;
-	return 0;
+	*ret_fd = restore_open_placeholder(file);
+	return *ret_fd < 0 ? error_set(err, *ret_fd, "open /") : 0;
 }
 
 /* Nobody is told of this child's end. */

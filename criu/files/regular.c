@@ -5,7 +5,7 @@
  * a ghost (no link left) or needs a link made for it (see ghost.c, link-remap.c).
  *
  * Files below /proc/PID of a task of the tree can only be opened when that task is there: finish() puts them in place
- * of what open() left. Each task then has a description of its own.
+ * of what open() left.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -362,7 +362,7 @@ static int check_regular(struct restore *r, struct restore_file *file, struct er
 		if (!s)
 			return error_set(err, -ENOMEM, "open files");
 		s->is_late = true;
-		file->finish_in_each_user = true;
+		file->is_late = true;
 		return 0;
 	}
 	return check_path(r, file, entry, entry->name, err);
@@ -432,8 +432,8 @@ static int open_regular(struct restore *r, struct restore_file *file, int *ret_f
 	int result;
 
 	if (s && s->is_late) {
-		*ret_fd = open("/", (int)(O_PATH | file->cloexec)); /* keeps the number until finish() */
-		return *ret_fd < 0 ? error_set(err, -errno, "open /") : 0;
+		*ret_fd = restore_open_placeholder(file);
+		return *ret_fd < 0 ? error_set(err, *ret_fd, "open /") : 0;
 	}
 	result = regular_open(r, file, open_flags(entry) | file->cloexec, &fd, err);
 	if (result == 0 && !(s && s->inherited >= 0))
@@ -456,11 +456,14 @@ static int finish_regular(struct restore *r, struct restore_task *task, struct r
 	opened = open(entry->name, (int)(open_flags(entry) | O_CLOEXEC));
 	if (opened < 0)
 		return error_set(err, -errno, "open %s", entry->name);
-	result = seek(entry, opened, err);
-	if (result < 0)
-		return result;
 	result = restore_replace_fd(r, task, file, take_fd(&opened));
 	return result < 0 ? error_set(err, result, "put %s in place", entry->name) : 0;
+}
+
+/* Going to a place makes the kernel write what is in front of it: earlier it would tell of a process half built. */
+static int settle_regular(struct restore *r, struct restore_file *file, int fd, struct error *err)
+{
+	return seek(file->entry->reg, fd, err);
 }
 
 static const FownEntry *regular_owner(const FileEntry *entry, uint32_t *ret_flags)
@@ -478,5 +481,6 @@ const struct file_kind regular_kind = {
 	.check = check_regular,
 	.open = open_regular,
 	.finish = finish_regular,
+	.settle = settle_regular,
 	.owner = regular_owner,
 };

@@ -84,6 +84,9 @@ int restore_keep_fd(const struct restore *r, int *fd);
 /* A new description of what fd refers to, by /proc/self/fd: descriptor or -errno. */
 int restore_reopen(int fd, uint32_t flags);
 
+/* What keeps the number of a file that is_late: descriptor or -errno. */
+int restore_open_placeholder(const struct restore_file *file);
+
 /* Puts fd in place of every descriptor of the file in this task's table. Takes over fd. */
 int restore_replace_fd(struct restore *r, struct restore_task *task, struct restore_file *file, int fd);
 
