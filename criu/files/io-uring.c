@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -48,6 +49,8 @@
 	(LAYOUT_FLAGS | IORING_SETUP_IOPOLL | IORING_SETUP_HYBRID_IOPOLL | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP |  \
 	 IORING_SETUP_R_DISABLED | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG |   \
 	 IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN)
+
+#define REQUESTS_NAMED 4
 
 #define OFFSETS 14
 
@@ -248,6 +251,59 @@ static int let_complete(const struct uring_look *look)
 	return compel_cure(look->owner->compel, &compel_err);
 }
 
+/* What a request may wait in for long: the names of the constants, in small letters. */
+static const char *const operations[] = {
+	[IORING_OP_READV] = "readv",
+	[IORING_OP_WRITEV] = "writev",
+	[IORING_OP_POLL_ADD] = "poll_add",
+	[IORING_OP_SENDMSG] = "sendmsg",
+	[IORING_OP_RECVMSG] = "recvmsg",
+	[IORING_OP_TIMEOUT] = "timeout",
+	[IORING_OP_ACCEPT] = "accept",
+	[IORING_OP_LINK_TIMEOUT] = "link_timeout",
+	[IORING_OP_CONNECT] = "connect",
+	[IORING_OP_READ] = "read",
+	[IORING_OP_WRITE] = "write",
+	[IORING_OP_SEND] = "send",
+	[IORING_OP_RECV] = "recv",
+	[IORING_OP_URING_CMD] = "uring_cmd",
+	[IORING_OP_READ_FIXED] = "read_fixed",
+	[IORING_OP_WRITE_FIXED] = "write_fixed",
+};
+
+/* ": poll_add (user data 0x5), timeout (user data 0x6) and 1 more" */
+static void describe_requests(const struct uring_look *look, uint32_t total, char *text, size_t bytes)
+{
+	struct io_uring_request requests[REQUESTS_NAMED];
+	int found = io_uring_context_waiting(look->km, look->context.at, requests, REQUESTS_NAMED);
+	size_t at = 0;
+
+	text[0] = '\0';
+	for (int i = 0; i < found && at < bytes; i++) {
+		const uint8_t number = requests[i].operation;
+		char name[24];
+
+		if (number < ARRAY_SIZE(operations) && operations[number])
+			(void)snprintf(name, sizeof(name), "%s", operations[number]);
+		else
+			(void)snprintf(name, sizeof(name), "operation %u", number);
+		at += (size_t)snprintf(text + at, bytes - at, "%s%s (user data 0x%llx)", i ? ", " : ": ", name,
+				       (unsigned long long)requests[i].user_data);
+	}
+	if (found > 0 && (uint32_t)found < total && at < bytes)
+		(void)snprintf(text + at, bytes - at, " and %u more", total - (uint32_t)found);
+}
+
+static int refuse_requests(const struct uring_look *look, uint32_t count, struct error *err)
+{
+	char which[256];
+
+	describe_requests(look, count, which, sizeof(which));
+	error_hint(err, "--io-wait gives them more time to complete");
+	return open_file_refuse(look->file, err, "%u request%s in flight%s", count, count == 1 ? " is" : "s are",
+				which);
+}
+
 static int wait_for_requests(struct uring_look *look, struct error *err)
 {
 	const uint64_t deadline_ns = now_ns() + look->d->opts->io_wait_sec * 1000000000ull;
@@ -267,10 +323,7 @@ static int wait_for_requests(struct uring_look *look, struct error *err)
 	}
 	if (r < 0)
 		return open_file_error(look->file, err, r, "wait for its requests in flight");
-	if (count == 0)
-		return 0;
-	error_hint(err, "--io-wait gives them more time to complete");
-	return open_file_refuse(look->file, err, "%u request%s in flight", count, count == 1 ? " is" : "s are");
+	return count ? refuse_requests(look, count, err) : 0;
 }
 
 /* --- dump: rings ------------------------------------------------------------------------------------------------ */

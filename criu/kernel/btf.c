@@ -230,3 +230,16 @@ int btf_member_offset(const struct btf *btf, const char *structure, const char *
 	btf_find_offsets(btf, &offset, 1);
 	return offset.offset;
 }
+
+int btf_structure_bytes(const struct btf *btf, const char *structure)
+{
+	for (const char *at = btf->types; at + sizeof(struct btf_type) <= btf->types_end;) {
+		struct btf_type type;
+
+		memcpy(&type, at, sizeof(type));
+		if (BTF_INFO_KIND(type.info) == BTF_KIND_STRUCT && is_named(btf, &type, structure))
+			return (int)type.size;
+		at += type_bytes(&type);
+	}
+	return -ENOENT;
+}

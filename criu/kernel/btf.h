@@ -30,3 +30,6 @@ void btf_find_offsets(const struct btf *btf, struct btf_offset *offsets, size_t 
 
 /* The same for one: the offset or -ENOENT. */
 int btf_member_offset(const struct btf *btf, const char *structure, const char *member);
+
+/* The size of a structure in bytes, or -ENOENT. */
+int btf_structure_bytes(const struct btf *btf, const char *structure);

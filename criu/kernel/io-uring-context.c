@@ -284,3 +284,73 @@ int io_uring_context_in_flight(struct kernel_memory *km, uint64_t at, uint32_t *
 		*ret_count = allocated > cached ? allocated - cached : 0;
 	return r;
 }
+
+/* --- requests ---------------------------------------------------------------------------------------------------- */
+
+struct request_list {
+	struct io_uring_request *requests;
+	size_t count, room;
+};
+
+static int add_request(struct kernel_memory *km, uint64_t request, struct request_list *list)
+{
+	struct io_uring_request *to = &list->requests[list->count];
+	int completion = kernel_memory_offset(km, "io_kiocb", "cqe");
+	int r = completion < 0 ? completion : MEMBER(km, request, "io_kiocb", "opcode", &to->operation);
+
+	if (r == 0)
+		r = MEMBER(km, request + (uint64_t)completion, "io_cqe", "user_data", &to->user_data);
+	list->count += r == 0;
+	return r;
+}
+
+/* What waits for files is in a hash table. */
+static int add_polls(struct kernel_memory *km, uint64_t at, struct request_list *list)
+{
+	int table = kernel_memory_offset(km, CONTEXT, "cancel_table"),
+	    node = kernel_memory_offset(km, "io_kiocb", "hash_node");
+	int bucket_bytes = kernel_memory_bytes(km, "io_hash_bucket");
+	uint64_t buckets = 0, request = 0;
+	uint32_t bits = 0;
+	int r = table < 0 || node < 0 || bucket_bytes < 0
+		    ? -ENOENT
+		    : MEMBER(km, at + (uint64_t)table, "io_hash_table", "hbs", &buckets);
+
+	if (r == 0)
+		r = MEMBER(km, at + (uint64_t)table, "io_hash_table", "hash_bits", &bits);
+	for (uint64_t i = 0; r == 0 && i < 1ull << (bits & 31) && list->count < list->room; i++) {
+		r = kernel_memory_read(km, buckets + i * (uint64_t)bucket_bytes, &request, sizeof(request));
+		while (r == 0 && request && list->count < list->room) {
+			r = add_request(km, request - (uint64_t)node, list);
+			if (r == 0)
+				r = kernel_memory_read(km, request, &request, sizeof(request));
+		}
+	}
+	return r;
+}
+
+static int add_timeouts(struct kernel_memory *km, uint64_t at, struct request_list *list)
+{
+	int head = kernel_memory_offset(km, CONTEXT, "timeout_list"),
+	    node = kernel_memory_offset(km, "io_timeout", "list");
+	uint64_t next = 0;
+	int r = head < 0 || node < 0 ? -ENOENT : kernel_memory_read(km, at + (uint64_t)head, &next, sizeof(next));
+
+	while (r == 0 && next != at + (uint64_t)head && list->count < list->room) {
+		/* A request begins with what belongs to its kind. */
+		r = add_request(km, next - (uint64_t)node, list);
+		if (r == 0)
+			r = kernel_memory_read(km, next, &next, sizeof(next));
+	}
+	return r;
+}
+
+int io_uring_context_waiting(struct kernel_memory *km, uint64_t at, struct io_uring_request *requests, size_t room)
+{
+	struct request_list list = { .requests = requests, .room = room };
+	int r = add_polls(km, at, &list);
+
+	if (r == 0)
+		r = add_timeouts(km, at, &list);
+	return r < 0 ? r : (int)list.count;
+}

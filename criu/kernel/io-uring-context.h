@@ -64,3 +64,11 @@ void io_uring_context_done(struct io_uring_context *context);
 
 /* How many requests were submitted and have not ended. */
 int io_uring_context_in_flight(struct kernel_memory *km, uint64_t at, uint32_t *ret_count);
+
+struct io_uring_request {
+	uint8_t operation; /* IORING_OP_xx */
+	uint64_t user_data;
+};
+
+/* Those among them that wait for a file or for time; the others are being worked on. How many were found, or -errno. */
+int io_uring_context_waiting(struct kernel_memory *km, uint64_t at, struct io_uring_request *requests, size_t room);

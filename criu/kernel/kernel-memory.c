@@ -248,6 +248,11 @@ int kernel_memory_offset(struct kernel_memory *km, const char *structure, const 
 	return r;
 }
 
+int kernel_memory_bytes(struct kernel_memory *km, const char *structure)
+{
+	return btf_structure_bytes(km->btf, structure);
+}
+
 int kernel_memory_member(struct kernel_memory *km, uint64_t address, const char *structure, const char *member,
 			 void *to, size_t bytes)
 {

@@ -29,6 +29,9 @@ int kernel_memory_read(struct kernel_memory *km, uint64_t address, void *to, siz
 /* The offset of a member, -ENOENT when this kernel has none of that name. */
 int kernel_memory_offset(struct kernel_memory *km, const char *structure, const char *member);
 
+/* Its size, -ENOENT when this kernel has no such structure. */
+int kernel_memory_bytes(struct kernel_memory *km, const char *structure);
+
 /* A member of the structure at that address; bytes is its size as the caller knows it. */
 int kernel_memory_member(struct kernel_memory *km, uint64_t address, const char *structure, const char *member,
 			 void *to, size_t bytes);
