@@ -1,6 +1,8 @@
 /* An io_uring that processes share after fork(): mapped in all, open under another number in one, closed in one. */
 #include "uring.h"
 
+#include <sys/resource.h>
+
 static struct uring u;
 static volatile int *word;
 
@@ -24,7 +26,10 @@ int main(void)
 {
 	pid_t children[2];
 
+	const struct rlimit limit = { 1ul << 30, 1ul << 30 };
+
 	test_start();
+	MUST(setrlimit(RLIMIT_AS, &limit)); /* little room, which must not matter to how rings are mapped */
 	word = MUST(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
 	EXPECT(uring_set_up(&u, 4, 0, 0));
 	for (int i = 0; i < 5; i++)
