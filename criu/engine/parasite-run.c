@@ -26,7 +26,7 @@ extern const char pie_parasite_start[], pie_parasite_end[];
 
 /* Offsets into the data area; its first part, up to stacks, is copied there and back. */
 struct layout {
-	size_t timers, fds, children, threads, stacks, bytes;
+	size_t timers, fds, children, threads, stacks, ldt, bytes;
 };
 
 /* Where a task's parasite lives. */
@@ -53,7 +53,8 @@ static struct layout make_layout(const struct task *task)
 	layout.children = layout.fds + task->fd_count * sizeof(int32_t);
 	layout.threads = (layout.children + count_children(task) * sizeof(int32_t) + 63) & ~(size_t)63;
 	layout.stacks = (layout.threads + task->thread_count * sizeof(struct parasite_thread) + 63) & ~(size_t)63;
-	layout.bytes = page_align_up(layout.stacks + task->thread_count * PARASITE_STACK_BYTES);
+	layout.ldt = page_align_up(layout.stacks + task->thread_count * PARASITE_STACK_BYTES);
+	layout.bytes = layout.ldt + (task->state->has_ldt ? PARASITE_LDT_BYTES : 0);
 	return layout;
 }
 
@@ -71,12 +72,14 @@ static int prepare(struct task *task, const struct layout *layout, uint64_t remo
 
 	if (!area)
 		return -ENOMEM;
+	free(task->parasite);
 	task->parasite = area;
 	area->version = BORDER_VERSION;
 	area->posix_timer_count = (uint32_t)task->state->timer_count;
 	area->fd_count = (uint32_t)task->fd_count;
 	area->posix_timers = remote + layout->timers;
 	area->fds = remote + layout->fds;
+	area->ldt = task->state->has_ldt ? remote + layout->ldt : 0;
 	timers = (void *)((char *)area + layout->timers);
 	for (size_t i = 0; i < task->state->timer_count; i++)
 		timers[i].id = task->state->timers[i].id;
@@ -201,6 +204,24 @@ static int stop_parasite(struct task *task, struct error *err)
 	int r = compel_finish(task->compel, NULL, 0, 0, &compel_err);
 
 	return r < 0 ? compel_error_pass(err, task, &compel_err, r) : 0;
+}
+
+static int take_ldt(struct task *task, const struct place *place, struct error *err)
+{
+	const struct remote_addr from = { place->data.value + place->layout.ldt };
+	int64_t bytes = task->parasite->ldt_bytes;
+	int r;
+
+	if (!task->state->has_ldt || bytes <= 0 || bytes > PARASITE_LDT_BYTES)
+		return 0;
+	task->state->ldt = malloc((size_t)bytes);
+	if (!task->state->ldt)
+		return error_set(err, -ENOMEM, TASK_FORMAT, TASK_ARGS(task));
+	r = compel_read(task->compel, from, task->state->ldt, (size_t)bytes);
+	if (r < 0)
+		return error_set(err, r, TASK_FORMAT ": read its segment descriptors", TASK_ARGS(task));
+	task->state->ldt_bytes = (size_t)bytes;
+	return 0;
 }
 
 static void take_fd_flags(struct task *task, const struct layout *layout)
@@ -349,6 +370,8 @@ static int take_answers(struct task *task, const struct place *place, struct lan
 		r = check_personalities(task, err);
 	if (r == 0)
 		r = check_death_signals(task, err);
+	if (r == 0)
+		r = take_ldt(task, place, err);
 	return r < 0 ? r : name_future_locks(task, place, err);
 }
 
@@ -367,6 +390,27 @@ static int run_all(struct task *const *tasks, struct place *places, size_t count
 	return r;
 }
 
+/* Segment descriptors take more room than all else, and hardly anybody has any: those who have are visited again. */
+static int visit_again(struct task **tasks, struct place *places, size_t count, struct landlock_probes *probes,
+		       struct error *err)
+{
+	struct compel_error compel_err = { 0 };
+	size_t again = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		int r;
+
+		if (tasks[i]->parasite->ldt_bytes <= 0)
+			continue;
+		r = compel_cure(tasks[i]->compel, &compel_err);
+		if (r < 0)
+			return compel_error_pass(err, tasks[i], &compel_err, r);
+		tasks[i]->state->has_ldt = true;
+		tasks[again++] = tasks[i];
+	}
+	return again ? run_all(tasks, places, again, probes, err) : 0;
+}
+
 int parasites_run(struct dump *d, struct error *err)
 {
 	struct landlock_probes probes = { 0 };
@@ -380,6 +424,8 @@ int parasites_run(struct dump *d, struct error *err)
 			tasks[count++] = d->tasks[i];
 	if (r == 0)
 		r = run_all(tasks, places, count, &probes, err);
+	if (r == 0)
+		r = visit_again(tasks, places, count, &probes, err);
 	landlock_probes_done(&probes);
 	free(tasks);
 	free(places);

@@ -22,6 +22,7 @@ struct parasite_sigaction {
 
 #define PARASITE_LIMITS     16
 #define PARASITE_AUXV_WORDS 64
+#define PARASITE_LDT_BYTES  65536
 
 struct parasite_limit {
 	uint64_t current, maximum;
@@ -83,6 +84,8 @@ struct parasite_task {
 	int64_t locked_here; /* -EINVAL: this memory of ours is locked, as all that is mapped now; engine: MCL_ flags */
 	int64_t personality;
 	uint64_t brk;
+	uint64_t ldt;       /* in: address of PARASITE_LDT_BYTES, 0: no room */
+	int64_t ldt_bytes;  /* what modify_ldt() has read, 0 when there are no descriptors */
 	int64_t auxv_bytes; /* of auxv; -errno where the kernel has no PR_GET_AUXV (before 6.4) */
 	uint64_t auxv[PARASITE_AUXV_WORDS];
 };

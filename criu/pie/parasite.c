@@ -182,6 +182,15 @@ static int64_t ask_locked_here(const struct parasite_task *task)
 	return SYS3(__NR_madvise, page, PAGE_BYTES, MADVISE_COLD);
 }
 
+static int64_t ask_ldt(uint64_t room)
+{
+	uint64_t first;
+
+	/* 32 bits without sign, even when it fails. */
+	return (int32_t)(room ? SYS3(__NR_modify_ldt, 0, room, PARASITE_LDT_BYTES)
+			      : SYS3(__NR_modify_ldt, 0, &first, sizeof(first)));
+}
+
 static void ask_process(struct parasite_task *task)
 {
 	int32_t *fds = (void *)task->fds;
@@ -203,6 +212,7 @@ static void ask_process(struct parasite_task *task)
 	task->personality = SYS1(__NR_personality, 0xffffffff);
 	task->auxv_bytes = SYS5(__NR_prctl, PR_GET_AUXV, task->auxv, sizeof(task->auxv), 0, 0);
 	task->brk = (uint64_t)SYS1(__NR_brk, 0);
+	task->ldt_bytes = ask_ldt(task->ldt);
 	task->membarrier = SYS3(__NR_membarrier, MEMBARRIER_GET_REGISTRATIONS, 0, 0);
 	task->mdwe = SYS5(__NR_prctl, PR_GET_MDWE, 0, 0, 0, 0);
 	task->locked_here = ask_locked_here(task);

@@ -77,6 +77,7 @@ enum restorer_step {
 	STEP_KSM,
 	STEP_SUBREAPER,
 	STEP_MEMBARRIER,
+	STEP_LDT,
 	STEP_POSIX_TIMER,
 	STEP_ITIMER,
 	STEP_RLIMIT,
@@ -407,6 +408,8 @@ struct restorer_task {
 	uint32_t mdwe;                                 /* 0: none */
 	uint32_t lock_future;                          /* MCL_ flags, 0: none */
 	uint64_t membarrier_commands;
+	uint8_t (*ldt)[RESTORER_USER_DESC_BYTES]; /* segment descriptors of its own */
+	uint64_t ldt_count;
 	uint32_t stop_signal;        /* the task is stopped by it in the end, 0: runs */
 	uint32_t threads_left;       /* futex: threads without the leader that have not set their credentials */
 	uint32_t timers_made;        /* futex */

@@ -45,6 +45,7 @@
 #define SET_CPUID            0x1012
 #define SET_IO_FLUSHER       57
 #define TIMER_RESTORE_IDS    77
+#define WRITE_LDT            0x11
 #define UFFD_USER_MODE       1
 
 #define TASK_END  0x7ffffffff000ull
@@ -616,6 +617,14 @@ static void register_membarriers(struct restorer_task *task)
 	for (uint32_t bit = 0; bit < 32; bit++)
 		if (task->membarrier_commands >> bit & 1)
 			check(task, SYS3(CALL_MEMBARRIER, 1u << bit, 0, 0), bit);
+}
+
+/* The only call whose failure is a positive number: 32 bits without sign. */
+static void set_ldt(struct restorer_task *task)
+{
+	enter(task, STEP_LDT);
+	for (uint64_t i = 0; i < task->ldt_count; i++)
+		check(task, (int32_t)SYS3(__NR_modify_ldt, WRITE_LDT, task->ldt[i], sizeof(task->ldt[i])), i);
 }
 
 /* Laid out as the kernel's struct sigevent. */
@@ -1214,6 +1223,7 @@ static _Noreturn void build_task(struct restorer_task *task)
 	set_ksm(task);
 	set_subreaper(task);
 	register_membarriers(task);
+	set_ldt(task);
 	become_suid_dumpable(task);
 	start_threads(task);
 	create_timers(task);

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "arch/x86/ldt.h"
 #include "engine/dump.h"
 #include "image/image-write.h"
 #include "security/seccomp.h"
@@ -34,6 +35,13 @@ static int save_zombie(struct dump *d, struct task *task, struct error *err)
 	return image_write_one(d->set, IMAGE_CORE, (uint64_t)task_id_own(&task->id), &core, err);
 }
 
+static void save_ldt(const struct task_state *state, TaskCoreEntry *tc)
+{
+	tc->ldt.data = state->ldt;
+	tc->ldt.len = ldt_used_bytes(state->ldt, state->ldt_bytes);
+	tc->has_ldt = tc->ldt.len != 0;
+}
+
 static int fill_process(const struct task *task, TaskCoreEntry *tc, struct arena *arena)
 {
 	int r = signals_save_process(task, tc, arena);
@@ -41,6 +49,7 @@ static int fill_process(const struct task *task, TaskCoreEntry *tc, struct arena
 	tc->task_state = task->stop_signal ? TASK_STOPPED : TASK_ALIVE;
 	tc->comm = (char *)task->comm;
 	save_exit_signal(task, tc);
+	save_ldt(task->state, tc);
 	tc->has_continued_uncollected = tc->continued_uncollected = task->has_continued;
 	if (r == 0)
 		r = timers_save(task, tc, arena);

@@ -12,6 +12,7 @@
 #include <sys/user.h>
 
 #include "arch/x86/debug-registers.h"
+#include "arch/x86/ldt.h"
 #include "arch/x86/regs.h"
 #include "arch/x86/xstate.h"
 #include "base/cleanup.h"
@@ -127,6 +128,8 @@ uint64_t restore_process_room(const struct restore *r, const struct checked_task
 	uint64_t bytes =
 	    area_room(1, sizeof(struct restorer_task)) + RESTORER_LEADER_STACK_BYTES + 4096 + queue_room(tc->signals_s);
 
+	if (tc->has_ldt)
+		bytes += area_room(ldt_descriptors(tc->ldt.data, tc->ldt.len, NULL), RESTORER_USER_DESC_BYTES);
 	if (tc->timers)
 		bytes += area_room(tc->timers->n_posix, sizeof(struct restorer_posix_timer));
 	for (size_t i = 0; i < task->thread_count; i++)
@@ -244,6 +247,22 @@ static uint32_t choose_stop_signal(const struct restore *r, const struct restore
 	    !is_group_controlled(r, task))
 		return SIGSTOP;
 	return signal;
+}
+
+static int plan_ldt(struct restore *r, const TaskCoreEntry *tc, struct restorer_task *out, struct error *err)
+{
+	size_t count = tc->has_ldt ? ldt_descriptors(tc->ldt.data, tc->ldt.len, NULL) : 0;
+	struct user_desc *entries;
+
+	_Static_assert(sizeof(*entries) == RESTORER_USER_DESC_BYTES, "the kernel's layout");
+	if (!count)
+		return 0;
+	entries = area_alloc(r, count * sizeof(*entries));
+	if (!entries)
+		return error_set(err, -ENOMEM, "segment descriptors");
+	out->ldt_count = ldt_descriptors(tc->ldt.data, tc->ldt.len, entries);
+	out->ldt = (void *)entries;
+	return 0;
 }
 
 static void plan_switches(const struct restore *r, const struct restore_task *task, struct restorer_task *out)
@@ -491,7 +510,9 @@ int restore_process_plan(struct restore *r, const struct own_creds *own, struct 
 		return error_set(err, -ENOMEM, "pid %d: threads", task->pid);
 	plan_sigactions(tc, out);
 	plan_switches(r, task, out);
-	result = plan_timers(r, tc->timers, out, err);
+	result = plan_ldt(r, tc, out, err);
+	if (result == 0)
+		result = plan_timers(r, tc->timers, out, err);
 	if (result == 0)
 		result = plan_queue(r, tc->signals_s, &out->pending, &out->pending_count, err);
 	for (size_t i = 0; result == 0 && i < out->thread_count; i++)

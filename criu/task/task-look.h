@@ -29,6 +29,9 @@ struct task_state {
 	bool has_coredump_filter;
 	uint32_t coredump_filter;
 	struct siginfo_queue signals; /* of the whole process */
+	bool has_ldt;                 /* known from the infect stage on */
+	void *ldt;
+	size_t ldt_bytes;
 };
 
 struct thread_state {

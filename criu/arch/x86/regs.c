@@ -106,13 +106,15 @@ bool is_user_address(uint64_t address)
 	return address < user_space_end();
 }
 
-/* Data selectors: none, those of user mode, or one of the three TLS slots. */
+/* Data selectors: none, those of user mode, one of the three TLS slots, or one of the process's own table. */
 static bool is_user_selector(uint64_t selector)
 {
 	uint64_t slot = selector >> 3;
 
 	if (selector == 0 || selector == USER_SS || selector == USER_CS || selector == USER_CS_32 ||
 	    selector == XEN_USER_SS)
+		return true;
+	if ((selector & 7) == 7 && selector <= UINT16_MAX)
 		return true;
 	return (selector & 7) == 3 && slot >= TLS_SLOT_FIRST && slot < TLS_SLOT_FIRST + TLS_SLOT_COUNT;
 }
