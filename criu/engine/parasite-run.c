@@ -17,6 +17,7 @@
 #include "pie/parasite-border.h"
 #include "security/keyring.h"
 #include "security/landlock.h"
+#include "task/core-save.h"
 #include "task/likeness.h"
 #include "task/task-look.h"
 
@@ -370,6 +371,8 @@ static int take_answers(struct task *task, const struct place *place, struct lan
 		r = check_personalities(task, err);
 	if (r == 0)
 		r = check_death_signals(task, err);
+	if (r == 0)
+		r = registers_check(task, err);
 	if (r == 0)
 		r = take_ldt(task, place, err);
 	return r < 0 ? r : name_future_locks(task, place, err);

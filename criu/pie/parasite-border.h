@@ -84,9 +84,11 @@ struct parasite_task {
 	int64_t locked_here; /* -EINVAL: this memory of ours is locked, as all that is mapped now; engine: MCL_ flags */
 	int64_t personality;
 	uint64_t brk;
-	uint64_t ldt;       /* in: address of PARASITE_LDT_BYTES, 0: no room */
-	int64_t ldt_bytes;  /* what modify_ldt() has read, 0 when there are no descriptors */
-	int64_t auxv_bytes; /* of auxv; -errno where the kernel has no PR_GET_AUXV (before 6.4) */
+	uint64_t untag_mask;       /* ARCH_GET_UNTAG_MASK: address bits that count; 0: not known */
+	uint64_t state_components; /* ARCH_GET_XCOMP_PERM: what it may use of the processor's state; 0: not known */
+	uint64_t ldt;              /* in: address of PARASITE_LDT_BYTES, 0: no room */
+	int64_t ldt_bytes;         /* what modify_ldt() has read, 0 when there are no descriptors */
+	int64_t auxv_bytes;        /* of auxv; -errno where the kernel has no PR_GET_AUXV (before 6.4) */
 	uint64_t auxv[PARASITE_AUXV_WORDS];
 };
 

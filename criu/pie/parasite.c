@@ -29,6 +29,8 @@
 
 #define MEMBARRIER_GET_REGISTRATIONS (1 << 9)
 #define GET_CPUID                    0x1011
+#define GET_XCOMP_PERM               0x1022
+#define GET_UNTAG_MASK               0x4001
 #define FCNTL_GETFD                  1
 #define WAIT_FOR_ALL                 0                                     /* P_ALL */
 #define WAIT_FOR_PID                 1                                     /* P_PID */
@@ -212,6 +214,8 @@ static void ask_process(struct parasite_task *task)
 	task->personality = SYS1(__NR_personality, 0xffffffff);
 	task->auxv_bytes = SYS5(__NR_prctl, PR_GET_AUXV, task->auxv, sizeof(task->auxv), 0, 0);
 	task->brk = (uint64_t)SYS1(__NR_brk, 0);
+	(void)SYS2(__NR_arch_prctl, GET_UNTAG_MASK, &task->untag_mask);
+	(void)SYS2(__NR_arch_prctl, GET_XCOMP_PERM, &task->state_components);
 	task->ldt_bytes = ask_ldt(task->ldt);
 	task->membarrier = SYS3(__NR_membarrier, MEMBARRIER_GET_REGISTRATIONS, 0, 0);
 	task->mdwe = SYS5(__NR_prctl, PR_GET_MDWE, 0, 0, 0, 0);

@@ -14,6 +14,9 @@ struct dump;
 int core_save(struct dump *d, struct task *task, struct error *err);
 
 /* Each kind of state fills its part; memory comes from the arena. 0, -ENOMEM or a refusal with its sentence. */
+/* Infect stage: what a process has switched on of its processor and the image has no place for. */
+int registers_check(const struct task *task, struct error *err);
+
 int registers_save(const struct task *task, const struct task_thread *thread, CoreEntry *core, struct arena *arena,
 		   struct error *err);
 void registers_save_done(CoreEntry *core);

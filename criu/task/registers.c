@@ -12,7 +12,8 @@
 #include "pie/parasite-border.h"
 #include "task/task-look.h"
 
-#define FIRST_HANDLER 2 /* above SIG_DFL and SIG_IGN */
+#define TILE_COMPONENTS (1ull << 17 | 1ull << 18)
+#define FIRST_HANDLER   2 /* above SIG_DFL and SIG_IGN */
 
 /* Whether a handler runs before the thread goes on: that decides between a restart and EINTR. */
 static enum restart_signal next_signal(const struct task *task, const struct task_thread *thread)
@@ -44,6 +45,24 @@ static int save_call(const struct user_regs_struct *image, const struct interrup
 	entry->has_remaining_ns = true;
 	entry->remaining_ns = call->remaining_ns;
 	core->syscall_restart = entry;
+	return 0;
+}
+
+int registers_check(const struct task *task, struct error *err)
+{
+	const struct parasite_task *told = task->parasite;
+
+	if (told->untag_mask && told->untag_mask != ~0ull)
+		return error_say(err, -ENOTSUP,
+				 TASK_FORMAT ": keeps tags in its pointers (LAM), which is not supported yet",
+				 TASK_ARGS(task));
+	if (told->state_components & TILE_COMPONENTS) {
+		error_hint(err, "start the program without AMX");
+		return error_say(err, -ENOTSUP,
+				 TASK_FORMAT ": has asked for AMX tiles (ARCH_REQ_XCOMP_PERM), for which the image has "
+					     "no place",
+				 TASK_ARGS(task));
+	}
 	return 0;
 }
 

@@ -134,6 +134,8 @@ static int look_registers(const struct task *task, struct task_thread *thread, v
 		r = tls_read(thread->tid, thread->state->tls);
 	if (r < 0)
 		return error_set(err, r, "read its TLS descriptors");
+	if (!thread->facts_own && has_io_ports(thread->tid))
+		return error_say(err, -ENOTSUP, "may use I/O ports (ioperm), which is not supported yet");
 	if (thread->facts_own && !thread->facts_own->breakpoints)
 		return 0;
 	r = debug_registers_read(thread->tid, thread->state->debug_registers, &thread->state->has_debug_registers);

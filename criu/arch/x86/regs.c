@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/uio.h>
 
 #include "base/util.h"
 #include "kernel/missing-ptrace.h"
@@ -205,6 +206,14 @@ int tls_read(pid_t tid, struct user_desc ret[TLS_SLOT_COUNT])
 	}
 	memcpy(ret, slots, sizeof(slots));
 	return 0;
+}
+
+bool has_io_ports(pid_t tid)
+{
+	uint64_t first;
+	struct iovec iov = { &first, sizeof(first) };
+
+	return ptrace(PTRACE_GETREGSET, tid, NT_386_IOPERM, &iov) == 0 && iov.iov_len;
 }
 
 static UserDescT *slot_to_image(const struct user_desc *slot)
