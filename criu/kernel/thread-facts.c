@@ -69,6 +69,7 @@ static const struct value {
 	IN_TASK("rseq_len", AT(rseq_bytes), 4),
 	IN_TASK("rseq_sig", AT(rseq_signature), 4),
 	IN_TASK("timer_slack_ns", AT(timer_slack_ns), 8),
+	WITHIN("thread_info", "thread_info", "syscall_work", AT(syscall_work), 8),
 	WITHIN("thread", "thread_struct", "ptrace_dr7", AT(breakpoints), 8),
 	IN_TASK("io_uring", AT(io_uring), 8),
 	IN_TASK("nvcsw", AT(voluntary_switches), 8),

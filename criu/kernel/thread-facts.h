@@ -28,12 +28,15 @@ struct thread_likeness {
 	uint32_t personality, loginuid, seccomp_mode;
 };
 
+#define THREAD_USER_DISPATCH (1ull << 5) /* SYSCALL_WORK_SYSCALL_USER_DISPATCH */
+
 struct thread_facts {
 	uint64_t pids[THREAD_PID_LEVELS][2]; /* as each pid namespace has it, first in each pair */
 	struct thread_likeness likeness;
 	uint64_t robust_list, clear_tid, rseq, timer_slack_ns, pending, voluntary_switches;
-	uint64_t io_uring;    /* 0: it has used none */
-	uint64_t breakpoints; /* what a debugger has switched on in the debug registers */
+	uint64_t io_uring;     /* 0: it has used none */
+	uint64_t syscall_work; /* THREAD_xx: what it does at each system call */
+	uint64_t breakpoints;  /* what a debugger has switched on in the debug registers */
 	uint64_t sas_address, sas_bytes;
 	uint32_t sas_flags, pdeath_signal, rseq_bytes, rseq_signature;
 	char name[THREAD_NAME_BYTES];

@@ -166,14 +166,13 @@ static int look_traced_thread(struct task *task, struct task_thread *thread, voi
 		r = seccomp_look(task, thread, err);
 	if (r < 0)
 		return r;
-	if (thread->facts_own) {
-		thread->state->has_rseq = true;
-		return 0;
-	}
-	r = ptrace_read_rseq_config(thread->tid, &thread->state->rseq);
+	if (!thread->facts_own)
+		r = ptrace_read_rseq_config(thread->tid, &thread->state->rseq);
 	if (r < 0 && r != -EOPNOTSUPP)
 		return error_set(err, r, "read its rseq area");
 	thread->state->has_rseq = r == 0;
+	if (thread->facts_own && !(thread->facts_own->syscall_work & THREAD_USER_DISPATCH))
+		return 0;
 	r = ptrace_read_user_dispatch(thread->tid, &thread->state->user_dispatch);
 	return r < 0 && r != -EOPNOTSUPP ? error_set(err, r, "read whether it catches its system calls") : 0;
 }

@@ -62,12 +62,27 @@ static void *compute(void *arg)
 	return arg;
 }
 
-int main(void)
+static void *idle(void *arg)
+{
+	test_await(&go, 1);
+	return arg;
+}
+
+/* In a process with many threads hardly any of them is looked at. */
+static void start_idle_threads(pthread_t *threads, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		EXPECT_EQ(pthread_create(&threads[i], NULL, idle, NULL), 0);
+}
+
+int main(int argc, char **argv)
 {
 	struct sigaction action = { .sa_sigaction = catch_call, .sa_flags = SA_SIGINFO };
-	pthread_t thread;
+	pthread_t thread, idle_threads[30];
+	size_t idle_count = argc > 1 && strcmp(argv[1], "many") == 0 ? 30 : 0;
 
 	test_start();
+	start_idle_threads(idle_threads, idle_count);
 	MUST(sigaction(SIGSYS, &action, NULL));
 	EXPECT_EQ(pthread_create(&thread, NULL, compute, NULL), 0);
 	start_catching();
@@ -76,7 +91,9 @@ int main(void)
 	test_wait();
 	check_catching(1);
 	check_catching(0);
-	go = 1;
+	test_post(&go, 1);
+	for (size_t i = 0; i < idle_count; i++)
+		EXPECT_EQ(pthread_join(idle_threads[i], NULL), 0);
 	EXPECT_EQ(pthread_join(thread, NULL), 0);
 	EXPECT_EQ(done, 1);
 	return test_pass();
