@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "images/stats.pb-c.h"
+#include "calls.h"
 #include "reference.h"
 
 enum { MAX_RUNS = 25, MAX_PROGRAMS = 2, READY_FD = 3, STATS_HEADER_BYTES = 12 };
@@ -44,6 +45,9 @@ static const struct workload workloads[] = {
 	{ "100 tasks", { "tasks", "100" }, 256 * MIB, false, UNIT_START, NULL, 0, 75, 90 },
 	{ "500 tasks", { "tasks", "500" }, GIB, false, UNIT_OF_OTHER, "100 tasks", 0, 5.5, 5.5 },
 	{ "200 threads, each", { "threads", "200" }, 256 * MIB, false, UNIT_PER_PIECE, NULL, 200, 0.3, 0.3 },
+	{ "100 threads, each", { "threads", "100" }, 256 * MIB, false, UNIT_PER_PIECE, NULL, 100, 0, 0 },
+	{ "300 threads, each", { "threads", "300" }, 256 * MIB, false, UNIT_PER_PIECE, NULL, 300, 0, 0 },
+	{ "1000 threads, each", { "threads", "1000" }, 256 * MIB, false, UNIT_PER_PIECE, NULL, 1000, 0, 0 },
 	{ "1000 files, more", { "files", "1000" }, 256 * MIB, false, UNIT_ABOVE_IDLE, NULL, 0, 8, 8 },
 	{ "1 GiB, warm", { "memory", "1024" }, 2 * GIB, false, UNIT_COPY_READ, NULL, 0, 1.1, 0.5 },
 	{ "1 GiB, cold", { "memory", "1024" }, 0, true, UNIT_COPY_READ, NULL, 0, 0, 0 },
@@ -68,6 +72,7 @@ struct bench {
 	size_t runs;
 	char dir[64];
 	char images[80];
+	bool can_count;
 	uint64_t start_us, copy_us, read_us;
 	struct samples samples[WORKLOADS][MAX_PROGRAMS];
 };
@@ -390,6 +395,82 @@ static bool is_wanted(const struct bench *b, const struct workload *w)
 	return !b->only || strstr(w->name, b->only) || strcmp(w->name, "idle") == 0;
 }
 
+/* --- threads: linear, and how many system calls each ------------------------------------------------------------- */
+
+#define CALLS_LIMIT  12.0
+#define GROWTH_LIMIT 1.2
+
+struct calls {
+	uint64_t dump, injected, restore;
+};
+
+static bool count_calls(const struct bench *b, const char *program, const char *threads, struct calls *ret)
+{
+	const struct workload w = { .load = { "threads", threads } };
+	char text[16];
+	char *dump[] = { (char *)program, "dump", "-t", text, "-D", (char *)b->images, "-o", "dump.log", NULL };
+	char *restore[] = { (char *)program, "restore", "-d", "-D", (char *)b->images, "-o", "restore.log", NULL };
+	struct calls_of_threads *watch;
+	bool good;
+	pid_t pid;
+
+	make_empty_images_dir(b);
+	pid = start_load(b, &w);
+	(void)snprintf(text, sizeof(text), "%d", pid);
+	watch = calls_watch(pid);
+	good = calls_count_command(dump, &ret->dump);
+	ret->injected = calls_watched(watch);
+	while (waitpid(-1, NULL, 0) > 0)
+		;
+	good = good && calls_count_command(restore, &ret->restore);
+	kill_load();
+	return good;
+}
+
+static void print_calls(const char *what, double calls)
+{
+	(void)printf(" %s %.1f%s", what, calls, calls > CALLS_LIMIT ? " OVER" : "");
+}
+
+static void print_slope(const struct bench *b, const char *program)
+{
+	struct calls few, many;
+
+	if (!b->can_count || !count_calls(b, program, "300", &few) || !count_calls(b, program, "1000", &many)) {
+		(void)printf("  system calls per thread: cannot be counted here\n");
+		return;
+	}
+	(void)printf("  system calls per thread (limit %g):", CALLS_LIMIT);
+	print_calls("dump", (double)(many.dump + many.injected - few.dump - few.injected) / 700);
+	print_calls("restore", (double)(many.restore - few.restore) / 700);
+	(void)printf("\n");
+}
+
+static void print_growth(const struct bench *b, size_t program, bool dump)
+{
+	static const char *const names[] = { "100 threads, each", "300 threads, each", "1000 threads, each" };
+	double ratios[3] = { 0 };
+	const char *unit;
+
+	for (size_t i = 0; i < WORKLOADS; i++)
+		for (size_t k = 0; k < 3; k++)
+			if (strcmp(workloads[i].name, names[k]) == 0)
+				ratios[k] = get_ratio(b, &workloads[i], program, dump, &unit);
+	(void)printf("  %-7s of 100, 300, 1000 threads, each: %.3f %.3f %.3f REF%s\n", dump ? "dump" : "restore",
+		     ratios[0], ratios[1], ratios[2], ratios[2] > GROWTH_LIMIT * ratios[0] ? " OVER: it grows" : "");
+}
+
+static void print_linearity(const struct bench *b, size_t program)
+{
+	if (b->only && !strstr("threads linear", b->only))
+		return;
+	(void)printf("threads linear\n");
+	print_growth(b, program, true);
+	print_growth(b, program, false);
+	print_slope(b, b->programs[program]);
+	(void)fflush(stdout);
+}
+
 static int run_all(struct bench *b)
 {
 	bool failed = false;
@@ -408,6 +489,7 @@ static int run_all(struct bench *b)
 			print_row(b, i, p);
 			failed |= b->samples[i][p].failed;
 		}
+		print_linearity(b, p);
 		(void)printf("\n");
 	}
 	return failed;
@@ -462,11 +544,14 @@ static void parse_options(struct bench *b, int argc, char **argv)
 int main(int argc, char **argv)
 {
 	static struct bench b = { .runs = 5, .dir = "/tmp/criu-bench-XXXXXX" };
+	char trace[96];
 
 	parse_options(&b, argc, argv);
 	if (!mkdtemp(b.dir))
 		fail(b.dir);
 	(void)snprintf(b.images, sizeof(b.images), "%s/images", b.dir);
 	enter_namespaces(&b);
+	(void)snprintf(trace, sizeof(trace), "%s/trace", b.dir);
+	b.can_count = mkdir(trace, 0700) == 0 && calls_prepare(trace);
 	return run_all(&b);
 }

@@ -1,4 +1,4 @@
-# make bench                       times of dumps and restores as ratios to reference work, see bench/bench.c
+# make bench                       times of dumps and restores as ratios to reference work, see bench/README
 # make bench PEER=/path/to/criu    the same with another program in turn
 # make bench ONLY=GiB RUNS=3       only some of it
 
@@ -10,7 +10,7 @@ $(B)/bench/%.o: bench/%.c | $(PROTO_H)
 	@mkdir -p $(@D)
 	$(CC) $(ALLCFLAGS) -c $< -o $@
 
-$(B)/bench/bench: $(B)/bench/bench.o $(B)/bench/reference.o $(B)/images/stats.pb-c.o
+$(B)/bench/bench: $(B)/bench/bench.o $(B)/bench/calls.o $(B)/bench/reference.o $(B)/images/stats.pb-c.o
 	$(CC) $(SANFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 $(B)/bench/load: $(B)/bench/load.o
