@@ -845,7 +845,9 @@ static void set_addresses(struct restorer_thread *thread)
 					 .flags = thread->sas_flags,
 					 .bytes = thread->sas_bytes };
 
-	(void)SYS1(__NR_set_tid_address, thread->clear_tid);
+	/* That of another thread was told when it was created. */
+	if (thread == thread->task->threads)
+		(void)SYS1(__NR_set_tid_address, thread->clear_tid);
 	if (thread->robust_list)
 		check_thread(thread, STEP_ROBUST_LIST,
 			     SYS2(__NR_set_robust_list, thread->robust_list, thread->robust_list_bytes),
@@ -866,9 +868,26 @@ static void set_speculation(struct restorer_thread *thread)
 	}
 }
 
-static void set_attributes(struct restorer_thread *thread)
+static void set_name(struct restorer_thread *thread)
 {
 	check_thread(thread, STEP_COMM, SYS2(__NR_prctl, PR_SET_NAME, thread->comm), 0);
+}
+
+/* Threads are born with the name of the first one. */
+static int has_name_of_leader(const struct restorer_thread *thread)
+{
+	const char *leader = thread->task->threads[0].comm;
+
+	for (uint32_t i = 0; i < sizeof(thread->comm); i++)
+		if (thread->comm[i] != leader[i])
+			return 0;
+	return 1;
+}
+
+static void set_attributes(struct restorer_thread *thread)
+{
+	if (!has_name_of_leader(thread))
+		set_name(thread);
 	if (thread->flags & RESTORER_THREAD_SLACK)
 		check_thread(thread, STEP_TIMER_SLACK, SYS2(__NR_prctl, PR_SET_TIMERSLACK, thread->timer_slack_ns),
 			     thread->timer_slack_ns);
@@ -1116,7 +1135,9 @@ struct clone_record {
 static void start_thread(struct restorer_task *task, struct restorer_thread *thread)
 {
 	const struct clone_record record = {
-		.flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM,
+		.flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
+			 (thread->clear_tid ? CLONE_CHILD_CLEARTID : 0),
+		.child_tid = thread->clear_tid,
 		.stack = thread->stack_top - RESTORER_THREAD_STACK_BYTES,
 		.stack_bytes = RESTORER_THREAD_STACK_BYTES,
 		.set_tid = (uint64_t)&thread->tid,
@@ -1225,6 +1246,7 @@ static _Noreturn void build_task(struct restorer_task *task)
 	register_membarriers(task);
 	set_ldt(task);
 	become_suid_dumpable(task);
+	set_name(&task->threads[0]);
 	start_threads(task);
 	create_timers(task);
 	queue_shared_signals(task);

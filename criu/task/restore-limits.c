@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -58,6 +59,7 @@ int own_limits_read(struct own_limits *ret)
 		r = ioprio_read(0, &ret->ioprio);
 	if (r < 0)
 		return r;
+	ret->timer_slack_ns = (uint64_t)prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0);
 	ret->may_raise = has_sys_resource(procfd);
 	if (proc_read_oom_score_adj(procfd, &ret->oom_score_adj) < 0)
 		ret->oom_score_adj = 0;

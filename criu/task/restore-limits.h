@@ -24,6 +24,7 @@ struct own_limits {
 	int oom_score_adj;
 	uint32_t coredump_filter;
 	uint32_t loginuid;
+	uint64_t timer_slack_ns;
 	bool may_raise; /* CAP_SYS_RESOURCE */
 };
 

@@ -23,6 +23,7 @@
 #include "mm/restore-area.h"
 #include "security/lsm.h"
 #include "task/interrupted-call.h"
+#include "task/restore-limits.h"
 #include "task/restore-zombie.h"
 
 #define SUID_DUMPABLE    "/proc/sys/fs/suid_dumpable"
@@ -390,7 +391,7 @@ static int plan_user_dispatch(const UserDispatchEntry *entry, struct restorer_th
 static int plan_extensions(struct restore *r, const ThreadCoreEntry *core, struct restorer_thread *out,
 			   struct error *err)
 {
-	if (core->has_timer_slack_ns) {
+	if (core->has_timer_slack_ns && core->timer_slack_ns != r->own_limits->timer_slack_ns) {
 		out->flags |= RESTORER_THREAD_SLACK;
 		out->timer_slack_ns = core->timer_slack_ns;
 	}
