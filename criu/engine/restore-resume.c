@@ -153,10 +153,24 @@ static int set_user_dispatch(struct restorer_thread *thread)
 	return r;
 }
 
+/*
+ * Whatever stops a thread that has all signals blocked is what we want. So one whose further stops nobody waits for is
+ * tried first: mostly it stands still already.
+ */
+static bool may_go_unwaited(const struct restorer_thread *thread)
+{
+	return thread != thread->task->threads && !thread->call_number;
+}
+
 static int stop_and_prepare(struct restorer_thread *thread)
 {
-	int status, r = wait_for_stop(thread->tid, &status);
+	int status, r = -ESRCH;
 
+	if (may_go_unwaited(thread))
+		r = compel_set_xstate(thread->tid, thread->xstate, thread->xstate_bytes);
+	if (r != -ESRCH)
+		return r;
+	r = wait_for_stop(thread->tid, &status);
 	if (r < 0)
 		return r;
 	if (status >> 16 != PTRACE_EVENT_STOP)

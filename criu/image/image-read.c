@@ -21,6 +21,7 @@
 #define MESSAGE_BYTES_MAX (64u << 20)
 
 #define WINDOW_BYTES (256u << 10)
+#define SMALL_BYTES  (16u << 10)
 
 int image_reader_bad(const struct image_reader *r, struct error *err, const char *format, ...)
 {
@@ -35,15 +36,28 @@ int image_reader_bad(const struct image_reader *r, struct error *err, const char
 }
 
 /* Without O_NONBLOCK a fifo of that name would make us wait for ever. */
-static int open_regular(const struct image_set *set, const char *name, int flags, int *ret_fd, uint64_t *ret_bytes,
-			struct error *err)
+static int open_image(const struct image_set *set, const char *name, int flags, int *ret_fd, struct error *err)
 {
-	AUTO_CLOSE int fd = openat(set->dirfd, name, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	struct stat st;
+	int fd = openat(set->dirfd, name, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
 	if (fd < 0 && errno == ENOENT)
 		return -ENOENT;
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fd < 0)
+		return error_set(err, -errno, "cannot open %s", name);
+	*ret_fd = fd;
+	return 0;
+}
+
+static int open_regular(const struct image_set *set, const char *name, int flags, int *ret_fd, uint64_t *ret_bytes,
+			struct error *err)
+{
+	AUTO_CLOSE int fd = -1;
+	struct stat st;
+	int r = open_image(set, name, flags, &fd, err);
+
+	if (r < 0)
+		return r;
+	if (fstat(fd, &st) < 0)
 		return error_set(err, -errno, "cannot open %s", name);
 	if (!S_ISREG(st.st_mode))
 		return error_say(err, -EBADMSG, "%s is not a regular file", name);
@@ -128,6 +142,28 @@ static int check_magic(struct image_reader *r, struct error *err)
 	return magic == type->magic ? 0 : bad_magic(r, magic, err);
 }
 
+/*
+ * A small image, of which there may be one for each of many threads, is open, read and known to be at its end by two
+ * calls. Whatever is no regular file cannot be read at an offset, or has no end so soon.
+ */
+static int open_small(struct image_reader *r, const struct image_set *set, struct error *err)
+{
+	AUTO_CLOSE int fd = -1;
+	int result = open_image(set, r->name, O_RDONLY, &fd, err);
+	ssize_t n;
+
+	if (result == 0)
+		result = buffer_reserve(&r->window, SMALL_BYTES);
+	if (result < 0)
+		return result == -ENOMEM ? error_set(err, result, "read %s", r->name) : result;
+	n = pread(fd, r->window.data, SMALL_BYTES, 0);
+	if (n <= 0 || n == SMALL_BYTES)
+		return -E2BIG;
+	r->window.bytes = r->file_bytes = (uint64_t)n;
+	r->fd = take_fd(&fd);
+	return 0;
+}
+
 int image_reader_open(struct image_reader *r, const struct image_set *set, enum image_kind kind, uint64_t id,
 		      struct error *err)
 {
@@ -138,7 +174,9 @@ int image_reader_open(struct image_reader *r, const struct image_set *set, enum 
 	image_name(kind, id, r->name);
 	if (image_type(kind)->framing == IMAGE_FRAMING_RAW)
 		return error_say(err, -EINVAL, "%s: a raw image has no records", r->name);
-	result = open_regular(set, r->name, O_RDONLY, &r->fd, &r->file_bytes, err);
+	result = kind == IMAGE_CORE ? open_small(r, set, err) : -E2BIG;
+	if (result == -E2BIG)
+		result = open_regular(set, r->name, O_RDONLY, &r->fd, &r->file_bytes, err);
 	if (result == 0)
 		result = check_magic(r, err);
 	if (result < 0)
