@@ -296,46 +296,6 @@ static int check_sessions(const struct restore *r, struct error *err)
 			 root->image->threads[0].core->tc->comm, root->sid);
 }
 
-/* Whether the signal would do more to the root than call its handler. */
-static bool is_harmful(const struct checked_task *root, uint32_t signo)
-{
-	static const uint32_t harmless[] = { SIGCHLD, SIGCONT, SIGURG, SIGWINCH };
-	const TaskCoreEntry *core = root->threads[0].core->tc;
-	size_t at = signo - 1 - (signo > SIGKILL) - (signo > SIGSTOP);
-
-	if (signo == SIGKILL || signo == SIGSTOP || at >= core->n_sigactions)
-		return true;
-	for (size_t i = 0; i < ARRAY_SIZE(harmless); i++)
-		if (signo == harmless[i])
-			return false;
-	return core->sigactions[at]->sigaction == (uintptr_t)SIG_DFL;
-}
-
-/* The parent of a detached tree is this program, which ends. */
-static int check_death_signal(const struct restore *r, struct error *err)
-{
-	const struct checked_task *root = &r->images->tasks[0];
-
-	if (!r->opts->detach || r->opts->restore_sibling)
-		return 0;
-	for (size_t i = 0; i < root->thread_count; i++) {
-		const ThreadCoreEntry *core = root->threads[i].core->thread_core;
-
-		if (!core->has_pdeath_sig || !core->pdeath_sig)
-			continue;
-		if (!is_harmful(root, core->pdeath_sig)) {
-			log_warn("the root, pid %u, gets signal %u as soon as this program ends\n", root->entry->pid,
-				 core->pdeath_sig);
-			continue;
-		}
-		error_hint(err, "restore it without --restore-detached, or with --restore-sibling");
-		return error_say(err, -EINVAL,
-				 "the root, pid %u (%s), gets signal %u when its parent ends, and that would be now",
-				 root->entry->pid, root->threads[0].core->tc->comm, core->pdeath_sig);
-	}
-	return 0;
-}
-
 static const struct {
 	size_t has_offset, offset;
 	const char *name;
@@ -442,8 +402,6 @@ int restore_check(const struct restore *r, struct error *err)
 {
 	int result = check_sessions(r, err);
 
-	if (result == 0)
-		result = check_death_signal(r, err);
 	if (result == 0 && r->opts->lazy_pages)
 		return error_say(err, -EOPNOTSUPP, "--lazy-pages is not supported by restore yet");
 	if (result == 0 && r->opts->cpu_cap & CPU_CAP_IMAGE)

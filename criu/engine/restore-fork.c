@@ -467,10 +467,69 @@ static void register_rseq(void)
 	(void)syscall(__NR_rseq, area, RSEQ_BYTES_ORIGINAL, 0, RSEQ_SIG);
 }
 
+/*
+ * A detached tree is not to take our end for that of its parent, if it wants a signal then: its root is orphaned right
+ * away, by the end of the one who makes it, and asks for the signal when it has the parent that it keeps.
+ */
+static bool is_orphaned_first(const struct restore *r)
+{
+	const struct checked_task *root = r->tasks[0]->image;
+
+	if (!r->opts->detach || r->opts->restore_sibling)
+		return false;
+	for (size_t i = 0; i < root->thread_count; i++)
+		if (root->threads[i].core->thread_core->has_pdeath_sig)
+			return true;
+	return false;
+}
+
+static _Noreturn void run_root(struct restore *r, pid_t maker)
+{
+	struct error err = { 0 };
+
+	(void)signal(SIGCHLD, SIG_DFL);
+	log_move_fd(r->log_fd);
+	while (maker && getppid() == maker)
+		(void)usleep(100);
+	run_task(r, r->tasks[0], &err);
+}
+
+static _Noreturn void make_orphan(struct restore *r)
+{
+	const pid_t maker = getpid();
+	struct error err = { 0 };
+	pid_t pid = create_process(r, r->tasks[0], false, &err);
+
+	if (pid == 0)
+		run_root(r, maker);
+	if (pid < 0)
+		restore_report_failure(r, r->tasks[0], &err);
+	_exit(0);
+}
+
+static pid_t create_root(struct restore *r, struct error *err)
+{
+	const struct clone_request request = { .exit_signal = SIGCHLD, .cgroup_fd = -1 };
+	pid_t pid;
+
+	if (!is_orphaned_first(r)) {
+		pid = create_process(r, r->tasks[0], r->opts->restore_sibling, err);
+		if (pid == 0)
+			run_root(r, 0);
+		return pid;
+	}
+	pid = clone_process(&request, NULL);
+	if (pid == 0)
+		make_orphan(r);
+	if (pid < 0)
+		return error_set(err, pid, "make a parent for process %d", r->tasks[0]->pid);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return pid;
+}
+
 int restore_fork_root(struct restore *r, struct error *err)
 {
-	struct restore_task *root = r->tasks[0];
-	struct error child_error = { 0 };
 	sigset_t all, saved;
 	bool had_rseq = unregister_rseq();
 	pid_t pid;
@@ -479,12 +538,7 @@ int restore_fork_root(struct restore *r, struct error *err)
 		slot_of(r, r->tasks[i])->orphans_passing = r->tasks[i]->passing_orphans;
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_BLOCK, &all, &saved);
-	pid = create_process(r, root, r->opts->restore_sibling, err);
-	if (pid == 0) {
-		(void)signal(SIGCHLD, SIG_DFL);
-		log_move_fd(r->log_fd);
-		run_task(r, root, &child_error);
-	}
+	pid = create_root(r, err);
 	if (had_rseq)
 		register_rseq();
 	(void)sigprocmask(SIG_SETMASK, &saved, NULL);

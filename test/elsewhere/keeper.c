@@ -152,13 +152,23 @@ static void keep_clocks(void)
 
 /* --- the rest ---------------------------------------------------------------------------------------------------- */
 
+static volatile sig_atomic_t is_orphan;
+
+static void on_death(int signo)
+{
+	(void)signo;
+	is_orphan = 1;
+}
+
 static void keep_death(void)
 {
 	int signo = 0;
 
-	signal(SIGUSR1, SIG_IGN);
+	signal(SIGUSR1, on_death);
 	prctl(PR_SET_PDEATHSIG, SIGUSR1);
 	wait_until_told();
+	if (is_orphan)
+		FAIL("it was told that its parent has ended");
 	prctl(PR_GET_PDEATHSIG, &signo);
 	if (signo != SIGUSR1)
 		FAIL("the signal for the parent's end is %d", signo);
