@@ -203,7 +203,7 @@ struct restore_file *restore_join_group(struct restore *r, struct restore_file *
 
 /* --- check ---------------------------------------------------------------------------------------------------- */
 
-static size_t group_capacity(size_t file_count)
+static size_t hash_capacity(size_t file_count)
 {
 	size_t capacity = 16;
 
@@ -232,11 +232,11 @@ static int allocate(struct restore *r)
 	r->files = rf->files;
 	r->file_count = 0;
 	files = restore_alloc(r, (count + 1) * sizeof(*files));
-	rf->group_capacity = group_capacity(count);
+	rf->group_capacity = hash_capacity(count);
 	rf->groups = restore_alloc(r, rf->group_capacity * sizeof(*rf->groups));
 	rf->tables = restore_alloc(r, (r->images->fd_table_count + 1) * sizeof(*rf->tables));
-	rf->ghosts = restore_alloc(r, (ghosts + 1) * sizeof(*rf->ghosts));
-	rf->ghost_capacity = ghosts;
+	rf->ghost_capacity = hash_capacity(ghosts);
+	rf->ghosts = restore_alloc(r, rf->ghost_capacity * sizeof(*rf->ghosts));
 	if (!files || !rf->groups || !rf->ghosts || !rf->tables)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {

@@ -43,15 +43,45 @@ struct ghost {
 
 /* --- dump ----------------------------------------------------------------------------------------------------- */
 
-static struct ghost *find_ghost(struct dump *d, const struct stat *st)
+/* Where a ghost stands in the hash table, or would: there is always a free slot. */
+static uint32_t *slot_of(const struct file_registry *registry, const struct stat *st)
 {
-	for (size_t i = 0; i < d->files->ghost_count; i++) {
-		const struct stat *known = &d->files->ghosts[i].file->st;
+	size_t mask = registry->ghost_slot_count - 1;
+	size_t at = (size_t)((st->st_ino ^ (uint64_t)st->st_dev << 40) * 0x9e3779b97f4a7c15ull >> 20);
 
-		if (known->st_dev == st->st_dev && known->st_ino == st->st_ino)
-			return &d->files->ghosts[i];
+	for (;; at++) {
+		uint32_t *slot = &registry->ghost_slots[at & mask];
+		const struct stat *known = *slot ? &registry->ghosts[*slot - 1].file->st : NULL;
+
+		if (!known || (known->st_dev == st->st_dev && known->st_ino == st->st_ino))
+			return slot;
 	}
-	return NULL;
+}
+
+static int reserve_slots(struct file_registry *registry)
+{
+	size_t count = registry->ghost_slot_count ? 2 * registry->ghost_slot_count : 64;
+	uint32_t *slots;
+
+	if (2 * registry->ghost_count < registry->ghost_slot_count)
+		return 0;
+	slots = calloc(count, sizeof(*slots));
+	if (!slots)
+		return -ENOMEM;
+	free(registry->ghost_slots);
+	registry->ghost_slots = slots;
+	registry->ghost_slot_count = count;
+	for (size_t i = 0; i < registry->ghost_count; i++)
+		*slot_of(registry, &registry->ghosts[i].file->st) = (uint32_t)i + 1;
+	return 0;
+}
+
+static struct ghost *find_ghost(const struct dump *d, const struct stat *st)
+{
+	const struct file_registry *registry = d->files;
+	uint32_t number = registry->ghost_slot_count ? *slot_of(registry, st) : 0;
+
+	return number ? &registry->ghosts[number - 1] : NULL;
 }
 
 static bool is_storable(mode_t mode)
@@ -79,9 +109,11 @@ static int add_ghost(struct dump *d, struct open_file *file, struct ghost **ret_
 
 	if (r < 0)
 		return r;
-	if (array_reserve(&registry->ghosts, &registry->ghost_capacity, registry->ghost_count, sizeof(**ret_ghost)) < 0)
+	if (reserve_slots(registry) < 0 ||
+	    array_reserve(&registry->ghosts, &registry->ghost_capacity, registry->ghost_count, sizeof(**ret_ghost)) < 0)
 		return open_file_error(file, err, -ENOMEM, "deleted file");
 	*ret_ghost = &registry->ghosts[registry->ghost_count];
+	*slot_of(registry, &file->st) = (uint32_t)registry->ghost_count + 1;
 	**ret_ghost = (struct ghost){ .id = (uint32_t)++registry->ghost_count, .file = file };
 	return 0;
 }
@@ -335,16 +367,20 @@ void ghosts_free(struct dump *d)
 	for (size_t i = 0; i < d->files->ghost_count; i++)
 		free(d->files->ghosts[i].users);
 	free(d->files->ghosts);
+	free(d->files->ghost_slots);
 }
 
 /* --- restore -------------------------------------------------------------------------------------------------- */
 
-static struct restore_ghost *find_restore_ghost(struct restore_files *rf, uint32_t id)
+/* Where the ghost stands among the ghosts of a restore, a hash table with more room than there are. */
+static struct restore_ghost **ghost_by_id(const struct restore_files *rf, uint32_t id)
 {
-	for (size_t i = 0; i < rf->ghost_count; i++)
-		if (rf->ghosts[i]->id == id)
-			return rf->ghosts[i];
-	return NULL;
+	for (size_t at = id;; at++) {
+		struct restore_ghost **slot = &rf->ghosts[at & (rf->ghost_capacity - 1)];
+
+		if (!*slot || (*slot)->id == id)
+			return slot;
+	}
 }
 
 static int read_head(const struct restore *r, struct image_reader *reader, uint32_t id, GhostFileEntry **ret_entry,
@@ -394,15 +430,12 @@ static struct restore_ghost *new_ghost(struct restore *r, uint32_t id, const cha
 
 static int add_first(struct restore *r, struct restore_file *file, struct restore_ghost **ret, struct error *err)
 {
-	struct restore_files *rf = restore_files_of(r);
 	AUTO_GHOST_PLACE struct ghost_place place = GHOST_PLACE_INIT;
 	const char *path = file->entry->reg->name;
 	int result;
 
 	if (path[0] != '/' || !path[1])
 		return restore_refuse(r, file, err, "%s: is not an absolute path", path);
-	if (rf->ghost_count == rf->ghost_capacity)
-		return error_say(err, -EBADMSG, "more deleted files than remap-fpath.img has records");
 	result = ghost_place_find(&place, path);
 	if (result < 0)
 		return restore_refuse(r, file, err, "%s: the deleted file cannot be made again there: %s", path,
@@ -410,13 +443,13 @@ static int add_first(struct restore *r, struct restore_file *file, struct restor
 	*ret = new_ghost(r, file->remap->remap_id, path);
 	if (!*ret)
 		return error_set(err, -ENOMEM, "open files");
-	rf->ghosts[rf->ghost_count++] = *ret;
+	*ghost_by_id(restore_files_of(r), (*ret)->id) = *ret;
 	return 0;
 }
 
 int ghost_check(struct restore *r, struct restore_file *file, struct restore_ghost **ret_ghost, struct error *err)
 {
-	struct restore_ghost *ghost = find_restore_ghost(restore_files_of(r), file->remap->remap_id), *last = NULL;
+	struct restore_ghost *ghost = *ghost_by_id(restore_files_of(r), file->remap->remap_id), *last = NULL;
 	const char *path = file->entry->reg->name;
 	int result;
 
@@ -761,8 +794,8 @@ int ghosts_make(struct restore *r, struct error *err)
 {
 	struct restore_files *rf = restore_files_of(r);
 
-	for (size_t i = 0; i < rf->ghost_count; i++) {
-		int result = make_ghost(r, rf->ghosts[i], err);
+	for (size_t i = 0; i < rf->ghost_capacity; i++) {
+		int result = rf->ghosts[i] ? make_ghost(r, rf->ghosts[i], err) : 0;
 
 		if (result < 0)
 			return result;

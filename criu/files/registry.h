@@ -27,6 +27,8 @@ struct file_registry {
 	size_t pipe_count;
 	struct ghost *ghosts;
 	size_t ghost_count, ghost_capacity;
+	uint32_t *ghost_slots; /* hash table: numbers of ghosts from 1, 0 is free */
+	size_t ghost_slot_count;
 	struct link_remap *links;
 	size_t link_count, link_capacity;
 	struct hashed_content *hashed; /* see file-policy.c; NULL while there is none */

@@ -43,8 +43,8 @@ struct restore_group {
 
 struct restore_files {
 	struct arena arena;            /* what kinds keep, as long as the restore lives */
-	struct restore_ghost **ghosts; /* each with its other names */
-	size_t ghost_count, ghost_capacity;
+	struct restore_ghost **ghosts; /* each with its other names; hash table by id */
+	size_t ghost_capacity;
 	struct image_list locks;             /* of FileLockEntry */
 	struct image_list ttys;              /* of TtyInfoEntry */
 	struct image_list tty_data;          /* of TtyDataEntry */
