@@ -140,19 +140,39 @@ int btf_find_function(const struct btf *btf, const char *name)
 	return -ENOENT;
 }
 
+/* Where each type is, by its number: found once, for there are a hundred thousand. */
+static const uint32_t *positions_of(const struct btf *btf, uint32_t *ret_count)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static const char *types;
+	static uint32_t *positions, count;
+
+	(void)pthread_mutex_lock(&lock);
+	if (types != btf->types) {
+		free(positions);
+		positions =
+		    malloc((size_t)(btf->types_end - btf->types) / sizeof(struct btf_type) * sizeof(*positions));
+		types = positions ? btf->types : NULL;
+		count = 0;
+		for (const char *at = btf->types; positions && at + sizeof(struct btf_type) <= btf->types_end;) {
+			struct btf_type type;
+
+			positions[count++] = (uint32_t)(at - btf->types);
+			memcpy(&type, at, sizeof(type));
+			at += type_bytes(&type);
+		}
+	}
+	*ret_count = count;
+	(void)pthread_mutex_unlock(&lock);
+	return positions;
+}
+
 static const char *find_by_number(const struct btf *btf, uint32_t number)
 {
-	const char *at = btf->types;
+	uint32_t count;
+	const uint32_t *positions = positions_of(btf, &count);
 
-	for (uint32_t id = 1; at + sizeof(struct btf_type) <= btf->types_end; id++) {
-		struct btf_type type;
-
-		if (id == number)
-			return at;
-		memcpy(&type, at, sizeof(type));
-		at += type_bytes(&type);
-	}
-	return NULL;
+	return number == 0 || number > count ? NULL : btf->types + positions[number - 1];
 }
 
 /* Members of members without a name count as the structure's own. at is the type's record. */
@@ -231,15 +251,31 @@ int btf_member_offset(const struct btf *btf, const char *structure, const char *
 	return offset.offset;
 }
 
-int btf_structure_bytes(const struct btf *btf, const char *structure)
+const char *btf_find_structure(const struct btf *btf, const char *name)
 {
 	for (const char *at = btf->types; at + sizeof(struct btf_type) <= btf->types_end;) {
 		struct btf_type type;
 
 		memcpy(&type, at, sizeof(type));
-		if (BTF_INFO_KIND(type.info) == BTF_KIND_STRUCT && is_named(btf, &type, structure))
-			return (int)type.size;
+		if (BTF_INFO_KIND(type.info) == BTF_KIND_STRUCT && is_named(btf, &type, name))
+			return at;
 		at += type_bytes(&type);
 	}
-	return -ENOENT;
+	return NULL;
+}
+
+int btf_offset_in(const struct btf *btf, const char *record, const char *member)
+{
+	return find_member(btf, record, member, 0);
+}
+
+int btf_structure_bytes(const struct btf *btf, const char *structure)
+{
+	const char *at = btf_find_structure(btf, structure);
+	struct btf_type type;
+
+	if (!at)
+		return -ENOENT;
+	memcpy(&type, at, sizeof(type));
+	return (int)type.size;
 }

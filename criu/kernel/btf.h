@@ -31,5 +31,9 @@ void btf_find_offsets(const struct btf *btf, struct btf_offset *offsets, size_t 
 /* The same for one: the offset or -ENOENT. */
 int btf_member_offset(const struct btf *btf, const char *structure, const char *member);
 
+/* The record of the first structure of that name, NULL; and the offset of a member in it or -ENOENT. */
+const char *btf_find_structure(const struct btf *btf, const char *name);
+int btf_offset_in(const struct btf *btf, const char *record, const char *member);
+
 /* The size of a structure in bytes, or -ENOENT. */
 int btf_structure_bytes(const struct btf *btf, const char *structure);

@@ -29,10 +29,17 @@ struct known_offset {
 	int offset;
 };
 
+struct known_structure {
+	const char *name;
+	const char *record; /* of its type, NULL when there is none */
+};
+
 struct kernel_memory {
 	const struct btf *btf;
 	struct known_offset *known;
 	size_t known_count, known_capacity;
+	struct known_structure *structures;
+	size_t structure_count, structure_capacity;
 	int window_map, cpu_map; /* what is read goes to the first; the second is there to find the areas by */
 	int read_program, cpu_program, threads_program;
 	const void *window;
@@ -201,6 +208,7 @@ void kernel_memory_free(struct kernel_memory *km)
 	close_fd(&km->cpu_program);
 	close_fd(&km->threads_program);
 	free(km->known);
+	free(km->structures);
 	free(km->cpu_bases);
 	free(km);
 }
@@ -233,6 +241,28 @@ int kernel_memory_read(struct kernel_memory *km, uint64_t address, void *to, siz
 	return 0;
 }
 
+static const char *find_record(struct kernel_memory *km, const char *structure)
+{
+	const char *record;
+
+	for (size_t i = 0; i < km->structure_count; i++)
+		if (!strcmp(km->structures[i].name, structure))
+			return km->structures[i].record;
+	record = btf_find_structure(km->btf, structure);
+	if (array_reserve(&km->structures, &km->structure_capacity, km->structure_count, sizeof(*km->structures)) == 0)
+		km->structures[km->structure_count++] = (struct known_structure){ structure, record };
+	return record;
+}
+
+static int look_up(struct kernel_memory *km, const char *structure, const char *member)
+{
+	const char *record = find_record(km, structure);
+	int r = record ? btf_offset_in(km->btf, record, member) : -ENOENT;
+
+	/* There may be others of that name. */
+	return r == -ENOENT ? btf_member_offset(km->btf, structure, member) : r;
+}
+
 int kernel_memory_offset(struct kernel_memory *km, const char *structure, const char *member)
 {
 	int r;
@@ -243,7 +273,7 @@ int kernel_memory_offset(struct kernel_memory *km, const char *structure, const 
 	r = array_reserve(&km->known, &km->known_capacity, km->known_count, sizeof(*km->known));
 	if (r < 0)
 		return r;
-	r = btf_member_offset(km->btf, structure, member);
+	r = look_up(km, structure, member);
 	km->known[km->known_count++] = (struct known_offset){ structure, member, r };
 	return r;
 }
