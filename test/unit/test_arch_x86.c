@@ -17,6 +17,8 @@
 
 #include <cmocka.h>
 
+#include "arch/x86/debug-registers.h"
+#include "arch/x86/ldt.h"
 #include "arch/x86/cpuinfo.h"
 #include "arch/x86/regs.h"
 #include "arch/x86/syscall-restart.h"
@@ -279,7 +281,12 @@ static void test_regs_refusals(void **state)
 	regs.ss = 0x18;
 	expect_bad(regs, " ss ");
 	regs = plausible_regs();
-	regs.fs = 7;
+	regs.es = 2 << 3 | 7; /* of the process's own table */
+	assert_int_equal(regs_check(&regs, &err), 0);
+	regs.es = 2 << 3 | 4;
+	expect_bad(regs, " es ");
+	regs = plausible_regs();
+	regs.fs = 2 << 3 | 3;
 	expect_bad(regs, " fs ");
 	regs = plausible_regs();
 	regs.rip = 0xffffffff81000000;
@@ -288,8 +295,50 @@ static void test_regs_refusals(void **state)
 	regs.fs_base = 1ull << 63;
 	expect_bad(regs, " fs_base ");
 	regs = plausible_regs();
-	regs.eflags |= 3 << 12;
-	expect_bad(regs, " flags ");
+	regs.rip = 1ull << 47;
+	expect_bad(regs, " ip ");
+	for (int bit = 0; bit < 64; bit++) {
+		regs = plausible_regs();
+		regs.eflags |= 1ull << bit;
+		/* IOPL, VM, VIF, VIP, and what is reserved. */
+		if (bit == 12 || bit == 13 || bit == 17 || bit == 19 || bit == 20 || bit > 21 || bit == 15)
+			expect_bad(regs, " flags ");
+	}
+}
+
+static void test_debug_registers(void **state)
+{
+	uint64_t values[DEBUG_REGISTER_COUNT] = { 0x1000, 0, 0, 0, 0x90001 };
+	struct error err = { 0 };
+
+	assert_int_equal(debug_registers_check(values, DEBUG_REGISTER_COUNT, &err), 0);
+	assert_int_equal(debug_registers_check(values, 4, &err), -EINVAL);
+	values[4] |= 1 << 13; /* general detect */
+	assert_int_equal(debug_registers_check(values, DEBUG_REGISTER_COUNT, &err), -EINVAL);
+	values[4] = 0x90001;
+	values[2] = 0xffffffff81000000;
+	err = (struct error){ 0 };
+	assert_int_equal(debug_registers_check(values, DEBUG_REGISTER_COUNT, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "outside of user space"));
+}
+
+static void test_ldt(void **state)
+{
+	/* Nothing, a 32-bit data segment in pages, one of 16 bits that is not present and holds code, nothing. */
+	const uint64_t words[] = { 0, 0x12cff334567f0000 | 0xfffe, 0x00007a0000000010, 0 };
+	struct user_desc entries[4];
+
+	assert_int_equal(ldt_used_bytes(words, sizeof(words)), 24);
+	assert_int_equal(ldt_descriptors(words, sizeof(words), NULL), 2);
+	assert_int_equal(ldt_descriptors(words, sizeof(words), entries), 2);
+	assert_int_equal(entries[0].entry_number, 1);
+	assert_int_equal(entries[0].base_addr, 0x1234567f);
+	assert_int_equal(entries[0].limit, 0xffffe);
+	assert_true(entries[0].seg_32bit && entries[0].limit_in_pages && !entries[0].seg_not_present);
+	assert_true(entries[0].contents == 0 && !entries[0].read_exec_only);
+	assert_int_equal(entries[1].entry_number, 2);
+	assert_true(entries[1].contents == 2 && entries[1].seg_not_present && !entries[1].seg_32bit);
+	assert_int_equal(ldt_used_bytes(NULL, 0), 0);
 }
 
 /* --- TLS -----------------------------------------------------------------------------------------------------------
@@ -507,6 +556,7 @@ int main(void)
 		cmocka_unit_test(test_xstate_live),      cmocka_unit_test(test_xstate_refusals),
 		cmocka_unit_test(test_xstate_frame),     cmocka_unit_test(test_xstate_legacy),
 		cmocka_unit_test(test_regs_live),        cmocka_unit_test(test_regs_refusals),
+		cmocka_unit_test(test_debug_registers),  cmocka_unit_test(test_ldt),
 		cmocka_unit_test(test_tls_live),         cmocka_unit_test(test_restart),
 		cmocka_unit_test(test_ended_call),       cmocka_unit_test(test_restart_live),
 		cmocka_unit_test(test_calls_that_go_on), cmocka_unit_test(test_cpuinfo),
