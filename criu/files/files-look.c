@@ -115,13 +115,16 @@ static bool needs_link(const struct dump *d, const struct open_file *file)
 	       (!S_ISSOCK(file->st.st_mode) || file->flags & O_PATH);
 }
 
-/* Names the file, finds its kind, and lets it take what it needs of fdinfo. A file without a link is refused later. */
+/* Names the file, finds its kind, and lets it take what it needs of fdinfo. Whose link cannot be read is refused later.
+ */
 static void examine_file(const struct dump *d, struct open_file *file, struct name_memory *memory, struct fdinfo *info)
 {
 	bool has_info = file->fd >= 0 && read_ahead(d, file, info);
 
 	if (file->fd >= 0 && needs_link(d, file))
-		(void)name_file(file, memory);
+		file->read_error = name_file(file, memory);
+	if (file->read_error < 0)
+		return;
 	file->kind = find_kind(d, file);
 	if (!file->kind || !file->kind->read)
 		return;
@@ -148,11 +151,11 @@ static int look_kind(struct dump *d, struct open_file *file, struct error *err)
 {
 	int r;
 
+	if (file->read_error < 0)
+		return open_file_error(file, err, file->read_error, "read its state");
 	if (!file->kind)
 		return open_file_refuse(file, err, "%s: files of this kind are not supported",
 					file->link ? file->link : "file");
-	if (file->read_error < 0)
-		return open_file_error(file, err, file->read_error, "read its state");
 	r = file->kind->look ? file->kind->look(d, file, err) : 0;
 	return r < 0 ? r : fown_look(d, file, err);
 }

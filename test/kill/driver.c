@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 
@@ -23,6 +24,67 @@ enum { MOST_TRACEES = 256, PATIENCE_MS = 10000 };
 struct tracee {
 	pid_t tid;
 	bool in_call;
+	int fails_with; /* the call it is in fails with this, 0: it does not */
+};
+
+/* What such a call fails with when there is no more room. Not brk, which returns an address when it fails. */
+static const struct {
+	long call;
+	int error;
+} fallible[] = {
+	{ SYS_open, EMFILE },
+	{ SYS_openat, EMFILE },
+	{ SYS_openat2, EMFILE },
+	{ SYS_pipe2, EMFILE },
+	{ SYS_socket, EMFILE },
+	{ SYS_socketpair, EMFILE },
+	{ SYS_dup, EMFILE },
+	{ SYS_dup3, EMFILE },
+	{ SYS_pidfd_open, EMFILE },
+	{ SYS_pidfd_getfd, EMFILE },
+	{ SYS_memfd_create, ENFILE },
+	{ SYS_eventfd2, ENFILE },
+	{ SYS_mmap, ENOMEM },
+	{ SYS_mremap, ENOMEM },
+	{ SYS_mprotect, ENOMEM },
+	{ SYS_clone, EAGAIN },
+	{ SYS_clone3, EAGAIN },
+	{ SYS_fork, EAGAIN },
+	{ SYS_vfork, EAGAIN },
+	{ SYS_write, ENOSPC },
+	{ SYS_writev, ENOSPC },
+	{ SYS_pwrite64, ENOSPC },
+	{ SYS_pwritev, ENOSPC },
+	{ SYS_ftruncate, ENOSPC },
+	{ SYS_fallocate, ENOSPC },
+	{ SYS_rename, ENOSPC },
+	{ SYS_renameat, ENOSPC },
+	{ SYS_renameat2, ENOSPC },
+	{ SYS_linkat, ENOSPC },
+	{ SYS_fsync, EIO },
+	{ SYS_fdatasync, EIO },
+	{ SYS_read, EIO },
+	{ SYS_pread64, EIO },
+	{ SYS_preadv, EIO },
+	{ SYS_process_vm_readv, ENOMEM },
+	{ SYS_process_vm_writev, ENOMEM },
+	{ SYS_kcmp, EPERM },
+	{ SYS_getdents64, ENOMEM },
+	{ SYS_bpf, EPERM },
+	{ SYS_ioctl, ENOMEM },
+	{ SYS_sendto, ENOBUFS },
+	{ SYS_sendmsg, ENOBUFS },
+	{ SYS_readlink, ENOMEM },
+	{ SYS_readlinkat, ENOMEM },
+	{ SYS_statx, ENOMEM },
+	{ SYS_newfstatat, ENOMEM },
+	{ SYS_fstat, ENOMEM },
+	{ SYS_setrlimit, EPERM },
+	{ SYS_prlimit64, EPERM },
+	{ SYS_setsid, EPERM },
+	{ SYS_unshare, ENOSPC },
+	{ SYS_setns, ENOMEM },
+	{ SYS_userfaultfd, EPERM },
 };
 
 struct traced_run {
@@ -86,12 +148,13 @@ static pid_t process_of(pid_t tid)
 	return pid;
 }
 
-static void exec_quietly(const char *const *argv, bool traced)
+static void exec_quietly(const char *const *argv, const char *said_path, bool traced)
 {
 	int null = open("/dev/null", O_RDWR);
+	int said = said_path ? open(said_path, O_WRONLY | O_CREAT | O_TRUNC, 0600) : null;
 
 	(void)setpgid(0, 0);
-	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0)
+	if (null < 0 || said < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(said, 2) < 0)
 		_exit(126);
 	close_range(3, ~0U, 0);
 	if (traced && (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0 || raise(SIGSTOP) != 0))
@@ -117,9 +180,11 @@ static void forget_tracee(struct traced_run *run, pid_t tid)
 		*tracee = run->tracees[--run->count];
 }
 
-static void resume(const struct traced_run *run, pid_t tid, int signo)
+static void resume(struct traced_run *run, pid_t tid, int signo)
 {
-	int how = run->out->struck || !run->blow ? PTRACE_CONT : PTRACE_SYSCALL;
+	const struct tracee *tracee = find_tracee(run, tid);
+	bool is_done = (run->out->struck || !run->blow) && !(tracee && tracee->fails_with);
+	int how = is_done ? PTRACE_CONT : PTRACE_SYSCALL;
 
 	(void)ptrace(how, tid, NULL, (void *)(intptr_t)signo);
 }
@@ -137,10 +202,53 @@ static void strike(struct traced_run *run, pid_t tid)
 	(void)kill(run->blow->signal == SIGKILL ? out->struck_pid : -run->first, run->blow->signal);
 }
 
+static int failure_of(long call)
+{
+	for (size_t i = 0; i < sizeof(fallible) / sizeof(fallible[0]); i++) {
+		if (fallible[i].call == call)
+			return fallible[i].error;
+	}
+	return 0;
+}
+
+/* The call is not made, and its result is written when it returns. */
+static void enter_failing(struct traced_run *run, struct tracee *tracee)
+{
+	struct user_regs_struct regs = { 0 };
+	struct outcome *out = run->out;
+	int error;
+
+	(void)ptrace(PTRACE_GETREGS, tracee->tid, NULL, &regs);
+	error = failure_of((long)regs.orig_rax);
+	if (!error || ++out->calls != run->blow->at_call)
+		return;
+	out->struck = true;
+	out->struck_call = (long)regs.orig_rax;
+	out->struck_pid = process_of(tracee->tid);
+	process_name(out->struck_pid, out->struck_name, sizeof(out->struck_name));
+	tracee->fails_with = error;
+	regs.orig_rax = (unsigned long)-1;
+	(void)ptrace(PTRACE_SETREGS, tracee->tid, NULL, &regs);
+}
+
+static void leave_failing(struct tracee *tracee)
+{
+	struct user_regs_struct regs = { 0 };
+
+	(void)ptrace(PTRACE_GETREGS, tracee->tid, NULL, &regs);
+	regs.rax = (unsigned long)-tracee->fails_with;
+	(void)ptrace(PTRACE_SETREGS, tracee->tid, NULL, &regs);
+	tracee->fails_with = 0;
+}
+
 static void on_call(struct traced_run *run, struct tracee *tracee)
 {
 	tracee->in_call = !tracee->in_call;
-	if (tracee->in_call && !run->out->struck && ++run->out->calls == run->blow->at_call)
+	if (tracee->fails_with)
+		leave_failing(tracee);
+	else if (tracee->in_call && !run->out->struck && run->blow->fails_call)
+		enter_failing(run, tracee);
+	else if (tracee->in_call && !run->out->struck && ++run->out->calls == run->blow->at_call)
 		strike(run, tracee->tid);
 	resume(run, tracee->tid, 0);
 }
@@ -237,7 +345,7 @@ static void drive_traced(const char *const *argv, const struct blow *blow, pid_t
 
 	run.first = fork();
 	if (run.first == 0)
-		exec_quietly(argv, true);
+		exec_quietly(argv, blow->said_path, true);
 	if (run.first < 0 || waitpid(run.first, &status, 0) != run.first)
 		return;
 	(void)ptrace(PTRACE_SETOPTIONS, run.first, NULL,
@@ -265,6 +373,8 @@ static void drive_traced(const char *const *argv, const struct blow *blow, pid_t
 			continue;
 		}
 		forget_tracee(&run, tid);
+		if (tid == spared)
+			ret->target_status = status;
 		if (tid == run.first) {
 			run.first_ended = true;
 			ret->status = status;
@@ -305,13 +415,15 @@ static void drive_timed(const char *const *argv, const struct blow *blow, pid_t 
 	pid_t first = fork();
 
 	if (first == 0)
-		exec_quietly(argv, false);
+		exec_quietly(argv, blow->said_path, false);
 	while (first > 0) {
 		struct choice left = { .count = 0 };
 		int status;
 		pid_t pid;
 
 		while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+			if (pid == spared)
+				ret->target_status = status;
 			if (pid == first) {
 				first_ended = true;
 				ret->status = status;
@@ -337,6 +449,7 @@ static void drive_timed(const char *const *argv, const struct blow *blow, pid_t 
 void drive(const char *const *argv, const struct blow *blow, pid_t spared, struct outcome *ret)
 {
 	memset(ret, 0, sizeof(*ret));
+	ret->target_status = -1;
 	if (blow->after_us >= 0 || blow->at_call < 0)
 		drive_timed(argv, blow, spared, ret);
 	else

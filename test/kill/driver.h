@@ -13,6 +13,9 @@ struct blow {
 	long after_us; /* untraced: kill one of ours, chosen by `choice`, so long after the start; -1: none */
 	unsigned int choice;
 	int signal;
+	bool fails_call; /* instead: the call fails, counting only those that need memory, descriptors, processes or
+			    disk */
+	const char *said_path; /* what criu says on its standard error; NULL: nobody wants to know */
 };
 
 struct outcome {
@@ -23,7 +26,8 @@ struct outcome {
 	pid_t struck_pid;
 	long struck_call;
 	char struck_name[32];
-	pid_t left; /* a process of ours that was still there at the end of the wait; 0: none */
+	int target_status; /* wait status of the target, should it have ended; else -1 */
+	pid_t left;        /* a process of ours that was still there at the end of the wait; 0: none */
 	char left_name[32];
 };
 

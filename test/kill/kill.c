@@ -1,13 +1,14 @@
 /*
- * kill [-c CRIU] [-r COUNT] [-s POINTS] [-o OPERATION] [-S SEED] [-n CALL] [-k SIGNAL]
+ * kill [-c CRIU] [-r COUNT] [-s POINTS] [-o OPERATION] [-S SEED] [-n CALL] [-k SIGNAL] [-e]
  *
  * Kills criu's processes in the middle of a dump that leaves the target running, of a dump that kills it, and of a
  * restore: COUNT times at a random moment, and at each system call in turn (POINTS of them; 0 for all). After each the
  * target has to be as if nothing had happened, or the operation carried to its end; and nothing of ours may be left.
  * -k SIGNAL (a number) sends that one to criu's process group instead, as a terminal does: criu has to take everything
- * back and say so, or carry it to its end. -n CALL tries that system call alone, COUNT times. Each operation works in a
- * pid and mount namespace of its own. Where that has a kernel.pid_max of its own (Linux 6.14) the restored pid is above
- * it: what a restore raises is lowered again when nothing comes of it.
+ * back and say so, or carry it to its end. -e lets a system call fail that needs memory, descriptors, processes or
+ * disk, with what it fails with for lack of those. -n CALL tries that system call alone, COUNT times. Each operation
+ * works in a pid and mount namespace of its own. Where that has a kernel.pid_max of its own (Linux 6.14) the restored
+ * pid is above it: what a restore raises is lowered again when nothing comes of it.
  */
 #include "driver.h"
 #include "state.h"
@@ -54,8 +55,9 @@ struct arena {
 	bool has_own_pid_max;
 	long only_call;
 	int signal;
+	bool fails_call;
 	unsigned int seed;
-	char dir[128], images[160], set[160], log[160], watch_path[160], pidfile[160];
+	char dir[128], images[160], set[160], log[160], said[160], watch_path[160], pidfile[160];
 	struct watch *watch;
 	struct state noted;
 	pid_t target;
@@ -83,7 +85,10 @@ static void fail(struct arena *arena, const struct outcome *out, const char *for
 		printf("FAIL %s: process %d %s struck at a random moment: %s\n", operation_names[arena->operation],
 		       out->struck_pid, out->struck_name, text);
 	else
-		printf("FAIL %s: %s\n", operation_names[arena->operation], text);
+		printf("FAIL %s: undisturbed, %ld calls: %s\n", operation_names[arena->operation], out ? out->calls : 0,
+		       text);
+	if (out && out->target_status != -1)
+		printf("the target's wait status was %#x\n", out->target_status);
 	fflush(stdout);
 }
 
@@ -260,6 +265,7 @@ static void run_criu(struct arena *arena, const struct blow *blow, struct outcom
 				  "-o",        arena->log, "--pidfile", arena->pidfile, NULL };
 
 	snprintf(pid, sizeof(pid), "%d", arena->target);
+	(void)unlink(arena->log);
 	if (arena->operation == DUMP_LEAVE_RUNNING)
 		dump[9] = "-R";
 	if (arena->operation == RESTORE) {
@@ -359,6 +365,28 @@ static bool judge_signal(struct arena *arena, const struct outcome *out)
 	return false;
 }
 
+/* Refused in words, or done without what could not be had. Before there is a log the loader answers for criu. */
+static bool judge_failed_call(struct arena *arena, const struct outcome *out)
+{
+	char said[512] = "";
+	FILE *file;
+
+	if (!arena->fails_call || !out->struck || access(arena->log, F_OK) < 0)
+		return true;
+	if (!WIFEXITED(out->status)) {
+		fail(arena, out, "wait status %#x, see %s", out->status, arena->log);
+		return false;
+	}
+	file = fopen(arena->said, "re");
+	said[file ? fread(said, 1, sizeof(said) - 1, file) : 0] = 0;
+	if (file)
+		fclose(file);
+	if (WEXITSTATUS(out->status) == 0 || strstr(said, "criu: "))
+		return true;
+	fail(arena, out, "exit status %d without a sentence: \"%s\"", WEXITSTATUS(out->status), said);
+	return false;
+}
+
 static bool judge_pid_max(struct arena *arena, const struct outcome *out)
 {
 	if (!arena->has_own_pid_max || is_target_there(arena) || read_pid_max() == LOW_PID_MAX)
@@ -370,7 +398,7 @@ static bool judge_pid_max(struct arena *arena, const struct outcome *out)
 /* In the directory where the target works: files without a name are made there under one for a moment. */
 static bool judge_directory(struct arena *arena, const struct outcome *out)
 {
-	static const char *const known[] = { ".", "..", "images", "set", "criu.log", "watch", "pid" };
+	static const char *const known[] = { ".", "..", "images", "set", "criu.log", "said", "watch", "pid" };
 	DIR *dir = opendir(arena->dir);
 	struct dirent *entry;
 	bool is_clean = true;
@@ -396,7 +424,7 @@ static bool judge(struct arena *arena, const struct outcome *out)
 		fail(arena, out, "process %d (%s) is still there after 10 s", out->left, out->left_name);
 		return false;
 	}
-	if (!judge_signal(arena, out) || !judge_directory(arena, out))
+	if (!judge_signal(arena, out) || !judge_failed_call(arena, out) || !judge_directory(arena, out))
 		return false;
 	if (arena->operation != RESTORE)
 		return judge_dump(arena, out);
@@ -418,6 +446,8 @@ static bool try_blow(struct arena *arena, const struct blow *blow, struct outcom
 	struct blow aimed = *blow;
 
 	aimed.signal = arena->signal;
+	aimed.fails_call = arena->fails_call;
+	aimed.said_path = arena->said;
 	if (!get_ready(arena)) {
 		char text[TEXT_BYTES] = "";
 
@@ -486,7 +516,7 @@ static void kill_at_random(struct arena *arena)
 	struct outcome out;
 	long took_us;
 
-	if (!arena->random_count || arena->only_call || !measure(arena, false, &out))
+	if (!arena->random_count || arena->fails_call || arena->only_call || !measure(arena, false, &out))
 		return;
 	took_us = out.took_us;
 	for (int i = 0; i < arena->random_count; i++) {
@@ -529,6 +559,7 @@ static void prepare_paths(struct arena *arena)
 	snprintf(arena->images, sizeof(arena->images), "%s/images", arena->dir);
 	snprintf(arena->set, sizeof(arena->set), "%s/set", arena->dir);
 	snprintf(arena->log, sizeof(arena->log), "%s/criu.log", arena->dir);
+	snprintf(arena->said, sizeof(arena->said), "%s/said", arena->dir);
 	snprintf(arena->watch_path, sizeof(arena->watch_path), "%s/watch", arena->dir);
 	snprintf(arena->pidfile, sizeof(arena->pidfile), "%s/pid", arena->dir);
 	fd = open(arena->watch_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -598,7 +629,7 @@ int main(int argc, char **argv)
 	int option, random_count = 40, points = 60;
 	unsigned int seed = 1;
 
-	while ((option = getopt(argc, argv, "c:r:s:o:S:n:k:")) != -1) {
+	while ((option = getopt(argc, argv, "c:r:s:o:S:n:k:e")) != -1) {
 		switch (option) {
 		case 'c':
 			if (!realpath(optarg, criu))
@@ -612,6 +643,9 @@ int main(int argc, char **argv)
 			break;
 		case 'n':
 			arena.only_call = atol(optarg);
+			break;
+		case 'e':
+			arena.fails_call = true;
 			break;
 		case 'k':
 			arena.signal = atoi(optarg);
