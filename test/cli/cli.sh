@@ -4,6 +4,7 @@
 # process of a pid and mount namespace of its own, in an empty directory. CRIU and TEST_B come from the environment.
 set -u
 self=$(realpath "$0")
+. "$(dirname "$self")/../lib/close-others.sh"
 criu=${CRIU:?the program under test}
 victim=${TEST_B:?where the test programs are}/badinput/victim
 nobody=31999 # no process has this number

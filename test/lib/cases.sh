@@ -2,6 +2,8 @@
 # namespace of its own, in an empty directory; exit 77 skips it. The script sets suite, self (its own path), criu and
 # victim, sources this, defines its cases and ends with: run_cases "$@"
 
+. "$(dirname "${BASH_SOURCE[0]}")/close-others.sh"
+
 fail() {
 	echo "$*"
 	[ -s said ] && { echo "it said:"; head -c 600 said; }

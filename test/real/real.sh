@@ -4,6 +4,7 @@
 # environment, LONG=1 makes the work larger.
 set -u
 self=$(realpath "$0")
+. "$(dirname "$self")/../lib/close-others.sh"
 here=$(dirname "$self")
 criu=${CRIU:?the program under test}
 size=${LONG:+10}
