@@ -12,6 +12,7 @@
 #include "files/registry.h"
 #include "files/restore-files.h"
 #include "images/eventfd.pb-c.h"
+#include "kernel/bpf-files.h"
 
 struct eventfd_data {
 	uint64_t counter;
@@ -35,6 +36,18 @@ static int read_eventfd(struct open_file *file, const struct fdinfo *info)
 	r = fdinfo_number(info, "eventfd-count", 16, &data->counter);
 	data->semaphore = fdinfo_number(info, "eventfd-semaphore", 10, &semaphore) == 0 && semaphore;
 	return r;
+}
+
+static int read_eventfd_facts(struct open_file *file)
+{
+	struct eventfd_data *data = calloc(1, sizeof(*data));
+
+	file->kind_data = data;
+	if (!data)
+		return -ENOMEM;
+	data->counter = file->facts->event_count;
+	data->semaphore = file->facts->event_flags & EFD_SEMAPHORE;
+	return 0;
 }
 
 static int save_eventfd(struct dump *d, struct open_file *file, FileEntry *entry, struct error *err)
@@ -93,6 +106,7 @@ const struct file_kind eventfd_kind = {
 	.type = FD_TYPES__EVENTFD,
 	.is = is_eventfd,
 	.read = read_eventfd,
+	.read_facts = read_eventfd_facts,
 	.save = save_eventfd,
 	.check = check_eventfd,
 	.open = open_eventfd,

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "engine/dump.h"
+#include "files/file-facts.h"
 #include "files/registry.h"
 #include "kernel/bpf-files.h"
 #include "kernel/features.h"
@@ -70,6 +71,13 @@ static bool has_position(const struct open_file *file)
 					   S_ISBLK(file->st.st_mode) || S_ISCHR(file->st.st_mode));
 }
 
+static uint64_t position_of(int fd)
+{
+	off_t pos = lseek(fd, 0, SEEK_CUR);
+
+	return pos < 0 ? 0 : (uint64_t)pos;
+}
+
 /* -EBADF: the table has no such descriptor. */
 static int probe_fd(struct task *task, int fd, bool keep_local, struct open_file *file)
 {
@@ -88,14 +96,34 @@ static int probe_fd(struct task *task, int fd, bool keep_local, struct open_file
 	file->fd = fd;
 	file->local_fd = -1;
 	file->flags = (uint32_t)flags & ~(uint32_t)O_CLOEXEC;
-	if (has_position(file)) {
-		off_t pos = lseek(local, 0, SEEK_CUR);
-
-		file->pos = pos < 0 ? 0 : (uint64_t)pos;
-	}
+	if (has_position(file))
+		file->pos = position_of(local);
 	fown_read(local, &file->owner);
 	if (keep_local && (S_ISSOCK(file->st.st_mode) || S_ISFIFO(file->st.st_mode)))
 		file->local_fd = take_fd(&local);
+	return 0;
+}
+
+/* Large tables: the kernel's record tells most, and only what has an inode of its own is borrowed. */
+static int probe_by_facts(const struct file_facts *facts, struct task *task, const struct bpf_file *from,
+			  struct open_file *file)
+{
+	file->task = task;
+	file->fd = (int)from->fd;
+	file->local_fd = -1;
+	file->facts = from;
+	file->flags = (uint32_t)from->flags & ~(uint32_t)O_CLOEXEC;
+	if (!file_facts_fill(facts, from, file)) {
+		AUTO_CLOSE int local = pidfd_getfd_from(task->pidfd, file->fd);
+		int r = local < 0 ? local : stat_file(local, "", file);
+
+		if (r < 0)
+			return r;
+		if (has_position(file))
+			file->pos = S_ISCHR(file->st.st_mode) ? position_of(local) : from->position;
+		if (from->owner)
+			fown_read(local, &file->owner);
+	}
 	return 0;
 }
 
@@ -129,6 +157,8 @@ struct table_probe {
 	const struct task *parent; /* whose descriptors may have been inherited, or NULL */
 	const int *numbers;        /* NULL: item i is descriptor first + i */
 	int first;
+	const struct bpf_file *listed; /* if not NULL, item i is this descriptor */
+	const struct file_facts *facts;
 	struct open_file *files; /* one for each item, used where nothing was inherited */
 	struct probed_fd *items;
 	bool keep_local;
@@ -149,15 +179,25 @@ static struct open_file *find_inherited(const struct table_probe *probe, int fd)
 	return file;
 }
 
+static int number_of(const struct table_probe *probe, size_t index)
+{
+	if (probe->listed)
+		return (int)probe->listed[index].fd;
+	return probe->numbers ? probe->numbers[index] : probe->first + (int)index;
+}
+
 static int probe_item(const struct table_probe *probe, size_t index)
 {
 	struct probed_fd *item = &probe->items[index];
-	int fd = probe->numbers ? probe->numbers[index] : probe->first + (int)index, r;
+	int fd = number_of(probe, index), r;
 
 	item->fd = -1;
 	item->file = find_inherited(probe, fd);
 	if (!item->file) {
-		r = probe_fd(probe->task, fd, probe->keep_local, &probe->files[index]);
+		if (probe->listed)
+			r = probe_by_facts(probe->facts, probe->task, &probe->listed[index], &probe->files[index]);
+		else
+			r = probe_fd(probe->task, fd, probe->keep_local, &probe->files[index]);
 		if (r < 0)
 			return r;
 		item->file = &probe->files[index];
@@ -181,7 +221,7 @@ static void probe_range(void *ctx, size_t begin, size_t end)
 		if (r == 0) {
 			atomic_fetch_add(&probe->found, 1);
 		} else if (r != -EBADF) {
-			atomic_store(&probe->error_fd, probe->numbers ? probe->numbers[i] : probe->first + (int)i);
+			atomic_store(&probe->error_fd, number_of(probe, i));
 			atomic_store(&probe->error, r);
 			return;
 		}
@@ -268,6 +308,27 @@ static int probe_dense(struct dump *d, struct table_probe *probe, size_t count, 
 	return probe_items(d, probe, table_size - count, err);
 }
 
+/* True when the whole table was read that way. */
+static bool probe_by_records(struct dump *d, struct table_probe *probe, size_t count, struct error *err, int *ret_r)
+{
+	struct file_registry *registry = d->files;
+	size_t listed = 0;
+
+	if (count < FILE_FACTS_FROM)
+		return false;
+	if (!registry->facts)
+		registry->facts = file_facts_open();
+	if (!registry->facts || file_facts_list(registry->facts, probe->task, &probe->listed, &listed) < 0 ||
+	    listed != count) {
+		probe->listed = NULL;
+		return false;
+	}
+	probe->facts = registry->facts;
+	probe->wanted = 0;
+	*ret_r = probe_items(d, probe, count, err);
+	return true;
+}
+
 struct table {
 	struct task *task;
 	size_t count; /* 0: unknown (before Linux 6.2) or empty */
@@ -287,12 +348,15 @@ static int probe_table(struct dump *d, const struct table *table, struct error *
 		.parent = table_to_inherit(task),
 		.keep_local = d->files->keep_local,
 	};
+	int r = 0;
 
 	task->fds = calloc(1, sizeof(*task->fds));
 	if (!task->fds)
 		return error_set(err, -ENOMEM, TASK_FORMAT ": descriptors", TASK_ARGS(task));
+	if (probe_by_records(d, &probe, table->count, err, &r))
+		return r;
 	if (table->count && table->table_size <= 2 * table->count + 64) {
-		int r = probe_dense(d, &probe, table->count, table->table_size, err);
+		r = probe_dense(d, &probe, table->count, table->table_size, err);
 
 		if (r < 0 || task->fd_count == table->count)
 			return r;
@@ -403,6 +467,21 @@ static bool may_keep_local(const struct table *tables, size_t count)
 
 /* --- identity ------------------------------------------------------------------------------------------------- */
 
+/* Where the kernel's records are there for all, nothing has to be asked. */
+static int compare_records(const struct open_file *a, const struct open_file *b, int *ret_order)
+{
+	*ret_order = a->facts->id < b->facts->id ? -1 : a->facts->id > b->facts->id;
+	return 0;
+}
+
+static bool have_records(struct open_file *const *files, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!files[i]->facts)
+			return false;
+	return true;
+}
+
 static int compare_descriptions(const struct open_file *a, const struct open_file *b, int *ret_order)
 {
 	return kcmp_files(a->task->host_pid, a->fd, b->task->host_pid, b->fd, ret_order);
@@ -512,11 +591,12 @@ static int merge_duplicates(struct dump *d, const struct table *tables, size_t t
 
 static int find_shared_descriptions(struct dump *d, const struct table *tables, size_t table_count, struct error *err)
 {
-	static const struct file_order order = {
+	static const struct file_order by_asking = {
 		.compare = compare_descriptions,
 		.identify = identify_files,
 		.refine = refine_group,
 	};
+	static const struct file_order by_records = { .compare = compare_records };
 	size_t count = list_candidates(tables, table_count, NULL);
 	AUTO_FREE struct open_file **files = calloc(count + 1, sizeof(struct open_file *));
 	AUTO_FREE size_t *first = calloc(count + 1, sizeof(size_t));
@@ -525,7 +605,7 @@ static int find_shared_descriptions(struct dump *d, const struct table *tables, 
 	if (!files || !first)
 		return error_set(err, -ENOMEM, "%zu open files", count);
 	(void)list_candidates(tables, table_count, files);
-	r = identity_resolve(d, files, count, &order, first);
+	r = identity_resolve(d, files, count, have_records(files, count) ? &by_records : &by_asking, first);
 	if (r < 0)
 		return error_set(err, r, "compare open files");
 	return merge_duplicates(d, tables, table_count, files, first, count, err);

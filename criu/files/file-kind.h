@@ -25,6 +25,7 @@
 #include "kernel/proc-fdinfo.h"
 #include "task/task.h"
 
+struct bpf_file;
 struct dump;
 struct restore;
 struct restore_task;
@@ -62,14 +63,15 @@ struct open_file {
 	char *link; /* what /proc/PID/fd/N points to, " (deleted)" kept; NULL for pipes and sockets */
 	enum file_name_state name_state;
 	struct file_signal_owner owner;
-	uint64_t serial;             /* the kernel's own number where it tells one (eventfd); 0: none */
-	int read_error;              /* of the kind's read() */
-	pid_t dead_pid;              /* of a file below /proc/PID: the process, when it has ended; else 0 */
-	bool is_program;             /* mapped executable, or what a task executes: worth a build-id */
-	uint64_t map_start, map_end; /* of a mapped file: a mapping in task by which it can be opened */
-	bool map_writable;           /* of a mapped file: mapped shared, and may be written */
-	bool needed;                 /* save() is wanted: somebody's image refers to it */
-	void *kind_data;             /* the kind's own, between look() and save(); freed with free() */
+	const struct bpf_file *facts; /* the kernel's record of it, in large tables; else NULL */
+	uint64_t serial;              /* the kernel's own number where it tells one (eventfd); 0: none */
+	int read_error;               /* of the kind's read() */
+	pid_t dead_pid;               /* of a file below /proc/PID: the process, when it has ended; else 0 */
+	bool is_program;              /* mapped executable, or what a task executes: worth a build-id */
+	uint64_t map_start, map_end;  /* of a mapped file: a mapping in task by which it can be opened */
+	bool map_writable;            /* of a mapped file: mapped shared, and may be written */
+	bool needed;                  /* save() is wanted: somebody's image refers to it */
+	void *kind_data;              /* the kind's own, between look() and save(); freed with free() */
 };
 
 struct restore_file {
@@ -100,6 +102,8 @@ struct file_kind {
 
 	bool (*is)(const struct dump *d, const struct open_file *file);
 	int (*read)(struct open_file *file, const struct fdinfo *info); /* takes what it needs; by any thread */
+	/* Optional: takes it from file->facts instead. 0; an error asks for read(). */
+	int (*read_facts)(struct open_file *file);
 	int (*look)(struct dump *d, struct open_file *file, struct error *err);
 	int (*save)(struct dump *d, struct open_file *file, FileEntry *entry, struct error *err);
 

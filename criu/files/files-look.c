@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "engine/dump.h"
+#include "files/file-facts.h"
 #include "files/locks.h"
 #include "files/registry.h"
 #include "kernel/proc-misc.h"
@@ -39,11 +40,17 @@ static bool is_same_inode(const struct open_file *a, const struct open_file *b)
 	return a->st.st_dev == b->st.st_dev && a->st.st_ino == b->st.st_ino && a->mnt_id == b->mnt_id;
 }
 
-/* An inode that has one name and is opened through one mount has one path. */
+static bool is_same_path(const struct open_file *a, const struct open_file *b)
+{
+	if (a->facts && b->facts)
+		return a->facts->mount == b->facts->mount && a->facts->entry == b->facts->entry;
+	/* An inode that has one name and is opened through one mount has one path. */
+	return a->st.st_nlink == 1 && a->mnt_id >= 0;
+}
+
 static int copy_name(const struct open_file *known, struct open_file *file)
 {
-	if (!known || !is_same_inode(known, file) || known->name_state != FILE_NAME_GOOD || file->st.st_nlink != 1 ||
-	    file->mnt_id < 0)
+	if (!known || !is_same_inode(known, file) || known->name_state != FILE_NAME_GOOD || !is_same_path(known, file))
 		return -ENOENT;
 	file->link = strdup(known->link);
 	file->name_state = FILE_NAME_GOOD;
@@ -94,6 +101,11 @@ static int name_file(struct open_file *file, struct name_memory *memory)
 /* What is an eventfd is known from its fdinfo, without asking for its link. True: info is that of the file. */
 static bool read_ahead(const struct dump *d, struct open_file *file, struct fdinfo *info)
 {
+	if (file->facts) {
+		if (file_facts_is_eventfd(d->files->facts, file->facts))
+			file->link = strdup("anon_inode:[eventfd]");
+		return false;
+	}
 	if (file->st.st_dev != d->files->anon_dev || fdinfo_read(file->task->procfd, file->fd, info) < 0)
 		return false;
 	if (fdinfo_value(info, "eventfd-count"))
@@ -127,6 +139,8 @@ static void examine_file(const struct dump *d, struct open_file *file, struct na
 		return;
 	file->kind = find_kind(d, file);
 	if (!file->kind || !file->kind->read)
+		return;
+	if (file->facts && file->kind->read_facts && file->kind->read_facts(file) == 0)
 		return;
 	if (!has_info)
 		file->read_error = fdinfo_read(file->task->procfd, file->fd, info);

@@ -23,6 +23,7 @@
 #include "base/util.h"
 #include "engine/dump.h"
 #include "files/registry.h"
+#include "kernel/bpf-files.h"
 #include "files/restore-files.h"
 #include "image/image-read.h"
 #include "images/file-lock.pb-c.h"
@@ -223,7 +224,8 @@ static int find_candidates(const struct dump *d, struct candidates *found)
 		for (size_t i = 0; i < task->fd_count; i++) {
 			const struct open_file *file = task->fds[i].file;
 
-			if (file->flags & O_PATH || !(S_ISREG(file->st.st_mode) || S_ISDIR(file->st.st_mode)))
+			if (file->flags & O_PATH || !(S_ISREG(file->st.st_mode) || S_ISDIR(file->st.st_mode)) ||
+			    (file->facts && !file->facts->locks))
 				continue;
 			if (array_reserve(&found->items, &found->capacity, found->count, sizeof(*found->items)) < 0)
 				return -ENOMEM;

@@ -2,6 +2,7 @@
  * The files of a tree while it is dumped, and what their kinds share: descriptors of ours, sentences, memory for
  * messages.
  */
+#include "files/file-facts.h"
 #include "files/registry.h"
 
 #include <ctype.h>
@@ -183,6 +184,7 @@ void files_free(struct dump *d)
 	for (size_t i = 0; i < registry->chunk_count; i++)
 		free(registry->chunks[i]);
 	free(registry->pipes);
+	file_facts_free(registry->facts);
 	free(registry->chunks);
 	free(registry->files);
 	free(registry->hashed);

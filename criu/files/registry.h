@@ -12,6 +12,7 @@
 #include "images/fown.pb-c.h"
 #include "images/regfile.pb-c.h"
 
+struct file_facts;
 struct file_lock;
 struct ghost;
 struct link_remap;
@@ -35,6 +36,7 @@ struct file_registry {
 	struct file_lock *locks;
 	size_t lock_count, lock_capacity;
 	struct tty_table ttys;
+	struct file_facts *facts;    /* NULL: no table is that large, or it cannot be had */
 	dev_t pipe_dev, anon_dev;    /* of the kernel's own pipefs and anon_inodefs */
 	bool keep_local;             /* there are so few descriptors that local_fd may stay open */
 	struct arena scratch;        /* messages being built, released after each record */

@@ -1,0 +1,211 @@
+#include "files/file-facts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "kernel/features.h"
+#include "kernel/pidfd.h"
+
+struct listed {
+	struct bpf_file *files;
+	struct listed *next;
+};
+
+struct file_facts {
+	int program_fd;
+	uint64_t event_operations, anonymous_inode, pipe_superblock;
+	struct stat anonymous, pipe;
+	int anonymous_mnt_id, pipe_mnt_id;
+	struct listed *lists;
+};
+
+/* --- files of our own -------------------------------------------------------------------------------------------- */
+
+enum specimen { EVENT, OWNED_EVENT, PIPE, PLAIN, LOCKED, SPECIMENS };
+
+#define EVENT_COUNT 0x1234567
+#define POSITION    0x89abc
+
+static int make_specimens(int fds[SPECIMENS])
+{
+	AUTO_CLOSE int other_end = -1;
+	int ends[2];
+
+	fds[EVENT] = eventfd(EVENT_COUNT, EFD_CLOEXEC | EFD_SEMAPHORE);
+	fds[OWNED_EVENT] = eventfd(0, EFD_CLOEXEC);
+	fds[PLAIN] = memfd_create("plain", MFD_CLOEXEC);
+	fds[LOCKED] = memfd_create("locked", MFD_CLOEXEC);
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	fds[PIPE] = ends[0];
+	other_end = ends[1];
+	for (int i = 0; i < SPECIMENS; i++)
+		if (fds[i] < 0)
+			return -errno;
+	if (fcntl(fds[OWNED_EVENT], F_SETOWN, getpid()) < 0 || lseek(fds[PLAIN], POSITION, SEEK_SET) < 0 ||
+	    flock(fds[LOCKED], LOCK_EX) < 0)
+		return -errno;
+	return 0;
+}
+
+static const struct bpf_file *find(const struct bpf_file *files, size_t count, int fd)
+{
+	for (size_t i = 0; i < count; i++)
+		if (files[i].fd == (uint64_t)fd)
+			return &files[i];
+	return NULL;
+}
+
+static int stat_specimen(int fd, struct stat *ret_st, int *ret_mnt_id)
+{
+	struct statx sx;
+
+	if (fstat(fd, ret_st) < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &sx) < 0)
+		return -errno;
+	*ret_mnt_id = sx.stx_mask & STATX_MNT_ID ? (int)sx.stx_mnt_id : -1;
+	return 0;
+}
+
+static bool is_true(const struct bpf_file *const found[SPECIMENS], const struct file_facts *facts)
+{
+	const struct bpf_file *event = found[EVENT], *owned = found[OWNED_EVENT], *pipe = found[PIPE];
+	const struct bpf_file *plain = found[PLAIN], *locked = found[LOCKED];
+
+	return event->flags == O_RDWR && event->event_count == EVENT_COUNT && event->event_flags & EFD_SEMAPHORE &&
+	       !(owned->event_flags & EFD_SEMAPHORE) && event->operations == owned->operations && event->operations &&
+	       event->inode == owned->inode && event->inode && event->id != owned->id && !event->owner &&
+	       owned->owner && pipe->flags == (O_RDONLY | O_NONBLOCK) && pipe->operations != event->operations &&
+	       pipe->inode_number == facts->pipe.st_ino && pipe->mode == facts->pipe.st_mode && pipe->superblock &&
+	       pipe->superblock != event->superblock && plain->position == POSITION && !plain->locks &&
+	       !locked->position && locked->locks && plain->superblock == locked->superblock &&
+	       plain->superblock != pipe->superblock && S_ISREG(plain->mode);
+}
+
+static int learn_from(struct file_facts *facts, const int fds[SPECIMENS])
+{
+	AUTO_CLOSE int pidfd = pidfd_open_pid(getpid());
+	AUTO_FREE struct bpf_file *files = NULL;
+	const struct bpf_file *found[SPECIMENS];
+	size_t count = 0;
+	int r = pidfd < 0 ? pidfd : bpf_files_list(facts->program_fd, pidfd, &files, &count);
+
+	if (r == 0)
+		r = stat_specimen(fds[EVENT], &facts->anonymous, &facts->anonymous_mnt_id);
+	if (r == 0)
+		r = stat_specimen(fds[PIPE], &facts->pipe, &facts->pipe_mnt_id);
+	if (r < 0)
+		return r;
+	for (int i = 0; i < SPECIMENS; i++) {
+		found[i] = find(files, count, fds[i]);
+		if (!found[i])
+			return -EIO;
+	}
+	if (!is_true(found, facts))
+		return -EIO;
+	facts->event_operations = found[EVENT]->operations;
+	facts->anonymous_inode = found[EVENT]->inode;
+	facts->pipe_superblock = found[PIPE]->superblock;
+	return 0;
+}
+
+static int learn(struct file_facts *facts)
+{
+	int fds[SPECIMENS] = { -1, -1, -1, -1, -1 };
+	int r = make_specimens(fds);
+
+	if (r == 0)
+		r = learn_from(facts, fds);
+	for (int i = 0; i < SPECIMENS; i++)
+		close_fd(&fds[i]);
+	return r;
+}
+
+/* --- those of tasks ---------------------------------------------------------------------------------------------- */
+
+struct file_facts *file_facts_open(void)
+{
+	struct file_facts *facts = feature_is_masked("bpf_files") ? NULL : calloc(1, sizeof(*facts));
+	int r;
+
+	if (!facts)
+		return NULL;
+	facts->program_fd = bpf_files_open();
+	r = facts->program_fd < 0 ? facts->program_fd : learn(facts);
+	if (r == 0)
+		return facts;
+	log_debug("files: asked one by one, the kernel's own records cannot be read: %s", strerror(-r));
+	file_facts_free(facts);
+	return NULL;
+}
+
+void file_facts_free(struct file_facts *facts)
+{
+	if (!facts)
+		return;
+	close_fd(&facts->program_fd);
+	while (facts->lists) {
+		struct listed *list = facts->lists;
+
+		facts->lists = list->next;
+		free(list->files);
+		free(list);
+	}
+	free(facts);
+}
+
+int file_facts_list(struct file_facts *facts, const struct task *task, const struct bpf_file **ret_files,
+		    size_t *ret_count)
+{
+	struct listed *list = calloc(1, sizeof(*list));
+	int r = list ? bpf_files_list(facts->program_fd, task->pidfd, &list->files, ret_count) : -ENOMEM;
+
+	/* A thread with a table of its own is walked too, and such a process is refused. */
+	for (size_t i = 1; r == 0 && i < *ret_count; i++)
+		if (list->files[i].fd <= list->files[i - 1].fd)
+			r = -EBUSY;
+	if (r < 0) {
+		if (list)
+			free(list->files);
+		free(list);
+		return r;
+	}
+	list->next = facts->lists;
+	facts->lists = list;
+	*ret_files = list->files;
+	return 0;
+}
+
+bool file_facts_fill(const struct file_facts *facts, const struct bpf_file *from, struct open_file *file)
+{
+	if (from->owner)
+		return false;
+	if (from->inode == facts->anonymous_inode) {
+		file->st = facts->anonymous;
+		file->mnt_id = facts->anonymous_mnt_id;
+		return true;
+	}
+	if (from->superblock == facts->pipe_superblock) {
+		file->st = facts->pipe;
+		file->st.st_ino = from->inode_number;
+		file->st.st_mode = (mode_t)from->mode;
+		file->mnt_id = facts->pipe_mnt_id;
+		return true;
+	}
+	return false;
+}
+
+bool file_facts_is_eventfd(const struct file_facts *facts, const struct bpf_file *from)
+{
+	return from->operations == facts->event_operations;
+}

@@ -1,0 +1,32 @@
+/*
+ * Large descriptor tables: what the kernel keeps for each file (kernel/bpf-files.h) is believed where files of our own,
+ * about which everything is known, are shown as they are. It spares borrowing what has no inode of its own (anonymous
+ * inodes, pipes) and asking the others one by one. Only for criu/files/.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "files/file-kind.h"
+#include "kernel/bpf-files.h"
+
+/* Fewer descriptors are asked one by one in less time. */
+#define FILE_FACTS_FROM 256
+
+struct file_facts;
+
+/* NULL where it cannot be had. */
+struct file_facts *file_facts_open(void);
+void file_facts_free(struct file_facts *facts);
+
+/* What is open in a task; ascending by fd; lives as long as facts. 0 or -errno. */
+int file_facts_list(struct file_facts *facts, const struct task *task, const struct bpf_file **ret_files,
+		    size_t *ret_count);
+
+/*
+ * Fills in st and mnt_id of a file that has no inode of its own worth asking for. False: it has to be borrowed and
+ * asked.
+ */
+bool file_facts_fill(const struct file_facts *facts, const struct bpf_file *from, struct open_file *file);
+
+bool file_facts_is_eventfd(const struct file_facts *facts, const struct bpf_file *from);
