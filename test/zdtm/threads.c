@@ -1,11 +1,12 @@
-/* Twenty threads: each with its own thread-local data, name, signal mask, alternate stack, id and stack contents. */
+/* Threads, twenty or as many as the argument says: each with its own thread-local data, name, signal mask, alternate
+ * stack, id and stack contents. */
 #include "zdtmlib.h"
 
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sys/prctl.h>
 
-enum { THREADS = 20 };
+enum { MOST = 2000 };
 
 static __thread uint64_t local[16];
 static volatile int go, ready;
@@ -16,13 +17,13 @@ struct one {
 	pid_t tid;
 	uint8_t alternate[8192];
 };
-static struct one ones[THREADS];
+static struct one ones[MOST];
 
 static void set_mask(int number, sigset_t *ret_mask)
 {
 	sigemptyset(ret_mask);
 	sigaddset(ret_mask, SIGTERM);
-	sigaddset(ret_mask, SIGRTMIN + number);
+	sigaddset(ret_mask, SIGRTMIN + number % 20);
 	sigaddset(ret_mask, number % 2 ? SIGUSR1 : SIGUSR2);
 }
 
@@ -65,21 +66,26 @@ static void *act(void *arg)
 	return arg;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	pthread_t threads[THREADS];
+	static pthread_t threads[MOST];
+	const int count = argc > 1 ? atoi(argv[1]) : 20;
+	pthread_attr_t attributes;
 
 	test_start();
-	for (int i = 0; i < THREADS; i++) {
+	EXPECT(count <= MOST);
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, 65536);
+	for (int i = 0; i < count; i++) {
 		ones[i].number = i;
-		EXPECT_EQ(pthread_create(&threads[i], NULL, act, &ones[i]), 0);
+		EXPECT_EQ(pthread_create(&threads[i], &attributes, act, &ones[i]), 0);
 	}
-	while (ready < THREADS)
+	while (ready < count)
 		usleep(1000);
 	test_wait();
 	go = 1;
-	syscall(SYS_futex, &go, FUTEX_WAKE, THREADS);
-	for (int i = 0; i < THREADS; i++) {
+	syscall(SYS_futex, &go, FUTEX_WAKE, count);
+	for (int i = 0; i < count; i++) {
 		void *value = NULL;
 
 		EXPECT_EQ(pthread_join(threads[i], &value), 0);
