@@ -168,14 +168,13 @@ static int stop_and_prepare(struct restorer_thread *thread)
 
 	if (may_go_unwaited(thread))
 		r = compel_set_xstate(thread->tid, thread->xstate, thread->xstate_bytes);
-	if (r != -ESRCH)
-		return r;
-	r = wait_for_stop(thread->tid, &status);
-	if (r < 0)
-		return r;
-	if (status >> 16 != PTRACE_EVENT_STOP)
-		return -EPROTO;
-	r = compel_set_xstate(thread->tid, thread->xstate, thread->xstate_bytes);
+	if (r == -ESRCH) {
+		r = wait_for_stop(thread->tid, &status);
+		if (r == 0 && status >> 16 != PTRACE_EVENT_STOP)
+			r = -EPROTO;
+		if (r == 0)
+			r = compel_set_xstate(thread->tid, thread->xstate, thread->xstate_bytes);
+	}
 	if (r == 0 && thread->debug_registers)
 		r = debug_registers_write(thread->tid, thread->debug_registers);
 	return r < 0 ? r : try_user_dispatch(thread);

@@ -28,7 +28,7 @@ static void trapped(int signal, siginfo_t *info, void *context)
 		instructions++;
 }
 
-static void __attribute__((noinline, noclone)) marked(void)
+static void __attribute__((noinline)) marked(void)
 {
 	__asm__ volatile("nop");
 }
