@@ -29,6 +29,7 @@
 #include "engine/restore-failure.h"
 #include "engine/restore-sync.h"
 #include "engine/restore.h"
+#include "engine/service-fds.h"
 #include "engine/tree-plan.h"
 #include "files/files.h"
 #include "kernel/clone.h"
@@ -399,10 +400,10 @@ static int open_own_log(const struct restore *r, const struct restore_task *task
 	fd = openat(r->log_dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	kept = fcntl(fd, F_DUPFD_CLOEXEC, r->service_fd_base);
+	kept = service_fds_copy(r, fd);
 	(void)close(fd);
 	if (kept < 0)
-		return -errno;
+		return kept;
 	log_move_fd(kept);
 	return 0;
 }

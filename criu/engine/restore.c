@@ -25,6 +25,7 @@
 #include "engine/restore-resume.h"
 #include "engine/restore-sync.h"
 #include "engine/restore.h"
+#include "engine/service-fds.h"
 #include "engine/stats.h"
 #include "engine/tree-plan.h"
 #include "engine/undo.h"
@@ -42,9 +43,7 @@
 #include "task/restore-limits.h"
 #include "task/restore-process.h"
 
-#define SERVICE_FD_ROUND 64
-#define SERVICE_FD_ROOM  128
-#define MANY_TASKS       16 /* that inherit the worker's memory */
+#define MANY_TASKS 16 /* that inherit the worker's memory */
 
 struct restore_run {
 	struct restore r;
@@ -165,35 +164,42 @@ static int plan_tree(struct restore_run *run, struct error *err)
 
 /* --- plan -------------------------------------------------------------------------------------------------------- */
 
+static bool raise_to(struct restore_run *run, rlim_t wanted)
+{
+	const struct rlimit raised = { .rlim_cur = wanted, .rlim_max = wanted };
+
+	if (run->saved_nofile.rlim_cur >= wanted)
+		return true;
+	if (setrlimit(RLIMIT_NOFILE, &raised) < 0)
+		return false;
+	run->nofile_raised = true;
+	run->own_limits.limits[RLIMIT_NOFILE] = raised;
+	return true;
+}
+
 /* Restored descriptors and ours must fit below the limit together. */
 static int raise_descriptor_limit(struct restore_run *run, struct error *err)
 {
 	struct restore *r = &run->r;
 	struct rlimit limit;
 
-	r->service_fd_base = files_highest_fd(r->images) + 1;
-	r->service_fd_base = (r->service_fd_base + SERVICE_FD_ROUND) / SERVICE_FD_ROUND * SERVICE_FD_ROUND;
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return error_set(err, -errno, "read RLIMIT_NOFILE");
 	run->saved_nofile = limit;
-	if (limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		run->nofile_raised = setrlimit(RLIMIT_NOFILE, &limit) == 0;
-		run->own_limits.limits[RLIMIT_NOFILE] = limit;
-	}
-	if ((rlim_t)r->service_fd_base + SERVICE_FD_ROOM <= limit.rlim_max)
-		return 0;
-	return error_say(err, -EMFILE,
-			 "the set has descriptor %d; with RLIMIT_NOFILE at %llu there is no room above it",
-			 files_highest_fd(r->images), (unsigned long long)limit.rlim_max);
+	/* Above the hard limit only with CAP_SYS_RESOURCE. */
+	if (!raise_to(run, max_u64(limit.rlim_max, service_fds_wish(r))))
+		(void)raise_to(run, limit.rlim_max);
+	if (run->nofile_raised)
+		limit = run->own_limits.limits[RLIMIT_NOFILE];
+	return service_fds_place(r, limit.rlim_cur, err);
 }
 
 static int move_up(const struct restore *r, int *fd, struct error *err)
 {
-	int moved = fcntl(*fd, F_DUPFD_CLOEXEC, r->service_fd_base);
+	int moved = service_fds_copy(r, *fd);
 
 	if (moved < 0)
-		return error_set(err, -errno, "move a descriptor out of the way");
+		return error_set(err, moved, "move a descriptor out of the way");
 	(void)close(*fd);
 	*fd = moved;
 	return 0;
@@ -205,17 +211,17 @@ static int move_service_descriptors(struct restore_run *run, struct error *err)
 	int result = 0;
 
 	for (struct image_set *set = r->set; result == 0 && set; set = set->parent)
-		result = set->dirfd >= r->service_fd_base ? 0 : move_up(r, &set->dirfd, err);
+		result = service_fds_has(r, set->dirfd) ? 0 : move_up(r, &set->dirfd, err);
 	if (result < 0)
 		return result;
-	r->log_fd = fcntl(log_get_fd(), F_DUPFD_CLOEXEC, r->service_fd_base);
+	r->log_fd = service_fds_copy(r, log_get_fd());
 	/* Without a log there is nothing to keep. */
-	if (r->log_fd < 0 && errno != EBADF)
-		return error_set(err, -errno, "move the log out of the way");
+	if (r->log_fd < 0 && r->log_fd != -EBADF)
+		return error_set(err, r->log_fd, "move the log out of the way");
 	if (!r->opts->log_pid)
 		return 0;
-	r->log_dirfd = fcntl(r->opts->work_dir_fd, F_DUPFD_CLOEXEC, r->service_fd_base);
-	return r->log_dirfd < 0 ? error_set(err, -errno, "move the work directory out of the way") : 0;
+	r->log_dirfd = service_fds_copy(r, r->opts->work_dir_fd);
+	return r->log_dirfd < 0 ? error_set(err, r->log_dirfd, "move the work directory out of the way") : 0;
 }
 
 static int check_files(struct restore_run *run, struct error *err)

@@ -76,11 +76,12 @@ struct restore {
 	size_t helper_count;         /* the last so many of them */
 	struct restore_file **files; /* sorted by id */
 	size_t file_count;
-	int service_fd_base;           /* descriptors of ours live here and above; every restored descriptor is below */
-	struct restore_shared *shared; /* mapped MAP_SHARED by all processes of the restore */
-	struct restore_area *area;     /* what shared lies in */
-	void *shared_memory;           /* mm/: objects by shmid */
-	struct vdso_image vdso;        /* of this kernel */
+	int service_fd_base;               /* descriptors of ours live from here on, */
+	int service_fd_end;                /* to before this number: see engine/service-fds.h */
+	struct restore_shared *shared;     /* mapped MAP_SHARED by all processes of the restore */
+	struct restore_area *area;         /* what shared lies in */
+	void *shared_memory;               /* mm/: objects by shmid */
+	struct vdso_image vdso;            /* of this kernel */
 	const struct own_creds *own_creds; /* what new processes inherit */
 	const struct own_limits *own_limits;
 	bool files_need_all;           /* some file can only be finished when all processes have theirs */

@@ -358,9 +358,9 @@ static int add_under_number(const struct restore *r, int epoll, int fd, int numb
 	int flags = fcntl(number, F_GETFD), other = -1, result;
 
 	if (flags >= 0) {
-		other = fcntl(number, F_DUPFD_CLOEXEC, r->service_fd_base);
+		other = service_fds_copy(r, number);
 		if (other < 0)
-			return -errno;
+			return other;
 	}
 	result = dup3(fd, number, O_CLOEXEC) < 0 ? -errno : add(epoll, number, target);
 	if (other < 0) {

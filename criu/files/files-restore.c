@@ -91,10 +91,10 @@ uint32_t restore_open_flags(uint32_t flags)
 
 int restore_keep_fd(const struct restore *r, int *fd)
 {
-	int kept = fcntl(*fd, F_DUPFD_CLOEXEC, r->service_fd_base);
+	int kept = service_fds_copy(r, *fd);
 
 	if (kept < 0)
-		return -errno;
+		return kept;
 	close_fd(fd);
 	return kept;
 }
@@ -115,8 +115,7 @@ int restore_inherited(const struct restore *r, const char *key)
 
 	if (fd < 0)
 		return -ENOENT;
-	fd = fcntl(fd, F_DUPFD_CLOEXEC, r->service_fd_base);
-	return fd < 0 ? -errno : fd;
+	return service_fds_copy(r, fd);
 }
 
 int restore_replace_fd(struct restore *r, struct restore_task *task, struct restore_file *file, int fd)
@@ -277,7 +276,7 @@ static int find_users(struct restore *r, struct restore_task *task, struct error
 		if (!file)
 			return error_say(err, -EBADMSG, "pid %d (%s), fd %u: the images have no file %u", task->pid,
 					 restore_comm_of(task->image), table->entries[i]->fd, table->entries[i]->id);
-		if (table->entries[i]->fd >= (uint32_t)r->service_fd_base)
+		if (table->entries[i]->fd >= INT_MAX || service_fds_has(r, (int)table->entries[i]->fd))
 			return error_say(err, -EBADMSG, "pid %d (%s), fd %u: no descriptor can have this number",
 					 task->pid, restore_comm_of(task->image), table->entries[i]->fd);
 		if (!file->first_user) {
@@ -484,14 +483,14 @@ static int move_away(struct restore *r, const struct checked_fd_table *table)
 		const FdinfoEntry *entry;
 		int kept;
 
-		if (file->fd < 0 || file->fd >= r->service_fd_base)
+		if (file->fd < 0 || service_fds_has(r, file->fd))
 			continue;
 		entry = find_entry(table, file->fd);
 		if (entry && file_of(r, entry) == file)
 			continue;
-		kept = fcntl(file->fd, F_DUPFD_CLOEXEC, r->service_fd_base);
+		kept = service_fds_copy(r, file->fd);
 		if (kept < 0)
-			return -errno;
+			return kept;
 		file->fd = kept;
 		file->fd_cloexec = true;
 	}
@@ -505,7 +504,19 @@ static int close_between(int first, int last)
 	return syscall(SYS_close_range, (unsigned int)first, (unsigned int)last, 0) < 0 ? -errno : 0;
 }
 
-/* Everything below the base that is not where it belongs. */
+/* Leaves ours alone. */
+static int close_restored(const struct restore *r, int first, int last)
+{
+	int result = 0;
+
+	if (first < r->service_fd_base)
+		result = close_between(first, last < r->service_fd_base ? last : r->service_fd_base - 1);
+	if (result == 0 && last >= r->service_fd_end)
+		result = close_between(first > r->service_fd_end ? first : r->service_fd_end, last);
+	return result;
+}
+
+/* Everything but ours that is not where it belongs. */
 static int close_others(struct restore *r, const struct checked_fd_table *table)
 {
 	int next = 0;
@@ -516,18 +527,18 @@ static int close_others(struct restore *r, const struct checked_fd_table *table)
 
 		if (file->fd != (int)table->entries[i]->fd)
 			continue;
-		result = close_between(next, file->fd - 1);
+		result = close_restored(r, next, file->fd - 1);
 		if (result < 0)
 			return result;
 		next = file->fd + 1;
 	}
-	return close_between(next, r->service_fd_base - 1);
+	return close_restored(r, next, INT_MAX);
 }
 
 /*
  * New descriptors get the lowest free number. Numbers below the table's highest that are not in it are taken meanwhile,
- * so that what is opened in ascending order is where it belongs; unless there are more of them than it would help.
- * Returns where the last gap that was filled ends.
+ * so that what is opened in ascending order is where it belongs; unless ours are there, or there are more of them than
+ * it would help. Returns where the last gap that was filled ends.
  */
 static int fill_gaps(const struct restore *r, const struct checked_fd_table *table)
 {
@@ -536,7 +547,7 @@ static int fill_gaps(const struct restore *r, const struct checked_fd_table *tab
 	for (size_t i = 0; i < table->count; i++) {
 		const int fd = (int)table->entries[i]->fd;
 
-		if ((size_t)(fd - next) > table->count - i)
+		if ((size_t)(fd - next) > table->count - i || (next < r->service_fd_end && fd > r->service_fd_base))
 			break;
 		for (; next < fd; next++)
 			if (dup3(r->set->dirfd, next, O_CLOEXEC) < 0)

@@ -35,12 +35,11 @@ void files_free(struct dump *d);
  * Before anything is created: builds the restore_files from the checked set, finds owners, runs every check(). All
  * missing or changed files are named, each with pid and descriptor (or "mapped", "cwd", ...), not only the first. Files
  * given with
- * --inherit-fd are moved to r->service_fd_base and above, which must be set.
+ * --inherit-fd are moved into the range of our own, which must have a place (engine/service-fds.h).
  */
 int files_check(struct restore *r, struct error *err);
 
-/* In the process of task, before it forks: opens the descriptions it owns that others use too (at r->service_fd_base
- * up). */
+/* In the process of task, before it forks: opens the descriptions it owns that others use too. */
 int files_open_shared(struct restore *r, struct restore_task *task, struct error *err);
 
 /* In the process of task, when it leads its session and before it creates the rest of it: its controlling terminal. */
@@ -48,7 +47,7 @@ int files_take_terminal(struct restore *r, struct restore_task *task, struct err
 
 /*
  * In the process of task, once it and all who use its table have created what they create: its descriptor table as in
- * the images. Everything below r->service_fd_base that is not of it is closed; what is open from there on is left for
+ * the images. What is not of it is closed; what is open in the range of our own is left for
  * the caller to close at the end.
  */
 int files_install(struct restore *r, struct restore_task *task, struct error *err);
@@ -77,7 +76,7 @@ bool files_need_all_tasks(const struct restore *r);
 void files_remove_links(struct restore *r);
 void files_restore_free(struct restore *r);
 
-/* The highest descriptor number of any table, -1 without any: r->service_fd_base must lie above it. */
+/* The highest descriptor number of any table, -1 without any. */
 int files_highest_fd(const struct checked_set *images);
 
 /*

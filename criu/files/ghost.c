@@ -754,11 +754,10 @@ static int set_attributes(int fd, const GhostFileEntry *entry, struct error *err
 static int keep_descriptors(struct restore *r, struct restore_ghost *ghost)
 {
 	for (struct restore_ghost *name = ghost; name; name = name->next_name) {
-		int result = name->fd < 0 ? fcntl(ghost->fd, F_DUPFD_CLOEXEC, r->service_fd_base)
-					  : restore_keep_fd(r, &name->fd);
+		int result = name->fd < 0 ? service_fds_copy(r, ghost->fd) : restore_keep_fd(r, &name->fd);
 
 		if (result < 0)
-			return name->fd < 0 ? -errno : result;
+			return result;
 		name->fd = result;
 		for (struct restore_ghost_user *user = name->held; user; user = user->next) {
 			result = user->fd < 0 ? -1 : restore_keep_fd(r, &user->fd);

@@ -888,9 +888,9 @@ int io_uring_open_for_mapping(struct restore *r, struct restore_task *task, uint
 
 	if (fd < 0 && file)
 		fd = file->fd;
-	fd = fcntl(fd, F_DUPFD_CLOEXEC, r->service_fd_base);
+	fd = service_fds_copy(r, fd);
 	if (fd < 0)
-		return error_set(err, -errno, "pid %d: borrow io_uring %u to map it", task->pid, file_id);
+		return error_set(err, fd, "pid %d: borrow io_uring %u to map it", task->pid, file_id);
 	*ret_fd = fd;
 	return 0;
 }

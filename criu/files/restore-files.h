@@ -1,14 +1,15 @@
 /*
  * What the kinds and the walks share while descriptors are restored. Only for criu/files/ and criu/sockets/.
  *
- * Descriptor numbers: those below r->service_fd_base are the task's. A description that several tasks have is opened by
- * its owner before it forks, at the number it has there if that is free, else above the base; a kind that has to keep
- * something open beside the file it was asked for puts it above the base, too (restore_keep_fd).
+ * Descriptor numbers: those outside of a range of our own (engine/service-fds.h) are the task's. A description that
+ * several tasks have is opened by its owner before it forks, at the number it has there if that is free, else in that
+ * range; a kind that has to keep something open beside the file it was asked for puts it there, too (restore_keep_fd).
  */
 #pragma once
 
 #include "base/arena.h"
 #include "engine/restore.h"
+#include "engine/service-fds.h"
 #include "files/file-kind.h"
 #include "files/files.h"
 #include "image/image-read.h"

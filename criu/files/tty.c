@@ -596,9 +596,9 @@ static int take_callers(struct restore *r, struct restore_file *file, struct res
 				      "could take its place",
 				      tty->slave->pty->index);
 	}
-	fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, r->service_fd_base);
+	fd = service_fds_copy(r, STDIN_FILENO);
 	if (fd < 0)
-		return error_set(err, -errno, "keep the standard input");
+		return error_set(err, fd, "keep the standard input");
 	tty->outside = fd;
 	return 0;
 }

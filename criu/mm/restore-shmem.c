@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "engine/restore.h"
+#include "engine/service-fds.h"
 #include "kernel/features.h"
 #include "kernel/missing-mman.h"
 #include "mm/restore-fill.h"
@@ -151,8 +152,8 @@ static int open_object(struct restore *r, const struct checked_shmem *image, int
 	result = set_owner_and_mode(image->inode, fd);
 	if (result < 0)
 		return error_set(err, result, "set its owner and mode");
-	*ret_fd = fcntl(fd, F_DUPFD_CLOEXEC, r->service_fd_base);
-	return *ret_fd < 0 ? error_set(err, -errno, "keep its descriptor") : 0;
+	*ret_fd = service_fds_copy(r, fd);
+	return *ret_fd < 0 ? error_set(err, *ret_fd, "keep its descriptor") : 0;
 }
 
 int shmem_restore_prepare(struct restore *r, struct error *err)

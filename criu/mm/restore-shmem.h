@@ -1,7 +1,7 @@
 /*
  * Shared memory objects of a restore: memfds, and what anonymous shared mappings are made of. The worker creates and
- * fills each object once, before the root is forked; all processes inherit its descriptor (at r->service_fd_base and
- * above) and open it again with the mode they need.
+ * fills each object once, before the root is forked; all processes inherit its descriptor (in the range of
+ * engine/service-fds.h) and open it again with the mode they need.
  */
 #pragma once
 
