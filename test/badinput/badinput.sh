@@ -570,7 +570,8 @@ case_set_that_was_used_up() {
 # mutations_of KIND: one random change each: no crash, no hang, nothing left; what restores nevertheless is a whole tree.
 mutations_of() {
 	make_set "$1"
-	local seed what bad=0 good=0 root
+	local seed what bad=0 good=0 root before
+	before=$(echo *)
 	for ((seed = 1; seed <= mutations; seed++)); do
 		rm -rf broken pidfile
 		cp -r set broken
@@ -595,6 +596,12 @@ mutations_of() {
 			echo "mutation $seed ($what): refused without a word"
 			bad=$((bad + 1))
 		fi
+		rm -rf broken pidfile
+		if [ "$(echo *)" != "$before" ]; then
+			echo "mutation $seed ($what): status $status, and beside $before there are now: $(echo *)"
+			bad=$((bad + 1))
+			before=$(echo *)
+		fi
 		count_processes
 		for each in "${others[@]}"; do
 			kill -KILL "$each" 2>/dev/null
@@ -607,6 +614,10 @@ mutations_of() {
 
 case_mutations() {
 	mutations_of plain
+}
+
+case_mutations_of_files() {
+	mutations_of objects
 }
 
 case_mutations_of_asynchronous_io() {

@@ -6,6 +6,8 @@
  *	files A B C	A and B open (descriptors 3 and 4), C mapped and not open
  *	many N		N files in the directory "many", used by three processes in turn: open or only mapped; one of
  *			them works there
+ *	objects		of each kind of file one or two: removed, shared, terminals, epoll, memfd, pipes with data ...;
+ *a child has them too
  *	socket		a socket of a family that is not dumped (AF_ALG, AF_VSOCK or else AF_UNIX) at descriptor 5
  *	aio		an AIO context without requests
  *	async		an AIO context and an io_uring that have been used
@@ -29,13 +31,18 @@
 #include <linux/io_uring.h>
 #include <linux/perf_event.h>
 #include <linux/userfaultfd.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/fanotify.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 
@@ -160,6 +167,56 @@ static void become_large(size_t bytes)
 	if (area == MAP_FAILED)
 		fail("mmap");
 	memset(area, 'L', bytes);
+}
+
+static void need(int fd)
+{
+	if (fd < 0)
+		fail("an object");
+}
+
+static void become_objects(void)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.u64 = 1 };
+	struct itimerspec in_an_hour = { .it_value.tv_sec = 3600 };
+	int ends[2], zero = 0, master, slave, epoll, fd;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	fd = open("removed", O_RDWR | O_CREAT, 0600);
+	if (fd < 0 || write(fd, "removed contents", 16) != 16 || unlink("removed") < 0)
+		fail("removed");
+	fd = open("linked", O_RDWR | O_CREAT, 0600);
+	need(fd);
+	if (mkfifo("fifo", 0600) < 0 && errno != EEXIST)
+		fail("fifo");
+	fd = open("fifo", O_RDWR);
+	if (pipe(ends) < 0 || fd < 0 || write(ends[1], "in the pipe", 11) != 11 || write(fd, "in the fifo", 11) != 11)
+		fail("pipe");
+	master = open("/dev/ptmx", O_RDWR | O_NOCTTY);
+	need(master);
+	need(ioctl(master, TIOCSPTLCK, &zero));
+	slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY);
+	need(slave);
+	fd = memfd_create("object", MFD_ALLOW_SEALING);
+	if (fd < 0 || write(fd, "in memory", 9) != 9 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) < 0)
+		fail("memfd");
+	if (mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED)
+		fail("mmap");
+	*(char *)mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0) = 's';
+	epoll = epoll_create1(0);
+	need(epoll);
+	need(epoll_ctl(epoll, EPOLL_CTL_ADD, ends[0], &event));
+	need(epoll_ctl(epoll, EPOLL_CTL_ADD, eventfd(5, 0), &event));
+	fd = timerfd_create(CLOCK_MONOTONIC, 0);
+	need(timerfd_settime(fd, 0, &in_an_hour, NULL));
+	need(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
+	need(signalfd(-1, &set, 0));
+	need(inotify_add_watch(inotify_init(), ".", IN_CREATE));
+	need((int)syscall(SYS_pidfd_open, getpid(), 0));
+	need(open("/proc/self/ns/net", O_RDONLY));
+	become_plain();
 }
 
 static void become_socket(void)
@@ -360,6 +417,8 @@ int main(int argc, char **argv)
 		become_many(atoi(argv[2]));
 	else if (strcmp(kind, "large") == 0 && argc == 3)
 		become_large((size_t)atoi(argv[2]) << 20);
+	else if (strcmp(kind, "objects") == 0)
+		become_objects();
 	else if (strcmp(kind, "socket") == 0)
 		become_socket();
 	else if (strcmp(kind, "aio") == 0)
