@@ -1,5 +1,6 @@
 #include "base/error.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +18,8 @@ void error_set_text(struct error *err, int r, const char *format, ...)
 	va_end(args);
 	used = strlen(err->text);
 	(void)snprintf(err->text + used, sizeof(err->text) - used, ": %s", strerror(-r));
+	if (r == -EMFILE)
+		error_hint(err, "more descriptors are needed than this shell allows: ulimit -n");
 }
 
 void error_say_text(struct error *err, int r, const char *format, ...)

@@ -116,6 +116,18 @@ static void remove_stale(struct image_set *set)
 			(void)unlinkat(set->dirfd, set->stale[i], 0);
 }
 
+/* Asked before anything is stopped for a set that cannot be written. */
+static int refuse_unwritable(const struct image_set *set, struct error *err)
+{
+	struct stat st;
+
+	if (faccessat(set->dirfd, ".", W_OK | X_OK, AT_EACCESS) < 0)
+		return error_set(err, -errno, "%s is not writable", set_path(set));
+	if (fstat(set->dirfd, &st) == 0 && st.st_nlink == 0)
+		return error_say(err, -ENOENT, "%s has been removed", set_path(set));
+	return 0;
+}
+
 int image_set_create(struct image_set *set, int at, const char *path, unsigned int flags, struct error *err)
 {
 	int r = open_directory(set, at, path, err);
@@ -124,7 +136,9 @@ int image_set_create(struct image_set *set, int at, const char *path, unsigned i
 		return r;
 	set->writing = true;
 	set->replace = flags & IMAGE_SET_REPLACE;
-	r = refuse_finished(set, err);
+	r = refuse_unwritable(set, err);
+	if (r == 0)
+		r = refuse_finished(set, err);
 	return r < 0 ? r : find_stale(set, err);
 }
 

@@ -110,6 +110,46 @@ case_image_directory_not_writable() {
 	untouched
 }
 
+# Too few descriptors, from those that cannot even open the log to those that are nearly enough.
+case_few_descriptors() {
+	local n real=$criu enough=
+	start plain
+	mkdir set
+	criu=./few
+	for n in 4 5 6 7 8 9 10 12 14 16 20 24 32 64; do
+		printf '#!/bin/sh\nulimit -n %s\nexec %s "$@"\n' $n "$real" >few
+		chmod 755 few
+		rm -rf set && mkdir set
+		run_criu dump -t "$pid" -D set -R -o dump.log
+		if [ $status -eq 0 ]; then
+			enough=1
+			continue
+		fi
+		says 'too many open files' '^hint: .*ulimit -n|cannot open shared'
+		nothing_in set
+	done
+	[ -n "$enough" ] || fail "no number was enough"
+	untouched
+}
+
+# Known before the tree is stopped for nothing.
+case_image_directory_read_only_or_gone() {
+	start plain
+	mkdir set
+	mount -t tmpfs -o ro small set || exit 77
+	refused dump -t "$pid" -D set -v4 -o "$PWD/dump.log"
+	says 'read-only file system'
+	! grep -q 'stage freeze' dump.log || fail "the tree was stopped"
+	umount set
+	cd set && rmdir ../set
+	timeout 20 "$criu" dump -t "$pid" -v4 -o ../dump.log </dev/null >../said 2>&1
+	status=$?
+	cd ..
+	[ $status -eq 1 ] || fail "status $status"
+	says 'has been removed|no such file'
+	untouched
+}
+
 # Whatever does not fit, from the first image to the last one.
 case_disk_full() {
 	local size room
