@@ -60,6 +60,11 @@ int fown_look(struct dump *d, struct open_file *file, struct error *err)
 {
 	const struct file_signal_owner *owner = &file->owner;
 
+	/* Nothing else of a directory sends a signal, and what is watched is shown nowhere. */
+	if (owner->pid && S_ISDIR(file->st.st_mode)) {
+		error_hint(err, "have the program close it before the dump, or use inotify");
+		return open_file_refuse(file, err, "is watched by F_NOTIFY (dnotify), which the kernel does not show");
+	}
 	if (owner->pid == 0 || own_pid_of(d, owner) || (owner->type == F_OWNER_PGRP && is_group_of_tree(d, owner->pid)))
 		return 0;
 	error_hint(err, "dump the tree together with process %d", owner->pid);
