@@ -5,6 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Whatever was to be done, some reasons have a remedy of their own. */
+static void hint_at_reason(struct error *err, int r)
+{
+	if (r == -EMFILE)
+		error_hint(err, "more descriptors are needed than this shell allows: ulimit -n");
+}
+
 void error_set_text(struct error *err, int r, const char *format, ...)
 {
 	size_t used;
@@ -18,8 +25,7 @@ void error_set_text(struct error *err, int r, const char *format, ...)
 	va_end(args);
 	used = strlen(err->text);
 	(void)snprintf(err->text + used, sizeof(err->text) - used, ": %s", strerror(-r));
-	if (r == -EMFILE)
-		error_hint(err, "more descriptors are needed than this shell allows: ulimit -n");
+	hint_at_reason(err, r);
 }
 
 void error_say_text(struct error *err, int r, const char *format, ...)
@@ -32,6 +38,7 @@ void error_say_text(struct error *err, int r, const char *format, ...)
 	va_start(args, format);
 	(void)vsnprintf(err->text, sizeof(err->text), format, args);
 	va_end(args);
+	hint_at_reason(err, r);
 }
 
 void error_prefix(struct error *err, const char *format, ...)
