@@ -15,6 +15,7 @@
 #include "security/lsm.h"
 #include "task/ended-call.h"
 #include "task/interrupted-call.h"
+#include "task/semaphore-undo.h"
 #include "task/task-look.h"
 
 int look_read_own(struct look_own *ret_own, struct error *err)
@@ -71,7 +72,7 @@ static int check_signals(const struct dump *d, const struct task *task, struct e
 
 int look_task(struct dump *d, const struct look_own *own, struct task *task, struct error *err)
 {
-	struct error ns = { 0 }, cgroup = { 0 }, lsm = { 0 }, signals = { 0 };
+	struct error ns = { 0 }, cgroup = { 0 }, lsm = { 0 }, signals = { 0 }, semaphores = { 0 };
 
 	if (task->is_zombie)
 		return 0;
@@ -81,6 +82,7 @@ int look_task(struct dump *d, const struct look_own *own, struct task *task, str
 		gather(d, cgroup_look(d->opts, &own->cgroups, task, &cgroup), &cgroup);
 	gather(d, lsm_look(task, &lsm), &lsm);
 	gather(d, check_signals(d, task, &signals), &signals);
+	gather(d, semaphore_undo_look(d, task, &semaphores), &semaphores);
 	return task_look(d, task, err);
 }
 

@@ -36,6 +36,8 @@ enum member {
 	TASK_SIGNAL,
 	TASK_THREAD,
 	TASK_LOGINUID,
+	TASK_SEMAPHORES,
+	SEMAPHORES_UNDO,
 	PID_LEVEL,
 	PID_NUMBERS,
 	UPID_NS,
@@ -68,6 +70,8 @@ static const struct btf_offset wanted[MEMBER_COUNT] = {
 	[TASK_SIGNAL] = { "task_struct", "signal" },
 	[TASK_THREAD] = { "task_struct", "thread" },
 	[TASK_LOGINUID] = { "task_struct", "loginuid" },
+	[TASK_SEMAPHORES] = { "task_struct", "sysvsem" },
+	[SEMAPHORES_UNDO] = { "sysv_sem", "undo_list" },
 	[PID_LEVEL] = { "pid", "level" },
 	[PID_NUMBERS] = { "pid", "numbers" },
 	[UPID_NS] = { "upid", "ns" },
@@ -96,7 +100,7 @@ struct record {
 	uint64_t nsproxy, user_ns, cgroups, mm, files, fs, sighand, exe;
 	uint64_t heap_start, heap_end, stack_start;
 	struct path_fact cwd, root;
-	uint64_t oom_score_adj, posix_timers, mm_flags, loginuid;
+	uint64_t oom_score_adj, posix_timers, mm_flags, loginuid, undo_list;
 	uint8_t tls[TLS_BYTES];
 };
 
@@ -173,6 +177,8 @@ static void emit_objects(struct bpf_program *p, const struct btf_offset *at)
 	emit_value(p, SLOT_MM, at[MM_START_STACK].offset, AT(stack_start), 8);
 	if (at[TASK_LOGINUID].offset >= 0)
 		emit_value(p, SLOT_TASK, at[TASK_LOGINUID].offset, AT(loginuid), 4);
+	if (at[TASK_SEMAPHORES].offset >= 0 && at[SEMAPHORES_UNDO].offset >= 0)
+		emit_value(p, SLOT_TASK, at[TASK_SEMAPHORES].offset + at[SEMAPHORES_UNDO].offset, AT(undo_list), 8);
 	if (at[MM_FLAGS].offset >= 0)
 		emit_value(p, SLOT_MM, at[MM_FLAGS].offset, AT(mm_flags), 8);
 }
@@ -230,6 +236,7 @@ static struct task_facts from_record(const struct record *record)
 		.coredump_filter = (uint32_t)(record->mm_flags >> DUMP_FILTER_SHIFT) & DUMP_FILTER_MASK,
 		.has_loginuid = true,
 		.loginuid = (uint32_t)record->loginuid,
+		.undo_list = record->undo_list,
 	};
 }
 
@@ -295,6 +302,12 @@ static int take_records(const struct buffer *data, struct task_fact_list *ret)
 	return check(ret);
 }
 
+/* What is not built into every kernel, or not a number in every one: nobody has it, or it is not believed. */
+static bool may_be_missing(enum member member)
+{
+	return member == TASK_LOGINUID || member == TASK_SEMAPHORES || member == SEMAPHORES_UNDO || member == MM_FLAGS;
+}
+
 int task_facts_open(void)
 {
 	struct btf_offset at[MEMBER_COUNT];
@@ -307,7 +320,7 @@ int task_facts_open(void)
 	memcpy(at, wanted, sizeof(at));
 	btf_find_offsets(btf, at, MEMBER_COUNT);
 	for (size_t i = 0; i < MEMBER_COUNT; i++)
-		if (at[i].offset < 0 && i != TASK_LOGINUID && i != MM_FLAGS)
+		if (at[i].offset < 0 && !may_be_missing((enum member)i))
 			return -ENOENT;
 	build(&program, at);
 	return bpf_iterator_load(btf, "bpf_iter_task", program.insns, program.count);

@@ -1,0 +1,12 @@
+/*
+ * What System V semaphores get back when a process ends (semop(2) with SEM_UNDO). The kernel gives it back at the end
+ * of a dump, too, which kills the process: somebody else may hold the semaphore by the time of the restore.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "engine/dump.h"
+#include "task/task.h"
+
+/* Refuses what cannot be brought back; a process that has given back all it took has nothing to lose. */
+int semaphore_undo_look(struct dump *d, const struct task *task, struct error *err);
