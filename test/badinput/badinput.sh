@@ -506,6 +506,8 @@ case_death_signal() {
 		[ $status -eq 0 ] || fail "the restore failed"
 		sleep 0.2
 		untouched
+		count_processes
+		[ ${#others[@]} -eq 0 ] || kill -KILL "${others[@]}"
 		nobody_left || fail "${others[*]} are left"
 	done
 }
