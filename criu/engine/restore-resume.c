@@ -51,12 +51,30 @@ static unsigned long seize_options(const struct restorer_thread *thread)
 	return PTRACE_O_TRACESYSGOOD | (thread->is_filtered ? PTRACE_O_SUSPEND_SECCOMP : 0);
 }
 
+/*
+ * A stop is looked at, not collected: with that the kernel would forget the signal which the thread is about to take,
+ * and if we were killed before it was passed on, that would be lost. An end is collected.
+ */
 static int wait_for_stop(pid_t tid, int *ret_status)
 {
-	while (waitpid(tid, ret_status, __WALL) < 0)
+	siginfo_t info;
+
+	while (waitid(P_PID, (id_t)tid, &info, WEXITED | WSTOPPED | __WALL | WNOWAIT) < 0)
 		if (errno != EINTR)
 			return -errno;
-	return WIFSTOPPED(*ret_status) ? 0 : -ESRCH;
+	if (info.si_code == CLD_TRAPPED || info.si_code == CLD_STOPPED) {
+		*ret_status = W_STOPCODE(info.si_status);
+		return 0;
+	}
+	while (waitpid(tid, NULL, __WALL) < 0 && errno == EINTR)
+		;
+	return -ESRCH;
+}
+
+/* The signal that a stop is about; 0: there is none. */
+static unsigned long stop_signal(int status)
+{
+	return status >> 16 ? 0 : (unsigned long)WSTOPSIG(status);
 }
 
 static int trace(long request, pid_t tid, unsigned long address, unsigned long data)
@@ -72,7 +90,8 @@ static int wait_for_syscall_stop(pid_t tid)
 		r = wait_for_stop(tid, &status);
 		if (r < 0 || WSTOPSIG(status) == SYSCALL_STOP)
 			return r;
-		r = trace(PTRACE_SYSCALL, tid, 0, 0);
+		/* Only SIGSTOP gets through: it takes effect when the thread is let go. */
+		r = trace(PTRACE_SYSCALL, tid, 0, stop_signal(status));
 		if (r < 0)
 			return r;
 	}
@@ -589,7 +608,7 @@ static bool take_again(const struct restorer_task *task, struct restorer_thread 
 		remove_stub(task);
 	(void)set_user_dispatch(thread);
 	/* A signal that came in between is the program's. */
-	(void)trace(PTRACE_DETACH, thread->tid, 0, status >> 16 ? 0 : (unsigned long)WSTOPSIG(status));
+	(void)trace(PTRACE_DETACH, thread->tid, 0, stop_signal(status));
 	return false;
 }
 

@@ -1,0 +1,149 @@
+/*
+ * What carries a restore on whose worker has died is killed in turn: a signal that a thread was about to take when it
+ * was looked at still arrives.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "engine/restore-resume.h"
+#include "kernel/proc-pid.h"
+#include "kernel/proc-stat.h"
+#include "mm/restore-area.h"
+#include "pie/restorer-border.h"
+
+static struct words {
+	volatile pid_t program;
+	volatile int may_begin, taken;
+} * words;
+
+static void take(int signal)
+{
+	(void)signal;
+	words->taken++;
+}
+
+static void run_program(void)
+{
+	(void)signal(SIGUSR1, take);
+	(void)alarm(20);
+	words->program = getpid();
+	for (;;)
+		(void)pause();
+}
+
+/* A task that is the program's already: it is looked at and let go. */
+static void carry_on(pid_t pid)
+{
+	struct restorer_thread thread = { .tid = pid };
+	struct restorer_slot slot = { .stub_poked = 0 };
+	struct restorer_task task = { .slot = &slot, .pid = pid, .threads = &thread, .thread_count = 1 };
+	struct restorer_task *restorers[] = { &task };
+	struct restore_shared shared = { .slot_count = 1, .restorers = restorers };
+
+	thread.task = &task;
+	(void)restore_carry_on(&shared);
+}
+
+static void run_rescuer(void)
+{
+	if (fork() == 0)
+		run_program();
+	while (!words->program || !words->may_begin)
+		(void)usleep(1000);
+	carry_on(words->program);
+	_exit(0);
+}
+
+static bool until_stopped(pid_t pid)
+{
+	AUTO_CLOSE int procfd = proc_open(pid);
+	struct proc_stat stat;
+
+	for (int i = 0; i < 5000; i++) {
+		if (proc_stat_read(procfd, "stat", &stat) < 0)
+			return false;
+		if (stat.state == 't')
+			return true;
+		(void)usleep(1000);
+	}
+	return false;
+}
+
+/* Runs the rescuer to its next entry of ptrace(); the request, or -1 at its end. */
+static long next_request(pid_t rescuer)
+{
+	struct user_regs_struct regs;
+	int status;
+
+	for (;;) {
+		if (ptrace(PTRACE_SYSCALL, rescuer, 0, 0) < 0 || waitpid(rescuer, &status, __WALL) < 0 ||
+		    !WIFSTOPPED(status))
+			return -1;
+		if (WSTOPSIG(status) != (SIGTRAP | 0x80))
+			continue;
+		if (ptrace(PTRACE_GETREGS, rescuer, 0, &regs) < 0)
+			return -1;
+		if (regs.orig_rax == SYS_ptrace && regs.rax == (unsigned long long)-ENOSYS)
+			return (long)regs.rdi;
+	}
+}
+
+static void signal_survives_the_rescuer(void **state)
+{
+	long request, requests = 0;
+	pid_t rescuer;
+	int status;
+
+	words = mmap(NULL, sizeof(*words), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(words != MAP_FAILED);
+	rescuer = fork();
+	if (rescuer == 0)
+		run_rescuer();
+	assert_true(rescuer > 0);
+	if (ptrace(PTRACE_SEIZE, rescuer, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL) < 0) {
+		(void)kill(rescuer, SIGKILL);
+		skip();
+	}
+	assert_int_equal(ptrace(PTRACE_INTERRUPT, rescuer, 0, 0), 0);
+	assert_int_equal(waitpid(rescuer, &status, __WALL), rescuer);
+	words->may_begin = 1;
+	while ((request = next_request(rescuer)) != PTRACE_DETACH) {
+		assert_true(request >= 0);
+		if (requests++ != 1)
+			continue;
+		/* It is traced, and about to be interrupted. */
+		assert_int_equal(request, PTRACE_INTERRUPT);
+		assert_int_equal(kill(words->program, SIGUSR1), 0);
+		assert_true(until_stopped(words->program));
+	}
+	assert_int_equal(kill(rescuer, SIGKILL), 0);
+	assert_int_equal(waitpid(rescuer, &status, __WALL), rescuer);
+	for (int i = 0; i < 3000 && !words->taken; i++)
+		(void)usleep(1000);
+	(void)kill(words->program, SIGKILL);
+	assert_int_equal(words->taken, 1);
+	(void)munmap(words, sizeof(*words));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(signal_survives_the_rescuer),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
