@@ -29,9 +29,23 @@
 /* --- a child that sleeps in a system call, stopped by ptrace -------------------------------------------------------
  */
 
+static bool is_asleep(pid_t pid)
+{
+	char path[64], text[256] = "";
+	FILE *file;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	(void)!fgets(text, sizeof(text), file);
+	(void)fclose(file);
+	return strstr(text, ") S ") != NULL;
+}
+
 static pid_t start_stopped(void (*sleeper)(void))
 {
-	const struct timespec settle = { .tv_nsec = 20000000 };
+	const struct timespec settle = { .tv_nsec = 5000000 };
 	pid_t pid = fork();
 	int status;
 
@@ -40,7 +54,8 @@ static pid_t start_stopped(void (*sleeper)(void))
 		_exit(1);
 	}
 	assert_true(pid > 0);
-	(void)nanosleep(&settle, NULL);
+	for (int i = 0; i < 1000 && !is_asleep(pid); i++)
+		(void)nanosleep(&settle, NULL);
 	assert_int_equal(ptrace(PTRACE_SEIZE, pid, NULL, NULL), 0);
 	assert_int_equal(ptrace(PTRACE_INTERRUPT, pid, NULL, NULL), 0);
 	assert_int_equal(waitpid(pid, &status, __WALL), pid);
