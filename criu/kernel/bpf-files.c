@@ -69,14 +69,9 @@ static const struct step {
 
 static void build(struct bpf_program *p, const struct btf_offset *at)
 {
-	size_t no_file;
+	size_t begin;
 
-	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_X, 6, 1, 0, 0);
-	bpf_emit(p, BPF_LDX | BPF_MEM | BPF_DW, 7, 6, CTX_FILE, 0);
-	no_file = p->count;
-	bpf_emit(p, BPF_JMP | BPF_JEQ | BPF_K, 7, 0, 0, 0);
-	for (int word = RECORD; word < 0; word += 8)
-		bpf_emit(p, BPF_ST | BPF_MEM | BPF_DW, 10, 0, (int16_t)word, 0);
+	begin = bpf_emit_begin(p, CTX_FILE, sizeof(struct bpf_file));
 	bpf_emit(p, BPF_STX | BPF_MEM | BPF_DW, 10, 7, SLOT_FILE, 0);
 	bpf_emit(p, BPF_LDX | BPF_MEM | BPF_W, 1, 6, CTX_FD, 0);
 	bpf_emit(p, BPF_STX | BPF_MEM | BPF_DW, 10, 1, AT(fd), 0);
@@ -84,10 +79,7 @@ static void build(struct bpf_program *p, const struct btf_offset *at)
 		bpf_emit_address(p, steps[i].slot, at[steps[i].member].offset);
 		bpf_emit_fetch(p, steps[i].to, steps[i].bytes);
 	}
-	bpf_emit_write(p, (int16_t)RECORD, sizeof(struct bpf_file));
-	p->insns[no_file].off = (int16_t)(p->count - no_file - 1);
-	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0);
-	bpf_emit(p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+	bpf_emit_end(p, begin, sizeof(struct bpf_file));
 }
 
 int bpf_files_open(void)

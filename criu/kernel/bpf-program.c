@@ -40,3 +40,25 @@ void bpf_emit_write(struct bpf_program *p, int16_t stack, int32_t bytes)
 	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_K, 3, 0, 0, bytes);
 	bpf_emit(p, BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_seq_write);
 }
+
+size_t bpf_emit_begin(struct bpf_program *p, int16_t object, int32_t record_bytes)
+{
+	size_t begin;
+
+	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_X, 6, 1, 0, 0);
+	bpf_emit(p, BPF_LDX | BPF_MEM | BPF_DW, 7, 6, object, 0);
+	begin = p->count;
+	bpf_emit(p, BPF_JMP | BPF_JEQ | BPF_K, 7, 0, 0, 0); /* the end of the walk: no object */
+	for (int word = -record_bytes; word < 0; word += 8)
+		bpf_emit(p, BPF_ST | BPF_MEM | BPF_DW, 10, 0, (int16_t)word, 0);
+	return begin;
+}
+
+void bpf_emit_end(struct bpf_program *p, size_t begin, int32_t record_bytes)
+{
+	bpf_emit_write(p, (int16_t)-record_bytes, record_bytes);
+	if (begin < BPF_PROGRAM_MAX)
+		p->insns[begin].off = (int16_t)(p->count - begin - 1);
+	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0);
+	bpf_emit(p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+}

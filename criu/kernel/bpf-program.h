@@ -28,3 +28,10 @@ void bpf_emit_follow(struct bpf_program *p, int16_t from_slot, int offset, int16
 
 /* Writes bytes of the stack to the reader of the iterator. */
 void bpf_emit_write(struct bpf_program *p, int16_t stack, int32_t bytes);
+
+/*
+ * The frame of a program that writes one record for each object of the iterator, at the end of its stack: in between r7
+ * is the object, which stands at an offset of the context, and the record is zeroed.
+ */
+size_t bpf_emit_begin(struct bpf_program *p, int16_t object, int32_t record_bytes);
+void bpf_emit_end(struct bpf_program *p, size_t begin, int32_t record_bytes);

@@ -21,12 +21,9 @@ static const struct btf_offset wanted[VMA_MEMBERS] = {
 
 static void build(struct bpf_program *p, const struct btf_offset *at)
 {
-	size_t no_mapping;
+	size_t begin;
 
-	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_X, 6, 1, 0, 0);
-	bpf_emit(p, BPF_LDX | BPF_MEM | BPF_DW, 7, 6, CONTEXT_VMA, 0);
-	no_mapping = p->count;
-	bpf_emit(p, BPF_JMP | BPF_JEQ | BPF_K, 7, 0, 0, 0);
+	begin = bpf_emit_begin(p, CONTEXT_VMA, sizeof(struct bpf_vma));
 	for (int i = 0; i < VMA_MEMBERS; i++) {
 		if (at[i].offset >= 0)
 			bpf_emit(p, BPF_LDX | BPF_MEM | BPF_DW, 1, 7, (int16_t)at[i].offset, 0);
@@ -34,10 +31,7 @@ static void build(struct bpf_program *p, const struct btf_offset *at)
 			bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_K, 1, 0, 0, 0);
 		bpf_emit(p, BPF_STX | BPF_MEM | BPF_DW, 10, 1, (int16_t)(RECORD + 8 * i), 0);
 	}
-	bpf_emit_write(p, RECORD, sizeof(struct bpf_vma));
-	p->insns[no_mapping].off = (int16_t)(p->count - no_mapping - 1);
-	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0);
-	bpf_emit(p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+	bpf_emit_end(p, begin, sizeof(struct bpf_vma));
 }
 
 int bpf_vmas_open(void)

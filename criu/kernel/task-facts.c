@@ -185,23 +185,14 @@ static void emit_objects(struct bpf_program *p, const struct btf_offset *at)
 
 static void build(struct bpf_program *p, const struct btf_offset *at)
 {
-	size_t no_task;
+	size_t begin;
 
-	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_X, 6, 1, 0, 0);
-	bpf_emit(p, BPF_LDX | BPF_MEM | BPF_DW, 7, 6, BPF_CONTEXT_OBJECT, 0);
-	no_task = p->count;
-	bpf_emit(p, BPF_JMP | BPF_JEQ | BPF_K, 7, 0, 0, 0);
-	for (int at_word = RECORD; at_word < 0; at_word += 8)
-		bpf_emit(p, BPF_ST | BPF_MEM | BPF_DW, 10, 0, (int16_t)at_word, 0);
+	begin = bpf_emit_begin(p, BPF_CONTEXT_OBJECT, sizeof(struct record));
 	bpf_emit(p, BPF_STX | BPF_MEM | BPF_DW, 10, 7, SLOT_TASK, 0);
 	emit_own_level(p, at);
 	emit_ids(p, at);
 	emit_objects(p, at);
-	bpf_emit_write(p, (int16_t)RECORD, sizeof(struct record));
-	if (no_task < BPF_PROGRAM_MAX)
-		p->insns[no_task].off = (int16_t)(p->count - no_task - 1);
-	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0);
-	bpf_emit(p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+	bpf_emit_end(p, begin, sizeof(struct record));
 }
 
 /* --- the answer -------------------------------------------------------------------------------------------------- */

@@ -135,24 +135,15 @@ static int build(struct bpf_program *p, const struct btf_offset *at)
 {
 	unsigned long mask[THREAD_CPU_BYTES / sizeof(unsigned long)];
 	long cpu_bytes = syscall(SYS_sched_getaffinity, 0, sizeof(mask), mask);
-	size_t no_task;
+	size_t begin;
 
 	if (cpu_bytes <= 0)
 		return -errno;
 
-	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_X, 6, 1, 0, 0);
-	bpf_emit(p, BPF_LDX | BPF_MEM | BPF_DW, 7, 6, BPF_CONTEXT_OBJECT, 0);
-	no_task = p->count;
-	bpf_emit(p, BPF_JMP | BPF_JEQ | BPF_K, 7, 0, 0, 0);
-	for (int word = RECORD; word < 0; word += 8)
-		bpf_emit(p, BPF_ST | BPF_MEM | BPF_DW, 10, 0, (int16_t)word, 0);
+	begin = bpf_emit_begin(p, BPF_CONTEXT_OBJECT, sizeof(struct thread_facts));
 	bpf_emit(p, BPF_STX | BPF_MEM | BPF_DW, 10, 7, SLOT_TASK, 0);
 	emit_values(p, at, (int32_t)cpu_bytes);
-	bpf_emit_write(p, (int16_t)RECORD, sizeof(struct thread_facts));
-	if (no_task < BPF_PROGRAM_MAX)
-		p->insns[no_task].off = (int16_t)(p->count - no_task - 1);
-	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0);
-	bpf_emit(p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+	bpf_emit_end(p, begin, sizeof(struct thread_facts));
 	return p->count > BPF_PROGRAM_MAX ? -E2BIG : 0;
 }
 
