@@ -381,7 +381,10 @@ static _Noreturn void fail(struct restore *r, const struct restore_task *task, s
 {
 	char name[64];
 
-	error_prefix(err, "%s", restore_task_name(task, name, sizeof(name)));
+	/* A sentence about one of its files begins with it already. */
+	(void)restore_task_name(task, name, sizeof(name));
+	if (strncmp(err->text, name, strlen(name)) != 0)
+		error_prefix(err, "%s", name);
 	restore_report_failure(r, task, err);
 	_exit(1);
 }

@@ -29,6 +29,7 @@
 #include "files/restore-files.h"
 #include "images/pstree.pb-c.h"
 
+#define TAKEN_HINT       "end the program that has it, or restore in a mount namespace with a /dev/pts of its own"
 #define TTY_MAJOR        4 /* virtual consoles below FIRST_SERIAL, then serial lines */
 #define FIRST_SERIAL     64
 #define AUX_MAJOR        5 /* /dev/tty, /dev/console, /dev/ptmx */
@@ -622,7 +623,7 @@ static int check_number(struct restore *r, struct restore_file *file, const stru
 	(void)snprintf(path, sizeof(path), "/dev/pts/%u", tty->master->pty->index);
 	if (access(path, F_OK) < 0)
 		return 0;
-	error_hint(err, "end the program that has it, or restore in a mount namespace with a /dev/pts of its own");
+	error_hint(err, TAKEN_HINT);
 	return restore_refuse(r, file, err, "terminal %s: this number is taken", path);
 }
 
@@ -776,8 +777,10 @@ static int open_master(uint32_t wanted, struct error *err)
 	}
 	while (count > 0)
 		(void)close(held[--count]);
-	if (result == -EEXIST)
+	if (result == -EEXIST) {
+		error_hint(err, TAKEN_HINT);
 		return error_say(err, result, "terminal /dev/pts/%u: this number is taken", wanted);
+	}
 	return result < 0 ? error_set(err, result, "make terminal /dev/pts/%u", wanted) : result;
 }
 
