@@ -131,16 +131,6 @@ static bool wants_hash(const struct dump *d, const struct open_file *file, const
 	return policy == FILE_POLICY_EXACT || policy == FILE_POLICY_APPEND;
 }
 
-static int open_content(struct dump *d, struct open_file *file)
-{
-	int fd;
-
-	if (file->name_state != FILE_NAME_GOOD)
-		return open_file_reopen(d, file, O_RDONLY);
-	fd = open(file->link, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	return fd < 0 ? -errno : fd;
-}
-
 int file_policy_look(struct dump *d, struct open_file *file, struct error *err)
 {
 	__attribute__((cleanup(hasher_close))) struct hasher hasher = { 0 };
@@ -152,7 +142,7 @@ int file_policy_look(struct dump *d, struct open_file *file, struct error *err)
 		error_hint(err, "install libxxhash0, or leave out --file-policy");
 		return open_file_refuse(file, err, "its content cannot be noted for --file-policy: no " HASH_LIBRARY);
 	}
-	fd = open_content(d, file);
+	fd = open_file_content(d, file);
 	return fd < 0 ? open_file_error(file, err, fd, "read its content for --file-policy") : 0;
 }
 
@@ -170,7 +160,7 @@ static int note_content(struct dump *d, struct open_file *file, FileIdentity *id
 	known = &registry->hashed[file->st.st_ino % REMEMBERED];
 	if (!known->is_set || known->dev != file->st.st_dev || known->ino != file->st.st_ino ||
 	    known->size != identity->size) {
-		fd = open_content(d, file);
+		fd = open_file_content(d, file);
 		r = fd < 0 ? fd : hash_content(fd, identity->size, &known->hash);
 		known->is_set = r == 0;
 		known->dev = file->st.st_dev;

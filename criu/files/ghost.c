@@ -28,6 +28,7 @@
 #include "image/image-read.h"
 #include "image/image-write.h"
 #include "images/ghost-file.pb-c.h"
+#include "kernel/mount-view.h"
 
 /* Files of this size and more are stored in chunks, so that holes cost nothing; smaller ones when they have holes. */
 #define CHUNKED_FROM 12288
@@ -197,7 +198,7 @@ static int save_content(struct dump *d, struct image_writer *w, const struct gho
 			struct error *err)
 {
 	AUTO_FREE char *buffer = malloc(COPY_BYTES);
-	AUTO_CLOSE int fd = open_file_reopen(d, ghost->file, O_RDONLY);
+	AUTO_CLOSE int fd = open_file_content(d, ghost->file);
 	int r;
 
 	if (!buffer)
@@ -216,6 +217,7 @@ static int save_content(struct dump *d, struct image_writer *w, const struct gho
 static int read_symlink(struct dump *d, const struct ghost *ghost, GhostFileEntry *entry)
 {
 	AUTO_CLOSE int fd = open_file_reopen(d, ghost->file, O_PATH);
+	AUTO_CLOSE int view = fd < 0 ? -1 : mount_view_noatime(fd);
 	ssize_t n;
 
 	if (fd < 0)
@@ -223,7 +225,7 @@ static int read_symlink(struct dump *d, const struct ghost *ghost, GhostFileEntr
 	entry->symlnk_target = files_scratch(d, PATH_MAX + 1);
 	if (!entry->symlnk_target)
 		return -ENOMEM;
-	n = readlinkat(fd, "", entry->symlnk_target, PATH_MAX);
+	n = readlinkat(view >= 0 ? view : fd, "", entry->symlnk_target, PATH_MAX);
 	return n < 0 ? -errno : 0;
 }
 

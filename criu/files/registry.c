@@ -78,6 +78,24 @@ int open_file_reopen(struct dump *d, struct open_file *file, int flags)
 	return proc_open_link(file->task->procfd, "root", flags | O_CLOEXEC);
 }
 
+static int open_content(struct dump *d, struct open_file *file, int flags)
+{
+	int fd;
+
+	flags |= O_RDONLY | O_NOCTTY | O_NONBLOCK;
+	if (file->name_state != FILE_NAME_GOOD)
+		return open_file_reopen(d, file, flags);
+	fd = open(file->link, flags | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int open_file_content(struct dump *d, struct open_file *file)
+{
+	int fd = open_content(d, file, O_NOATIME);
+
+	return fd == -EPERM ? open_content(d, file, 0) : fd;
+}
+
 bool link_is_deleted(const char *link)
 {
 	size_t length = strlen(link), suffix = strlen(deleted_suffix);

@@ -56,6 +56,8 @@ void open_file_release(struct dump *d, struct open_file *file);
 
 /* A read-only descriptor for the inode, whatever access the description has: -errno. The caller closes it. */
 int open_file_reopen(struct dump *d, struct open_file *file, int flags);
+/* The same for reading what is in it; the time of its last access stays, as far as the rights go. */
+int open_file_content(struct dump *d, struct open_file *file);
 
 /* The path without the kernel's " (deleted)"; allocated in the scratch arena. NULL when there is no memory. */
 char *open_file_path(struct dump *d, const struct open_file *file);

@@ -69,8 +69,7 @@ int regular_look(struct dump *d, struct open_file *file, struct error *err)
 
 static int add_build_id(struct dump *d, struct open_file *file, RegFileEntry *entry)
 {
-	AUTO_CLOSE int fd = file->name_state == FILE_NAME_GOOD ? open(file->link, O_RDONLY | O_CLOEXEC | O_NOCTTY)
-							       : open_file_reopen(d, file, O_RDONLY);
+	AUTO_CLOSE int fd = open_file_content(d, file);
 	struct build_id id;
 
 	if (fd < 0 || build_id_read(fd, &id) < 0)

@@ -1,4 +1,4 @@
-/* A directory seen through a mount of its own, which is in no namespace and goes with its descriptor. */
+/* A file seen through a mount of its own, which is in no namespace and goes with its descriptor. */
 #pragma once
 
 /*
@@ -6,3 +6,6 @@
  * same directory below which can be written. -EROFS when the filesystem is; needs CAP_SYS_ADMIN and Linux 5.12.
  */
 int mount_view_writable(int dirfd);
+
+/* A descriptor (O_PATH, close-on-exec) of the same file by which it can be read without a trace in its times. */
+int mount_view_noatime(int fd);
