@@ -159,23 +159,39 @@ static void plan_sigactions(const TaskCoreEntry *tc, struct restorer_task *out)
 	}
 }
 
-static int plan_queue(struct restore *r, const SignalQueueEntry *queue, struct restorer_siginfo **ret_infos,
-		      uint64_t *ret_count, struct error *err)
+static bool is_stop(const ProtobufCBinaryData *siginfo)
+{
+	int32_t signal;
+
+	memcpy(&signal, siginfo->data, sizeof(signal));
+	return signal == SIGSTOP;
+}
+
+/*
+ * A pending SIGSTOP, which nothing blocks, would stop the restorer: its process is stopped in the end, as it was about
+ * to be. One that is stopped already loses it by the SIGCONT that lets it go on.
+ */
+static int plan_queue(struct restore *r, struct restorer_task *task, const SignalQueueEntry *queue,
+		      struct restorer_siginfo **ret_infos, uint64_t *ret_count, struct error *err)
 {
 	size_t count = queue ? queue->n_signals : 0;
 	struct restorer_siginfo *infos = area_alloc(r, count * sizeof(*infos));
+	uint64_t taken = 0;
 
 	if (!infos)
 		return error_set(err, -ENOMEM, "pending signals");
 	for (size_t i = 0; i < count; i++) {
 		const ProtobufCBinaryData *data = &queue->signals[i]->siginfo;
 
-		if (data->len != sizeof(infos[i].bytes))
+		if (data->len != sizeof(infos[taken].bytes))
 			return error_say(err, -EBADMSG, "a pending signal of %zu bytes", data->len);
-		memcpy(infos[i].bytes, data->data, data->len);
+		if (!is_stop(data))
+			memcpy(infos[taken++].bytes, data->data, data->len);
+		else if (!task->stop_signal)
+			task->stop_signal = SIGSTOP;
 	}
 	*ret_infos = infos;
-	*ret_count = count;
+	*ret_count = taken;
 	return 0;
 }
 
@@ -473,7 +489,7 @@ static int plan_thread(struct restore *r, const struct own_creds *own, const str
 	plan_addresses(thread, out);
 	result = plan_registers(r, thread, out, err);
 	if (result == 0)
-		result = plan_queue(r, core->signals_p, &out->pending, &out->pending_count, err);
+		result = plan_queue(r, task->restorer, core->signals_p, &out->pending, &out->pending_count, err);
 	if (result == 0 && core->creds)
 		result = restore_creds_plan(r, own, core->creds, &out->creds, err);
 	if (result == 0)
@@ -515,7 +531,7 @@ int restore_process_plan(struct restore *r, const struct own_creds *own, struct 
 	if (result == 0)
 		result = plan_timers(r, tc->timers, out, err);
 	if (result == 0)
-		result = plan_queue(r, tc->signals_s, &out->pending, &out->pending_count, err);
+		result = plan_queue(r, out, tc->signals_s, &out->pending, &out->pending_count, err);
 	for (size_t i = 0; result == 0 && i < out->thread_count; i++)
 		result = plan_thread(r, own, task, i, err);
 	if (result == 0)
