@@ -92,134 +92,229 @@ int btf_get(const struct btf **ret)
 	return result;
 }
 
-static size_t type_bytes(const struct btf_type *type)
+/* Word by word: the way over a hundred thousand types must not wait for a record to be copied. */
+static uint32_t word_at(const char *at, size_t offset)
 {
-	size_t members = BTF_INFO_VLEN(type->info);
+	uint32_t word;
 
-	switch (BTF_INFO_KIND(type->info)) {
+	memcpy(&word, at + offset, sizeof(word));
+	return word;
+}
+
+static uint32_t info_at(const char *at)
+{
+	return word_at(at, offsetof(struct btf_type, info));
+}
+
+static uint32_t name_at(const char *at)
+{
+	return word_at(at, offsetof(struct btf_type, name_off));
+}
+
+static size_t type_bytes(uint32_t info)
+{
+	const size_t members = BTF_INFO_VLEN(info);
+
+	switch (BTF_INFO_KIND(info)) {
 	case BTF_KIND_INT:
 	case BTF_KIND_VAR:
 	case KIND_DECL_TAG:
-		return sizeof(*type) + 4;
+		return sizeof(struct btf_type) + 4;
 	case BTF_KIND_ARRAY:
-		return sizeof(*type) + 12;
+		return sizeof(struct btf_type) + 12;
 	case BTF_KIND_STRUCT:
 	case BTF_KIND_UNION:
 	case BTF_KIND_DATASEC:
 	case KIND_ENUM64:
-		return sizeof(*type) + 12 * members;
+		return sizeof(struct btf_type) + 12 * members;
 	case BTF_KIND_ENUM:
 	case BTF_KIND_FUNC_PROTO:
-		return sizeof(*type) + 8 * members;
+		return sizeof(struct btf_type) + 8 * members;
 	default:
-		return sizeof(*type);
+		return sizeof(struct btf_type);
 	}
 }
 
-#define MAX_DEPTH 3 /* of members without a name */
-
-static bool is_named(const struct btf *btf, const struct btf_type *type, const char *name)
+/* The type behind this one; NULL: this was the last. */
+static const char *next_type(const struct btf *btf, const char *at)
 {
-	const char *found = btf->strings + type->name_off;
+	const size_t bytes = type_bytes(info_at(at));
 
-	return type->name_off < btf->string_bytes && found[0] == name[0] && strcmp(found, name) == 0;
+	return (size_t)(btf->types_end - at) < bytes + sizeof(struct btf_type) ? NULL : at + bytes;
 }
 
+static const char *first_type(const struct btf *btf)
+{
+	return (size_t)(btf->types_end - btf->types) < sizeof(struct btf_type) ? NULL : btf->types;
+}
+
+static bool is_named(const struct btf *btf, const char *at, const char *name)
+{
+	const char *found = btf->strings + name_at(at);
+
+	return name_at(at) < btf->string_bytes && found[0] == name[0] && strcmp(found, name) == 0;
+}
+
+/*
+ * Where a name stands among the strings, 0: nowhere. Each stands there once: types are told by this number, which
+ * spares looking at the names of a hundred thousand.
+ */
+static uint32_t find_name(const struct btf *btf, const char *name)
+{
+	char pattern[64] = "";
+	const size_t bytes = strlen(name) + 2;
+	const char *at;
+
+	if (bytes > sizeof(pattern))
+		return 0;
+	memcpy(pattern + 1, name, bytes - 1);
+	at = memmem(btf->strings, btf->string_bytes, pattern, bytes);
+	return at ? (uint32_t)(at + 1 - btf->strings) : 0;
+}
+
+/* Its name is far behind in the strings: to look at the names on the way is quicker than to search for it. */
 int btf_find_function(const struct btf *btf, const char *name)
 {
 	int id = 1;
 
-	for (const char *at = btf->types; at + sizeof(struct btf_type) <= btf->types_end; id++) {
-		struct btf_type type;
-
-		memcpy(&type, at, sizeof(type));
-		if (BTF_INFO_KIND(type.info) == BTF_KIND_FUNC && is_named(btf, &type, name))
+	for (const char *at = first_type(btf); at; at = next_type(btf, at), id++)
+		if (BTF_INFO_KIND(info_at(at)) == BTF_KIND_FUNC && is_named(btf, at, name))
 			return id;
-		at += type_bytes(&type);
-	}
 	return -ENOENT;
 }
 
-/* Where each type is, by its number: found once, for there are a hundred thousand. */
-static const uint32_t *positions_of(const struct btf *btf, uint32_t *ret_count)
+/* Every so many types it is noted where they are: the way to a type by its number is short then. */
+#define MARK_EVERY 128
+
+struct marks {
+	const char *types, *end;
+	uint32_t *positions;
+	uint32_t count; /* the last one is where the walk ended */
+};
+
+/* Over so many types; NULL when there are not that many. */
+static const char *skip_types(const struct btf *btf, const char *at, uint32_t count)
+{
+	while (at && count--)
+		at = next_type(btf, at);
+	return at;
+}
+
+/* To a new mark; false at the end of the types. */
+static bool walk_on(const struct btf *btf, struct marks *marks)
+{
+	const char *at = skip_types(btf, btf->types + marks->positions[marks->count - 1], MARK_EVERY);
+
+	if (at)
+		marks->positions[marks->count++] = (uint32_t)(at - btf->types);
+	return at != NULL;
+}
+
+static int prepare_marks(const struct btf *btf, struct marks *marks)
+{
+	const size_t most = (size_t)(btf->types_end - btf->types) / sizeof(struct btf_type) / MARK_EVERY + 1;
+
+	if (marks->types == btf->types && marks->end == btf->types_end)
+		return 0;
+	if (!first_type(btf))
+		return -ENOENT;
+	free(marks->positions);
+	*marks = (struct marks){ .positions = calloc(most, sizeof(*marks->positions)) };
+	if (!marks->positions)
+		return -ENOMEM;
+	marks->types = btf->types;
+	marks->end = btf->types_end;
+	marks->count = 1;
+	return 0;
+}
+
+/* The last mark that is not behind the type; NULL when there is no such type. */
+static const char *find_mark(const struct btf *btf, uint32_t number)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	static const char *types;
-	static uint32_t *positions, count;
+	static struct marks marks;
+	const uint32_t wanted = (number - 1) / MARK_EVERY;
+	const char *at = NULL;
 
 	(void)pthread_mutex_lock(&lock);
-	if (types != btf->types) {
-		free(positions);
-		positions =
-		    malloc((size_t)(btf->types_end - btf->types) / sizeof(struct btf_type) * sizeof(*positions));
-		types = positions ? btf->types : NULL;
-		count = 0;
-		for (const char *at = btf->types; positions && at + sizeof(struct btf_type) <= btf->types_end;) {
-			struct btf_type type;
-
-			positions[count++] = (uint32_t)(at - btf->types);
-			memcpy(&type, at, sizeof(type));
-			at += type_bytes(&type);
-		}
+	if (number && prepare_marks(btf, &marks) == 0) {
+		while (marks.count <= wanted && walk_on(btf, &marks))
+			;
+		at = wanted < marks.count ? btf->types + marks.positions[wanted] : NULL;
 	}
-	*ret_count = count;
 	(void)pthread_mutex_unlock(&lock);
-	return positions;
+	return at;
 }
 
 static const char *find_by_number(const struct btf *btf, uint32_t number)
 {
-	uint32_t count;
-	const uint32_t *positions = positions_of(btf, &count);
-
-	return number == 0 || number > count ? NULL : btf->types + positions[number - 1];
+	return skip_types(btf, find_mark(btf, number), (number - 1) % MARK_EVERY);
 }
 
-/* Members of members without a name count as the structure's own. at is the type's record. */
-static int find_member(const struct btf *btf, const char *at, const char *member, int depth)
-{
-	struct btf_type type;
-	int inner = -ENOENT;
+#define MAX_DEPTH 3 /* of members without a name */
 
-	memcpy(&type, at, sizeof(type));
-	if (at + type_bytes(&type) > btf->types_end)
-		return -EINVAL;
-	if (BTF_INFO_KIND(type.info) != BTF_KIND_STRUCT && BTF_INFO_KIND(type.info) != BTF_KIND_UNION)
-		return -ENOENT;
-	at += sizeof(type);
-	for (unsigned int i = 0; i < BTF_INFO_VLEN(type.info); i++, at += sizeof(struct btf_member)) {
+static int find_member(const struct btf *btf, const char *at, const char *member, int depth);
+
+static int member_offset(uint32_t info, const struct btf_member *record)
+{
+	return (int)((BTF_INFO_KFLAG(info) ? BITFIELD_OFFSET(record->offset) : record->offset) / 8);
+}
+
+static int find_own_member(const struct btf *btf, uint32_t info, const char *at, const char *member)
+{
+	for (unsigned int i = 0; i < BTF_INFO_VLEN(info); i++, at += sizeof(struct btf_member)) {
 		struct btf_member record;
-		const char *unnamed;
-		int offset;
 
 		memcpy(&record, at, sizeof(record));
-		offset = (int)((BTF_INFO_KFLAG(type.info) ? BITFIELD_OFFSET(record.offset) : record.offset) / 8);
 		if (record.name_off && record.name_off < btf->string_bytes &&
 		    strcmp(btf->strings + record.name_off, member) == 0)
-			return offset;
-		unnamed = record.name_off || depth == MAX_DEPTH ? NULL : find_by_number(btf, record.type);
-		inner = unnamed ? find_member(btf, unnamed, member, depth + 1) : -ENOENT;
-		if (inner >= 0)
-			return offset + inner;
+			return member_offset(info, &record);
 	}
 	return -ENOENT;
+}
+
+/* Those of members without a name count as the structure's own. */
+static int find_inner_member(const struct btf *btf, uint32_t info, const char *at, const char *member, int depth)
+{
+	for (unsigned int i = 0; i < BTF_INFO_VLEN(info); i++, at += sizeof(struct btf_member)) {
+		struct btf_member record;
+		const char *unnamed;
+		int inner;
+
+		memcpy(&record, at, sizeof(record));
+		unnamed = record.name_off ? NULL : find_by_number(btf, record.type);
+		inner = unnamed ? find_member(btf, unnamed, member, depth + 1) : -ENOENT;
+		if (inner >= 0)
+			return member_offset(info, &record) + inner;
+	}
+	return -ENOENT;
+}
+
+/* at is the type's record. */
+static int find_member(const struct btf *btf, const char *at, const char *member, int depth)
+{
+	const uint32_t info = info_at(at);
+	int offset;
+
+	if (type_bytes(info) > (size_t)(btf->types_end - at))
+		return -EINVAL;
+	if (BTF_INFO_KIND(info) != BTF_KIND_STRUCT && BTF_INFO_KIND(info) != BTF_KIND_UNION)
+		return -ENOENT;
+	at += sizeof(struct btf_type);
+	offset = find_own_member(btf, info, at, member);
+	if (offset >= 0 || depth == MAX_DEPTH)
+		return offset;
+	return find_inner_member(btf, info, at, member, depth);
 }
 
 /* Notes what is wanted of one structure; the number of members that had not been found before. */
 static size_t take_offsets(const struct btf *btf, const char *at, struct btf_offset *offsets, size_t count)
 {
-	const char *compared = NULL;
-	struct btf_type type;
-	bool matches = false;
+	const uint32_t name_off = name_at(at);
 	size_t taken = 0;
 
-	memcpy(&type, at, sizeof(type));
 	for (size_t i = 0; i < count; i++) {
-		if (offsets[i].structure != compared) {
-			compared = offsets[i].structure;
-			matches = is_named(btf, &type, compared);
-		}
-		if (!matches || offsets[i].offset >= 0)
+		if (offsets[i].name_off != name_off || offsets[i].offset >= 0)
 			continue;
 		offsets[i].offset = find_member(btf, at, offsets[i].member, 0);
 		taken += offsets[i].offset >= 0;
@@ -227,20 +322,39 @@ static size_t take_offsets(const struct btf *btf, const char *at, struct btf_off
 	return taken;
 }
 
+/* Most types are none of those: a bit for each name tells at once. */
+static uint64_t name_bit(uint32_t name_off)
+{
+	return 1ull << name_off % 64;
+}
+
+/* Finds the names; the number of members whose structure may be there. */
+static size_t prepare_offsets(const struct btf *btf, struct btf_offset *offsets, size_t count, uint64_t *ret_bits)
+{
+	size_t left = 0;
+
+	*ret_bits = 0;
+	for (size_t i = 0; i < count; i++) {
+		const bool is_next = i > 0 && offsets[i].structure == offsets[i - 1].structure;
+
+		offsets[i].name_off = is_next ? offsets[i - 1].name_off : find_name(btf, offsets[i].structure);
+		offsets[i].offset = -ENOENT;
+		if (!offsets[i].name_off)
+			continue;
+		*ret_bits |= name_bit(offsets[i].name_off);
+		left++;
+	}
+	return left;
+}
+
 void btf_find_offsets(const struct btf *btf, struct btf_offset *offsets, size_t count)
 {
-	size_t left = count;
+	uint64_t bits;
+	size_t left = prepare_offsets(btf, offsets, count, &bits);
 
-	for (size_t i = 0; i < count; i++)
-		offsets[i].offset = -ENOENT;
-	for (const char *at = btf->types; left && at + sizeof(struct btf_type) <= btf->types_end;) {
-		struct btf_type type;
-
-		memcpy(&type, at, sizeof(type));
-		if (BTF_INFO_KIND(type.info) == BTF_KIND_STRUCT && type.name_off)
+	for (const char *at = left ? first_type(btf) : NULL; left && at; at = next_type(btf, at))
+		if (BTF_INFO_KIND(info_at(at)) == BTF_KIND_STRUCT && bits & name_bit(name_at(at)))
 			left -= take_offsets(btf, at, offsets, count);
-		at += type_bytes(&type);
-	}
 }
 
 int btf_member_offset(const struct btf *btf, const char *structure, const char *member)
@@ -253,14 +367,11 @@ int btf_member_offset(const struct btf *btf, const char *structure, const char *
 
 const char *btf_find_structure(const struct btf *btf, const char *name)
 {
-	for (const char *at = btf->types; at + sizeof(struct btf_type) <= btf->types_end;) {
-		struct btf_type type;
+	const uint32_t name_off = find_name(btf, name);
 
-		memcpy(&type, at, sizeof(type));
-		if (BTF_INFO_KIND(type.info) == BTF_KIND_STRUCT && is_named(btf, &type, name))
+	for (const char *at = name_off ? first_type(btf) : NULL; at; at = next_type(btf, at))
+		if (name_at(at) == name_off && BTF_INFO_KIND(info_at(at)) == BTF_KIND_STRUCT)
 			return at;
-		at += type_bytes(&type);
-	}
 	return NULL;
 }
 
@@ -272,10 +383,6 @@ int btf_offset_in(const struct btf *btf, const char *record, const char *member)
 int btf_structure_bytes(const struct btf *btf, const char *structure)
 {
 	const char *at = btf_find_structure(btf, structure);
-	struct btf_type type;
 
-	if (!at)
-		return -ENOENT;
-	memcpy(&type, at, sizeof(type));
-	return (int)type.size;
+	return at ? (int)word_at(at, offsetof(struct btf_type, size)) : -ENOENT;
 }

@@ -23,6 +23,7 @@ int btf_find_function(const struct btf *btf, const char *name);
 struct btf_offset {
 	const char *structure, *member;
 	int offset;
+	uint32_t name_off; /* of the structure's name, while it is looked up */
 };
 
 /* Looks them all up in one pass over the types. Members of members without a name count as the structure's own. */
