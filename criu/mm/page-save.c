@@ -45,40 +45,60 @@ static size_t find_source(const struct transfer *t, uint64_t offset)
 	return low;
 }
 
+/* What one call reads: pieces of the task's memory, and where each goes in the buffer. */
+struct gathering {
+	struct iovec remote[MAX_IOVECS], local[MAX_IOVECS];
+	size_t count;
+	uint64_t bytes;
+};
+
 /* All of it or an error: a short count means the memory went away under us. */
-static int read_remote(pid_t pid, void *to, const struct iovec *remote, size_t count, uint64_t bytes)
+static int read_gathered(pid_t pid, const struct gathering *from)
 {
-	struct iovec local = { .iov_base = to, .iov_len = bytes };
-	ssize_t n = process_vm_readv(pid, &local, 1, remote, count, 0);
+	ssize_t n = process_vm_readv(pid, from->local, from->count, from->remote, from->count, 0);
 
 	if (n < 0)
 		return -errno;
-	return (uint64_t)n == bytes ? 0 : -EFAULT;
+	return (uint64_t)n == from->bytes ? 0 : -EFAULT;
 }
 
-/* Reads as many neighbouring sources of the task's own memory as one call takes; returns bytes or -errno. */
+static bool is_gathered(const struct page_source *source)
+{
+	return source->kind == PAGES_FROM_TASK || source->kind == PAGES_FROM_BUFFER;
+}
+
+/*
+ * Reads as many neighbouring sources of the task's own memory as one call takes, and puts what we hold ourselves in
+ * between; returns bytes or -errno.
+ */
 static int64_t fill_from_task(const struct transfer *t, size_t *at, uint64_t skip, char *to, uint64_t want)
 {
 	const struct page_source *sources = t->job->sources;
-	struct iovec remote[MAX_IOVECS];
-	size_t count = 0;
-	uint64_t bytes = 0;
+	struct gathering g;
+	uint64_t done = 0;
 	int r;
 
-	while (bytes < want && count < MAX_IOVECS && *at < t->job->source_count &&
-	       sources[*at].kind == PAGES_FROM_TASK) {
-		uint64_t part = min_u64(sources[*at].bytes - skip, want - bytes);
+	g.count = 0; /* not the whole: it is large */
+	g.bytes = 0;
+	while (done < want && g.count < MAX_IOVECS && *at < t->job->source_count && is_gathered(&sources[*at])) {
+		const struct page_source *source = &sources[*at];
+		uint64_t part = min_u64(source->bytes - skip, want - done);
 
-		remote[count].iov_base = (void *)(sources[*at].address + skip);
-		remote[count++].iov_len = part;
-		bytes += part;
-		if (skip + part < sources[*at].bytes)
+		if (source->kind == PAGES_FROM_BUFFER) {
+			memcpy(to + done, (const char *)source->buffer + skip, part);
+		} else {
+			g.remote[g.count] = (struct iovec){ (void *)(source->address + skip), part };
+			g.local[g.count++] = (struct iovec){ to + done, part };
+			g.bytes += part;
+		}
+		done += part;
+		if (skip + part < source->bytes)
 			break;
 		skip = 0;
 		(*at)++;
 	}
-	r = read_remote(t->job->pid, to, remote, count, bytes);
-	return r < 0 ? r : (int64_t)bytes;
+	r = g.count ? read_gathered(t->job->pid, &g) : 0;
+	return r < 0 ? r : (int64_t)done;
 }
 
 /* The last page of a file may reach beyond its end, and is zero there. */
@@ -107,9 +127,7 @@ static int64_t fill_from_one(const struct transfer *t, size_t *at, uint64_t skip
 	uint64_t part = min_u64(source->bytes - skip, want);
 	int r = 0;
 
-	if (source->kind == PAGES_FROM_BUFFER)
-		memcpy(to, (const char *)source->buffer + skip, part);
-	else if (source->kind == PAGES_FROM_FD)
+	if (source->kind == PAGES_FROM_FD)
 		r = read_file_pages(t->job->fd, to, part, source->address + skip);
 	else
 		r = pread_all(t->job->fd, to, part, source->address + skip);
@@ -127,7 +145,7 @@ static int fill_chunk(const struct transfer *t, uint64_t offset, char *to, uint6
 	while (done < bytes) {
 		int64_t n;
 
-		if (t->job->sources[at].kind == PAGES_FROM_TASK)
+		if (is_gathered(&t->job->sources[at]))
 			n = fill_from_task(t, &at, skip, to + done, bytes - done);
 		else
 			n = fill_from_one(t, &at, skip, to + done, bytes - done);
