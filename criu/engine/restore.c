@@ -417,7 +417,11 @@ needed:
 
 static int wait_until_ready(struct restore_run *run, struct error *err)
 {
-	return restore_wait_for(&run->r, &run->r.shared->words.preparing, err);
+	int result = restore_wait_for(&run->r, &run->r.shared->words.preparing, err);
+
+	if (result == 0)
+		files_remove_own_links(&run->r);
+	return result;
 }
 
 static int set_from_outside(struct restore_run *run, struct error *err)

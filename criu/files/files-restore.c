@@ -437,6 +437,8 @@ int files_open_shared(struct restore *r, struct restore_task *task, struct error
 	if (task == r->tasks[0]) {
 		int result = ghosts_make(r, err);
 
+		if (result == 0)
+			result = link_remaps_make(r, err);
 		if (result < 0)
 			return result;
 	}

@@ -72,6 +72,9 @@ int files_open_for_mapping(struct restore *r, struct restore_task *task, uint32_
  */
 bool files_need_all_tasks(const struct restore *r);
 
+/* When all files are open: removes the links that this restore made for them. */
+void files_remove_own_links(struct restore *r);
+
 /* When the restore has succeeded: removes the links that the dump made for files without a name. */
 void files_remove_links(struct restore *r);
 void files_restore_free(struct restore *r);

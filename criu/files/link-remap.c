@@ -5,7 +5,9 @@
  * makes a link of its own to the inode, link_remap.ID in that directory, which the restore opens and removes when all
  * is done; without it such a file is refused.
  *
- * A link made by a dump that did not finish is taken back.
+ * A link made by a dump that did not finish is taken back. A dump after which the program runs on makes none, for the
+ * link would be there until the set is restored, which may be never: it notes the handle of the inode, and the restore
+ * makes the link. Where a filesystem has no handles the link has to be made and to stay.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -31,6 +33,16 @@ struct link_remap {
 	uint32_t id; /* of the link's own reg file entry */
 	char *path;  /* of the link */
 	bool is_made;
+	FhEntry *handle; /* NULL: the link is there */
+};
+
+#define HANDLE_WORDS 16
+#define HANDLE_BYTES (HANDLE_WORDS * sizeof(uint64_t))
+
+/* What the kernel's struct file_handle needs for any filesystem. */
+union handle_room {
+	struct file_handle head;
+	char room[sizeof(struct file_handle) + HANDLE_BYTES];
 };
 
 static bool is_overmounted(const struct open_file *file)
@@ -46,11 +58,25 @@ static bool is_link(int dirfd, const char *name, const struct stat *st)
 	       found.st_ino == st->st_ino;
 }
 
+/* For reading names; the time of its last access stays, as far as the rights go. */
+static DIR *open_directory(const char *path)
+{
+	AUTO_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOATIME | O_CLOEXEC);
+	DIR *dir;
+
+	if (fd < 0 && errno == EPERM)
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	if (dir)
+		(void)take_fd(&fd);
+	return dir;
+}
+
 /* Another name of the inode in the directory of path: allocated, NULL when there is none. */
 static char *find_link(const char *path, const struct stat *st)
 {
 	AUTO_FREE char *directory = strndup(path, (size_t)(strrchr(path, '/') - path));
-	AUTO_CLOSEDIR DIR *dir = directory ? opendir(*directory ? directory : "/") : NULL;
+	AUTO_CLOSEDIR DIR *dir = directory ? open_directory(*directory ? directory : "/") : NULL;
 	const struct dirent *entry;
 	char *link;
 
@@ -131,12 +157,38 @@ static char *link_directory(struct dump *d, const struct link_remap *link)
 	return directory;
 }
 
+/* -EOPNOTSUPP when the filesystem has none. */
+static int read_handle(struct dump *d, int fd, FhEntry **ret)
+{
+	union handle_room room = { .head.handle_bytes = HANDLE_BYTES };
+	FhEntry *entry = files_scratch(d, sizeof(*entry));
+	int mount_id;
+
+	if (!entry)
+		return -ENOMEM;
+	if (name_to_handle_at(fd, "", &room.head, &mount_id, AT_EMPTY_PATH) < 0)
+		return -errno;
+	fh_entry__init(entry);
+	entry->handle = files_scratch(d, HANDLE_BYTES);
+	if (!entry->handle)
+		return -ENOMEM;
+	entry->bytes = room.head.handle_bytes;
+	entry->type = (uint32_t)room.head.handle_type;
+	entry->n_handle = HANDLE_WORDS;
+	memset(entry->handle, 0, HANDLE_BYTES);
+	memcpy(entry->handle, room.head.f_handle, entry->bytes);
+	*ret = entry;
+	return 0;
+}
+
 static int link_under(struct dump *d, struct link_remap *link, const char *magic)
 {
 	struct stat st;
 
 	if (lstat(link->path, &st) == 0)
 		return -EEXIST;
+	if (link->handle)
+		return 0;
 	undo_note_file(d->undo, link->path);
 	if (linkat(AT_FDCWD, magic, AT_FDCWD, link->path, AT_SYMLINK_FOLLOW) < 0) {
 		int r = -errno;
@@ -158,6 +210,10 @@ static int make_link(struct dump *d, struct link_remap *link)
 
 	if (fd < 0 || !directory)
 		return fd < 0 ? fd : -ENOENT;
+	if (!leaves_tasks_dead(d->opts) && read_handle(d, fd, &link->handle) < 0)
+		log_warn(
+		    "%s: the filesystem has no file handles, so that the link to it stays until the set is restored",
+		    link->file->link);
 	(void)snprintf(magic, sizeof(magic), "/proc/self/fd/%d", fd);
 	for (;;) {
 		if (asprintf(&link->path, "%slink_remap.%u", directory, link->id) < 0) {
@@ -192,6 +248,7 @@ static int save_link(struct dump *d, struct link_remap *link, struct image_write
 	remap.remap_id = link->id;
 	remap.has_remap_type = true;
 	remap.remap_type = REMAP_TYPE__LINKED;
+	remap.handle = link->handle;
 	return r < 0 ? r : image_writer_add(remaps, &remap, err);
 }
 
@@ -220,12 +277,145 @@ void link_remaps_free(struct dump *d)
 	free(d->files->links);
 }
 
+/* --- restore -------------------------------------------------------------------------------------------------- */
+
+/* A link that the restore has to make. */
+struct restore_link {
+	struct restore_link *next;
+	uint32_t id; /* of its reg file entry */
+	const FhEntry *handle;
+	const char *path;
+};
+
+static const struct restore_link *find_absent(const struct restore *r, uint32_t id)
+{
+	const struct restore_link *link = restore_files_of(r)->absent_links;
+
+	while (link && link->id != id)
+		link = link->next;
+	return link;
+}
+
+/* The handle is of the filesystem that the link's directory is on. */
+static int open_handle(const char *path, const FhEntry *handle)
+{
+	AUTO_FREE char *directory = strndup(path, (size_t)(strrchr(path, '/') - path) + 1);
+	AUTO_CLOSE int dirfd = directory ? open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	union handle_room room = { .head.handle_bytes = handle->bytes };
+	int fd;
+
+	if (dirfd < 0)
+		return directory ? -errno : -ENOMEM;
+	room.head.handle_type = (int)handle->type;
+	memcpy(room.head.f_handle, handle->handle, handle->bytes);
+	fd = open_by_handle_at(dirfd, &room.head, O_PATH | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static bool is_taken(const struct restore *r, const char *path)
+{
+	struct stat st;
+
+	for (const struct restore_link *link = restore_files_of(r)->absent_links; link; link = link->next)
+		if (!strcmp(link->path, path))
+			return true;
+	return lstat(path, &st) == 0;
+}
+
+/* The name in the set may have been taken by another set since. */
+static int choose_name(const struct restore *r, const RegFileEntry *entry, char **ret_path)
+{
+	const int directory = (int)(strrchr(entry->name, '/') - entry->name);
+
+	for (uint32_t number = entry->id;; number++) {
+		if (asprintf(ret_path, "%.*s/link_remap.%u", directory, entry->name, number) < 0)
+			return -ENOMEM;
+		if (!is_taken(r, *ret_path))
+			return 0;
+		free(*ret_path);
+	}
+}
+
+static int add_absent(struct restore *r, RegFileEntry *entry, const FhEntry *handle)
+{
+	struct restore_link *link = restore_alloc(r, sizeof(*link));
+	char *path;
+	int result = link ? choose_name(r, entry, &path) : -ENOMEM;
+
+	if (result < 0)
+		return result;
+	free(entry->name);
+	entry->name = path;
+	*link = (struct restore_link){ restore_files_of(r)->absent_links, entry->id, handle, path };
+	restore_files_of(r)->absent_links = link;
+	return 0;
+}
+
+int link_remap_find(struct restore *r, const RemapFilePathEntry *remap, RegFileEntry *entry, int *ret_fd)
+{
+	int result = find_absent(r, entry->id) ? 0 : add_absent(r, entry, remap->handle);
+
+	if (result == 0)
+		result = open_handle(entry->name, remap->handle);
+	if (result < 0)
+		return result;
+	*ret_fd = result;
+	return 0;
+}
+
+bool link_remap_is_absent(const struct restore *r, uint32_t id)
+{
+	for (size_t i = 0; i < r->file_count; i++) {
+		const RemapFilePathEntry *remap = r->files[i]->remap;
+
+		if (remap && remap->handle && remap->remap_type == REMAP_TYPE__LINKED && remap->remap_id == id)
+			return true;
+	}
+	return false;
+}
+
+static int make_absent(struct restore *r, const struct restore_link *link)
+{
+	AUTO_CLOSE int fd = open_handle(link->path, link->handle);
+	char magic[32];
+
+	if (fd < 0)
+		return fd;
+	(void)snprintf(magic, sizeof(magic), "/proc/self/fd/%d", fd);
+	undo_note_file(r->undo, link->path);
+	if (linkat(AT_FDCWD, magic, AT_FDCWD, link->path, AT_SYMLINK_FOLLOW) < 0) {
+		int result = -errno;
+
+		undo_forget_file(r->undo, link->path);
+		return result;
+	}
+	return 0;
+}
+
+int link_remaps_make(struct restore *r, struct error *err)
+{
+	for (const struct restore_link *link = restore_files_of(r)->absent_links; link; link = link->next) {
+		int result = make_absent(r, link);
+
+		if (result < 0)
+			return error_set(err, result, "make the link %s", link->path);
+	}
+	return 0;
+}
+
+void files_remove_own_links(struct restore *r)
+{
+	for (const struct restore_link *link = restore_files_of(r)->absent_links; link; link = link->next)
+		if (unlink(link->path) < 0)
+			log_warn("%s: not removed: %s", link->path, strerror(errno));
+}
+
 void files_remove_links(struct restore *r)
 {
 	for (size_t i = 0; i < r->file_count; i++) {
 		const struct restore_file *file = r->files[i], *link;
 
-		if (!file->remap || file->remap->remap_type != REMAP_TYPE__LINKED)
+		if (!file->remap || file->remap->remap_type != REMAP_TYPE__LINKED || file->remap->handle)
 			continue;
 		link = restore_find_file(r, FD_TYPES__REG, file->remap->remap_id);
 		if (link && unlink(link->entry->reg->name) < 0)

@@ -219,11 +219,29 @@ static int check_mode(struct restore *r, const struct restore_file *file, const 
 			      st->st_mode & 07777, entry->mode & 07777);
 }
 
+static int examine(struct restore *r, struct restore_file *file, const RegFileEntry *entry, const char *path,
+		   const struct stat *st, struct error *err)
+{
+	int result = check_mode(r, file, entry, path, st, err);
+
+	if (result < 0)
+		return result;
+	if (entry->n_build_id && r->opts->file_validation == FILE_VALIDATION_BUILD_ID &&
+	    file_policy_of(r, file) != FILE_POLICY_ANY) {
+		result = check_build_id(r, file, entry, path, err);
+		if (result < 0)
+			return result;
+	}
+	if (entry->has_rdev && entry->rdev != st->st_rdev)
+		return restore_refuse(r, file, err, "%s: is device %u:%u, was %u:%u when it was dumped", path,
+				      major(st->st_rdev), minor(st->st_rdev), major(entry->rdev), minor(entry->rdev));
+	return file_policy_check(r, file, entry, path, st, err);
+}
+
 static int examine_path(struct restore *r, struct restore_file *file, const RegFileEntry *entry, const char *path,
 			struct error *err)
 {
 	struct stat st;
-	int result;
 
 	if (path[0] != '/')
 		return restore_refuse(r, file, err, "%s: is not an absolute path", path);
@@ -233,19 +251,7 @@ static int examine_path(struct restore *r, struct restore_file *file, const RegF
 		error_hint(err, "--path-map OLD=NEW restores a set whose files are somewhere else now");
 		return restore_refuse(r, file, err, "%s: %s", path, strerror(reason));
 	}
-	result = check_mode(r, file, entry, path, &st, err);
-	if (result < 0)
-		return result;
-	if (entry->n_build_id && r->opts->file_validation == FILE_VALIDATION_BUILD_ID &&
-	    file_policy_of(r, file) != FILE_POLICY_ANY) {
-		result = check_build_id(r, file, entry, path, err);
-		if (result < 0)
-			return result;
-	}
-	if (entry->has_rdev && entry->rdev != st.st_rdev)
-		return restore_refuse(r, file, err, "%s: is device %u:%u, was %u:%u when it was dumped", path,
-				      major(st.st_rdev), minor(st.st_rdev), major(entry->rdev), minor(entry->rdev));
-	return file_policy_check(r, file, entry, path, &st, err);
+	return examine(r, file, entry, path, &st, err);
 }
 
 /* Of entries with the same path only one has to be looked at. */
@@ -282,6 +288,37 @@ static int check_path(struct restore *r, struct restore_file *file, const RegFil
 	return result;
 }
 
+static bool is_link_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash && !strncmp(slash, "/link_remap.", strlen("/link_remap."));
+}
+
+static int check_absent_link(struct restore *r, struct restore_file *file, RegFileEntry *link, const char **ret_path,
+			     struct error *err)
+{
+	AUTO_CLOSE int fd = -1;
+	char magic[32];
+	struct stat st;
+	int result = link_remap_find(r, file->remap, link, &fd);
+
+	if (result == 0 && fstat(fd, &st) < 0)
+		result = -errno;
+	if (result == -ESTALE)
+		return restore_refuse(r, file, err, "%s: its last name was removed since the dump",
+				      file->entry->reg->name);
+	if (result < 0)
+		return restore_refuse(r, file, err, "%s: cannot be found again by its handle: %s",
+				      file->entry->reg->name, strerror(-result));
+	(void)snprintf(magic, sizeof(magic), "/proc/self/fd/%d", fd);
+	*ret_path = link->name;
+	result = examine(r, file, file->entry->reg, magic, &st, err);
+	if (result < 0)
+		error_prefix(err, "%s", file->entry->reg->name);
+	return result;
+}
+
 static int check_link_remap(struct restore *r, struct restore_file *file, struct error *err)
 {
 	const struct restore_file *link = restore_find_file(r, FD_TYPES__REG, file->remap->remap_id);
@@ -294,8 +331,10 @@ static int check_link_remap(struct restore *r, struct restore_file *file, struct
 				      file->entry->reg->name);
 	s->path = link->entry->reg->name;
 	/* It is removed after the restore: an image must not make that happen to anything else. */
-	if (!strrchr(s->path, '/') || strncmp(strrchr(s->path, '/'), "/link_remap.", 12) != 0)
+	if (!is_link_name(s->path))
 		return restore_refuse(r, file, err, "%s: is no link that a dump makes", s->path);
+	if (file->remap->handle)
+		return check_absent_link(r, file, link->entry->reg, &s->path, err);
 	return check_path(r, file, file->entry->reg, s->path, err);
 }
 
@@ -364,6 +403,8 @@ static int check_regular(struct restore *r, struct restore_file *file, struct er
 		file->is_late = true;
 		return 0;
 	}
+	if (is_link_name(entry->name) && link_remap_is_absent(r, entry->id))
+		return 0;
 	return check_path(r, file, entry, entry->name, err);
 }
 

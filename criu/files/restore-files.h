@@ -54,7 +54,8 @@ struct restore_files {
 	struct restore_file ***tables;       /* by number of the checked_fd_table: what its entries refer to */
 	size_t tty_count;
 	size_t group_capacity;
-	bool *used_path_maps; /* by index of options.path_maps; NULL when there are none */
+	struct restore_link *absent_links; /* link-remap.c */
+	bool *used_path_maps;              /* by index of options.path_maps; NULL when there are none */
 	struct restore_file *files[];
 };
 
@@ -144,6 +145,14 @@ bool fifo_has_path(const struct restore *r, uint32_t regf_id);
 
 /* dead-process.c: opens a path below /proc/PID of a process that does not exist; a descriptor or -errno. */
 int dead_process_open(pid_t pid, const char *path, uint32_t flags);
+
+/*
+ * link-remap.c: a link that the dump did not make. find() opens the inode, and entry gets the name under which
+ * link_remaps_make() makes the link, in the root of the tree.
+ */
+int link_remap_find(struct restore *r, const RemapFilePathEntry *remap, RegFileEntry *entry, int *ret_fd);
+bool link_remap_is_absent(const struct restore *r, uint32_t id);
+int link_remaps_make(struct restore *r, struct error *err);
 
 /* ghost.c */
 int ghost_check(struct restore *r, struct restore_file *file, struct restore_ghost **ret_ghost, struct error *err);

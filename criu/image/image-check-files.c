@@ -366,7 +366,7 @@ static int check_remap(struct checked_set *cs, const RemapFilePathEntry *remap, 
 		if (!checked_set_find_typed_file(cs, FD_TYPES__REG, remap->remap_id))
 			return check_bad(at, "file %u: its other name, file %u, is not there", remap->orig_id,
 					 remap->remap_id);
-		return 0;
+		return remap->handle ? check_handle(remap->handle, remap->orig_id, at) : 0;
 	case REMAP_TYPE__GHOST:
 		return check_ghost(cs, remap->remap_id, at->err);
 	case REMAP_TYPE__PROCFS:

@@ -366,6 +366,35 @@ case_kill_while_names_are_made() {
 	passes
 }
 
+# A dump after which the program runs on makes no link; the restore does, to what has another name by now.
+case_link_of_a_running_program() {
+	local inode
+	mkdir set elsewhere
+	echo content >file
+	echo content >mapped
+	start files r:file m:mapped
+	inode=$(stat -c %i file)
+	ln file mapped elsewhere
+	rm file mapped
+	run_criu dump -R -t "$pid" -D set -v4 -o dump.log --link-remap
+	[ $status -eq 0 ] || fail "cannot make a set: $(tail -3 set/dump.log)"
+	[ -z "$(ls | grep link_remap)" ] || fail "left: $(ls)"
+	ends
+	mv elsewhere/file elsewhere/renamed
+	# As another set would have it.
+	touch $(seq -f link_remap.%g 1 40)
+	restored
+	[ "$(stat -L -c %i "/proc/$pid/fd/3")" = "$inode" ] || fail "it has another file"
+	[ "$(stat -c %h elsewhere/renamed)" = 1 ] || fail "a link is left"
+	[ "$(ls | grep -c link_remap)" = 40 ] || fail "left: $(ls)"
+	passes
+	nobody_left
+	rm elsewhere/renamed
+	restore_refused
+	says "fd 3, $PWD/file: its last name was removed since the dump"
+	[ "$(ls | grep -c link_remap)" = 40 ] || fail "left: $(ls)"
+}
+
 # Any other path to the same device.
 case_evasive_devices() {
 	mknod -m 600 node c 1 5 && head -c 1 node >/dev/null 2>&1 || exit 77
