@@ -1,8 +1,8 @@
 /*
  * The descriptor tables of a tree. Tables shared by several tasks are found first; each descriptor is borrowed with
- * pidfd_getfd(2) and asked what it is. What a child has inherited is recognised by comparing it with its parent's
- * descriptor of the same number; among the others, those that stand for one description are told from those that only
- * look alike.
+ * pidfd_getfd(2) and asked what it is, or in large tables told by the kernel's own records as far as those go. What a
+ * child has inherited is recognised by comparing it with its parent's descriptor of the same number; among the others,
+ * those that stand for one description are told from those that only look alike.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -104,27 +104,47 @@ static int probe_fd(struct task *task, int fd, bool keep_local, struct open_file
 	return 0;
 }
 
-/* Large tables: the kernel's record tells most, and only what has an inode of its own is borrowed. */
-static int probe_by_facts(const struct file_facts *facts, struct task *task, const struct bpf_file *from,
-			  struct open_file *file)
+static void take_record(struct task *task, const struct bpf_file *from, struct open_file *file)
 {
 	file->task = task;
 	file->fd = (int)from->fd;
 	file->local_fd = -1;
 	file->facts = from;
 	file->flags = (uint32_t)from->flags & ~(uint32_t)O_CLOEXEC;
-	if (!file_facts_fill(facts, from, file)) {
-		AUTO_CLOSE int local = pidfd_getfd_from(task->pidfd, file->fd);
-		int r = local < 0 ? local : stat_file(local, "", file);
+}
 
-		if (r < 0)
-			return r;
-		if (has_position(file))
-			file->pos = S_ISCHR(file->st.st_mode) ? position_of(local) : from->position;
-		if (from->owner)
-			fown_read(local, &file->owner);
-	}
+/* Reading the place in a device may be more than that; at the start it is nothing. */
+static bool is_place_known(const struct open_file *file)
+{
+	return !S_ISCHR(file->st.st_mode) || file->facts->position == 0;
+}
+
+static int ask_file(struct open_file *file)
+{
+	AUTO_CLOSE int local = pidfd_getfd_from(file->task->pidfd, file->fd);
+	int r = local < 0 ? local : stat_file(local, "", file);
+
+	if (r < 0)
+		return r;
+	if (has_position(file))
+		file->pos = is_place_known(file) ? file->facts->position : position_of(local);
+	if (file->facts->owner)
+		fown_read(local, &file->owner);
 	return 0;
+}
+
+/* What was opened by the same path is the same inode in the same mount. False: this one has to be asked as well. */
+static bool take_from_like(const struct open_file *like, struct open_file *file)
+{
+	if (!like->st.st_dev && !like->st.st_ino)
+		return false; /* it is gone */
+	file->st = like->st;
+	file->btime_ns = like->btime_ns;
+	file->mnt_id = like->mnt_id;
+	if (!has_position(file))
+		return true;
+	file->pos = file->facts->position;
+	return is_place_known(file);
 }
 
 /* --- one table ------------------------------------------------------------------------------------------------ */
@@ -157,8 +177,6 @@ struct table_probe {
 	const struct task *parent; /* whose descriptors may have been inherited, or NULL */
 	const int *numbers;        /* NULL: item i is descriptor first + i */
 	int first;
-	const struct bpf_file *listed; /* if not NULL, item i is this descriptor */
-	const struct file_facts *facts;
 	struct open_file *files; /* one for each item, used where nothing was inherited */
 	struct probed_fd *items;
 	bool keep_local;
@@ -181,8 +199,6 @@ static struct open_file *find_inherited(const struct table_probe *probe, int fd)
 
 static int number_of(const struct table_probe *probe, size_t index)
 {
-	if (probe->listed)
-		return (int)probe->listed[index].fd;
 	return probe->numbers ? probe->numbers[index] : probe->first + (int)index;
 }
 
@@ -194,10 +210,7 @@ static int probe_item(const struct table_probe *probe, size_t index)
 	item->fd = -1;
 	item->file = find_inherited(probe, fd);
 	if (!item->file) {
-		if (probe->listed)
-			r = probe_by_facts(probe->facts, probe->task, &probe->listed[index], &probe->files[index]);
-		else
-			r = probe_fd(probe->task, fd, probe->keep_local, &probe->files[index]);
+		r = probe_fd(probe->task, fd, probe->keep_local, &probe->files[index]);
 		if (r < 0)
 			return r;
 		item->file = &probe->files[index];
@@ -255,6 +268,17 @@ static void make_room(const struct dump *d, const struct task *task, size_t coun
 	(void)highest; /* a limit may forbid it: then borrowing tells */
 }
 
+static int report_probe(const struct table_probe *probe, struct error *err)
+{
+	int r = atomic_load(&probe->error);
+
+	if (r == -EMFILE)
+		error_hint(err, "raise the limit of open files (ulimit -n)");
+	return r < 0 ? error_set(err, r, TASK_FORMAT ", fd %d: borrow the descriptor", TASK_ARGS(probe->task),
+				 atomic_load(&probe->error_fd))
+		     : 0;
+}
+
 /* Asks for count numbers and adds those that are descriptors to the table. */
 static int probe_items(struct dump *d, struct table_probe *probe, size_t count, struct error *err)
 {
@@ -268,12 +292,9 @@ static int probe_items(struct dump *d, struct table_probe *probe, size_t count, 
 	if (probe->keep_local && count >= PARALLEL_FROM)
 		make_room(d, probe->task, count);
 	parallel_run(count, PARALLEL_FROM, probe_range, probe);
-	r = atomic_load(&probe->error);
-	if (r == -EMFILE)
-		error_hint(err, "raise the limit of open files (ulimit -n)");
+	r = report_probe(probe, err);
 	if (r < 0)
-		return error_set(err, r, TASK_FORMAT ", fd %d: borrow the descriptor", TASK_ARGS(probe->task),
-				 atomic_load(&probe->error_fd));
+		return r;
 	r = add_fds(probe, count);
 	return r < 0 ? error_set(err, r, TASK_FORMAT ": descriptors", TASK_ARGS(probe->task)) : 0;
 }
@@ -308,26 +329,182 @@ static int probe_dense(struct dump *d, struct table_probe *probe, size_t count, 
 	return probe_items(d, probe, table_size - count, err);
 }
 
+/* --- one large table ---------------------------------------------------------------------------------------------- */
+
+/* The kernel's records tell most; of the rest each path is asked once. */
+struct record_probe {
+	struct table_probe *probe;
+	const struct bpf_file *records;
+	size_t count;
+	struct open_file **by_path; /* hash table of those that are asked, by path */
+	size_t path_capacity;
+	struct open_file **asked;
+	size_t asked_count;
+	struct like {
+		struct open_file *file;
+		const struct open_file *like;
+	} * likes; /* opened by the path of one that is asked */
+	size_t like_count;
+};
+
+static bool is_one_path(const struct bpf_file *a, const struct bpf_file *b)
+{
+	return a->mount == b->mount && a->entry == b->entry && a->inode == b->inode;
+}
+
+/* The first one of this path; a free slot when there is none. */
+static struct open_file **find_path(const struct record_probe *records, const struct bpf_file *record)
+{
+	size_t at = (size_t)(((record->entry ^ record->mount << 1) * 0x9e3779b97f4a7c15ull) >> 32);
+
+	for (;; at++) {
+		struct open_file **slot = &records->by_path[at & (records->path_capacity - 1)];
+
+		if (!*slot || is_one_path((*slot)->facts, record))
+			return slot;
+	}
+}
+
+static void sort_record(struct record_probe *records, const struct file_facts *facts, struct open_file *file)
+{
+	struct open_file **first;
+
+	if (file_facts_fill(facts, file->facts, file))
+		return;
+	first = find_path(records, file->facts);
+	if (*first && !file->facts->owner) {
+		records->likes[records->like_count++] = (struct like){ .file = file, .like = *first };
+		return;
+	}
+	if (!*first)
+		*first = file;
+	records->asked[records->asked_count++] = file;
+}
+
+/* Whether the parent has this very description under this number. */
+static struct open_file *find_inherited_record(const struct table_probe *probe, const struct bpf_file *record)
+{
+	struct open_file *file = probe->parent ? find_fd(probe->parent, (int)record->fd) : NULL;
+
+	if (file && file->facts)
+		return file->facts->id == record->id ? file : NULL;
+	return file ? find_inherited(probe, (int)record->fd) : NULL;
+}
+
+static void sort_records(struct record_probe *records, const struct file_facts *facts)
+{
+	const struct table_probe *probe = records->probe;
+
+	for (size_t i = 0; i < records->count; i++) {
+		const struct bpf_file *record = &records->records[i];
+		struct open_file *file = find_inherited_record(probe, record);
+
+		if (!file) {
+			file = &probe->files[i];
+			take_record(probe->task, record, file);
+			sort_record(records, facts, file);
+		}
+		probe->items[i] = (struct probed_fd){ .fd = (int)record->fd, .file = file };
+	}
+}
+
+static void ask_range(void *ctx, size_t begin, size_t end)
+{
+	struct record_probe *records = ctx;
+
+	for (size_t i = begin; i < end; i++) {
+		int r = ask_file(records->asked[i]);
+
+		if (r == -EBADF) {
+			records->probe->items[records->asked[i] - records->probe->files].fd = -1;
+			continue;
+		}
+		if (r == 0)
+			continue;
+		atomic_store(&records->probe->error_fd, records->asked[i]->fd);
+		atomic_store(&records->probe->error, r);
+		return;
+	}
+}
+
+/* Those like them come last: what they are like is known then. */
+static int ask_records(struct record_probe *records, struct error *err)
+{
+	int r;
+
+	parallel_run(records->asked_count, PARALLEL_FROM, ask_range, records);
+	r = report_probe(records->probe, err);
+	if (r < 0)
+		return r;
+	records->asked_count = 0;
+	for (size_t i = 0; i < records->like_count; i++)
+		if (!take_from_like(records->likes[i].like, records->likes[i].file))
+			records->asked[records->asked_count++] = records->likes[i].file;
+	ask_range(records, 0, records->asked_count);
+	return report_probe(records->probe, err);
+}
+
+static size_t path_capacity(size_t count)
+{
+	size_t capacity = 16;
+
+	while (capacity < 2 * count)
+		capacity *= 2;
+	return capacity;
+}
+
+static int probe_records(struct dump *d, struct table_probe *probe, const struct bpf_file *listed, size_t count,
+			 struct error *err)
+{
+	const size_t capacity = path_capacity(count);
+	AUTO_FREE struct probed_fd *items = calloc(count + 1, sizeof(struct probed_fd));
+	AUTO_FREE struct open_file **by_path = calloc(capacity, sizeof(struct open_file *));
+	AUTO_FREE struct open_file **asked = calloc(count + 1, sizeof(struct open_file *));
+	AUTO_FREE struct like *likes = calloc(count + 1, sizeof(struct like));
+	struct record_probe records = {
+		.probe = probe,
+		.records = listed,
+		.count = count,
+		.by_path = by_path,
+		.path_capacity = capacity,
+		.asked = asked,
+		.likes = likes,
+	};
+	int r = 0;
+
+	probe->items = items;
+	probe->files = registry_new_files(d->files, count);
+	if (!probe->files || !items || !by_path || !asked || !likes)
+		r = -ENOMEM;
+	if (r == 0) {
+		sort_records(&records, d->files->facts);
+		r = ask_records(&records, err);
+		if (r < 0)
+			return r;
+		r = add_fds(probe, count);
+	}
+	return r < 0 ? error_set(err, r, TASK_FORMAT ": descriptors", TASK_ARGS(probe->task)) : 0;
+}
+
 /* True when the whole table was read that way. */
 static bool probe_by_records(struct dump *d, struct table_probe *probe, size_t count, struct error *err, int *ret_r)
 {
 	struct file_registry *registry = d->files;
-	size_t listed = 0;
+	const struct bpf_file *listed;
+	size_t listed_count = 0;
 
 	if (count < FILE_FACTS_FROM)
 		return false;
 	if (!registry->facts)
 		registry->facts = file_facts_open();
-	if (!registry->facts || file_facts_list(registry->facts, probe->task, &probe->listed, &listed) < 0 ||
-	    listed != count) {
-		probe->listed = NULL;
+	if (!registry->facts || file_facts_list(registry->facts, probe->task, &listed, &listed_count) < 0 ||
+	    listed_count != count)
 		return false;
-	}
-	probe->facts = registry->facts;
-	probe->wanted = 0;
-	*ret_r = probe_items(d, probe, count, err);
+	*ret_r = probe_records(d, probe, listed, count, err);
 	return true;
 }
+
+/* --- any table --------------------------------------------------------------------------------------------------- */
 
 struct table {
 	struct task *task;

@@ -32,24 +32,39 @@ struct file_facts {
 
 /* --- files of our own -------------------------------------------------------------------------------------------- */
 
-enum specimen { EVENT, OWNED_EVENT, PIPE, PLAIN, LOCKED, SPECIMENS };
+enum specimen { EVENT, OWNED_EVENT, PIPE, FILLED_PIPE, PLAIN, LOCKED, SPECIMENS };
 
-#define EVENT_COUNT 0x1234567
-#define POSITION    0x89abc
+#define EVENT_COUNT  0x1234567
+#define POSITION     0x89abc
+#define FILLED_SLOTS 2
 
-static int make_specimens(int fds[SPECIMENS])
+static int make_pipe(int *ret_fd, bool filled)
 {
 	AUTO_CLOSE int other_end = -1;
 	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	*ret_fd = ends[0];
+	other_end = ends[1];
+	if (filled && (fcntl(other_end, F_SETPIPE_SZ, FILLED_SLOTS * PAGE_BYTES) < 0 || write(other_end, "", 1) != 1))
+		return -errno;
+	return 0;
+}
+
+static int make_specimens(int fds[SPECIMENS])
+{
+	int r;
 
 	fds[EVENT] = eventfd(EVENT_COUNT, EFD_CLOEXEC | EFD_SEMAPHORE);
 	fds[OWNED_EVENT] = eventfd(0, EFD_CLOEXEC);
 	fds[PLAIN] = memfd_create("plain", MFD_CLOEXEC);
 	fds[LOCKED] = memfd_create("locked", MFD_CLOEXEC);
-	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
-		return -errno;
-	fds[PIPE] = ends[0];
-	other_end = ends[1];
+	r = make_pipe(&fds[PIPE], false);
+	if (r == 0)
+		r = make_pipe(&fds[FILLED_PIPE], true);
+	if (r < 0)
+		return r;
 	for (int i = 0; i < SPECIMENS; i++)
 		if (fds[i] < 0)
 			return -errno;
@@ -80,7 +95,7 @@ static int stat_specimen(int fd, struct stat *ret_st, int *ret_mnt_id)
 static bool is_true(const struct bpf_file *const found[SPECIMENS], const struct file_facts *facts)
 {
 	const struct bpf_file *event = found[EVENT], *owned = found[OWNED_EVENT], *pipe = found[PIPE];
-	const struct bpf_file *plain = found[PLAIN], *locked = found[LOCKED];
+	const struct bpf_file *plain = found[PLAIN], *locked = found[LOCKED], *filled = found[FILLED_PIPE];
 
 	return event->flags == O_RDWR && event->event_count == EVENT_COUNT && event->event_flags & EFD_SEMAPHORE &&
 	       !(owned->event_flags & EFD_SEMAPHORE) && event->operations == owned->operations && event->operations &&
@@ -89,7 +104,9 @@ static bool is_true(const struct bpf_file *const found[SPECIMENS], const struct 
 	       pipe->inode_number == facts->pipe.st_ino && pipe->mode == facts->pipe.st_mode && pipe->superblock &&
 	       pipe->superblock != event->superblock && plain->position == POSITION && !plain->locks &&
 	       !locked->position && locked->locks && plain->superblock == locked->superblock &&
-	       plain->superblock != pipe->superblock && S_ISREG(plain->mode);
+	       plain->superblock != pipe->superblock && S_ISREG(plain->mode) && plain->entry && plain->mount &&
+	       plain->entry != locked->entry && plain->mount == locked->mount && pipe->pipe_head == pipe->pipe_tail &&
+	       filled->pipe_head == filled->pipe_tail + 1 && filled->pipe_slots == FILLED_SLOTS;
 }
 
 static int learn_from(struct file_facts *facts, const int fds[SPECIMENS])
@@ -121,7 +138,7 @@ static int learn_from(struct file_facts *facts, const int fds[SPECIMENS])
 
 static int learn(struct file_facts *facts)
 {
-	int fds[SPECIMENS] = { -1, -1, -1, -1, -1 };
+	int fds[SPECIMENS] = { -1, -1, -1, -1, -1, -1 };
 	int r = make_specimens(fds);
 
 	if (r == 0)

@@ -104,6 +104,16 @@ int pipe_reader_save(struct pipe_reader *reader, int fd, uint32_t pipe_id, bool 
 	return image_writer_add_payload(w, &entry, reader->data, bytes, err);
 }
 
+int pipe_save_empty(uint32_t pipe_id, uint32_t capacity, struct image_writer *w, struct error *err)
+{
+	PipeDataEntry entry = PIPE_DATA_ENTRY__INIT;
+
+	entry.pipe_id = pipe_id;
+	entry.has_size = true;
+	entry.size = capacity;
+	return image_writer_add(w, &entry, err);
+}
+
 void pipe_reader_done(struct pipe_reader *reader)
 {
 	if (reader->ends[0] >= 0) {

@@ -27,6 +27,8 @@ struct pipe_reader {
 /* Adds a record of the pipe that fd reads from; packets: it may hold packets (O_DIRECT). 0 or -errno. */
 int pipe_reader_save(struct pipe_reader *reader, int fd, uint32_t pipe_id, bool packets, struct image_writer *w,
 		     struct error *err);
+/* The same for a pipe that is known to be empty. */
+int pipe_save_empty(uint32_t pipe_id, uint32_t capacity, struct image_writer *w, struct error *err);
 void pipe_reader_done(struct pipe_reader *reader);
 
 #define AUTO_PIPE_READER __attribute__((cleanup(pipe_reader_done)))

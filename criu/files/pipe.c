@@ -24,6 +24,7 @@
 #include "files/registry.h"
 #include "files/restore-files.h"
 #include "images/pipe.pb-c.h"
+#include "kernel/bpf-files.h"
 
 /* What F_SETFL can bring back. */
 #define STATUS_FLAGS (O_NONBLOCK | O_DIRECT | O_APPEND | O_NOATIME)
@@ -156,6 +157,13 @@ static int save_pipe(struct dump *d, struct open_file *file, FileEntry *entry, s
 	return 0;
 }
 
+/* With both ends in the tree nothing comes in after the look; what others write into it is copied when it is saved. */
+static bool is_known_empty(const struct dump *d, const struct open_file *file)
+{
+	return file->facts && file->facts->pipe_head == file->facts->pipe_tail &&
+	       has_both_ends(d->files, file->st.st_ino);
+}
+
 /* All descriptions of one pipe. */
 static int save_one_pipe(struct dump *d, struct open_file **files, size_t count, struct pipe_reader *reader,
 			 struct image_writer *w, struct error *err)
@@ -171,6 +179,9 @@ static int save_one_pipe(struct dump *d, struct open_file **files, size_t count,
 	}
 	if (!readable)
 		return 0;
+	if (is_known_empty(d, readable))
+		return pipe_save_empty((uint32_t)readable->st.st_ino,
+				       (uint32_t)(readable->facts->pipe_slots * PAGE_BYTES), w, err);
 	fd = open_file_local(d, readable);
 	r = fd < 0 ? fd : pipe_reader_save(reader, fd, (uint32_t)readable->st.st_ino, packets, w, err);
 	open_file_release(d, readable);

@@ -20,66 +20,118 @@ enum member {
 	FILE_PATH,
 	FILE_INODE,
 	FILE_PRIVATE,
+	PATH_MOUNT,
+	PATH_ENTRY,
 	INODE_NUMBER,
 	INODE_MODE,
 	INODE_SUPERBLOCK,
 	INODE_LOCKS,
+	INODE_PIPE,
+	PIPE_HEAD,
+	PIPE_TAIL,
+	PIPE_SLOTS,
 	EVENT_COUNT,
 	EVENT_FLAGS,
 	MEMBER_COUNT,
 };
 
 static const struct btf_offset wanted[MEMBER_COUNT] = {
-	[FILE_FLAGS] = { "file", "f_flags" },        [FILE_POSITION] = { "file", "f_pos" },
-	[FILE_OWNER] = { "file", "f_owner" },        [FILE_OPERATIONS] = { "file", "f_op" },
-	[FILE_PATH] = { "file", "f_path" },          [FILE_INODE] = { "file", "f_inode" },
-	[FILE_PRIVATE] = { "file", "private_data" }, [INODE_NUMBER] = { "inode", "i_ino" },
-	[INODE_MODE] = { "inode", "i_mode" },        [INODE_SUPERBLOCK] = { "inode", "i_sb" },
-	[INODE_LOCKS] = { "inode", "i_flctx" },      [EVENT_COUNT] = { "eventfd_ctx", "count" },
+	[FILE_FLAGS] = { "file", "f_flags" },
+	[FILE_POSITION] = { "file", "f_pos" },
+	[FILE_OWNER] = { "file", "f_owner" },
+	[FILE_OPERATIONS] = { "file", "f_op" },
+	[FILE_PATH] = { "file", "f_path" },
+	[FILE_INODE] = { "file", "f_inode" },
+	[FILE_PRIVATE] = { "file", "private_data" },
+	[PATH_MOUNT] = { "path", "mnt" },
+	[PATH_ENTRY] = { "path", "dentry" },
+	[INODE_NUMBER] = { "inode", "i_ino" },
+	[INODE_MODE] = { "inode", "i_mode" },
+	[INODE_SUPERBLOCK] = { "inode", "i_sb" },
+	[INODE_LOCKS] = { "inode", "i_flctx" },
+	[INODE_PIPE] = { "inode", "i_pipe" },
+	[PIPE_HEAD] = { "pipe_inode_info", "head" },
+	[PIPE_TAIL] = { "pipe_inode_info", "tail" },
+	[PIPE_SLOTS] = { "pipe_inode_info", "max_usage" },
+	[EVENT_COUNT] = { "eventfd_ctx", "count" },
 	[EVENT_FLAGS] = { "eventfd_ctx", "flags" },
 };
 
-/* The program's stack: the record, then a pointer on the way to what is wanted. */
+/* The program's stack: the record, then a pointer that has no type. */
 #define RECORD       (-(int)sizeof(struct bpf_file))
 #define AT(member)   ((int16_t)(RECORD + (int)offsetof(struct bpf_file, member)))
-#define SLOT_FILE    AT(id)
-#define SLOT_INODE   AT(inode)
 #define SLOT_PRIVATE ((int16_t)(RECORD - 8))
 
-/* From an offset of what a slot points to: what, the slot, where to, and of how many bytes. */
+/* Registers beside those of bpf-program.h: the kernel knows what they point to, which lets them be read directly. */
+enum { TO_FILE = 7, TO_INODE = 8, TO_PIPE = 9 };
+
+/* A member of what a register points to, of so many bytes, to a place in the record. */
 static const struct step {
-	enum member member;
-	int16_t slot, to;
-	int32_t bytes;
+	enum member member, inner; /* inner: a member of that member, or the same again */
+	uint8_t from, size;
+	int16_t to;
 } steps[] = {
-	{ FILE_FLAGS, SLOT_FILE, AT(flags), 4 },
-	{ FILE_POSITION, SLOT_FILE, AT(position), 8 },
-	{ FILE_OWNER, SLOT_FILE, AT(owner), 8 },
-	{ FILE_OPERATIONS, SLOT_FILE, AT(operations), 8 },
-	{ FILE_PATH, SLOT_FILE, AT(mount), 16 }, /* struct path: mount and entry */
-	{ FILE_INODE, SLOT_FILE, AT(inode), 8 },
-	{ FILE_PRIVATE, SLOT_FILE, SLOT_PRIVATE, 8 },
-	{ INODE_NUMBER, SLOT_INODE, AT(inode_number), 8 },
-	{ INODE_MODE, SLOT_INODE, AT(mode), 2 },
-	{ INODE_SUPERBLOCK, SLOT_INODE, AT(superblock), 8 },
-	{ INODE_LOCKS, SLOT_INODE, AT(locks), 8 },
-	{ EVENT_COUNT, SLOT_PRIVATE, AT(event_count), 8 },
-	{ EVENT_FLAGS, SLOT_PRIVATE, AT(event_flags), 4 },
+	{ FILE_FLAGS, FILE_FLAGS, TO_FILE, BPF_W, AT(flags) },
+	{ FILE_POSITION, FILE_POSITION, TO_FILE, BPF_DW, AT(position) },
+	{ FILE_OWNER, FILE_OWNER, TO_FILE, BPF_DW, AT(owner) },
+	{ FILE_OPERATIONS, FILE_OPERATIONS, TO_FILE, BPF_DW, AT(operations) },
+	{ FILE_PATH, PATH_MOUNT, TO_FILE, BPF_DW, AT(mount) },
+	{ FILE_PATH, PATH_ENTRY, TO_FILE, BPF_DW, AT(entry) },
+	{ FILE_PRIVATE, FILE_PRIVATE, TO_FILE, BPF_DW, SLOT_PRIVATE },
+	{ INODE_NUMBER, INODE_NUMBER, TO_INODE, BPF_DW, AT(inode_number) },
+	{ INODE_MODE, INODE_MODE, TO_INODE, BPF_H, AT(mode) },
+	{ INODE_SUPERBLOCK, INODE_SUPERBLOCK, TO_INODE, BPF_DW, AT(superblock) },
+	{ INODE_LOCKS, INODE_LOCKS, TO_INODE, BPF_DW, AT(locks) },
+	{ PIPE_HEAD, PIPE_HEAD, TO_PIPE, BPF_W, AT(pipe_head) },
+	{ PIPE_TAIL, PIPE_TAIL, TO_PIPE, BPF_W, AT(pipe_tail) },
+	{ PIPE_SLOTS, PIPE_SLOTS, TO_PIPE, BPF_W, AT(pipe_slots) },
 };
+
+static void emit_follow(struct bpf_program *p, uint8_t to, uint8_t from, const struct btf_offset *member)
+{
+	bpf_emit(p, BPF_LDX | BPF_MEM | BPF_DW, to, from, (int16_t)member->offset, 0);
+}
+
+static void emit_step(struct bpf_program *p, const struct step *step, const struct btf_offset *at)
+{
+	int offset = at[step->member].offset;
+
+	if (step->inner != step->member)
+		offset += at[step->inner].offset;
+	bpf_emit(p, BPF_LDX | BPF_MEM | step->size, 1, step->from, (int16_t)offset, 0);
+	bpf_emit(p, BPF_STX | BPF_MEM | BPF_DW, 10, 1, step->to, 0);
+}
+
+/* What private data is only its owner knows. */
+static void emit_private(struct bpf_program *p, int offset, int16_t to, int32_t bytes)
+{
+	bpf_emit_address(p, SLOT_PRIVATE, offset);
+	bpf_emit_fetch(p, to, bytes);
+}
 
 static void build(struct bpf_program *p, const struct btf_offset *at)
 {
-	size_t begin;
+	size_t no_file;
 
-	begin = bpf_emit_begin(p, CTX_FILE, sizeof(struct bpf_file));
-	bpf_emit(p, BPF_STX | BPF_MEM | BPF_DW, 10, 7, SLOT_FILE, 0);
+	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_X, 6, 1, 0, 0);
+	bpf_emit(p, BPF_LDX | BPF_MEM | BPF_DW, TO_FILE, 6, CTX_FILE, 0);
+	no_file = p->count;
+	bpf_emit(p, BPF_JMP | BPF_JEQ | BPF_K, TO_FILE, 0, 0, 0);
+	emit_follow(p, TO_INODE, TO_FILE, &at[FILE_INODE]);
+	emit_follow(p, TO_PIPE, TO_INODE, &at[INODE_PIPE]);
+	bpf_emit(p, BPF_STX | BPF_MEM | BPF_DW, 10, TO_FILE, AT(id), 0);
+	bpf_emit(p, BPF_STX | BPF_MEM | BPF_DW, 10, TO_INODE, AT(inode), 0);
 	bpf_emit(p, BPF_LDX | BPF_MEM | BPF_W, 1, 6, CTX_FD, 0);
 	bpf_emit(p, BPF_STX | BPF_MEM | BPF_DW, 10, 1, AT(fd), 0);
-	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
-		bpf_emit_address(p, steps[i].slot, at[steps[i].member].offset);
-		bpf_emit_fetch(p, steps[i].to, steps[i].bytes);
-	}
-	bpf_emit_end(p, begin, sizeof(struct bpf_file));
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
+		emit_step(p, &steps[i], at);
+	bpf_emit(p, BPF_ST | BPF_MEM | BPF_DW, 10, 0, AT(event_flags), 0);
+	emit_private(p, at[EVENT_COUNT].offset, AT(event_count), 8);
+	emit_private(p, at[EVENT_FLAGS].offset, AT(event_flags), 4);
+	bpf_emit_write(p, (int16_t)RECORD, sizeof(struct bpf_file));
+	p->insns[no_file].off = (int16_t)(p->count - no_file - 1);
+	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0);
+	bpf_emit(p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
 }
 
 int bpf_files_open(void)
@@ -94,7 +146,7 @@ int bpf_files_open(void)
 	memcpy(at, wanted, sizeof(at));
 	btf_find_offsets(btf, at, MEMBER_COUNT);
 	for (size_t i = 0; i < MEMBER_COUNT; i++)
-		if (at[i].offset < 0)
+		if (at[i].offset < 0 || at[i].offset > INT16_MAX / 2)
 			return -ENOENT;
 	build(&program, at);
 	return bpf_iterator_load(btf, "bpf_iter_task_file", program.insns, program.count);
