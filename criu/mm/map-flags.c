@@ -191,9 +191,14 @@ static bool share_with_parent(struct task *task, const struct bpf_vma *vmas, siz
 	const struct map_words *words =
 	    parent && !parent->is_zombie ? __atomic_load_n(&parent->map_words, __ATOMIC_ACQUIRE) : NULL;
 
-	return words && words->count == count && memcmp(words->vmas, vmas, count * sizeof(*vmas)) == 0 &&
-	       has_same_places(task->threads[0].facts, parent->threads[0].facts) &&
-	       proc_maps_share(&parent->maps, &task->maps) == 0;
+	if (!words || words->count != count || memcmp(words->vmas, vmas, count * sizeof(*vmas)) != 0 ||
+	    !has_same_places(task->threads[0].facts, parent->threads[0].facts) ||
+	    proc_maps_share(&parent->maps, &task->maps) < 0)
+		return false;
+	/* The pages in them are its own. */
+	for (size_t i = 0; i < task->maps.count; i++)
+		task->maps.vmas[i].anonymous_bytes = task->maps.vmas[i].swap_bytes = MAP_BYTES_UNKNOWN;
+	return true;
 }
 
 static void keep_words(struct task *task, const struct bpf_vma *vmas, size_t count)
