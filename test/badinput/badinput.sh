@@ -132,6 +132,23 @@ case_few_descriptors() {
 	untouched
 }
 
+# Two at once: one is made, the other is refused and harms neither the tree nor the first.
+case_two_dumps_at_once() {
+	local n first
+	start plain
+	for ((n = 0; n < 10; n++)); do
+		rm -rf set other && mkdir set other
+		timeout 20 "$criu" dump -t "$pid" -D other -R -o dump.log </dev/null >other.said 2>&1 &
+		first=$!
+		run_criu dump -t "$pid" -D set -R -o dump.log
+		[ $status -eq 0 ] || { says 'traced by pid [0-9]+ \(criu\)'; nothing_in set; }
+		wait $first
+		[ $? -eq 0 ] || { mv other.said said; says 'traced by pid [0-9]+ \(criu\)'; nothing_in other; }
+		[ -e set/inventory.img ] || [ -e other/inventory.img ] || fail "neither was made"
+	done
+	untouched
+}
+
 # Known before the tree is stopped for nothing.
 case_image_directory_read_only_or_gone() {
 	start plain
