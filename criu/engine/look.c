@@ -72,7 +72,7 @@ static int check_signals(const struct dump *d, const struct task *task, struct e
 
 int look_task(struct dump *d, const struct look_own *own, struct task *task, struct error *err)
 {
-	struct error ns = { 0 }, cgroup = { 0 }, lsm = { 0 }, signals = { 0 }, semaphores = { 0 };
+	struct error ns = { 0 }, cgroup = { 0 }, lsm = { 0 }, signals = { 0 };
 
 	if (task->is_zombie)
 		return 0;
@@ -82,8 +82,18 @@ int look_task(struct dump *d, const struct look_own *own, struct task *task, str
 		gather(d, cgroup_look(d->opts, &own->cgroups, task, &cgroup), &cgroup);
 	gather(d, lsm_look(task, &lsm), &lsm);
 	gather(d, check_signals(d, task, &signals), &signals);
-	gather(d, semaphore_undo_look(d, task, &semaphores), &semaphores);
 	return task_look(d, task, err);
+}
+
+/* What may need the kernel's own structures is asked by one thread. */
+static void look_at_semaphores(struct dump *d)
+{
+	for_each_task (d, task) {
+		struct error reason = { 0 };
+
+		if (!task->is_zombie)
+			gather(d, semaphore_undo_look(d, task, &reason), &reason);
+	}
 }
 
 static void look_at_traced(struct dump *d)
@@ -100,8 +110,10 @@ static void look_at_traced(struct dump *d)
 
 int look_tree(struct dump *d, struct memory_side *memory, bool is_worth_a_thread, struct error *err)
 {
-	int r = files_look(d, err);
+	int r;
 
+	look_at_semaphores(d);
+	r = files_look(d, err);
 	if (r < 0)
 		return r;
 	memory_side_start(memory, d, is_worth_a_thread);
