@@ -67,25 +67,6 @@ int pwrite_all(int fd, const void *data, size_t bytes, uint64_t offset)
 	return 0;
 }
 
-int read_all(int fd, void *data, size_t bytes)
-{
-	char *at = data;
-
-	while (bytes) {
-		ssize_t n = read(fd, at, bytes);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			return -EIO;
-		at += n;
-		bytes -= (size_t)n;
-	}
-	return 0;
-}
-
 int pread_all(int fd, void *data, size_t bytes, uint64_t offset)
 {
 	char *at = data;

@@ -47,7 +47,6 @@ static inline uint64_t now_us(void)
 /* write()/pread()/... until all is done or an error: 0 or -errno (-EIO when the file ends early). */
 int write_all(int fd, const void *data, size_t bytes);
 int pwrite_all(int fd, const void *data, size_t bytes, uint64_t offset);
-int read_all(int fd, void *data, size_t bytes);
 int pread_all(int fd, void *data, size_t bytes, uint64_t offset);
 
 /* How many processors this process may run on, at least 1. */

@@ -182,13 +182,6 @@ static void forget_stale(struct image_set *set)
 	set->stale_count = set->stale_capacity = 0;
 }
 
-void image_set_discard(struct image_set *set)
-{
-	for (size_t i = set->name_count; i > 0; i--)
-		(void)unlinkat(set->dirfd, set->names[i - 1], 0);
-	forget_names(set);
-}
-
 uint32_t image_set_next_pages_id(struct image_set *set)
 {
 	return __atomic_add_fetch(&set->last_pages_id, 1, __ATOMIC_RELAXED);

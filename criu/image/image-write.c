@@ -203,11 +203,3 @@ int image_create_raw(struct image_set *set, enum image_kind kind, uint64_t id, i
 	image_name(kind, id, name);
 	return create_file(set, name, ret_fd, err);
 }
-
-int image_remove(struct image_set *set, enum image_kind kind, uint64_t id, struct error *err)
-{
-	char name[IMAGE_NAME_MAX];
-
-	image_name(kind, id, name);
-	return remove_stale(set, name, err);
-}

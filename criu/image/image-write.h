@@ -65,8 +65,5 @@ void image_writer_done(struct image_writer *w);
 /* Creates a raw image (pages, archives); the caller fills and closes it. */
 int image_create_raw(struct image_set *set, enum image_kind kind, uint64_t id, int *ret_fd, struct error *err);
 
-/* Removes a file that may have been left over from before. */
-int image_remove(struct image_set *set, enum image_kind kind, uint64_t id, struct error *err);
-
 /* The sentence for a write that failed with r on a file of the set: says what ENOSPC and its like mean. Returns r. */
 int image_write_error(struct image_set *set, const char *name, int r, struct error *err);

@@ -304,21 +304,6 @@ int pagemap_pages_fd(struct pagemap *map, int flags, struct error *err)
 	return r < 0 ? r : map->pages_fd;
 }
 
-size_t pagemap_find_run(const struct pagemap *map, uint64_t vaddr)
-{
-	size_t low = 0, high = map->run_count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (run_end(map->runs[middle].vaddr, map->runs[middle].nr_pages) <= vaddr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 size_t pagemap_find_extent(const struct pagemap *map, uint64_t vaddr)
 {
 	size_t low = 0, high = map->extent_count;

@@ -71,8 +71,7 @@ int pagemap_pages_fd(struct pagemap *map, int flags, struct error *err);
 /* Closes the pages files of the map and its parents. */
 void pagemap_close_pages(struct pagemap *map);
 
-/* The run or extent that holds vaddr, or the first one after it; the count when there is none. */
-size_t pagemap_find_run(const struct pagemap *map, uint64_t vaddr);
+/* The extent that holds vaddr, or the first one after it; the count when there is none. */
 size_t pagemap_find_extent(const struct pagemap *map, uint64_t vaddr);
 
 /*

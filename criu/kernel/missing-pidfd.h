@@ -11,9 +11,6 @@
 #ifndef PIDFD_NONBLOCK
 #define PIDFD_NONBLOCK 00004000
 #endif
-#ifndef PID_FS_MAGIC
-#define PID_FS_MAGIC 0x50494446
-#endif
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x00000080
 #endif

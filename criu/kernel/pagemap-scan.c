@@ -41,16 +41,6 @@ int page_ranges_add(struct page_ranges *ranges, uint64_t start, uint64_t page_co
 	return 0;
 }
 
-uint64_t page_ranges_page_count(const struct page_ranges *ranges)
-{
-	uint64_t pages = 0;
-	size_t i;
-
-	for (i = 0; i < ranges->count; i++)
-		pages += ranges->ranges[i].page_count;
-	return pages;
-}
-
 void page_ranges_done(struct page_ranges *ranges)
 {
 	free(ranges->ranges);

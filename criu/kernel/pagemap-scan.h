@@ -55,7 +55,6 @@ int pagemap_scan_written(int pagemap_fd, uint64_t start, uint64_t end, enum page
 			 struct page_ranges *ranges);
 
 int page_ranges_add(struct page_ranges *ranges, uint64_t start, uint64_t page_count);
-uint64_t page_ranges_page_count(const struct page_ranges *ranges);
 void page_ranges_done(struct page_ranges *ranges);
 
 #define AUTO_PAGE_RANGES __attribute__((cleanup(page_ranges_done)))

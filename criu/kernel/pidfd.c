@@ -4,11 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
 #include "kernel/missing-pidfd.h"
 
 static int open_with_flags(pid_t pid, unsigned flags)
@@ -46,21 +43,4 @@ bool pidfd_is_alive(int pidfd)
 
 	/* Readable once the process has exited, reaped or not. */
 	return poll(&poll_fd, 1, 0) == 0;
-}
-
-int pidfd_inode(int pidfd, uint64_t *ret)
-{
-	struct statfs fs;
-	struct stat st;
-
-	if (fstatfs(pidfd, &fs) < 0)
-		return -errno;
-	if (fs.f_type != PID_FS_MAGIC) {
-		*ret = 0;
-		return 0;
-	}
-	if (fstat(pidfd, &st) < 0)
-		return -errno;
-	*ret = st.st_ino;
-	return 0;
 }

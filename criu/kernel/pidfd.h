@@ -5,7 +5,6 @@
 #pragma once
 
 #include <stdbool.h>
-#include <stdint.h>
 #include <sys/types.h>
 
 /* Close-on-exec descriptor of a process, or -errno: -ESRCH when it is gone, -EINVAL for a thread that leads no group.
@@ -22,6 +21,3 @@ int pidfd_send_signal_to(int pidfd, int signal);
 
 /* False for zombies as well: the process has ended. */
 bool pidfd_is_alive(int pidfd);
-
-/* Inode in pidfs, unique for a process as long as the system runs (6.9); 0 where pidfds are anonymous inodes. */
-int pidfd_inode(int pidfd, uint64_t *ret);

@@ -9,20 +9,15 @@
 #include "base/util.h"
 #include "kernel/proc-parse.h"
 
-static const char flag_names[VMF_COUNT][3] = {
-	[VMF_RD] = "rd", [VMF_WR] = "wr", [VMF_EX] = "ex",      [VMF_SH] = "sh", [VMF_MR] = "mr", [VMF_MW] = "mw",
-	[VMF_ME] = "me", [VMF_MS] = "ms", [VMF_GD] = "gd",      [VMF_PF] = "pf", [VMF_LO] = "lo", [VMF_IO] = "io",
-	[VMF_SR] = "sr", [VMF_RR] = "rr", [VMF_DC] = "dc",      [VMF_DE] = "de", [VMF_LF] = "lf", [VMF_AC] = "ac",
-	[VMF_NR] = "nr", [VMF_HT] = "ht", [VMF_SF] = "sf",      [VMF_AR] = "ar", [VMF_WF] = "wf", [VMF_DD] = "dd",
-	[VMF_DP] = "dp", [VMF_SD] = "sd", [VMF_MM] = "mm",      [VMF_HG] = "hg", [VMF_NH] = "nh", [VMF_MG] = "mg",
-	[VMF_BT] = "bt", [VMF_MT] = "mt", [VMF_UM] = "um",      [VMF_UW] = "uw", [VMF_UI] = "ui", [VMF_SS] = "ss",
-	[VMF_SL] = "sl", [VMF_GU] = "gu", [VMF_UNKNOWN] = "??",
+static const char flag_names[VMF_UNKNOWN][3] = {
+	[VMF_RD] = "rd", [VMF_WR] = "wr", [VMF_EX] = "ex", [VMF_SH] = "sh", [VMF_MR] = "mr", [VMF_MW] = "mw",
+	[VMF_ME] = "me", [VMF_MS] = "ms", [VMF_GD] = "gd", [VMF_PF] = "pf", [VMF_LO] = "lo", [VMF_IO] = "io",
+	[VMF_SR] = "sr", [VMF_RR] = "rr", [VMF_DC] = "dc", [VMF_DE] = "de", [VMF_LF] = "lf", [VMF_AC] = "ac",
+	[VMF_NR] = "nr", [VMF_HT] = "ht", [VMF_SF] = "sf", [VMF_AR] = "ar", [VMF_WF] = "wf", [VMF_DD] = "dd",
+	[VMF_DP] = "dp", [VMF_SD] = "sd", [VMF_MM] = "mm", [VMF_HG] = "hg", [VMF_NH] = "nh", [VMF_MG] = "mg",
+	[VMF_BT] = "bt", [VMF_MT] = "mt", [VMF_UM] = "um", [VMF_UW] = "uw", [VMF_UI] = "ui", [VMF_SS] = "ss",
+	[VMF_SL] = "sl", [VMF_GU] = "gu",
 };
-
-const char *vm_flag_name(unsigned vmf)
-{
-	return vmf < VMF_COUNT ? flag_names[vmf] : flag_names[VMF_UNKNOWN];
-}
 
 static uint64_t flag_bit(const char name[2])
 {

@@ -51,7 +51,6 @@ enum {
 	VMF_SL,      /* sealed */
 	VMF_GU,      /* may hold guard pages */
 	VMF_UNKNOWN, /* the kernel printed two letters that the table lacks */
-	VMF_COUNT
 };
 
 #define VMF_BIT(name) (UINT64_C(1) << VMF_##name)
@@ -104,8 +103,5 @@ const char *proc_vma_path(const struct proc_maps *maps, const struct proc_vma *v
 
 /* The mapping which holds the address, or NULL. */
 const struct proc_vma *proc_maps_find(const struct proc_maps *maps, uint64_t address);
-
-/* The kernel's two letters of a VMF_xx. */
-const char *vm_flag_name(unsigned vmf);
 
 #define AUTO_PROC_MAPS __attribute__((cleanup(proc_maps_done)))

@@ -65,11 +65,6 @@ static int read_u32(int procfd, const char *path, int base, uint32_t *ret)
 	return r;
 }
 
-int proc_read_personality(int procfd, const char *path, uint32_t *ret)
-{
-	return read_u32(procfd, path, 16, ret);
-}
-
 int proc_read_loginuid(int procfd, uint32_t *ret)
 {
 	return read_u32(procfd, "loginuid", 10, ret);
@@ -107,25 +102,6 @@ int proc_read_autogroup_nice(int procfd, int *ret)
 	if (r == 0)
 		*ret = (int)value;
 	return r;
-}
-
-int proc_read_timerslack(int procfd, uint64_t *ret_ns)
-{
-	int64_t value;
-	int r = read_number(procfd, "timerslack_ns", 10, &value);
-
-	if (r == 0)
-		*ret_ns = (uint64_t)value;
-	return r;
-}
-
-int proc_read_thread_timerslack(pid_t tid, uint64_t *ret_ns)
-{
-	AUTO_CLOSE int procfd = proc_open(tid);
-
-	if (procfd < 0)
-		return procfd;
-	return proc_read_timerslack(procfd, ret_ns);
 }
 
 int proc_read_comm(int procfd, const char *path, char ret[64])
@@ -232,16 +208,6 @@ int proc_ns_read(int procfd, const char *task, struct proc_ns_ids *ret)
 	return 0;
 }
 
-int proc_ns_open(int procfd, enum proc_ns ns)
-{
-	char path[64];
-	int r = link_path(path, sizeof(path), NULL, ns);
-
-	if (r < 0)
-		return r;
-	return proc_open_link(procfd, path, O_RDONLY);
-}
-
 /* --- links ------------------------------------------------------------------------------------------------------- */
 
 int proc_open_link(int procfd, const char *path, int open_flags)
@@ -277,22 +243,6 @@ static void fd_path(char ret[32], int fd)
 static void map_path(char ret[64], uint64_t start, uint64_t end)
 {
 	(void)snprintf(ret, 64, "map_files/%llx-%llx", (unsigned long long)start, (unsigned long long)end);
-}
-
-int proc_read_fd_link(int procfd, int fd, char **ret)
-{
-	char path[32];
-
-	fd_path(path, fd);
-	return proc_read_link(procfd, path, ret);
-}
-
-int proc_read_map_link(int procfd, uint64_t start, uint64_t end, char **ret)
-{
-	char path[64];
-
-	map_path(path, start, end);
-	return proc_read_link(procfd, path, ret);
 }
 
 int proc_open_fd(int procfd, int fd, int open_flags)
@@ -482,25 +432,7 @@ void proc_mounts_done(struct proc_mounts *mounts)
 	*mounts = (struct proc_mounts){ 0 };
 }
 
-/* --- uptime ------------------------------------------------------------------------------------------------------ */
-
-int proc_uptime_parse(const char *text, uint64_t *ret_us)
-{
-	uint64_t seconds, hundredths;
-
-	if (scan_u64(&text, 10, &seconds) < 0 || !skip_char(&text, '.') || scan_u64(&text, 10, &hundredths) < 0)
-		return -EINVAL;
-	*ret_us = seconds * 1000000 + hundredths * 10000;
-	return 0;
-}
-
-int proc_read_uptime(uint64_t *ret_us)
-{
-	char text[64];
-	int bytes = proc_read_text(AT_FDCWD, "/proc/uptime", text, sizeof(text));
-
-	return bytes < 0 ? bytes : proc_uptime_parse(text, ret_us);
-}
+/* --- time -------------------------------------------------------------------------------------------------------- */
 
 bool proc_has_host_time(void)
 {

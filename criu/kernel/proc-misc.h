@@ -11,14 +11,10 @@
 /* The auxiliary vector as words, ending with the AT_NULL pair; the array belongs to the caller. */
 int proc_read_auxv(int procfd, uint64_t **ret, size_t *ret_word_count);
 
-/* path is "personality" or "task/TID/personality". */
-int proc_read_personality(int procfd, const char *path, uint32_t *ret);
 int proc_read_loginuid(int procfd, uint32_t *ret); /* (uint32_t)-1: not set; -ENOENT without CONFIG_AUDIT */
 int proc_read_oom_score_adj(int procfd, int *ret);
 int proc_read_coredump_filter(int procfd, uint32_t *ret);
-int proc_read_autogroup_nice(int procfd, int *ret);           /* -ENOENT without CONFIG_SCHED_AUTOGROUP */
-int proc_read_timerslack(int procfd, uint64_t *ret_ns);       /* "timerslack_ns" */
-int proc_read_thread_timerslack(pid_t tid, uint64_t *ret_ns); /* /proc/TID/timerslack_ns: task/ has no such file */
+int proc_read_autogroup_nice(int procfd, int *ret); /* -ENOENT without CONFIG_SCHED_AUTOGROUP */
 
 /* path is "comm" or "task/TID/comm"; without the newline. */
 int proc_read_comm(int procfd, const char *path, char ret[64]);
@@ -50,15 +46,12 @@ uint64_t proc_ns_clone_flag(enum proc_ns ns); /* CLONE_NEWxx */
 int proc_ns_inode(int procfd, enum proc_ns ns, uint64_t *ret);
 /* task is NULL for the process, "task/TID" for a thread. */
 int proc_ns_read(int procfd, const char *task, struct proc_ns_ids *ret);
-int proc_ns_open(int procfd, enum proc_ns ns);
 
 /*
  * Target of a link below procfd ("cwd", "root", "exe", "fd/3", "map_files/A-B", "ns/net"), malloc()ed, any length.
  * -errno on failure.
  */
 int proc_read_link(int procfd, const char *path, char **ret);
-int proc_read_fd_link(int procfd, int fd, char **ret);
-int proc_read_map_link(int procfd, uint64_t start, uint64_t end, char **ret);
 
 /* Opens what such a link leads to (not the link's text), close-on-exec: descriptor or -errno. */
 int proc_open_link(int procfd, const char *path, int open_flags);
@@ -89,10 +82,6 @@ const struct proc_mount *proc_mounts_find(const struct proc_mounts *mounts, int 
 void proc_mounts_done(struct proc_mounts *mounts);
 
 #define AUTO_PROC_MOUNTS __attribute__((cleanup(proc_mounts_done)))
-
-/* /proc/uptime in microseconds, centisecond precision. */
-int proc_uptime_parse(const char *text, uint64_t *ret_us);
-int proc_read_uptime(uint64_t *ret_us);
 
 /* Whether clocks count here as in the initial time namespace, which is what the kernel's own times are of. */
 bool proc_has_host_time(void);

@@ -121,13 +121,3 @@ int ptrace_read_sigmask(pid_t tid, uint64_t *ret)
 	*ret = mask;
 	return 0;
 }
-
-int ptrace_write_sigmask(pid_t tid, uint64_t mask)
-{
-	return ptrace(PTRACE_SETSIGMASK, tid, sizeof(mask), &mask) < 0 ? request_error() : 0;
-}
-
-int ptrace_read_siginfo(pid_t tid, uint8_t ret[SIGINFO_BYTES])
-{
-	return ptrace(PTRACE_GETSIGINFO, tid, NULL, ret) < 0 ? -errno : 0;
-}

@@ -43,7 +43,3 @@ int ptrace_write_user_dispatch(pid_t tid, const struct syscall_user_dispatch *co
 
 /* Blocked signals, bit 0 is signal 1. */
 int ptrace_read_sigmask(pid_t tid, uint64_t *ret);
-int ptrace_write_sigmask(pid_t tid, uint64_t mask);
-
-/* The reason of the current stop. */
-int ptrace_read_siginfo(pid_t tid, uint8_t ret[SIGINFO_BYTES]);

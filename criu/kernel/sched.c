@@ -36,7 +36,7 @@ _Static_assert(sizeof(struct kernel_sched_attr) == SCHED_ATTR_BYTES_1, "layout o
 
 #define PRIO_WHO_PROCESS 0
 
-int nice_read(pid_t tid, int *ret)
+static int read_nice(pid_t tid, int *ret)
 {
 	/* The system call answers 1 to 40, so that errors stay apart. */
 	long priority = syscall(SYS_getpriority, PRIO_WHO_PROCESS, tid);
@@ -47,7 +47,7 @@ int nice_read(pid_t tid, int *ret)
 	return 0;
 }
 
-int nice_write(pid_t tid, int nice)
+static int write_nice(pid_t tid, int nice)
 {
 	return syscall(SYS_setpriority, PRIO_WHO_PROCESS, tid, nice) < 0 ? -errno : 0;
 }
@@ -79,7 +79,7 @@ int sched_read_attributes(pid_t tid, struct sched_attributes *ret)
 	};
 	if (!ret->has_util_clamp)
 		ret->util_max = 1024;
-	return nice_goes_along(ret->policy) ? 0 : nice_read(tid, &ret->nice);
+	return nice_goes_along(ret->policy) ? 0 : read_nice(tid, &ret->nice);
 }
 
 static int set_attributes(pid_t tid, const struct sched_attributes *attributes)
@@ -118,7 +118,7 @@ int sched_write_attributes(pid_t tid, const struct sched_attributes *attributes)
 {
 	int r = set_attributes(tid, attributes);
 
-	return r < 0 || nice_goes_along(attributes->policy) ? r : nice_write(tid, attributes->nice);
+	return r < 0 || nice_goes_along(attributes->policy) ? r : write_nice(tid, attributes->nice);
 }
 
 int sched_read_affinity(pid_t tid, uint64_t **ret_words, size_t *ret_word_count)

@@ -32,7 +32,3 @@ int sched_write_affinity(pid_t tid, const uint64_t *words, size_t word_count);
 /* Class in the upper bits, as ioprio_get(2) has it. */
 int ioprio_read(pid_t tid, int *ret);
 int ioprio_write(pid_t tid, int ioprio);
-
-/* -20 to 19. */
-int nice_read(pid_t tid, int *ret);
-int nice_write(pid_t tid, int nice);

@@ -109,7 +109,6 @@ static void all_forms_become_one(void **state)
 	assert_ptr_equal(map->extents[3].source, map);
 	assert_int_equal(pagemap_find_extent(map, AT(6)), 1);
 	assert_int_equal(pagemap_find_extent(map, AT(4)), 1);
-	assert_int_equal(pagemap_find_run(map, AT(11)), 4);
 	assert_true(pagemap_pages_fd(map, O_RDONLY, &f->err) >= 0);
 	pagemap_free(map);
 }

@@ -19,7 +19,8 @@
 /* True for a thread in a 64-bit code segment; a 32-bit one runs in __USER32_CS. */
 int regs_is_native(const struct user_regs_struct *regs);
 
-/* Makes the message; 32-bit threads are refused by name. Members are copied: see regs_for_image() for restarts. */
+/* Makes the message; 32-bit threads are refused by name. Members are copied: see arch/x86/syscall-restart.h for
+ * restarts. */
 int regs_to_image(const struct user_regs_struct *regs, UserX86RegsEntry **ret, struct error *err);
 
 /* Checks and converts. Refused: COMPAT mode, foreign segment selectors, privileged flags, addresses out of user space.

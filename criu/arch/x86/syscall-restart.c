@@ -39,7 +39,8 @@ static bool is_in_syscall(const struct user_regs_struct *live)
 	return (long long)live->orig_rax >= 0;
 }
 
-bool syscall_restart_pending(const struct user_regs_struct *live, int *ret_code)
+/* True when the registers are those of a system call that waits to be restarted; *ret_code gets the positive code. */
+static bool is_restart_pending(const struct user_regs_struct *live, int *ret_code)
 {
 	long long result = (long long)live->rax;
 
@@ -78,17 +79,12 @@ void regs_for_image_with_signal(const struct user_regs_struct *live, enum restar
 	int code;
 
 	*image = *live;
-	if (syscall_restart_pending(live, &code)) {
+	if (is_restart_pending(live, &code)) {
 		if (is_made_again(live, code, signal))
 			make_again(image);
 		else
 			image->rax = (unsigned long long)-EINTR;
 	}
-}
-
-void regs_for_image(const struct user_regs_struct *live, struct user_regs_struct *image)
-{
-	regs_for_image_with_signal(live, RESTART_NO_HANDLER, image);
 }
 
 /* --- calls that go on with what is left of their time ------------------------------------------------------------ */
@@ -97,7 +93,7 @@ bool syscall_needs_restart_block(const struct user_regs_struct *live)
 {
 	int code;
 
-	return syscall_restart_pending(live, &code) && code == CODE_ERESTART_RESTARTBLOCK;
+	return is_restart_pending(live, &code) && code == CODE_ERESTART_RESTARTBLOCK;
 }
 
 void syscall_read_arguments(const struct user_regs_struct *regs, struct syscall_arguments *ret_call)

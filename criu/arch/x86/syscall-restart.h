@@ -20,13 +20,7 @@ enum restart_signal {
 	RESTART_HANDLER_RESTART, /* a handler with SA_RESTART */
 };
 
-/* True when the registers are those of a system call that waits to be restarted; *ret_code gets the positive code. */
-bool syscall_restart_pending(const struct user_regs_struct *live, int *ret_code);
-
-/* The registers to store for a thread stopped with these; no handler is about to run. */
-void regs_for_image(const struct user_regs_struct *live, struct user_regs_struct *image);
-
-/* The same where a pending signal is going to be taken. */
+/* The registers to store for a thread stopped with these. */
 void regs_for_image_with_signal(const struct user_regs_struct *live, enum restart_signal signal,
 				struct user_regs_struct *image);
 
