@@ -302,7 +302,8 @@ static int parse_config_line(struct command_line *line, char *text, const struct
 	return parse_words(line, 2, argv, from, &first, err);
 }
 
-int command_line_parse_config(struct command_line *line, const char *path, struct error *err)
+/* One more configuration file on top; a missing one is no error. */
+static int parse_config(struct command_line *line, const char *path, struct error *err)
 {
 	struct source from = { .config_path = path };
 	AUTO_BUFFER struct buffer content = { 0 };
@@ -369,7 +370,7 @@ static int parse_default_configs(struct command_line *line, struct error *err)
 {
 	const char *home = getenv("HOME");
 	AUTO_FREE char *path = NULL;
-	int r = command_line_parse_config(line, "/etc/criu/default.conf", err);
+	int r = parse_config(line, "/etc/criu/default.conf", err);
 
 	if (r < 0 || !home || !*home)
 		return r;
@@ -377,7 +378,7 @@ static int parse_default_configs(struct command_line *line, struct error *err)
 		path = NULL;
 		return error_set(err, -ENOMEM, "cannot read the configuration");
 	}
-	return command_line_parse_config(line, path, err);
+	return parse_config(line, path, err);
 }
 
 static int parse_configs(struct command_line *line, const struct early *early, struct error *err)
@@ -388,9 +389,9 @@ static int parse_configs(struct command_line *line, const struct early *early, s
 	if (!early->no_default_config && !early->config)
 		r = parse_default_configs(line, err);
 	if (r == 0 && from_environment)
-		r = command_line_parse_config(line, from_environment, err);
+		r = parse_config(line, from_environment, err);
 	if (r == 0 && early->config)
-		r = command_line_parse_config(line, early->config, err);
+		r = parse_config(line, early->config, err);
 	return r;
 }
 

@@ -84,9 +84,6 @@ void command_line_done(struct command_line *line);
  */
 int command_line_parse(struct command_line *line, int argc, char **argv, struct error *err);
 
-/* One more configuration file on top; a missing one is no error. */
-int command_line_parse_config(struct command_line *line, const char *path, struct error *err);
-
 /* By its long name: whether its function is there, whether it was given. */
 bool option_is_there(const char *name);
 bool command_line_given(const struct command_line *line, const char *name);

@@ -11,7 +11,8 @@
 static const uint64_t quiet_us = 2000000;
 static const uint64_t interval_us = 200000;
 
-void format_bytes(char *out, size_t size, uint64_t bytes)
+/* "1.5 GiB" */
+static void format_bytes(char *out, size_t size, uint64_t bytes)
 {
 	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
 	double value = (double)bytes;

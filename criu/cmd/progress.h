@@ -25,8 +25,6 @@ struct progress_line {
 const struct progress *progress_line_start(struct progress_line *line, const char *verb);
 void progress_line_end(struct progress_line *line);
 
-/* "1.5 GiB" */
-void format_bytes(char *out, size_t size, uint64_t bytes);
 /* The text of one line, without the control codes; elapsed_us is the time spent in this phase. */
 void format_progress(char *out, size_t size, const char *verb, const char *phase, uint64_t done_bytes,
 		     uint64_t total_bytes, uint64_t elapsed_us);

@@ -30,7 +30,8 @@ static char *join(const struct path_map *map, const char *path)
 	return asprintf(&joined, "%s%s", to, rest) < 0 ? NULL : joined;
 }
 
-int restore_map_path(struct restore *r, char **path, struct error *err)
+/* *path was allocated and is replaced. */
+static int map_path(struct restore *r, char **path, struct error *err)
 {
 	const struct path_map *map = options_find_path_map(r->opts, *path);
 	AUTO_FREE char *joined = NULL;
@@ -59,14 +60,14 @@ static int map_file(struct restore *r, struct restore_file *file, RegFileEntry *
 	if (!before)
 		return error_set(err, -ENOMEM, "map %s", entry->name);
 	file->dumped_name = before;
-	return restore_map_path(r, &entry->name, err);
+	return map_path(r, &entry->name, err);
 }
 
 static int map_watches(struct restore *r, const InotifyFileEntry *entry, struct error *err)
 {
 	for (size_t i = 0; i < entry->n_wd; i++) {
 		FhEntry *handle = entry->wd[i]->f_handle;
-		int result = handle->path ? restore_map_path(r, &handle->path, err) : 0;
+		int result = handle->path ? map_path(r, &handle->path, err) : 0;
 
 		if (result < 0)
 			return result;
@@ -82,9 +83,9 @@ static int map_marks(struct restore *r, const FanotifyFileEntry *entry, struct e
 		int result = 0;
 
 		if (inode && inode->f_handle->path)
-			result = restore_map_path(r, &inode->f_handle->path, err);
+			result = map_path(r, &inode->f_handle->path, err);
 		if (result == 0 && mount && mount->path)
-			result = restore_map_path(r, &mount->path, err);
+			result = map_path(r, &mount->path, err);
 		if (result < 0)
 			return result;
 	}

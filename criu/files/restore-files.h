@@ -112,12 +112,8 @@ int file_policy_check(struct restore *r, const struct restore_file *file, const 
 		      const struct stat *st, struct error *err);
 bool file_policy_is_same(const struct restore *r, const struct restore_file *a, const struct restore_file *b);
 
-/*
- * path-map.c: the paths of the images as --path-map has them. restore_map_path() is for kinds with paths of their own:
- * *path was allocated and is replaced.
- */
+/* path-map.c: the paths of the images as --path-map has them. */
 int path_map_apply(struct restore *r, struct error *err);
-int restore_map_path(struct restore *r, char **path, struct error *err);
 
 /* open(2) flags of a status word of an image: what would create or block is left out. */
 uint32_t restore_open_flags(uint32_t flags);

@@ -16,7 +16,6 @@
 #include "base/util.h"
 #include "engine/dump.h"
 #include "files/registry.h"
-#include "files/unsupported.h"
 
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
@@ -57,7 +56,8 @@ static int socket_option(int fd, int option)
 	return getsockopt(fd, SOL_SOCKET, option, &value, &bytes) < 0 ? -errno : value;
 }
 
-const char *socket_describe(int fd)
+/* "tcp socket": the family, and the protocol where it is an internet one. */
+static const char *describe_socket(int fd)
 {
 	int family = socket_option(fd, SO_DOMAIN), protocol;
 
@@ -83,7 +83,7 @@ static bool is_socket(const struct dump *d, const struct open_file *file)
 static int look_socket(struct dump *d, struct open_file *file, struct error *err)
 {
 	int fd = open_file_local(d, file);
-	const char *what = fd >= 0 ? socket_describe(fd) : "socket";
+	const char *what = fd >= 0 ? describe_socket(fd) : "socket";
 
 	open_file_release(d, file);
 	return error_say(err, -ENOTSUP, TASK_FORMAT ", fd %d, %s: sockets are not supported yet", TASK_ARGS(file->task),

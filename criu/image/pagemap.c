@@ -124,8 +124,9 @@ static void cleanup_map(struct pagemap **map)
 	pagemap_free(*map);
 }
 
-int pagemap_load_runs(struct image_set *set, enum image_kind kind, uint64_t id, struct pagemap **ret_map,
-		      struct error *err)
+/* Without resolving pages of the parent: no extents. */
+static int load_runs(struct image_set *set, enum image_kind kind, uint64_t id, struct pagemap **ret_map,
+		     struct error *err)
 {
 	__attribute__((cleanup(cleanup_map))) struct pagemap *map = NULL;
 	AUTO_IMAGE_READER struct image_reader reader = IMAGE_READER_INIT;
@@ -233,7 +234,7 @@ static int load_parents(struct pagemap *map, enum image_kind kind, uint64_t id, 
 		int r = image_set_parent(map->set, &parent_set, err);
 
 		if (r == 0)
-			r = pagemap_load_runs(parent_set, kind, id, &map->parent, err);
+			r = load_runs(parent_set, kind, id, &map->parent, err);
 		if (r == -ENOENT && !error_is_set(err))
 			return error_say(err, -EBADMSG, "%s: pages of it are in a parent image set, which is not there",
 					 map->name);
@@ -261,7 +262,7 @@ static int resolve_chain(struct pagemap *map, struct error *err)
 int pagemap_load(struct image_set *set, enum image_kind kind, uint64_t id, struct pagemap **ret_map, struct error *err)
 {
 	__attribute__((cleanup(cleanup_map))) struct pagemap *map = NULL;
-	int r = pagemap_load_runs(set, kind, id, &map, err);
+	int r = load_runs(set, kind, id, &map, err);
 
 	if (r == 0)
 		r = load_parents(map, kind, id, err);

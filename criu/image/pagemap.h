@@ -55,13 +55,6 @@ struct pagemap {
  */
 int pagemap_load(struct image_set *set, enum image_kind kind, uint64_t id, struct pagemap **ret_map, struct error *err);
 
-/*
- * The same without resolving pages of the parent (no extents), for a dump or dedup that only asks what an earlier set
- * has.
- */
-int pagemap_load_runs(struct image_set *set, enum image_kind kind, uint64_t id, struct pagemap **ret_map,
-		      struct error *err);
-
 /* Takes NULL. */
 void pagemap_free(struct pagemap *map);
 

@@ -38,7 +38,16 @@ static int number_list_add(struct number_list *list, int number)
 	return 0;
 }
 
-static int visit_entries(const char *entries, size_t bytes, int (*visit)(const char *name, void *arg), void *arg)
+static int add_name(const char *name, struct number_list *list)
+{
+	uint64_t number;
+
+	if (scan_u64(&name, 10, &number) < 0 || *name)
+		return 0;
+	return number_list_add(list, (int)number);
+}
+
+static int add_entries(const char *entries, size_t bytes, struct number_list *list)
 {
 	size_t at = 0;
 
@@ -46,7 +55,7 @@ static int visit_entries(const char *entries, size_t bytes, int (*visit)(const c
 		const struct dirent64 *entry = (const void *)(entries + at);
 
 		if (entry->d_name[0] != '.') {
-			int r = visit(entry->d_name, arg);
+			int r = add_name(entry->d_name, list);
 
 			if (r < 0)
 				return r;
@@ -56,7 +65,8 @@ static int visit_entries(const char *entries, size_t bytes, int (*visit)(const c
 	return 0;
 }
 
-int proc_list_names(int dirfd, const char *path, int (*visit)(const char *name, void *arg), void *arg)
+/* The names that are numbers. */
+static int list_numbers(int dirfd, const char *path, struct number_list *list)
 {
 	AUTO_CLOSE int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_Alignas(struct dirent64) char entries[32768];
@@ -71,27 +81,13 @@ int proc_list_names(int dirfd, const char *path, int (*visit)(const char *name, 
 			return -errno;
 		if (n == 0)
 			return 0;
-		r = visit_entries(entries, (size_t)n, visit, arg);
+		r = add_entries(entries, (size_t)n, list);
 		if (r < 0)
 			return r;
 		/* procfs fills the buffer as long as there are names. */
 		if ((size_t)n < sizeof(entries) / 2)
 			return 0;
 	}
-}
-
-static int add_number(const char *name, void *arg)
-{
-	uint64_t number;
-
-	if (scan_u64(&name, 10, &number) < 0 || *name)
-		return 0;
-	return number_list_add(arg, (int)number);
-}
-
-static int list_numbers(int dirfd, const char *path, struct number_list *list)
-{
-	return proc_list_names(dirfd, path, add_number, list);
 }
 
 static void number_list_take(struct number_list *list, int **ret, size_t *ret_count)
@@ -128,10 +124,10 @@ static bool is_sorted(const struct number_list *list)
 	return true;
 }
 
-int proc_list_numbers(int dirfd, const char *path, int **ret, size_t *ret_count)
+int proc_list_fds(int procfd, int **ret, size_t *ret_count)
 {
 	AUTO_NUMBER_LIST struct number_list list = { 0 };
-	int r = list_numbers(dirfd, path, &list);
+	int r = list_numbers(procfd, "fd", &list);
 
 	if (r < 0)
 		return r;
@@ -140,11 +136,6 @@ int proc_list_numbers(int dirfd, const char *path, int **ret, size_t *ret_count)
 		qsort(list.numbers, list.count, sizeof(*list.numbers), compare_ints);
 	number_list_take(&list, ret, ret_count);
 	return 0;
-}
-
-int proc_list_fds(int procfd, int **ret, size_t *ret_count)
-{
-	return proc_list_numbers(procfd, "fd", ret, ret_count);
 }
 
 static int add_children(const char *text, struct number_list *list)

@@ -18,10 +18,3 @@ int proc_list_children(int procfd, const pid_t *tids, size_t tid_count, pid_t **
 
 /* Open descriptors, ascending. */
 int proc_list_fds(int procfd, int **ret, size_t *ret_count);
-
-/* The numeric names of any directory, ascending. */
-int proc_list_numbers(int dirfd, const char *path, int **ret, size_t *ret_count);
-
-/* The names in "map_files" or any other directory are handed out one by one; a negative result of visit ends the walk.
- */
-int proc_list_names(int dirfd, const char *path, int (*visit)(const char *name, void *arg), void *arg);
