@@ -54,22 +54,10 @@ static int look_fifo(struct dump *d, struct open_file *file, struct error *err)
 	return regular_look(d, file, err);
 }
 
-static int save_path(struct dump *d, struct open_file *file, struct error *err)
-{
-	FileEntry entry = FILE_ENTRY__INIT;
-	int r = regular_fill(d, file, file->path_id, &entry.reg, err);
-
-	if (r < 0)
-		return r;
-	entry.type = FD_TYPES__REG;
-	entry.id = file->path_id;
-	return image_writer_add(d->files->writer, &entry, err);
-}
-
 static int save_fifo(struct dump *d, struct open_file *file, FileEntry *entry, struct error *err)
 {
 	FifoEntry *fifo = files_scratch(d, sizeof(*fifo));
-	int r = save_path(d, file, err);
+	int r = files_save_path(d, file, err);
 
 	if (r < 0)
 		return r;

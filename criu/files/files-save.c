@@ -24,6 +24,18 @@ static int save_file(struct dump *d, struct open_file *file, struct error *err)
 	return r < 0 ? r : image_writer_add(d->files->writer, &entry, err);
 }
 
+int files_save_path(struct dump *d, struct open_file *file, struct error *err)
+{
+	FileEntry entry = FILE_ENTRY__INIT;
+	int r = regular_fill(d, file, file->path_id, &entry.reg, err);
+
+	if (r < 0)
+		return r;
+	entry.type = FD_TYPES__REG;
+	entry.id = file->path_id;
+	return image_writer_add(d->files->writer, &entry, err);
+}
+
 static int save_descriptions(struct dump *d, struct error *err)
 {
 	for (size_t i = 0; i < d->files->count; i++) {

@@ -87,6 +87,9 @@ int fown_restore(struct restore *r, const FownEntry *owner, uint32_t flags, int 
 int regular_look(struct dump *d, struct open_file *file, struct error *err);
 int regular_fill(struct dump *d, struct open_file *file, uint32_t id, RegFileEntry **ret_entry, struct error *err);
 
+/* files-save.c: writes the entry that carries the path of a file whose own entry has none (path_id is not its id). */
+int files_save_path(struct dump *d, struct open_file *file, struct error *err);
+
 /* file-policy.c: may the file be read as --file-policy needs it; what it is besides name, mode and size. */
 int file_policy_look(struct dump *d, struct open_file *file, struct error *err);
 int file_policy_record(struct dump *d, struct open_file *file, RegFileEntry *entry, struct error *err);

@@ -124,7 +124,7 @@ int restore_inherited(const struct restore *r, const char *key);
 /* regular.c: a file with a path, for kinds that keep theirs in an entry of its own. */
 int regular_open(struct restore *r, struct restore_file *file, uint32_t flags, int *ret_fd, struct error *err);
 
-/* tty.c */
+/* tty-restore.c, tty-session.c */
 int ttys_read(struct restore *r, struct error *err);
 bool ttys_need_groups(const struct restore *r);
 int ttys_finish(struct restore *r, struct restore_task *task, struct error *err);

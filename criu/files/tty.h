@@ -1,7 +1,4 @@
-/*
- * Terminals: what the description of an end (tty.c) and what waits to be read in it (tty-data.c) share. Only for
- * criu/files/.
- */
+/* Terminals: what the files tty*.c share. Only for criu/files/. */
 #pragma once
 
 #include <asm/termbits.h>
@@ -14,6 +11,7 @@
 #include "files/file-kind.h"
 #include "images/tty.pb-c.h"
 
+#define PTY_SLAVE_MAJOR 136
 #define PTY_INDEX_LIMIT 1001 /* numbers from here on stand for other devices in the ids of images */
 
 /* --- dump ----------------------------------------------------------------------------------------------------- */
@@ -43,14 +41,51 @@ struct tty_table {
 	size_t count, capacity;
 };
 
-/* The other end of a pty, NULL when it is not of the tree. */
-struct tty_end *tty_other_end(const struct tty_table *table, const struct tty_end *end);
+/* tty-settings.c: modes, window size and whether it is exclusive; or that it is hung up. */
+int tty_settings_read(int fd, struct tty_end *end);
+
+struct tty_modes_message {
+	TermiosEntry entry;
+	uint32_t characters[NCCS];
+};
+
+TermiosEntry *tty_modes_fill(struct tty_modes_message *message, const struct termios2 *modes);
+
+/* tty-session.c: the terminal that controls the session of a task. */
+int tty_session_look(struct dump *d, const struct task *task, struct error *err);
 
 /* Reads what waits in both ends of a pair that belongs to the tree. */
 int tty_data_look(struct dump *d, struct tty_end *master, struct tty_end *slave, struct error *err);
 int tty_data_save(struct dump *d, struct error *err);
 
 /* --- restore -------------------------------------------------------------------------------------------------- */
+
+/* One for all descriptions of both ends of a pair, or of another device. */
+struct restore_tty {
+	const TtyInfoEntry *master, *slave; /* of another device: slave */
+	int holder;                         /* the master while descriptions are being opened, -1 */
+	int outside;                        /* the terminal that takes its place, -1 */
+	size_t to_open;
+	bool is_made;
+};
+
+/* tty-restore.c: what the images say of an end, and the path a description was opened by. */
+const TtyInfoEntry *tty_info_at(const struct restore *r, size_t i);
+const TtyInfoEntry *tty_info_of(const struct restore *r, const struct restore_file *file);
+const RegFileEntry *tty_path_of(const struct restore *r, const struct restore_file *file);
+
+int tty_check(struct restore *r, struct restore_file *file, struct error *err);
+int tty_open(struct restore *r, struct restore_file *file, int *ret_fd, struct error *err);
+int tty_finish(struct restore *r, struct restore_task *task, struct restore_file *file, int fd, struct error *err);
+
+/* The leader of a session when it is of the tree, else NULL. */
+struct restore_task *tty_session_leader(const struct restore *r, uint32_t sid);
+
+struct termios2 tty_modes_of(const TermiosEntry *entry);
+/* 0 or -errno. */
+int tty_modes_set(int fd, const TermiosEntry *entry);
+int tty_modes_lock(int fd, const TermiosEntry *entry);
+int tty_size_set(int fd, const WinsizeEntry *entry);
 
 /* Puts back what waited in an end; modes are those the slave will get. Needs descriptors of both ends. */
 int tty_data_restore(const TtyDataEntry *data, bool is_master, int master_fd, int slave_fd,
