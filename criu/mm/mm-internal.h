@@ -22,6 +22,7 @@ struct task_memory {
 	AioRingEntry *aios;
 	size_t aio_count, aio_capacity;
 	int pagemap_fd;
+	bool has_uprobes; /* mappings of the kernel's, which are left out */
 	uint64_t vdso_start;
 	uint64_t vdso_bytes;
 	void *vdso; /* its bytes as they were before anything of ours was poked into it; NULL without a vdso */

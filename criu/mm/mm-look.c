@@ -26,6 +26,7 @@
 #include "kernel/proc-misc.h"
 #include "mm/mm-internal.h"
 #include "mm/shared-memory.h"
+#include "mm/uprobes.h"
 
 #define TASK_SIZE_MAX 0x7ffffffff000ull
 
@@ -233,6 +234,21 @@ static int set_huge(struct task *task, const struct proc_vma *vma, const char *p
 	return 0;
 }
 
+static int look_uprobes(struct dump *d, struct task *task, const struct proc_vma *vma, const char *path,
+			struct error *err)
+{
+	if (!d->opts->allow_uprobes) {
+		error_hint(err, "--allow-uprobes leaves it out: the process has been traced by uprobes");
+		return refuse(err, task, vma, path, "is the kernel's, for uprobes");
+	}
+	d->has_uprobes = true;
+	/* There may be two of them. */
+	if (task->memory->has_uprobes)
+		return 0;
+	task->memory->has_uprobes = true;
+	return uprobes_look(d, task, err);
+}
+
 static int look_area(struct dump *d, struct task *task, size_t index, struct error *err)
 {
 	struct task_memory *memory = task->memory;
@@ -247,10 +263,8 @@ static int look_area(struct dump *d, struct task *task, size_t index, struct err
 		memory->areas[memory->area_count - 1].entry.end = vma->end;
 		return 0;
 	}
-	if (!strcmp(path, "[uprobes]") && d->opts->allow_uprobes) {
-		d->has_uprobes = true;
-		return 0;
-	}
+	if (is_uprobes_area(path))
+		return look_uprobes(d, task, vma, path, err);
 	r = check_flags(task, vma, path, err);
 	if (r < 0)
 		return r;

@@ -21,6 +21,7 @@
 #include "kernel/proc-misc.h"
 #include "mm/mm-internal.h"
 #include "mm/page-save.h"
+#include "mm/uprobes.h"
 #include "pie/parasite-border.h"
 
 /* --- pages ------------------------------------------------------------------------------------------------------- */
@@ -28,6 +29,8 @@
 struct source_list {
 	struct page_source *items;
 	size_t count, capacity;
+	char **pages_of_ours; /* that sources lead to */
+	size_t page_count, page_capacity;
 	uint64_t pages;
 	bool uses_mem;
 };
@@ -73,6 +76,61 @@ static int add_range(const struct area *area, uint64_t start, uint64_t page_coun
 	return pagemap_writer_add(w, start, page_count, PAGEMAP_PRESENT | (area->can_be_lazy ? PAGEMAP_LAZY : 0), err);
 }
 
+static int add_own_page(struct source_list *list, uint64_t address, char **page, struct pagemap_writer *w,
+			struct error *err)
+{
+	struct page_source source = {
+		.kind = PAGES_FROM_BUFFER, .address = address, .bytes = PAGE_BYTES, .buffer = *page
+	};
+
+	if (array_reserve(&list->pages_of_ours, &list->page_capacity, list->page_count, sizeof(*page)) < 0)
+		return error_set(err, -ENOMEM, "page list");
+	list->pages_of_ours[list->page_count++] = TAKE_PTR(*page);
+	if (add_source(list, source) < 0)
+		return error_set(err, -ENOMEM, "page list");
+	return pagemap_writer_add(w, address, 1, PAGEMAP_PRESENT, err);
+}
+
+/* The pages up to end, less those that are the file's without the probes in them. */
+static int add_text(const struct uprobes_text *text, uint64_t start, uint64_t end, struct source_list *list,
+		    struct pagemap_writer *w, struct error *err)
+{
+	uint64_t done = start;
+	int r = 0;
+
+	for (uint64_t at = start; at < end && r == 0; at += PAGE_BYTES) {
+		AUTO_FREE char *page = NULL;
+		bool is_file_page = false;
+
+		r = uprobes_clean_page(text, at, &page, &is_file_page);
+		if (r < 0)
+			return error_set(err, r, TASK_FORMAT ": look for uprobes at %llx", TASK_ARGS(text->task),
+					 (unsigned long long)at);
+		if (!page)
+			continue;
+		if (done < at)
+			r = add_range(text->area, done, (at - done) / PAGE_BYTES, list, w, err);
+		if (r == 0 && !is_file_page)
+			r = add_own_page(list, at, &page, w, err);
+		done = at + PAGE_BYTES;
+	}
+	return r == 0 && done < end ? add_range(text->area, done, (end - done) / PAGE_BYTES, list, w, err) : r;
+}
+
+static int add_pages(const struct task *task, const struct area *area, uint64_t start, uint64_t end,
+		     struct source_list *list, struct pagemap_writer *w, struct error *err)
+{
+	struct uprobes_text text;
+	int r;
+
+	r = uprobes_can_be_in(area) ? uprobes_text_open(task, area, &text) : -ENOENT;
+	if (r < 0)
+		return add_range(area, start, (end - start) / PAGE_BYTES, list, w, err);
+	r = add_text(&text, start, end, list, w, err);
+	uprobes_text_close(&text);
+	return r;
+}
+
 static int scan_failed(const struct task *task, int r, uint64_t start, uint64_t end, struct error *err)
 {
 	return error_set(err, r, TASK_FORMAT ": which pages of %llx-%llx are in use", TASK_ARGS(task),
@@ -100,8 +158,8 @@ static int scan_all(const struct task *task, struct page_ranges *ranges, struct 
 }
 
 /* The part of the ranges that lies in the area; *at is where the next area begins to look. */
-static int add_found_pages(const struct area *area, const struct page_ranges *ranges, size_t *at,
-			   struct source_list *list, struct pagemap_writer *w, struct error *err)
+static int add_found_pages(const struct task *task, const struct area *area, const struct page_ranges *ranges,
+			   size_t *at, struct source_list *list, struct pagemap_writer *w, struct error *err)
 {
 	int r = 0;
 
@@ -113,7 +171,7 @@ static int add_found_pages(const struct area *area, const struct page_ranges *ra
 		if (ranges->ranges[*at].start >= area->entry.end)
 			break;
 		if (start < end)
-			r = add_range(area, start, (end - start) / PAGE_BYTES, list, w, err);
+			r = add_pages(task, area, start, end, list, w, err);
 		if (range_end > area->entry.end)
 			break; /* the rest is the next area's */
 	}
@@ -132,7 +190,7 @@ static int add_area_pages(struct task *task, const struct area *area, struct sou
 	r = pagemap_scan(task->memory->pagemap_fd, area->entry.start, area->entry.end, area->pages, &ranges);
 	if (r < 0)
 		return scan_failed(task, r, area->entry.start, area->entry.end, err);
-	return add_found_pages(area, &ranges, &at, list, w, err);
+	return add_found_pages(task, area, &ranges, &at, list, w, err);
 }
 
 static int collect_pages(struct dump *d, struct task *task, struct source_list *list, struct pagemap_writer *w,
@@ -160,7 +218,7 @@ static int collect_pages(struct dump *d, struct task *task, struct source_list *
 		(void)__atomic_fetch_add(&d->stats.pages_scanned, (area->entry.end - area->entry.start) / PAGE_BYTES,
 					 __ATOMIC_RELAXED);
 		if (in_one)
-			r = add_found_pages(area, &found, &at, list, w, err);
+			r = add_found_pages(task, area, &found, &at, list, w, err);
 		else
 			r = add_area_pages(task, area, list, w, err);
 	}
@@ -223,6 +281,9 @@ int mm_save_pages(struct dump *d, struct task *task, struct error *err)
 	if (r == 0)
 		r = pagemap_writer_finish(&w, err);
 	(void)__atomic_fetch_add(&d->stats.pages_written, list.pages, __ATOMIC_RELAXED);
+	for (size_t i = 0; i < list.page_count; i++)
+		free(list.pages_of_ours[i]);
+	free(list.pages_of_ours);
 	free(list.items);
 	return r;
 }

@@ -6,12 +6,16 @@
  *	held device PATH FLAGS		has a device open
  *	held huge PAGES			has so many huge pages in a private mapping
  *	held tun NAME WHAT		has a TAP interface; what: "persistent", "filtered" or "plain"
+ *	held probed			says in "where" how far into its file three places to probe lie: a function,
+ *					one whose first instruction does nothing, and one in which it waits when it
+ *					gets SIGUSR2
  *
  * It says so by creating "ready".
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,12 +120,85 @@ static int hold_interface(const char *name, const char *what)
 	return 0;
 }
 
+static __attribute__((noinline)) int probed(int value)
+{
+	__asm__ volatile("" : "+r"(value));
+	return 2 * value + 1;
+}
+
+/* What compilers leave for tracers: five bytes that newer kernels replace by a call. */
+static __attribute__((noinline)) int probed_nop(int value)
+{
+	__asm__ volatile(".globl place_of_nop\nplace_of_nop: .byte 0x0f, 0x1f, 0x44, 0x00, 0x00" : "+r"(value));
+	return 3 * value;
+}
+
+static __attribute__((noinline)) int probed_return(int value)
+{
+	sigset_t set;
+	int sig;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	say("inside", "INSIDE");
+	while (sigwait(&set, &sig) != 0)
+		;
+	return value + 1;
+}
+
+extern const char place_of_nop[];
+
+static uint64_t offset_of(const void *place)
+{
+	uint64_t start, end, offset;
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char line[512];
+
+	while (maps && fgets(line, sizeof(line), maps))
+		if (sscanf(line, "%lx-%lx %*s %lx", &start, &end, &offset) == 3 && (uint64_t)place >= start &&
+		    (uint64_t)place < end) {
+			fclose(maps);
+			return (uint64_t)place - start + offset;
+		}
+	return 0;
+}
+
+static int use_probed(void)
+{
+	char text[128];
+	sigset_t set;
+	int sig = 0, sum = 0;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGUSR2);
+	sigaddset(&set, SIGHUP);
+	(void)snprintf(text, sizeof(text), "%lu %lu %lu", offset_of((const void *)probed), offset_of(place_of_nop),
+		       offset_of((const void *)probed_return));
+	say("where", text);
+	say("ready", "READY");
+	for (;;) {
+		while (sigwait(&set, &sig) != 0)
+			;
+		for (int i = 0; i < 3; i++)
+			sum = probed(100) + probed_nop(10);
+		if (sig == SIGUSR2)
+			sum += probed_return(1000);
+		(void)snprintf(text, sizeof(text), "%d", sum);
+		say("result", text);
+		if (sig == SIGUSR1)
+			return 0;
+	}
+}
+
 int main(int argc, char **argv)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGUSR2);
+	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	if (argc == 2 && !strcmp(argv[1], "copy"))
 		return copy();
@@ -129,6 +206,8 @@ int main(int argc, char **argv)
 		return hold_device(argv[2], (int)strtol(argv[3], NULL, 0));
 	if (argc == 3 && !strcmp(argv[1], "huge"))
 		return hold_huge_pages((size_t)atoi(argv[2]));
+	if (argc == 2 && !strcmp(argv[1], "probed"))
+		return use_probed();
 	if (argc == 4 && !strcmp(argv[1], "tun"))
 		return hold_interface(argv[2], argv[3]);
 	return fail("arguments");

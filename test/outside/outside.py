@@ -4,6 +4,7 @@
 CRIU names the program under test, TEST_B where the helper was built. Arguments choose cases by name. Run it as the first
 process of a pid namespace: restores need their old pids.
 """
+import ctypes
 import fcntl
 import os
 import re
@@ -297,6 +298,91 @@ def huge_pages_missing():
         set_huge_pages(before)
 
 
+def open_probe(path, offset, on_return=False):
+    """A uprobe that counts for all processes on the first processor; it is in the text of all."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open("/sys/bus/event_source/devices/uprobe/type") as file:
+        kind = int(file.read())
+    name = ctypes.create_string_buffer(path.encode())
+    attributes = ctypes.create_string_buffer(128)
+    struct.pack_into("IIQ", attributes, 0, kind, 128, 1 if on_return else 0)
+    struct.pack_into("QQ", attributes, 56, ctypes.addressof(name), offset)
+    fd = libc.syscall(298, attributes, -1, 0, -1, 8)
+    if fd < 0:
+        raise Skipped(f"no uprobes: {os.strerror(ctypes.get_errno())}")
+    return fd
+
+
+def start_probed():
+    if not os.path.exists("/sys/bus/event_source/devices/uprobe/type"):
+        raise Skipped("this kernel has no uprobes")
+    shutil.copy(HELD, "probed")
+    process = start("probed", program=os.path.abspath("probed"))
+    return process, [int(word) for word in wait_for("where").split()]
+
+
+def use(pid, signal_number, expected):
+    if os.path.exists("result"):
+        os.unlink("result")
+    os.kill(pid, signal_number)
+    expect(wait_for("result"), expected, "what its functions give")
+
+
+def probes_that_go(is_hit, stays=False):
+    """Probes in the text at the dump that are gone at the restore, or still there."""
+    process, offsets = start_probed()
+    probes = [open_probe(os.path.abspath("probed"), offset) for offset in offsets[:2]]
+    if is_hit:
+        use(process.pid, signal.SIGHUP, "231")
+        refused(criu("dump", "-t", str(process.pid), "-D", "images"), "is the kernel's, for uprobes", "--allow-uprobes")
+    dump(process, *(["--allow-uprobes"] if is_hit else []))
+    if not stays:
+        for probe in probes:
+            os.close(probe)
+    pid = restore(*(["--allow-uprobes"] if is_hit else []))
+    use(pid, signal.SIGHUP, "231")
+    if stays:
+        for probe in probes:
+            os.close(probe)
+    use(pid, signal.SIGUSR1, "231")
+    reap(pid)
+
+
+def probes_never_hit():
+    """Traps in the text that nothing has run into."""
+    probes_that_go(False)
+
+
+def probes_hit():
+    """Such that were hit: the kernel has made mappings, and a call of one of them."""
+    probes_that_go(True)
+
+
+def probes_that_stay():
+    """The kernel puts them into the text of the restored process again."""
+    probes_that_go(False, stays=True)
+    os.unlink("ready")
+    shutil.rmtree("images")
+    os.mkdir("images")
+    probes_that_go(True, stays=True)
+
+
+def probe_on_a_return():
+    """A function that is to return into a mapping of the kernel's."""
+    process, offsets = start_probed()
+    probe = open_probe(os.path.abspath("probed"), offsets[2], on_return=True)
+    os.kill(process.pid, signal.SIGUSR2)
+    wait_for("inside")
+    refused(criu("dump", "-t", str(process.pid), "-D", "images", "--allow-uprobes"),
+            "1 of its threads are in functions whose return is traced by a uprobe", "hint: ")
+    use(process.pid, signal.SIGUSR1, "1232")
+    dump(process, "--allow-uprobes")
+    os.close(probe)
+    pid = restore("--allow-uprobes")
+    use(pid, signal.SIGUSR1, "231")
+    reap(pid)
+
+
 TUNSETIFF, TUNSETPERSIST = 0x400454ca, 0x400454cb
 TAP = 0x1002  # IFF_TAP | IFF_NO_PI
 
@@ -426,6 +512,7 @@ def kernel_files():
 
 CASES = [pipes_given_again, pipes_kept, pipes_not_given, pipe_inside, device_left_out, device_inherited, device_changed,
          machine_terminals, huge_pages_missing, interface_persistent, interface_of_the_program,
+         probes_never_hit, probes_hit, probes_that_stay, probe_on_a_return,
          everything_unsupported, manual_is_complete, kernel_files]
 
 
