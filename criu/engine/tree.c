@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -341,16 +342,26 @@ static int seize_round(struct dump *d, size_t *ret_new, struct error *err)
 	return 0;
 }
 
+/* clone3(2) is told where its flags stand. */
+static bool is_vfork(pid_t tid, long number, unsigned long argument)
+{
+	uint64_t flags = argument;
+	struct iovec local = { &flags, sizeof(flags) }, remote = { (void *)argument, sizeof(flags) };
+
+	if (number == SYS_clone3 && process_vm_readv(tid, &local, 1, &remote, 1, 0) != (ssize_t)sizeof(flags))
+		return false;
+	return number == SYS_vfork || ((number == SYS_clone || number == SYS_clone3) && flags & CLONE_VFORK);
+}
+
 static bool waits_for_vfork(const struct task *task, pid_t tid)
 {
 	char path[48], text[160];
 	long number = -1;
-	unsigned long flags = 0;
+	unsigned long argument = 0;
 
 	(void)snprintf(path, sizeof(path), "task/%d/syscall", tid);
-	if (proc_read_text(task->procfd, path, text, sizeof(text)) <= 0 || sscanf(text, "%ld %lx", &number, &flags) < 2)
-		return false;
-	return number == SYS_vfork || number == SYS_clone3 || (number == SYS_clone && flags & CLONE_VFORK);
+	return proc_read_text(task->procfd, path, text, sizeof(text)) > 0 &&
+	       sscanf(text, "%ld %lx", &number, &argument) == 2 && is_vfork(tid, number, argument);
 }
 
 /* The thread that stands in a vfork, 0 for none. */

@@ -102,6 +102,8 @@ int main(int argc, char **argv)
 		usleep(1000);
 	}
 	test_wait();
+	for (int i = 0; i < 5000 && call_of(pid) != 29; i++) /* on its way back to sleep */
+		usleep(1000);
 	EXPECT_EQ(call_of(pid), 29);
 	MUST(kill(pid, SIGUSR1));
 	EXPECT_EQ(test_reap(pid), SIGUSR1);
