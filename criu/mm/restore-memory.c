@@ -491,21 +491,55 @@ static int add_extent(struct restore *r, struct restore_task *task, const struct
 	return 0;
 }
 
-static uint64_t candidate_bytes(const struct restore_task *task)
+/* How many bytes of contents each mapping has. */
+static void count_contents(const struct restore_task *task, uint64_t *bytes)
 {
 	const struct restorer_task *restorer = task->restorer;
 	const struct pagemap *map = task->image->pagemap;
-	uint64_t bytes = 0, i = 0;
+	uint64_t i = 0;
 
 	for (size_t k = 0; k < map->extent_count; k++) {
 		const struct page_extent *extent = &map->extents[k];
+		const uint64_t end = extent->vaddr + extent->nr_pages * PAGE_BYTES;
 
-		while (i < restorer->vma_count && restorer->vmas[i].end <= extent->vaddr)
-			i++;
-		if (i < restorer->vma_count && is_large_candidate(&restorer->vmas[i]))
-			bytes += extent->nr_pages * PAGE_BYTES;
+		for (uint64_t at = extent->vaddr; at < end;) {
+			uint64_t to;
+
+			while (i < restorer->vma_count && restorer->vmas[i].end <= at)
+				i++;
+			if (i == restorer->vma_count || restorer->vmas[i].start >= end)
+				break;
+			at = max_u64(at, restorer->vmas[i].start);
+			to = min_u64(end, restorer->vmas[i].end);
+			bytes[i] += to - at;
+			at = to;
+		}
 	}
-	return bytes;
+}
+
+/*
+ * Filling from outside costs some system calls for each mapping, so that the many small ones of a task, such as stacks
+ * of threads, are read by the task itself, all at once.
+ */
+static int choose_filled(struct restore_task *task, bool *ret_any)
+{
+	struct restorer_task *restorer = task->restorer;
+	AUTO_FREE uint64_t *bytes = calloc(restorer->vma_count + 1, sizeof(*bytes));
+	uint64_t sum = 0;
+
+	if (!bytes)
+		return -ENOMEM;
+	count_contents(task, bytes);
+	for (uint64_t i = 0; i < restorer->vma_count; i++) {
+		if (!is_large_candidate(&restorer->vmas[i]) || bytes[i] < LARGE_MAPPING_BYTES)
+			bytes[i] = 0;
+		sum += bytes[i];
+	}
+	*ret_any = sum >= LARGE_MEMORY_BYTES && !feature_is_masked("uffd");
+	for (uint64_t i = 0; *ret_any && i < restorer->vma_count; i++)
+		if (bytes[i])
+			restorer->vmas[i].flags |= RESTORER_VMA_FILL;
+	return 0;
 }
 
 static int plan_contents(struct restore *r, struct restore_task *task, struct error *err)
@@ -519,10 +553,8 @@ static int plan_contents(struct restore *r, struct restore_task *task, struct er
 
 	if (!map || map->extent_count == 0)
 		return 0;
-	large = candidate_bytes(task) >= LARGE_MEMORY_BYTES && !feature_is_masked("uffd");
-	for (uint64_t i = 0; large && i < restorer->vma_count; i++)
-		if (is_large_candidate(&restorer->vmas[i]))
-			restorer->vmas[i].flags |= RESTORER_VMA_FILL;
+	if (choose_filled(task, &large) < 0)
+		return error_set(err, -ENOMEM, "list of pages");
 	for (int i = 0; i < (large ? 2 : 1); i++) {
 		lists[i].reads = area_alloc(r, pieces * sizeof(*lists[i].reads));
 		lists[i].iov = area_alloc(r, pieces * sizeof(*lists[i].iov));

@@ -13,8 +13,9 @@
 struct restore;
 struct restore_task;
 
-/* Tasks with more private content than this are filled from outside, by several threads. */
-#define LARGE_MEMORY_BYTES (8u << 20)
+/* Tasks with more private content than this are filled from outside, by several threads: mappings that are worth it. */
+#define LARGE_MEMORY_BYTES  (8u << 20)
+#define LARGE_MAPPING_BYTES (64u << 10)
 
 /* Open stage: refuses by name what cannot be made again. */
 int restore_memory_check(const struct restore *r, const struct checked_task *task, struct error *err);
