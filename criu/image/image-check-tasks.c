@@ -125,11 +125,13 @@ static int check_tree(struct checked_set *cs, const struct check_place *at)
 	return r;
 }
 
-static int load_core(struct checked_set *cs, struct checked_task *task, size_t thread, struct error *err)
+static int load_core(struct checked_set *cs, struct checked_task *task, size_t thread, struct image_closing *closing,
+		     struct error *err)
 {
 	struct checked_thread *t = &task->threads[thread];
 	const struct check_place at = { IMAGE_CORE, t->tid, err };
-	int r = image_read_required(cs->set, IMAGE_CORE, t->tid, &core_entry__descriptor, &t->core, err);
+	int r =
+	    image_read_required_of_many(cs->set, IMAGE_CORE, t->tid, &core_entry__descriptor, closing, &t->core, err);
 
 	if (r == 0 && thread == 0)
 		task->is_zombie = t->core->tc && t->core->tc->task_state == 2;
@@ -150,11 +152,12 @@ static int load_leader(struct checked_set *cs, struct checked_task *task, struct
 		return error_set(err, -ENOMEM, "check pid %u", task->entry->pid);
 	task->threads[0].tid = task->entry->pid;
 	task->thread_count = 1;
-	return load_core(cs, task, 0, err);
+	return load_core(cs, task, 0, NULL, err);
 }
 
 static int load_threads(struct checked_set *cs, struct checked_task *task, const struct check_place *at)
 {
+	AUTO_IMAGE_CLOSING struct image_closing closing = { 0 };
 	const PstreeEntry *entry = task->entry;
 	int r = 0;
 
@@ -165,7 +168,7 @@ static int load_threads(struct checked_set *cs, struct checked_task *task, const
 			return check_bad(at, "pid %u: tid %u is out of range", entry->pid, entry->threads[i]);
 		task->threads[i].tid = entry->threads[i];
 		task->thread_count = i + 1;
-		r = load_core(cs, task, i, at->err);
+		r = load_core(cs, task, i, &closing, at->err);
 	}
 	return r;
 }

@@ -35,11 +35,53 @@ int image_reader_bad(const struct image_reader *r, struct error *err, const char
 			 r->record_at, reason);
 }
 
-/* Without O_NONBLOCK a fifo of that name would make us wait for ever. */
-static int open_image(const struct image_set *set, const char *name, int flags, int *ret_fd, struct error *err)
-{
-	int fd = openat(set->dirfd, name, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+/* --- descriptors that are closed together ------------------------------------------------------------------------ */
 
+/* Before Linux 5.9 there is no call for several. */
+static void close_run(int first, int last)
+{
+	if (close_range((unsigned int)first, (unsigned int)last, 0) == 0)
+		return;
+	for (int fd = first; fd <= last; fd++)
+		(void)close(fd);
+}
+
+/* The lowest free number is taken first, so that they ascend. */
+void image_closing_done(struct image_closing *closing)
+{
+	for (size_t i = 0, next; i < closing->count; i = next) {
+		for (next = i + 1; next < closing->count; next++)
+			if (closing->fds[next] != closing->fds[next - 1] + 1)
+				break;
+		close_run(closing->fds[i], closing->fds[next - 1]);
+	}
+	closing->count = 0;
+}
+
+static void close_later(struct image_closing *closing, int fd)
+{
+	closing->fds[closing->count++] = fd;
+	if (closing->count == ARRAY_SIZE(closing->fds))
+		image_closing_done(closing);
+}
+
+/* --- opening ----------------------------------------------------------------------------------------------------- */
+
+/* Without O_NONBLOCK a fifo of that name would make us wait for ever. */
+static int try_open(const struct image_set *set, const char *name, int flags)
+{
+	return openat(set->dirfd, name, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+static int open_image(const struct image_set *set, const char *name, int flags, struct image_closing *closing,
+		      int *ret_fd, struct error *err)
+{
+	int fd = try_open(set, name, flags);
+
+	if (fd < 0 && errno == EMFILE && closing && closing->count) {
+		image_closing_done(closing);
+		fd = try_open(set, name, flags);
+	}
 	if (fd < 0 && errno == ENOENT)
 		return -ENOENT;
 	if (fd < 0)
@@ -53,7 +95,7 @@ static int open_regular(const struct image_set *set, const char *name, int flags
 {
 	AUTO_CLOSE int fd = -1;
 	struct stat st;
-	int r = open_image(set, name, flags, &fd, err);
+	int r = open_image(set, name, flags, NULL, &fd, err);
 
 	if (r < 0)
 		return r;
@@ -149,7 +191,7 @@ static int check_magic(struct image_reader *r, struct error *err)
 static int open_small(struct image_reader *r, const struct image_set *set, struct error *err)
 {
 	AUTO_CLOSE int fd = -1;
-	int result = open_image(set, r->name, O_RDONLY, &fd, err);
+	int result = open_image(set, r->name, O_RDONLY, r->closing, &fd, err);
 	ssize_t n;
 
 	if (result == 0)
@@ -164,13 +206,14 @@ static int open_small(struct image_reader *r, const struct image_set *set, struc
 	return 0;
 }
 
-int image_reader_open(struct image_reader *r, const struct image_set *set, enum image_kind kind, uint64_t id,
-		      struct error *err)
+static int open_reader(struct image_reader *r, const struct image_set *set, enum image_kind kind, uint64_t id,
+		       struct image_closing *closing, struct error *err)
 {
 	int result;
 
 	*r = (struct image_reader)IMAGE_READER_INIT;
 	r->kind = kind;
+	r->closing = closing;
 	image_name(kind, id, r->name);
 	if (image_type(kind)->framing == IMAGE_FRAMING_RAW)
 		return error_say(err, -EINVAL, "%s: a raw image has no records", r->name);
@@ -182,6 +225,12 @@ int image_reader_open(struct image_reader *r, const struct image_set *set, enum 
 	if (result < 0)
 		image_reader_done(r);
 	return result;
+}
+
+int image_reader_open(struct image_reader *r, const struct image_set *set, enum image_kind kind, uint64_t id,
+		      struct error *err)
+{
+	return open_reader(r, set, kind, id, NULL, err);
 }
 
 static int take_message(struct image_reader *r, const void **ret_data, uint32_t *ret_bytes, struct error *err)
@@ -251,6 +300,8 @@ uint64_t image_reader_left(const struct image_reader *r)
 
 void image_reader_done(struct image_reader *r)
 {
+	if (r->closing && r->fd >= 0)
+		close_later(r->closing, take_fd(&r->fd));
 	close_fd(&r->fd);
 	buffer_done(&r->window);
 	r->file_bytes = r->position = r->window_at = 0;
@@ -275,25 +326,39 @@ static int take_only(struct image_reader *r, const ProtobufCMessageDescriptor *d
 	return 0;
 }
 
-int image_read_one(const struct image_set *set, enum image_kind kind, uint64_t id,
-		   const ProtobufCMessageDescriptor *descriptor, void *ret_message, struct error *err)
+static int read_one(const struct image_set *set, enum image_kind kind, uint64_t id,
+		    const ProtobufCMessageDescriptor *descriptor, struct image_closing *closing, void *ret_message,
+		    struct error *err)
 {
 	AUTO_IMAGE_READER struct image_reader reader = IMAGE_READER_INIT;
-	int r = image_reader_open(&reader, set, kind, id, err);
+	int r = open_reader(&reader, set, kind, id, closing, err);
 
 	return r < 0 ? r : take_only(&reader, descriptor, ret_message, err);
 }
 
-int image_read_required(const struct image_set *set, enum image_kind kind, uint64_t id,
-			const ProtobufCMessageDescriptor *descriptor, void *ret_message, struct error *err)
+int image_read_one(const struct image_set *set, enum image_kind kind, uint64_t id,
+		   const ProtobufCMessageDescriptor *descriptor, void *ret_message, struct error *err)
 {
-	int r = image_read_one(set, kind, id, descriptor, ret_message, err);
+	return read_one(set, kind, id, descriptor, NULL, ret_message, err);
+}
+
+int image_read_required_of_many(const struct image_set *set, enum image_kind kind, uint64_t id,
+				const ProtobufCMessageDescriptor *descriptor, struct image_closing *closing,
+				void *ret_message, struct error *err)
+{
+	int r = read_one(set, kind, id, descriptor, closing, ret_message, err);
 	char name[IMAGE_NAME_MAX];
 
 	if (r != -ENOENT || error_is_set(err))
 		return r;
 	image_name(kind, id, name);
 	return error_say(err, -EBADMSG, "%s is missing", name);
+}
+
+int image_read_required(const struct image_set *set, enum image_kind kind, uint64_t id,
+			const ProtobufCMessageDescriptor *descriptor, void *ret_message, struct error *err)
+{
+	return image_read_required_of_many(set, kind, id, descriptor, NULL, ret_message, err);
 }
 
 int image_read_list(const struct image_set *set, enum image_kind kind, uint64_t id,

@@ -30,6 +30,22 @@ int image_read_one(const struct image_set *set, enum image_kind kind, uint64_t i
 int image_read_required(const struct image_set *set, enum image_kind kind, uint64_t id,
 			const ProtobufCMessageDescriptor *descriptor, void *ret_message, struct error *err);
 
+/*
+ * The same for one of many files of a kind. Descriptors of those that were read are closed together, a run of numbers
+ * at a time.
+ */
+struct image_closing {
+	int fds[64];
+	size_t count;
+};
+
+int image_read_required_of_many(const struct image_set *set, enum image_kind kind, uint64_t id,
+				const ProtobufCMessageDescriptor *descriptor, struct image_closing *closing,
+				void *ret_message, struct error *err);
+void image_closing_done(struct image_closing *closing);
+
+#define AUTO_IMAGE_CLOSING __attribute__((cleanup(image_closing_done)))
+
 /* All records of a file without payloads. An absent file is an empty list, without items. */
 struct image_list {
 	void **items;
@@ -58,6 +74,7 @@ struct image_reader {
 	uint64_t record_at; /* and its position */
 	uint64_t window_at; /* part of the file that is in memory */
 	struct buffer window;
+	struct image_closing *closing; /* closes the descriptor; NULL: it is closed with the reader */
 };
 
 #define IMAGE_READER_INIT                                                                                              \
