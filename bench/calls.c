@@ -24,9 +24,10 @@ static void add_to_filter(long number)
 
 bool calls_prepare(const char *dir)
 {
-	static const long of_memory[] = { SYS_mmap,   SYS_munmap,    SYS_mprotect, SYS_madvise,
-					  SYS_mlock2, SYS_preadv,    SYS_pwritev,  SYS_process_vm_readv,
-					  SYS_mremap, SYS_ftruncate, SYS_fallocate };
+	/* The last one is what threads of the load go on with, each once it is restored. */
+	static const long left_out[] = { SYS_mmap,   SYS_munmap,    SYS_mprotect,  SYS_madvise,
+					 SYS_mlock2, SYS_preadv,    SYS_pwritev,   SYS_process_vm_readv,
+					 SYS_mremap, SYS_ftruncate, SYS_fallocate, SYS_pause };
 	char path[256];
 	FILE *f;
 
@@ -36,8 +37,8 @@ bool calls_prepare(const char *dir)
 	if (fscanf(f, "%lu", &event_id) != 1)
 		event_id = 0;
 	(void)fclose(f);
-	for (size_t i = 0; i < sizeof(of_memory) / sizeof(of_memory[0]); i++)
-		add_to_filter(of_memory[i]);
+	for (size_t i = 0; i < sizeof(left_out) / sizeof(left_out[0]); i++)
+		add_to_filter(left_out[i]);
 	return event_id != 0;
 }
 
