@@ -181,19 +181,29 @@ static bool may_go_unwaited(const struct restorer_thread *thread)
 	return thread != thread->task->threads && !thread->call_number;
 }
 
+static int wait_for_interruption(const struct restorer_thread *thread)
+{
+	int status, r = wait_for_stop(thread->tid, &status);
+
+	return r == 0 && status >> 16 != PTRACE_EVENT_STOP ? -EPROTO : r;
+}
+
+static int set_extended_registers(struct restorer_thread *thread)
+{
+	return thread->xstate_outside ? compel_set_xstate(thread->tid, thread->xstate, thread->xstate_bytes) : 0;
+}
+
+/* Nothing of it is to be done for most threads: of those the first request that follows finds out whether they stand.
+ */
 static int stop_and_prepare(struct restorer_thread *thread)
 {
-	int status, r = -ESRCH;
+	const bool is_prepared = thread->xstate_outside || thread->debug_registers || thread->user_dispatch[0];
+	int r = 0;
 
-	if (may_go_unwaited(thread))
-		r = compel_set_xstate(thread->tid, thread->xstate, thread->xstate_bytes);
-	if (r == -ESRCH) {
-		r = wait_for_stop(thread->tid, &status);
-		if (r == 0 && status >> 16 != PTRACE_EVENT_STOP)
-			r = -EPROTO;
-		if (r == 0)
-			r = compel_set_xstate(thread->tid, thread->xstate, thread->xstate_bytes);
-	}
+	if (!may_go_unwaited(thread) || is_prepared)
+		r = wait_for_interruption(thread);
+	if (r == 0)
+		r = set_extended_registers(thread);
 	if (r == 0 && thread->debug_registers)
 		r = debug_registers_write(thread->tid, thread->debug_registers);
 	return r < 0 ? r : try_user_dispatch(thread);
@@ -306,11 +316,21 @@ static void make_call(struct restorer_thread *thread, uint64_t code_address, int
 	thread->call_number = 0;
 }
 
+static int set_signal_mask(const struct restorer_thread *thread)
+{
+	int r = compel_set_signal_mask(thread->tid, thread->signal_mask);
+
+	/* It is on its way to where it stops. */
+	if (r == -ESRCH && may_go_unwaited(thread) && wait_for_interruption(thread) == 0)
+		r = compel_set_signal_mask(thread->tid, thread->signal_mask);
+	return r;
+}
+
 /* The mask first: from the moment the registers are its own the thread must be complete. */
 static int make_final(struct restorer_thread *thread)
 {
 	struct user_regs_struct regs = *(const struct user_regs_struct *)thread->regs;
-	int r = compel_set_signal_mask(thread->tid, thread->signal_mask);
+	int r = set_signal_mask(thread);
 
 	if (thread->call_made)
 		syscall_take_result(thread->call_number, thread->call_result, &regs);

@@ -13,7 +13,7 @@ struct restore_shared;
 /* Seizes the threads that wait for their seccomp filters, with filters suspended, and lets them go on. */
 int restore_trace_filtered(struct restore *r, struct error *err);
 
-/* All threads are ready: seizes and stops them, sets their extended state. */
+/* All threads are ready: seizes and stops them, sets what can fail and only a tracer can set. */
 int restore_take_over(struct restore *r, struct error *err);
 
 /* Behind the commit point: registers, masks; the area is unmapped; all threads are let go. */

@@ -4,7 +4,8 @@
  * the same address, in a hole of every address space that is restored. Pointers therefore mean the same on both sides.
  *
  * The restorer runs once per process, on a stack in the area. It unmaps all else, builds the mappings in place, sets
- * what only the task itself can set, starts the threads and sleeps; registers are set from outside.
+ * what only the task itself can set, starts the threads, loads the extended registers and sleeps; those it runs with
+ * are set from outside.
  */
 #pragma once
 
@@ -19,6 +20,7 @@
 #define RESTORER_LEADER_STACK_BYTES 8192
 #define RESTORER_THREAD_STACK_BYTES 4096
 #define RESTORER_OWN_FLAGS          0x200000ull /* ID: ptrace does not set it */
+#define RESTORER_LEGACY_XSTATE      512         /* bytes of extended state on a processor without XSAVE */
 #define RESTORER_IOV_LIMIT          1024        /* UIO_MAXIOV */
 #define RESTORER_NAME_BYTES         64          /* of a file in the image directory */
 
@@ -339,8 +341,13 @@ struct restorer_thread {
 	uint64_t signal_mask;
 	uint64_t *debug_registers; /* NULL: none is armed */
 	void *regs;                /* struct user_regs_struct */
+
+	/* extended registers: an XSAVE area */
 	void *xstate;
 	uint64_t xstate_bytes;
+	uint64_t xstate_components; /* what the thread itself loads of it */
+	uint32_t xstate_outside;    /* all of it has to be set from outside */
+	uint32_t reserved4;
 };
 
 /* --- all that one process is made of ----------------------------------------------------------------------------- */

@@ -1082,11 +1082,25 @@ static void set_own_flags(const struct restorer_thread *thread)
 			 : "memory", "cc");
 }
 
+/* None of it is used in here, and no system call touches it. */
+static void load_extended_registers(const struct restorer_thread *thread)
+{
+	if (thread->xstate_bytes == RESTORER_LEGACY_XSTATE)
+		__asm__ volatile("fxrstor64 (%0)" : : "r"(thread->xstate) : "memory");
+	else
+		__asm__ volatile("xrstor64 (%0)"
+				 :
+				 : "r"(thread->xstate), "a"((uint32_t)thread->xstate_components),
+				   "d"((uint32_t)(thread->xstate_components >> 32))
+				 : "memory");
+}
+
 /* A filtered thread makes no call any more: when its tracer dies, filters come into force again. */
 static _Noreturn void sleep_until_taken(struct restorer_thread *thread)
 {
 	struct restorer_shared *shared = thread->task->shared;
 
+	load_extended_registers(thread);
 	set_own_flags(thread);
 	if (__atomic_sub_fetch(&shared->preparing, 1, __ATOMIC_ACQ_REL) == 0)
 		report_progress(shared);

@@ -1,6 +1,6 @@
 /*
  * Messages of core-TID.img become fixed-width records in the restore area. Registers and extended state are converted
- * here too: they are handed over from outside, by the worker or, should it die, by the rescuer.
+ * here too: the first are handed over from outside, by the worker or, should it die, by the rescuer.
  */
 #include "task/restore-process.h"
 
@@ -337,6 +337,8 @@ static int plan_registers(struct restore *r, const struct checked_thread *thread
 	result = xstate_from_image(info->fpregs, out->xstate, err);
 	if (result < 0)
 		return result;
+	out->xstate_components = xstate_self_components();
+	out->xstate_outside = xstate_needs_tracer(out->xstate);
 	if (info->n_debug_registers) {
 		result = debug_registers_check(info->debug_registers, info->n_debug_registers, err);
 		if (result < 0)

@@ -468,6 +468,45 @@ int xstate_from_image(const UserX86FpregsEntry *fpregs, void *area, struct error
 	return 0;
 }
 
+/* --- loading ----------------------------------------------------------------------------------------------------- */
+
+#define COMPONENT_PKRU 9
+
+static bool has_protection_keys(void)
+{
+	return xstate_enabled_components() & COMPONENT_BIT(COMPONENT_PKRU);
+}
+
+static uint32_t own_key_rights(void)
+{
+	uint32_t rights, high;
+
+	__asm__ volatile(".byte 0x0f, 0x01, 0xee" /* rdpkru */ : "=a"(rights), "=d"(high) : "c"(0));
+	return rights;
+}
+
+static uint32_t key_rights_in(const char *area)
+{
+	const struct xstate_header *header = (const void *)(area + LEGACY_BYTES);
+	uint32_t rights = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(image_components); i++)
+		if (image_components[i].number == COMPONENT_PKRU && header->xstate_bv & COMPONENT_BIT(COMPONENT_PKRU) &&
+		    component_offset(&image_components[i]))
+			memcpy(&rights, area + component_offset(&image_components[i]), sizeof(rights));
+	return rights;
+}
+
+uint64_t xstate_self_components(void)
+{
+	return xstate_enabled_components() & representable_components() & ~COMPONENT_BIT(COMPONENT_PKRU);
+}
+
+bool xstate_needs_tracer(const void *area)
+{
+	return has_protection_keys() && key_rights_in(area) != own_key_rights();
+}
+
 /* --- signal frames ----------------------------------------------------------------------------------------------- */
 
 #define FRAME_MAGIC1 0x46505853U

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,16 @@ int xstate_to_image(const void *area, size_t bytes, UserX86FpregsEntry **ret, st
  * area has xstate_bytes() bytes and 64-byte alignment.
  */
 int xstate_from_image(const UserX86FpregsEntry *fpregs, void *area, struct error *err);
+
+/*
+ * Components that a thread takes over itself, by XRSTOR from such an area: all but those that would stand in its way
+ * meanwhile (the rights of protection keys). Without XSAVE what FXRSTOR loads.
+ */
+uint64_t xstate_self_components(void);
+
+/* Whether that is not enough for this area: a component left out is not what the caller has, and new threads inherit.
+ */
+bool xstate_needs_tracer(const void *area);
 
 /*
  * The same area as the floating point part of a signal frame, for rt_sigreturn(2): the kernel wants marks in it and one
