@@ -410,6 +410,16 @@ static int complete_leader(const struct restorer_task *task)
 	return r;
 }
 
+/*
+ * A thread that stands where it was interrupted goes on as it is when its tracer ends. One that is in a system call of
+ * ours would be sent the signal that this stop is reported as, and a task that is to stop is waited for before that
+ * end.
+ */
+static bool goes_by_itself(const struct restorer_thread *thread)
+{
+	return thread->task->shared->tracer_ends && may_go_unwaited(thread) && !thread->task->stop_signal;
+}
+
 /* The pending signal takes effect before the task runs a single instruction. */
 static int let_go(const struct restorer_task *task)
 {
@@ -420,7 +430,7 @@ static int let_go(const struct restorer_task *task)
 		task->slot->stop_sent = 1;
 	}
 	for (uint64_t i = 0; i < task->thread_count; i++) {
-		int r = trace(PTRACE_DETACH, task->threads[i].tid, 0, 0);
+		int r = goes_by_itself(&task->threads[i]) ? 0 : trace(PTRACE_DETACH, task->threads[i].tid, 0, 0);
 
 		if (r < 0 && r != -ESRCH)
 			result = r;

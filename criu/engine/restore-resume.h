@@ -16,7 +16,10 @@ int restore_trace_filtered(struct restore *r, struct error *err);
 /* All threads are ready: seizes and stops them, sets what can fail and only a tracer can set. */
 int restore_take_over(struct restore *r, struct error *err);
 
-/* Behind the commit point: registers, masks; the area is unmapped; all threads are let go. */
+/*
+ * Behind the commit point: registers, masks; the area is unmapped; all threads are let go, or those that can be are
+ * left to the end of the calling thread when the shared word tracer_ends says that it comes.
+ */
 int restore_hand_over(struct restore *r, struct error *err);
 
 /* The same for a rescuer that knows nothing but the area. Fits undo_callback. */

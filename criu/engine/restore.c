@@ -5,11 +5,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -43,7 +45,8 @@
 #include "task/restore-limits.h"
 #include "task/restore-process.h"
 
-#define MANY_TASKS 16 /* that inherit the worker's memory */
+#define MANY_TASKS   16 /* that inherit the worker's memory */
+#define MANY_THREADS 8  /* that it pays to let go at once */
 
 struct restore_run {
 	struct restore r;
@@ -507,6 +510,7 @@ static int report(struct restore_run *run, struct error *err)
 static const struct {
 	const char *name;
 	int (*run)(struct restore_run *run, struct error *err);
+	bool may_trace;
 } stages[] = {
 	{ "open: read the set", open_set },
 	{ "open: check it", check_set },
@@ -517,20 +521,20 @@ static const struct {
 	{ "fork: room for pids", make_room_for_pids },
 	{ "memory: shared objects", make_shared_memory },
 	{ "fork: the tree", fork_tree },
-	{ "switch: seccomp filters", install_filters },
-	{ "switch: wait until all are ready", wait_until_ready },
-	{ "switch: limits, seals and owners of files", set_from_outside },
-	{ "switch: post-restore hook", run_post_restore },
-	{ "resume: take over", take_over },
-	{ "resume: pidfile", write_pidfile },
-	{ "resume: commit", commit },
-	{ "resume: hand over", hand_over },
+	{ "switch: seccomp filters", install_filters, .may_trace = true },
+	{ "switch: wait until all are ready", wait_until_ready, .may_trace = true },
+	{ "switch: limits, seals and owners of files", set_from_outside, .may_trace = true },
+	{ "switch: post-restore hook", run_post_restore, .may_trace = true },
+	{ "resume: take over", take_over, .may_trace = true },
+	{ "resume: pidfile", write_pidfile, .may_trace = true },
+	{ "resume: commit", commit, .may_trace = true },
+	{ "resume: hand over", hand_over, .may_trace = true },
 	{ "resume: report", report },
 };
 
-static int run_stages(struct restore_run *run, struct error *err)
+static int run_some_stages(struct restore_run *run, size_t first, size_t end, struct error *err)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(stages); i++) {
+	for (size_t i = first; i < end; i++) {
 		int result;
 
 		log_debug("restore: %s\n", stages[i].name);
@@ -541,6 +545,82 @@ static int run_stages(struct restore_run *run, struct error *err)
 		}
 	}
 	return 0;
+}
+
+/*
+ * The threads of the new tree are traced by one of ours that ends behind these stages: the end of a tracer lets all go
+ * that it traces, at once, however many there are.
+ */
+struct tracing {
+	struct restore_run *run;
+	size_t first, end;
+	struct error *err;
+	pid_t tid;
+	int result;
+};
+
+static void *trace_threads(void *arg)
+{
+	struct tracing *tracing = arg;
+
+	tracing->tid = gettid();
+	tracing->result = run_some_stages(tracing->run, tracing->first, tracing->end, tracing->err);
+	return NULL;
+}
+
+/* A thread can be joined a moment before it lets go; its number is free when it has. */
+static void wait_until_gone(pid_t tid)
+{
+	const struct timespec pause = { .tv_nsec = 20 * 1000 };
+
+	while (tgkill(getpid(), tid, 0) == 0)
+		(void)nanosleep(&pause, NULL);
+}
+
+/* Signals that ask to stop are taken by the thread that has something to stop. */
+static int run_in_thread(struct restore_run *run, size_t first, size_t end, struct error *err)
+{
+	struct tracing tracing = { .run = run, .first = first, .end = end, .err = err };
+	sigset_t all, saved;
+	pthread_t thread;
+
+	run->r.shared->words.tracer_ends = 1;
+	if (pthread_create(&thread, NULL, trace_threads, &tracing) != 0) {
+		run->r.shared->words.tracer_ends = 0;
+		return run_some_stages(run, first, end, err);
+	}
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_BLOCK, &all, &saved);
+	(void)pthread_join(thread, NULL);
+	wait_until_gone(tracing.tid);
+	(void)pthread_sigmask(SIG_SETMASK, &saved, NULL);
+	return tracing.result;
+}
+
+static size_t count_threads(const struct restore *r)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < r->images->task_count; i++)
+		count += r->images->tasks[i].thread_count;
+	return count;
+}
+
+static int run_stages(struct restore_run *run, struct error *err)
+{
+	size_t first = 0, end;
+	int result;
+
+	while (!stages[first].may_trace)
+		first++;
+	for (end = first; stages[end].may_trace; end++)
+		;
+	result = run_some_stages(run, 0, first, err);
+	if (result == 0 && count_threads(&run->r) >= MANY_THREADS)
+		result = run_in_thread(run, first, end, err);
+	else if (result == 0)
+		result = run_some_stages(run, first, end, err);
+	return result < 0 ? result : run_some_stages(run, end, ARRAY_SIZE(stages), err);
 }
 
 static void take_back(struct restore_run *run)

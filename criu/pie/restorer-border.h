@@ -144,6 +144,8 @@ struct restorer_shared {
 	uint32_t hold;        /* futex that nobody wakes: ready threads sleep on it */
 	uint32_t filtering;   /* threads that have not come to their seccomp filters */
 	uint32_t seccomp_go;  /* futex: 1 when they are traced and may install them */
+	uint32_t tracer_ends; /* threads are let go by the end of the one that traces them */
+	uint32_t reserved;
 	struct restorer_slot *slots;
 };
 
