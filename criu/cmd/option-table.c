@@ -52,7 +52,7 @@ static const struct option_row rows[] = {
 	  .help = "leave the tasks stopped afterwards" },
 	{ "restore-detached", 'd', FLAG(detach), .verbs = VERB_RESTORE, CAN_BE_NEGATED,
 	  .help = "exit once the tasks run" },
-	{ "daemon", 'd', FLAG(detach), .verbs = SERVERS, CAN_BE_NEGATED, .help = "go to the background" },
+	{ "daemon", 'd', FLAG(detach), .verbs = SERVERS, CAN_BE_NEGATED, NOT_YET, .help = "go to the background" },
 	{ "restore-sibling", 'S', FLAG(restore_sibling), .verbs = VERB_RESTORE, CAN_BE_NEGATED,
 	  .help = "make the root a child of this command's parent; needs -d" },
 	{ "exec-cmd", 0, ACTION(parse_exec_cmd), .verbs = VERB_RESTORE,

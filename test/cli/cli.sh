@@ -6,6 +6,7 @@ set -u
 self=$(realpath "$0")
 . "$(dirname "$self")/../lib/close-others.sh"
 criu=${CRIU:?the program under test}
+source=$(dirname "$self")/../..
 victim=${TEST_B:?where the test programs are}/badinput/victim
 nobody=31999 # no process has this number
 
@@ -501,6 +502,47 @@ case_failing_hooks() {
 }
 
 # --- check and cpuinfo ------------------------------------------------------------------------------------------------
+
+# option_names: the long options in a text, in both spellings where --[no-]NAME stands for two.
+option_names() {
+	sed 's/--\[no-\]\([a-z0-9-]*\)/--\1 --no-\1/' | grep -oE -- '--[a-z][a-z0-9-]+' | sort -u
+}
+
+# What is offered where the line ends with these words.
+completed() {
+	COMP_WORDS=("$criu" "$@") COMP_CWORD=$#
+	_criu
+	printf '%s\n' "${COMPREPLY[@]}"
+}
+
+case_manual() {
+	local manual=$source/doc/criu.8 each
+	gives 0 --help
+	sed 's/\\-/-/g; s/\\f[BIR]//g; s/--no- NAME//' "$manual" | tee text | option_names >named
+	grep -v '(not supported yet)' out | option_names | grep -v '^--no-' >there
+	[ $(wc -l <there) -gt 40 ] || fail "only $(wc -l <there) options found in the help"
+	each=$(comm -23 there named | xargs)
+	[ -z "$each" ] || fail "options that the manual lacks: $each"
+	each=$(option_names <out | comm -13 - named | xargs)
+	[ -z "$each" ] || fail "options of the manual that do not exist: $each"
+	for each in $(sed -n '/^Commands:/,/^$/{/not supported yet/d; s/^  \([a-z-]*\) .*/\1/p}' out); do
+		grep -Eq "^\.B $each( |$)" text || fail "the manual has no entry for $each"
+	done
+	command -v man groff >where && [ $(wc -l <where) -eq 2 ] || return 0
+	each=$(man --warnings -E UTF-8 -l -Tutf8 -Z "$manual" 2>&1 >/dev/null)
+	[ -z "$each" ] || fail "the manual is not clean: $each"
+}
+
+case_completion() {
+	. "$source/scripts/completion.bash"
+	gives 0 --help
+	compopt() { :; }
+	[ "$(completed --pidf)" = --pidfile ] || fail "--pidf becomes: $(completed --pidf)"
+	sed '/^Names for check/,$d' out | option_names | grep -v '^--no-' | grep -vxFf <(completed --) >lacks
+	[ ! -s lacks ] || fail "options that are not offered: $(xargs <lacks)"
+	[ "$(completed rest)" = restore ] || fail "rest becomes: $(completed rest)"
+	[ "$(completed check --feature pidfd_st)" = pidfd_store ] || fail "features are not offered"
+}
 
 case_check() {
 	gives 0 check
