@@ -45,9 +45,7 @@ static int read_until(struct buffer *b, int fd, size_t short_read)
 
 		if (r < 0)
 			return r;
-		n = read(fd, b->data + b->bytes, b->capacity - b->bytes - 1);
-		if (n < 0 && errno == EINTR)
-			continue;
+		n = TEMP_FAILURE_RETRY(read(fd, b->data + b->bytes, b->capacity - b->bytes - 1));
 		if (n < 0)
 			return -errno;
 		b->bytes += (size_t)n;

@@ -37,10 +37,8 @@ int write_all(int fd, const void *data, size_t bytes)
 	const char *at = data;
 
 	while (bytes) {
-		ssize_t n = write(fd, at, bytes);
+		ssize_t n = TEMP_FAILURE_RETRY(write(fd, at, bytes));
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0)
 			return -errno;
 		at += n;
@@ -54,10 +52,8 @@ int pwrite_all(int fd, const void *data, size_t bytes, uint64_t offset)
 	const char *at = data;
 
 	while (bytes) {
-		ssize_t n = pwrite(fd, at, bytes, (off_t)offset);
+		ssize_t n = TEMP_FAILURE_RETRY(pwrite(fd, at, bytes, (off_t)offset));
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0)
 			return -errno;
 		at += n;
@@ -67,24 +63,29 @@ int pwrite_all(int fd, const void *data, size_t bytes, uint64_t offset)
 	return 0;
 }
 
-int pread_all(int fd, void *data, size_t bytes, uint64_t offset)
+int pread_upto(int fd, void *data, size_t bytes, uint64_t offset, size_t *ret_bytes)
 {
-	char *at = data;
+	size_t done = 0;
 
-	while (bytes) {
-		ssize_t n = pread(fd, at, bytes, (off_t)offset);
+	while (done < bytes) {
+		ssize_t n = TEMP_FAILURE_RETRY(pread(fd, (char *)data + done, bytes - done, (off_t)(offset + done)));
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0)
 			return -errno;
 		if (n == 0)
-			return -EIO;
-		at += n;
-		offset += (uint64_t)n;
-		bytes -= (size_t)n;
+			break;
+		done += (size_t)n;
 	}
+	*ret_bytes = done;
 	return 0;
+}
+
+int pread_all(int fd, void *data, size_t bytes, uint64_t offset)
+{
+	size_t done = 0;
+	int r = pread_upto(fd, data, bytes, offset, &done);
+
+	return r == 0 && done < bytes ? -EIO : r;
 }
 
 unsigned int usable_processors(void)

@@ -48,6 +48,8 @@ static inline uint64_t now_us(void)
 int write_all(int fd, const void *data, size_t bytes);
 int pwrite_all(int fd, const void *data, size_t bytes, uint64_t offset);
 int pread_all(int fd, void *data, size_t bytes, uint64_t offset);
+/* Where the file may end early: how much there was. */
+int pread_upto(int fd, void *data, size_t bytes, uint64_t offset, size_t *ret_bytes);
 
 /* How many processors this process may run on, at least 1. */
 unsigned int usable_processors(void);

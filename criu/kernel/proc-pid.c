@@ -42,10 +42,8 @@ int proc_read_text(int dirfd, const char *path, char *text, size_t capacity)
 	if (fd < 0)
 		return -errno;
 	for (;;) {
-		ssize_t n = read(fd, text + bytes, capacity - bytes);
+		ssize_t n = TEMP_FAILURE_RETRY(read(fd, text + bytes, capacity - bytes));
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0)
 			return -errno;
 		if (n == 0)

@@ -104,21 +104,12 @@ static int64_t fill_from_task(const struct transfer *t, size_t *at, uint64_t ski
 /* The last page of a file may reach beyond its end, and is zero there. */
 static int read_file_pages(int fd, char *to, uint64_t bytes, uint64_t offset)
 {
-	uint64_t done = 0;
+	size_t done = 0;
+	int r = pread_upto(fd, to, bytes, offset, &done);
 
-	while (done < bytes) {
-		ssize_t n = pread(fd, to + done, bytes - done, (off_t)(offset + done));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		done += (uint64_t)n;
-	}
-	memset(to + done, 0, bytes - done);
-	return 0;
+	if (r == 0)
+		memset(to + done, 0, bytes - done);
+	return r;
 }
 
 static int64_t fill_from_one(const struct transfer *t, size_t *at, uint64_t skip, char *to, uint64_t want)
