@@ -112,25 +112,6 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(a, b);
 }
 
-static void change_machine(const char *dir)
-{
-	static char names[MOST_FILES][256];
-	size_t count = list_images(dir, names, "core-");
-
-	for (size_t i = 0; i < count; i++) {
-		struct file file = read_file(dir, names[i]);
-		uint32_t bytes;
-		const uint8_t *data = find_message(&file, IMAGE_HEAD, &bytes);
-		CoreEntry *core = core_entry__unpack(NULL, bytes, data);
-
-		if (!core)
-			die(file.path);
-		core->mtype = CORE_ENTRY__MARCH__AARCH64;
-		put_message(&file, IMAGE_HEAD, &core->base);
-		write_file(&file);
-	}
-}
-
 static void add_protection_keys(UserX86XsaveEntry *xsave)
 {
 	static uint32_t pkru[2] = { 0x55555554 };
@@ -144,7 +125,9 @@ static void change_core(const char *what, CoreEntry *core)
 {
 	static char label[] = "strict-profile (enforce)";
 
-	if (strcmp(what, "cgroup") == 0 && core->thread_core)
+	if (strcmp(what, "machine") == 0)
+		core->mtype = CORE_ENTRY__MARCH__AARCH64;
+	else if (strcmp(what, "cgroup") == 0 && core->thread_core)
 		core->thread_core->cg_set = 77;
 	else if (strcmp(what, "label") == 0 && core->thread_core)
 		core->thread_core->creds->lsm_profile = label;
@@ -285,7 +268,7 @@ int main(int argc, char **argv)
 	if (argc == 4 && strcmp(argv[1], "mutate") == 0)
 		mutate(strtoull(argv[2], NULL, 10), argv[3]);
 	else if (argc == 3 && strcmp(argv[1], "machine") == 0)
-		change_machine(argv[2]);
+		change_cores("machine", argv[2]);
 	else if (argc == 3 && strcmp(argv[1], "identity") == 0)
 		drop_identities(argv[2]);
 	else if (argc == 4 && strcmp(argv[1], "core") == 0)

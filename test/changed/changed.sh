@@ -22,16 +22,6 @@ restored() {
 	[ $status -eq 0 ] || fail "the restore failed"
 }
 
-passes() {
-	kill -TERM "$pid" || fail "the process is gone"
-	for ((i = 0; i < 100; i++)); do
-		grep -q '^PASS$' out && return
-		grep '^FAIL' out && exit 1
-		sleep 0.02
-	done
-	fail "it does not end: $(cat out)"
-}
-
 ends() {
 	kill -KILL "$pid"
 	nobody_left || fail "${others[*]} are left"

@@ -4,7 +4,8 @@
 # process of a pid and mount namespace of its own, in an empty directory. CRIU and TEST_B come from the environment.
 set -u
 self=$(realpath "$0")
-. "$(dirname "$self")/../lib/close-others.sh"
+suite=cli
+. "$(dirname "$self")/../lib/cases.sh"
 criu=${CRIU:?the program under test}
 source=$(dirname "$self")/../..
 victim=${TEST_B:?where the test programs are}/badinput/victim
@@ -626,32 +627,5 @@ case_stale_images() {
 if [ "${1:-}" = --inside ]; then
 	unset CRIU_CONFIG_FILE CRIU_DEPRECATED
 	export HOME=$3
-	cd "$3" || exit 1
-	"case_$2"
-	exit
 fi
-
-passed=0 failed=0 skipped=0
-for name in ${*:-$(declare -F | sed -n 's/^declare -f case_//p')}; do
-	dir=$(mktemp -d /tmp/cli.XXXXXX)
-	chmod 755 "$dir"
-	out=$(timeout -k 1 120 setsid --wait unshare --pid --fork --kill-child --mount --mount-proc "$self" --inside "$name" \
-		"$dir" 2>&1)
-	case $? in
-	0)
-		echo "PASS cli $name"
-		passed=$((passed + 1))
-		;;
-	77)
-		echo "SKIP cli $name: $out"
-		skipped=$((skipped + 1))
-		;;
-	*)
-		echo "FAIL cli $name: $out"
-		failed=$((failed + 1))
-		;;
-	esac
-	rm -rf "$dir"
-done
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+run_cases "$@"

@@ -58,6 +58,24 @@ static int check_continued(const struct target *target)
 	return is_ticking(target) ? 0 : test_fail("it does not go on");
 }
 
+/* The end of a test whose target is to run in the end. */
+static int end_running(struct target *target, int failed)
+{
+	if (!failed)
+		failed = check_continued(target);
+	target_kill(target);
+	return failed;
+}
+
+static int at_each_stage(int (*test)(enum stage stage))
+{
+	int failed = 0;
+
+	for (int stage = STAGE_STOPPED; stage <= STAGE_DETACHED; stage++)
+		failed |= test((enum stage)stage);
+	return failed;
+}
+
 static void send_at(enum stage stage, const struct target *target, struct compel_task *task, void *arg)
 {
 	const int *what = arg;
@@ -84,10 +102,7 @@ static int test_stopped(void)
 			failed = check_stopped(&target);
 	}
 	(void)kill(target.pid, SIGCONT);
-	if (!failed)
-		failed = check_continued(&target);
-	target_kill(&target);
-	return failed;
+	return end_running(&target, failed);
 }
 
 static int stop_at(enum stage stage)
@@ -104,19 +119,12 @@ static int stop_at(enum stage stage)
 	if (!failed)
 		failed = check_stopped(&target);
 	(void)kill(target.pid, SIGCONT);
-	if (!failed)
-		failed = check_continued(&target);
-	target_kill(&target);
-	return failed;
+	return end_running(&target, failed);
 }
 
 static int test_stop_while_frozen(void)
 {
-	int failed = 0;
-
-	for (int stage = STAGE_STOPPED; stage <= STAGE_DETACHED; stage++)
-		failed |= stop_at((enum stage)stage);
-	return failed;
+	return at_each_stage(stop_at);
 }
 
 static int continue_at(enum stage stage)
@@ -131,23 +139,15 @@ static int continue_at(enum stage stage)
 		failed = test_fail("does not stop");
 	if (run_cycle(&target, &cycle, &err) < 0)
 		failed = test_fail("stage %d: %s", (int)stage, err.text);
-	if (!failed)
-		failed = check_continued(&target);
-	target_kill(&target);
-	return failed;
+	return end_running(&target, failed);
 }
 
 static int test_continue_while_frozen(void)
 {
-	int failed = 0;
-
-	for (int stage = STAGE_STOPPED; stage <= STAGE_DETACHED; stage++)
-		failed |= continue_at((enum stage)stage);
-	return failed;
+	return at_each_stage(continue_at);
 }
 
-/* --- a flood
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- a flood ---------------------------------------------------------------------------------------------------- */
 
 static struct shared *flood_shared;
 

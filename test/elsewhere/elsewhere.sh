@@ -8,16 +8,6 @@ criu=${CRIU:?the program under test}
 victim=${TEST_B:?where the test programs are}/elsewhere/keeper
 . "$(dirname "$self")/../lib/cases.sh"
 
-passes() {
-	kill -TERM "$pid" || fail "the process is gone"
-	for ((i = 0; i < 100; i++)); do
-		grep -q '^PASS$' out && return
-		grep '^FAIL' out && exit 1
-		sleep 0.02
-	done
-	fail "it does not end: $(cat out)"
-}
-
 dumped() {
 	mkdir -p set
 	run_criu dump -t "$pid" -D set -v4 -o dump.log "$@"

@@ -60,18 +60,25 @@ nothing_in() {
 	[ -z "$left" ] || fail "left in the image directory:" $left
 }
 
+# The victim checks itself.
+passes() {
+	local n
+	kill -TERM "$pid" || fail "the victim is gone"
+	for ((n = 0; n < 100; n++)); do
+		grep -q '^PASS$' out && return
+		grep '^FAIL' out && exit 1
+		sleep 0.02
+	done
+	fail "the victim does not end: $(cat out)"
+}
+
 untouched() {
 	local task
 	for task in /proc/$pid/task/*; do
 		grep -q '^TracerPid:.0$' $task/status || fail "${task##*/} is traced"
 		grep -q '^State:.[tT]' $task/status && fail "${task##*/} is stopped"
 	done
-	kill -TERM "$pid" || fail "the victim is gone"
-	for ((i = 0; i < 100; i++)); do
-		grep -q '^PASS$' out && return
-		sleep 0.02
-	done
-	fail "the victim: $(cat out)"
+	passes
 }
 
 # Processes of this namespace but the first; without a subshell, which would be one itself.

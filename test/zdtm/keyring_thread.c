@@ -1,32 +1,30 @@
-/* A thread keyring of a second thread: refused by name. */
+/* The keyring of a second thread, or (argument: process) one of the process that such a thread has made: refused by
+ * name. */
 #include "zdtmlib.h"
 
 #include <linux/keyctl.h>
-#include <pthread.h>
 
-static volatile int ready, go;
+static long which = KEY_SPEC_THREAD_KEYRING;
 
-static void *act(void *arg)
+static void act(void)
 {
-	long keyring = syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_THREAD_KEYRING, 1);
+	long keyring = syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, which, 1);
 
 	if (keyring < 0)
 		test_skip("KEYCTL_GET_KEYRING_ID: %s", strerror(errno));
-	test_post(&ready, 1);
-	test_await(&go, 1);
-	EXPECT_EQ(syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_THREAD_KEYRING, 0), keyring);
-	return arg;
+	thread_wait();
+	EXPECT_EQ(syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, which, 0), keyring);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	pthread_t thread;
 
+	if (argc > 1 && strcmp(argv[1], "process") == 0)
+		which = KEY_SPEC_PROCESS_KEYRING;
 	test_start();
-	EXPECT_EQ(pthread_create(&thread, NULL, act, NULL), 0);
-	test_await(&ready, 1);
+	thread = test_thread(act);
 	test_wait();
-	test_post(&go, 1);
-	EXPECT_EQ(pthread_join(thread, NULL), 0);
+	test_end_thread(thread);
 	return test_pass();
 }

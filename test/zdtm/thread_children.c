@@ -4,12 +4,9 @@
  */
 #include "zdtmlib.h"
 
-#include <pthread.h>
-
-static volatile int ready, go;
 static pid_t live, exited, killed, cloned;
 
-static void *act(void *arg)
+static void act(void)
 {
 	siginfo_t info;
 
@@ -34,15 +31,13 @@ static void *act(void *arg)
 	MUST(waitid(P_PID, exited, &info, WEXITED | WNOWAIT));
 	MUST(waitid(P_PID, killed, &info, WEXITED | WNOWAIT));
 	MUST(waitid(P_PID, cloned, &info, WEXITED | WNOWAIT | __WCLONE));
-	test_post(&ready, 1);
-	test_await(&go, 1);
+	thread_wait();
 	EXPECT_EQ(test_reap(exited), 33 << 8);
 	EXPECT_EQ(waitpid(cloned, NULL, 0), -1);
 	EXPECT_EQ(errno, ECHILD);
 	int status = 0;
 	EXPECT_EQ(waitpid(cloned, &status, __WCLONE), cloned);
 	EXPECT_EQ(status, 44 << 8);
-	return arg;
 }
 
 int main(void)
@@ -54,13 +49,11 @@ int main(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR2);
 	MUST(sigprocmask(SIG_BLOCK, &set, NULL));
-	EXPECT_EQ(pthread_create(&thread, NULL, act, NULL), 0);
-	test_await(&ready, 1);
+	thread = test_thread(act);
 	test_wait();
 	EXPECT_EQ(waitpid(live, NULL, WNOHANG), 0);
 	EXPECT_EQ(test_reap(killed), SIGUSR1);
-	test_post(&go, 1);
-	EXPECT_EQ(pthread_join(thread, NULL), 0);
+	test_end_thread(thread);
 	MUST(kill(live, SIGKILL));
 	EXPECT_EQ(test_reap(live), SIGKILL);
 	EXPECT_EQ(waitpid(-1, NULL, __WALL), -1);

@@ -4,10 +4,8 @@
  */
 #include "zdtmlib.h"
 
-#include <pthread.h>
 #include <sys/prctl.h>
 
-static volatile int ready, go;
 static pid_t pid;
 
 static void child(void *arg)
@@ -19,12 +17,10 @@ static void child(void *arg)
 		pause();
 }
 
-static void *act(void *arg)
+static void act(void)
 {
 	pid = test_fork(child, NULL);
-	test_post(&ready, 1);
-	test_await(&go, 1);
-	return arg;
+	thread_wait();
 }
 
 int main(void)
@@ -32,12 +28,10 @@ int main(void)
 	pthread_t thread;
 
 	test_start();
-	EXPECT_EQ(pthread_create(&thread, NULL, act, NULL), 0);
-	test_await(&ready, 1);
+	thread = test_thread(act);
 	test_wait();
 	EXPECT_EQ(waitpid(pid, NULL, WNOHANG), 0);
-	test_post(&go, 1);
-	EXPECT_EQ(pthread_join(thread, NULL), 0);
+	test_end_thread(thread);
 	EXPECT_EQ(test_reap(pid), SIGKILL);
 	return test_pass();
 }

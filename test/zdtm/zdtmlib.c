@@ -172,6 +172,35 @@ void test_post(volatile int *word, int value)
 	syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX);
 }
 
+static volatile int thread_ready, thread_go;
+
+static void *run_thread(void *act)
+{
+	((void (*)(void))act)();
+	return NULL;
+}
+
+pthread_t test_thread(void (*act)(void))
+{
+	pthread_t thread;
+
+	EXPECT_EQ(pthread_create(&thread, NULL, run_thread, act), 0);
+	test_await(&thread_ready, 1);
+	return thread;
+}
+
+void thread_wait(void)
+{
+	test_post(&thread_ready, 1);
+	test_await(&thread_go, 1);
+}
+
+void test_end_thread(pthread_t thread)
+{
+	test_post(&thread_go, 1);
+	EXPECT_EQ(pthread_join(thread, NULL), 0);
+}
+
 static uint32_t next_random(uint32_t *state)
 {
 	*state ^= *state << 13;

@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -61,6 +62,14 @@ void test_end_child(pid_t pid);
 
 /* Waits for a child and returns its wait status. */
 int test_reap(pid_t pid);
+
+/*
+ * Starts a second thread that runs act(). Returns once it is in thread_wait(), where it sleeps until
+ * test_end_thread() lets it go on and waits for its end.
+ */
+pthread_t test_thread(void (*act)(void));
+void thread_wait(void);
+void test_end_thread(pthread_t thread);
 
 /* Sleeps until *word is at least `value`; sets it and wakes who waits. Also between processes that share the word. */
 void test_await(volatile int *word, int value);
