@@ -9,11 +9,23 @@
 #include "base/cleanup.h"
 #include "kernel/bpf-program.h"
 
+#define LOAD_TRIES 5
+
 static int bpf(int command, union bpf_attr *attr)
 {
 	long r = syscall(SYS_bpf, command, attr, sizeof(*attr));
 
 	return r < 0 ? -errno : (int)r;
+}
+
+/* The verifier gives up when a signal is pending; once its handler has run it goes through. */
+int bpf_load(union bpf_attr *attr)
+{
+	int r = -EAGAIN;
+
+	for (int i = 0; i < LOAD_TRIES && r == -EAGAIN; i++)
+		r = bpf(BPF_PROG_LOAD, attr);
+	return r;
 }
 
 int bpf_iterator_load(const struct btf *btf, const char *target, const struct bpf_insn *program, size_t count)
@@ -30,7 +42,7 @@ int bpf_iterator_load(const struct btf *btf, const char *target, const struct bp
 	attr.insns = (uintptr_t)program;
 	attr.insn_cnt = (uint32_t)count;
 	attr.license = (uintptr_t) "GPL"; /* of these instructions: the helpers ask for it */
-	return bpf(BPF_PROG_LOAD, &attr);
+	return bpf_load(&attr);
 }
 
 /* pidfd: -1 for all there are */

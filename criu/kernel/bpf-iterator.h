@@ -16,6 +16,9 @@
 #define BPF_CONTEXT_OBJECT 8
 #define BPF_META_SEQ       0
 
+/* BPF_PROG_LOAD, again when a signal came in between: a descriptor, or -errno. */
+int bpf_load(union bpf_attr *attr);
+
 /* Loads a program for the target "bpf_iter_..."; a descriptor, or -errno. */
 int bpf_iterator_load(const struct btf *btf, const char *target, const struct bpf_insn *program, size_t count);
 

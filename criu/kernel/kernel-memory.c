@@ -79,7 +79,7 @@ static int load_program(const struct bpf_insn *program, size_t count)
 	attr.insns = (uintptr_t)program;
 	attr.insn_cnt = (uint32_t)count;
 	attr.license = (uintptr_t) "GPL"; /* of these instructions: the helpers ask for it */
-	return bpf(BPF_PROG_LOAD, &attr);
+	return bpf_load(&attr);
 }
 
 static int load_read(int window_map)

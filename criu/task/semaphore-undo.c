@@ -36,6 +36,14 @@ static bool has_list(const struct task_thread *thread)
 	return kcmp_object(KCMP_KIND_SYSVSEM, getpid(), thread->tid, &order) == 0 && order != 0;
 }
 
+/* A line for each set behind the head. */
+static bool has_sets(const char *table)
+{
+	const char *line = strchr(table, '\n');
+
+	return line && line[1];
+}
+
 /* How many semaphores a set has, 0 when there is no such set. */
 static uint32_t count_semaphores(const char *table, int32_t set)
 {
@@ -120,10 +128,12 @@ static int find_adjustment(struct dump *d, const struct task *task, struct adjus
 {
 	AUTO_BUFFER struct buffer table = { 0 };
 	struct kernel_memory *km;
-	int r = dump_kernel_memory(d, &km);
+	int r = buffer_read_at(&table, task->procfd, "../sysvipc/sem");
 
-	if (r == 0)
-		r = buffer_read_at(&table, task->procfd, "../sysvipc/sem");
+	/* Every process that has made a thread has a list; mostly there is no set that it could be about. */
+	if (r < 0 || !has_sets(table.data))
+		return r;
+	r = dump_kernel_memory(d, &km);
 	return r < 0 ? r : look_at_threads(km, task, table.data, ret);
 }
 
