@@ -648,6 +648,20 @@ int files_install(struct restore *r, struct restore_task *task, struct error *er
 
 /* --- finish --------------------------------------------------------------------------------------------------- */
 
+/* What can be set on any file by F_SETFL, but not when one without a path is made. */
+static int set_status_flags(const struct restore_file *file, uint32_t flags, int fd, struct error *err)
+{
+	const int settable = O_APPEND | O_NONBLOCK | O_NOATIME | O_DIRECT;
+	int now;
+
+	if (!(flags & settable) || flags & O_PATH || file->entry->type == FD_TYPES__REG)
+		return 0;
+	now = fcntl(fd, F_GETFL);
+	if (now < 0 || ((int)flags & settable & ~now && fcntl(fd, F_SETFL, now | ((int)flags & settable)) < 0))
+		return error_set(err, -errno, "set its flags to %#x", flags);
+	return 0;
+}
+
 static int finish_file(struct restore *r, struct restore_task *task, struct restore_file *file, int fd,
 		       struct error *err)
 {
@@ -659,6 +673,8 @@ static int finish_file(struct restore *r, struct restore_task *task, struct rest
 		result = file->kind->finish(r, task, file, fd, err);
 	if (file->kind->owner)
 		owner = file->kind->owner(file->entry, &flags);
+	if (result == 0)
+		result = set_status_flags(file, flags, fd, err);
 	if (result == 0 && owner && (owner->pid || owner->signum || flags & O_ASYNC) && !(flags & O_PATH))
 		result = fown_restore(r, owner, flags, fd, err);
 	return result;

@@ -17,7 +17,8 @@
 #include "files/registry.h"
 #include "files/restore-files.h"
 
-#define TAKEN_HINT "end the program that has it, or restore in a mount namespace with a /dev/pts of its own"
+#define KERNEL_LARGEFILE 0100000 /* O_LARGEFILE is 0 here */
+#define TAKEN_HINT       "end the program that has it, or restore in a mount namespace with a /dev/pts of its own"
 
 /* --- what the images say ------------------------------------------------------------------------------------------ */
 
@@ -262,7 +263,10 @@ static int make_pair(struct restore *r, struct restore_tty *tty, struct error *e
 	return 0;
 }
 
-/* By its old path if that leads there, so that the name is the same. */
+/*
+ * By its old path if that leads there, so that the name is the same; by the master what has no O_LARGEFILE, which the
+ * kernel sets for whatever is opened by a path.
+ */
 static int open_slave(struct restore *r, const struct restore_file *file, int master, uint32_t flags)
 {
 	const char *path = tty_path_of(r, file)->name;
@@ -270,7 +274,7 @@ static int open_slave(struct restore *r, const struct restore_file *file, int ma
 	struct stat st;
 	int fd;
 
-	if (ioctl(master, TIOCGPTN, &index) == 0 && stat(path, &st) == 0 &&
+	if (flags & KERNEL_LARGEFILE && ioctl(master, TIOCGPTN, &index) == 0 && stat(path, &st) == 0 &&
 	    st.st_rdev == makedev(PTY_SLAVE_MAJOR, index)) {
 		fd = open(path, (int)flags);
 		if (fd >= 0 || errno != EXDEV)
