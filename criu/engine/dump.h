@@ -24,6 +24,7 @@
 
 struct image_set;
 struct undo;
+struct file_facts;
 struct file_registry;
 struct kernel_memory;
 struct map_flags;
@@ -53,6 +54,7 @@ struct dump {
 	    facts; /* of the tasks that stand still; empty where they cannot be had or are not worth it */
 	struct preparation preparation;
 	struct file_registry *files;
+	struct file_facts *file_facts; /* files/: NULL while no descriptor table is that large */
 	struct shared_memory *shared_memory;
 	struct map_flags *map_flags;         /* mm/: NULL where smaps is read for every task */
 	struct kernel_memory *kernel_memory; /* see dump_kernel_memory() */

@@ -25,6 +25,7 @@
 #include "compel/compel.h"
 #include "engine/compel-error.h"
 #include "engine/undo.h"
+#include "files/files.h"
 #include "kernel/pidfd.h"
 #include "kernel/proc-list.h"
 #include "kernel/proc-misc.h"
@@ -172,7 +173,7 @@ static int check_not_ancestor(const struct task *root, struct error *err)
 	return 0;
 }
 
-static int check_root(struct task *root, struct error *err)
+static int check_root(struct task *root, size_t *ret_table_size, struct error *err)
 {
 	AUTO_PROC_STATUS struct proc_status status = { 0 };
 	int r = task_read_stat(root, err);
@@ -195,16 +196,22 @@ static int check_root(struct task *root, struct error *err)
 		error_hint(err, "its process is pid %d", status.tgid);
 		return error_say(err, -EINVAL, TASK_FORMAT ": is a thread, not a process", TASK_ARGS(root));
 	}
+	*ret_table_size = (size_t)status.fd_table_size;
 	return check_not_ancestor(root, err);
 }
 
 int tree_collect(struct dump *d, struct error *err)
 {
 	int r = d->opts->pid < PID_LIMIT ? tree_add(d, d->opts->pid, NULL, 0, err) : -ESRCH;
+	size_t table_size = 0;
 
 	if (r == -ESRCH)
 		return error_say(err, r, "pid %d: no such process", d->opts->pid);
-	return r < 0 ? r : check_root(d->tasks[0], err);
+	if (r == 0)
+		r = check_root(d->tasks[0], &table_size, err);
+	if (r == 0)
+		files_prepare(d, table_size);
+	return r;
 }
 
 /* --- freeze ------------------------------------------------------------------------------------------------------ */

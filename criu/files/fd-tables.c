@@ -256,18 +256,6 @@ static int add_fds(const struct table_probe *probe, size_t count)
 	return 0;
 }
 
-/*
- * Each time a descriptor table grows under several threads the kernel waits for an RCU grace period, many milliseconds:
- * it grows here, once, while there is one.
- */
-static void make_room(const struct dump *d, const struct task *task, size_t count)
-{
-	size_t wanted = d->files->count + 4 * d->task_count + count + 64;
-	AUTO_CLOSE int highest = fcntl(task->procfd, F_DUPFD_CLOEXEC, (int)wanted);
-
-	(void)highest; /* a limit may forbid it: then borrowing tells */
-}
-
 static int report_probe(const struct table_probe *probe, struct error *err)
 {
 	int r = atomic_load(&probe->error);
@@ -290,7 +278,7 @@ static int probe_items(struct dump *d, struct table_probe *probe, size_t count, 
 	if (!probe->files || !items)
 		return error_set(err, -ENOMEM, TASK_FORMAT ": descriptors", TASK_ARGS(probe->task));
 	if (probe->keep_local && count >= PARALLEL_FROM)
-		make_room(d, probe->task, count);
+		parallel_make_room(probe->task->procfd, d->files->count + 4 * d->task_count + count + 64);
 	parallel_run(count, PARALLEL_FROM, probe_range, probe);
 	r = report_probe(probe, err);
 	if (r < 0)
@@ -477,7 +465,7 @@ static int probe_records(struct dump *d, struct table_probe *probe, const struct
 	if (!probe->files || !items || !by_path || !asked || !likes)
 		r = -ENOMEM;
 	if (r == 0) {
-		sort_records(&records, d->files->facts);
+		sort_records(&records, d->file_facts);
 		r = ask_records(&records, err);
 		if (r < 0)
 			return r;
@@ -489,16 +477,15 @@ static int probe_records(struct dump *d, struct table_probe *probe, const struct
 /* True when the whole table was read that way. */
 static bool probe_by_records(struct dump *d, struct table_probe *probe, size_t count, struct error *err, int *ret_r)
 {
-	struct file_registry *registry = d->files;
 	const struct bpf_file *listed;
 	size_t listed_count = 0;
 
 	if (count < FILE_FACTS_FROM)
 		return false;
-	if (!registry->facts)
-		registry->facts = file_facts_open();
-	if (!registry->facts || file_facts_list(registry->facts, probe->task, &listed, &listed_count) < 0 ||
-	    listed_count != count)
+	if (!d->file_facts)
+		d->file_facts = file_facts_start(false);
+	if (!file_facts_are_ready(d->file_facts) ||
+	    file_facts_list(d->file_facts, probe->task, &listed, &listed_count) < 0 || listed_count != count)
 		return false;
 	*ret_r = probe_records(d, probe, listed, count, err);
 	return true;
@@ -786,6 +773,18 @@ static int find_shared_descriptions(struct dump *d, const struct table *tables, 
 	if (r < 0)
 		return error_set(err, r, "compare open files");
 	return merge_duplicates(d, tables, table_count, files, first, count, err);
+}
+
+/* A table is as large as it ever was: only where it is large the descriptors are counted. */
+void files_prepare(struct dump *d, size_t table_size)
+{
+	struct stat st;
+
+	if (table_size < FILE_FACTS_FROM || fstatat(d->tasks[0]->procfd, "fd", &st, 0) < 0 ||
+	    st.st_size < FILE_FACTS_FROM)
+		return;
+	parallel_make_room(d->tasks[0]->procfd, (size_t)st.st_size + 512);
+	d->file_facts = file_facts_start(true);
 }
 
 int fd_tables_look(struct dump *d, struct error *err)

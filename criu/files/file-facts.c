@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -23,6 +24,9 @@ struct listed {
 };
 
 struct file_facts {
+	pthread_t thread;
+	bool is_running;
+	int result; /* -errno: nothing can be had */
 	int program_fd;
 	uint64_t event_operations, anonymous_inode, pipe_superblock;
 	struct stat anonymous, pipe;
@@ -150,26 +154,51 @@ static int learn(struct file_facts *facts)
 
 /* --- those of tasks ---------------------------------------------------------------------------------------------- */
 
-struct file_facts *file_facts_open(void)
+static void *prepare(void *arg)
+{
+	struct file_facts *facts = arg;
+
+	facts->program_fd = bpf_files_open();
+	facts->result = facts->program_fd < 0 ? facts->program_fd : learn(facts);
+	if (facts->result < 0)
+		log_debug("files: asked one by one, the kernel's own records cannot be read: %s",
+			  strerror(-facts->result));
+	return NULL;
+}
+
+struct file_facts *file_facts_start(bool in_thread)
 {
 	struct file_facts *facts = feature_is_masked("bpf_files") ? NULL : calloc(1, sizeof(*facts));
-	int r;
 
 	if (!facts)
 		return NULL;
-	facts->program_fd = bpf_files_open();
-	r = facts->program_fd < 0 ? facts->program_fd : learn(facts);
-	if (r == 0)
-		return facts;
-	log_debug("files: asked one by one, the kernel's own records cannot be read: %s", strerror(-r));
-	file_facts_free(facts);
-	return NULL;
+	facts->is_running = in_thread && pthread_create(&facts->thread, NULL, prepare, facts) == 0;
+	if (!facts->is_running)
+		(void)prepare(facts);
+	return facts;
+}
+
+static void wait_prepared(struct file_facts *facts)
+{
+	if (!facts->is_running)
+		return;
+	(void)pthread_join(facts->thread, NULL);
+	facts->is_running = false;
+}
+
+bool file_facts_are_ready(struct file_facts *facts)
+{
+	if (!facts)
+		return false;
+	wait_prepared(facts);
+	return facts->result == 0;
 }
 
 void file_facts_free(struct file_facts *facts)
 {
 	if (!facts)
 		return;
+	wait_prepared(facts);
 	close_fd(&facts->program_fd);
 	while (facts->lists) {
 		struct listed *list = facts->lists;

@@ -15,9 +15,12 @@
 
 struct file_facts;
 
-/* NULL where it cannot be had. */
-struct file_facts *file_facts_open(void);
+/* Makes them ready, which takes a while, in a thread if that is wanted. NULL where they cannot be had. */
+struct file_facts *file_facts_start(bool in_thread);
 void file_facts_free(struct file_facts *facts);
+
+/* Waits until they are ready; false where they cannot be had. */
+bool file_facts_are_ready(struct file_facts *facts);
 
 /* What is open in a task; ascending by fd; lives as long as facts. 0 or -errno. */
 int file_facts_list(struct file_facts *facts, const struct task *task, const struct bpf_file **ret_files,

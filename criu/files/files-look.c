@@ -102,7 +102,7 @@ static int name_file(struct open_file *file, struct name_memory *memory)
 static bool read_ahead(const struct dump *d, struct open_file *file, struct fdinfo *info)
 {
 	if (file->facts) {
-		if (file_facts_is_eventfd(d->files->facts, file->facts))
+		if (file_facts_is_eventfd(d->file_facts, file->facts))
 			file->link = strdup("anon_inode:[eventfd]");
 		return false;
 	}

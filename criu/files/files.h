@@ -13,6 +13,12 @@ struct restore_task;
 /* --- dump ----------------------------------------------------------------------------------------------------- */
 
 /*
+ * Early, when the size of the root's descriptor table is known: what a large one is read by is made ready by a thread
+ * of its own, until files_look() needs it.
+ */
+void files_prepare(struct dump *d, size_t table_size);
+
+/*
  * Look stage, once for the whole tree: reads every task's descriptors (tables shared with CLONE_FILES once: files_owner
  * and files_id are set here), its exe, cwd, root and mapped files; finds shared descriptions (sorted by identity, kcmp
  * only between true candidates); chooses kinds; runs every look(), whose refusals are gathered in d->refusals. Ids are

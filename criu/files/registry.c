@@ -185,6 +185,8 @@ void files_free(struct dump *d)
 {
 	struct file_registry *registry = d->files;
 
+	file_facts_free(d->file_facts);
+	d->file_facts = NULL;
 	if (!registry)
 		return;
 	for (size_t i = 0; i < registry->count; i++) {
@@ -202,7 +204,6 @@ void files_free(struct dump *d)
 	for (size_t i = 0; i < registry->chunk_count; i++)
 		free(registry->chunks[i]);
 	free(registry->pipes);
-	file_facts_free(registry->facts);
 	free(registry->chunks);
 	free(registry->files);
 	free(registry->hashed);

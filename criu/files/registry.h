@@ -12,7 +12,6 @@
 #include "images/fown.pb-c.h"
 #include "images/regfile.pb-c.h"
 
-struct file_facts;
 struct file_lock;
 struct ghost;
 struct link_remap;
@@ -36,7 +35,6 @@ struct file_registry {
 	struct file_lock *locks;
 	size_t lock_count, lock_capacity;
 	struct tty_table ttys;
-	struct file_facts *facts;    /* NULL: no table is that large, or it cannot be had */
 	dev_t pipe_dev, anon_dev;    /* of the kernel's own pipefs and anon_inodefs */
 	bool keep_local;             /* there are so few descriptors that local_fd may stay open */
 	struct arena scratch;        /* messages being built, released after each record */
@@ -146,7 +144,13 @@ int identity_resolve(struct dump *d, struct open_file **files, size_t count, con
 /* From so many items on a second thread pays for itself. */
 #define PARALLEL_FROM 256
 
-/* parallel.c: runs work over [0, count), in two threads when count is at least threshold. */
+/*
+ * parallel.c: each time our descriptor table grows under several threads the kernel waits for an RCU grace period, many
+ * milliseconds: it grows here, while there is one. fd: any that is open.
+ */
+void parallel_make_room(int fd, size_t count);
+
+/* Runs work over [0, count), in two threads when count is at least threshold. */
 void parallel_run(size_t count, size_t threshold, void (*work)(void *ctx, size_t begin, size_t end), void *ctx);
 
 /* Payload images. */

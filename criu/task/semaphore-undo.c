@@ -1,11 +1,12 @@
 /*
  * No interface shows the list of adjustments. That a thread has one is known from the facts about it, or by kcmp(2)
- * against this process, which has none; what stands in it is read from the kernel's own structures, for an adjustment
+ * against this thread, which has none; what stands in it is read from the kernel's own structures, for an adjustment
  * is kept with a value of 0 once the semaphore was given back. Where they cannot be read a list counts as one that
  * matters.
  */
 #include "task/semaphore-undo.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -33,7 +34,13 @@ static bool has_list(const struct task_thread *thread)
 	if (thread->facts)
 		return thread->facts->undo_list != 0;
 	/* Without kcmp nothing can be known, without semaphores in the kernel there is nothing to be known. */
-	return kcmp_object(KCMP_KIND_SYSVSEM, getpid(), thread->tid, &order) == 0 && order != 0;
+	return kcmp_object(KCMP_KIND_SYSVSEM, gettid(), thread->tid, &order) == 0 && order != 0;
+}
+
+/* Making a thread gives its process a list that they share, empty as it may be: this thread leaves it. */
+static void have_no_list(void)
+{
+	(void)unshare(CLONE_SYSVSEM); /* it can only be for want of memory: then what is in lists is looked at */
 }
 
 /* A line for each set behind the head. */
@@ -143,6 +150,7 @@ int semaphore_undo_look(struct dump *d, const struct task *task, struct error *e
 	size_t i = 0;
 	int r;
 
+	have_no_list();
 	while (i < task->thread_count && !has_list(&task->threads[i]))
 		i++;
 	if (i == task->thread_count)
