@@ -82,7 +82,7 @@ test-images: $(CRIU) $(ZDTM_RUNNER) $(ZDTM_BIN)
 
 KILL        := $(TEST_B)/kill/kill
 KILL_BIN    := $(KILL) $(TEST_B)/kill/target
-BADINPUT_BIN := $(TEST_B)/badinput/damage $(TEST_B)/badinput/victim
+BADINPUT_BIN := $(TEST_B)/badinput/damage $(TEST_B)/badinput/victim $(TEST_B)/badinput/cookie.so
 CHANGED_BIN := $(TEST_B)/changed/holder
 REAL_BIN    := $(TEST_B)/real/load
 
@@ -99,6 +99,10 @@ $(TEST_B)/kill/target: $(TEST_B)/kill/target.o
 $(TEST_B)/badinput/victim: test/badinput/victim.c
 	@mkdir -p $(@D)
 	$(CC) $(TEST_CFLAGS) $< -o $@
+
+$(TEST_B)/badinput/cookie.so: test/badinput/cookie.c
+	@mkdir -p $(@D)
+	$(CC) $(TEST_CFLAGS) -shared -fPIC $< -o $@
 
 $(TEST_B)/changed/holder: test/changed/holder.c
 	@mkdir -p $(@D)

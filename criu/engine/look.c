@@ -13,6 +13,7 @@
 #include "mm/mm.h"
 #include "mm/shared-memory.h"
 #include "security/lsm.h"
+#include "task/core-scheduling.h"
 #include "task/ended-call.h"
 #include "task/interrupted-call.h"
 #include "task/semaphore-undo.h"
@@ -113,6 +114,7 @@ int look_tree(struct dump *d, struct memory_side *memory, bool is_worth_a_thread
 	int r;
 
 	look_at_semaphores(d);
+	core_scheduling_look(d);
 	r = files_look(d, err);
 	if (r < 0)
 		return r;

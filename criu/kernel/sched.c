@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -147,6 +148,17 @@ int sched_read_affinity(pid_t tid, uint64_t **ret_words, size_t *ret_word_count)
 int sched_write_affinity(pid_t tid, const uint64_t *words, size_t word_count)
 {
 	return syscall(SYS_sched_setaffinity, tid, word_count * sizeof(*words), words) < 0 ? -errno : 0;
+}
+
+#ifndef PR_SCHED_CORE
+#define PR_SCHED_CORE              62
+#define PR_SCHED_CORE_GET          0
+#define PR_SCHED_CORE_SCOPE_THREAD 0
+#endif
+
+int sched_read_core_cookie(pid_t tid, uint64_t *ret)
+{
+	return prctl(PR_SCHED_CORE, PR_SCHED_CORE_GET, tid, PR_SCHED_CORE_SCOPE_THREAD, ret) < 0 ? -errno : 0;
 }
 
 #define IOPRIO_WHO_ONE_PROCESS 1

@@ -29,6 +29,10 @@ int sched_write_attributes(pid_t tid, const struct sched_attributes *attributes)
 int sched_read_affinity(pid_t tid, uint64_t **ret_words, size_t *ret_word_count);
 int sched_write_affinity(pid_t tid, const uint64_t *words, size_t word_count);
 
+/* 0: the thread is in no group of core scheduling. -EINVAL or -ENODEV: the kernel or the processor has no such groups.
+ */
+int sched_read_core_cookie(pid_t tid, uint64_t *ret);
+
 /* Class in the upper bits, as ioprio_get(2) has it. */
 int ioprio_read(pid_t tid, int *ret);
 int ioprio_write(pid_t tid, int ioprio);

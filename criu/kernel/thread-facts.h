@@ -21,7 +21,7 @@ struct thread_likeness {
 	uint64_t numa_policy, io_context; /* 0: none; another one is each thread's own */
 	uint64_t switches;                /* of prctl(2): no_new_privs, speculation */
 	uint64_t arch_switches;           /* TSC and CPUID faults, beside what comes and goes */
-	uint64_t slice_ns, clamps;
+	uint64_t slice_ns, clamps, core_cookie;
 	uint8_t cpus[THREAD_CPU_BYTES];
 	uint32_t flags; /* PF_xx that can be asked for */
 	uint32_t policy, static_priority, rt_priority, reset_on_fork;

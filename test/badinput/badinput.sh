@@ -340,6 +340,30 @@ case_everything_unsupported() {
 	untouched
 }
 
+# The kernel's part is played: few are built with core scheduling. Where there is none it is asked once.
+case_core_scheduling() {
+	local real=$criu tid
+	[ -z "${ASAN_OPTIONS:-}" ] || { echo "nothing can be loaded before a sanitizer"; exit 77; }
+	start plain
+	tid=$(ls "/proc/$pid/task" | tail -1)
+	[ "$tid" != "$pid" ] || fail "there is no second thread"
+	mkdir set
+	criu=./played
+	printf '#!/bin/sh\nASKED=%s COOKIE_OF=$COOKIE_OF LD_PRELOAD=%s exec %s "$@"\n' "$PWD/asked" "$bin/cookie.so" \
+		"$real" >played
+	chmod 755 played
+	COOKIE_OF=$tid refused dump -t "$pid" -D set -R -o dump.log
+	says "pid $pid \(victim\), thread $tid: is in a group of core scheduling, which is not supported"
+	nothing_in set
+	COOKIE_OF=$tid refused check --pid "$pid"
+	says "pid $pid \(victim\), thread $tid: is in a group of core scheduling"
+	rm asked
+	COOKIE_OF= run_criu dump -t "$pid" -D set -R -o dump.log
+	[ $status -eq 0 ] || fail "without such groups the dump failed"
+	[ "$(wc -c <asked)" -eq 1 ] || fail "asked $(wc -c <asked) times"
+	untouched
+}
+
 case_nothing_unsupported() {
 	start plain
 	run_criu check --pid "$pid"
