@@ -73,6 +73,7 @@ case_session_leader_outside() {
 	setsid bash -c "'$bin/victim' plain </dev/null >out 2>&1 & echo \$! >pid; wait" &
 	leader=$!
 	await_ready
+	until [ -s pid ]; do sleep 0.01; done # the victim may be ready before its number is written
 	pid=$(cat pid)
 	mkdir set
 	refused dump -t "$pid" -D set
