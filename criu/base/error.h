@@ -10,12 +10,16 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 struct error {
 	int code; /* negative errno, 0 while nothing is set */
 	char text[1024];
 	char hint[512];
 };
+
+/* Room for a sentence with several paths in it, before what is too long in it gives way to "...". */
+#define ERROR_WHOLE_BYTES 16384
 
 /*
  * error_set() sets the sentence and ": " with the text of errno -r behind it; error_say() is the same without the errno
@@ -48,6 +52,12 @@ void error_prefix(struct error *err, const char *format, ...) __attribute__((for
 
 /* Adds what the user can do. The first hint stays. */
 void error_hint(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * Cuts a text to less than bytes: "..." takes the place of the middle of its longest words, which are paths, so that
+ * its end, the reason, stays.
+ */
+void error_shorten(char *text, size_t bytes);
 
 static inline bool error_is_set(const struct error *err)
 {

@@ -30,10 +30,12 @@ void refusals_add(struct refusals *refusals, const struct error *reason)
 	(void)pthread_mutex_unlock(&refusals->lock);
 }
 
+#define MORE_BYTES sizeof(" (and 18446744073709551615 more, see the log)")
+
 /* Appends "; TEXT" while there is room for what comes behind it. */
 static bool add_sentence(struct error *err, const char *text)
 {
-	const size_t room = sizeof(err->text) - sizeof(" (and 18446744073709551615 more, see the log)");
+	const size_t room = sizeof(err->text) - MORE_BYTES;
 	size_t used = strlen(err->text);
 
 	if (used + strlen(text) + 2 > room)
@@ -44,6 +46,7 @@ static bool add_sentence(struct error *err, const char *text)
 
 int refusals_report(const struct refusals *refusals, size_t named_at_most, struct error *err)
 {
+	const size_t room = sizeof(err->text) - MORE_BYTES;
 	const char *where = log_get_fd() == STDERR_FILENO ? "above" : "the log";
 	size_t used, named = 1;
 
@@ -54,6 +57,8 @@ int refusals_report(const struct refusals *refusals, size_t named_at_most, struc
 		error_hint(err, "%s", refusals->list[named].hint);
 		named++;
 	}
+	if (refusals->count > named)
+		error_shorten(err->text, room);
 	used = strlen(err->text);
 	if (refusals->count > named)
 		(void)snprintf(err->text + used, sizeof(err->text) - used, " (and %zu more, see %s)",

@@ -119,7 +119,7 @@ static int find_outside_end(struct dump *d, struct open_file *file, bool *ret_ou
 
 static void warn_of_outside_end(const struct dump *d, const struct open_file *file)
 {
-	char place[512], number[24];
+	char place[ERROR_WHOLE_BYTES], number[24];
 
 	(void)snprintf(number, sizeof(number), "%llu", (unsigned long long)file->st.st_ino);
 	if (options_find_external(d->opts, "pipe", number))

@@ -160,7 +160,7 @@ const char *open_file_describe(const struct open_file *file, char *buffer, size_
 
 int open_file_refuse(const struct open_file *file, struct error *err, const char *format, ...)
 {
-	char place[512], reason[512];
+	char place[ERROR_WHOLE_BYTES], reason[ERROR_WHOLE_BYTES];
 	va_list args;
 
 	va_start(args, format);
@@ -171,7 +171,7 @@ int open_file_refuse(const struct open_file *file, struct error *err, const char
 
 int open_file_error(const struct open_file *file, struct error *err, int r, const char *what)
 {
-	char place[512];
+	char place[ERROR_WHOLE_BYTES];
 
 	return error_set(err, r, "%s: %s", open_file_describe(file, place, sizeof(place)), what);
 }

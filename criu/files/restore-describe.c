@@ -127,7 +127,7 @@ const char *restore_describe(const struct restore *r, const struct restore_file 
 
 int restore_refuse(const struct restore *r, const struct restore_file *file, struct error *err, const char *format, ...)
 {
-	char place[256], reason[700];
+	char place[256], reason[ERROR_WHOLE_BYTES];
 	size_t used;
 	va_list args;
 
