@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cgroups/cgroup-look.h"
 #include "engine/tree.h"
+#include "engine/undo.h"
 #include "files/files.h"
 #include "kernel/features.h"
 #include "kernel/kernel-memory.h"
@@ -89,11 +91,13 @@ int look_task(struct dump *d, const struct look_own *own, struct task *task, str
 /* What may need the kernel's own structures is asked by one thread. */
 static void look_at_semaphores(struct dump *d)
 {
+	pid_t plain_pid = d->undo ? undo_rescuer_pid(d->undo) : getpid();
+
 	for_each_task (d, task) {
 		struct error reason = { 0 };
 
 		if (!task->is_zombie)
-			gather(d, semaphore_undo_look(d, task, &reason), &reason);
+			gather(d, semaphore_undo_look(d, task, plain_pid, &reason), &reason);
 	}
 }
 

@@ -325,6 +325,11 @@ int undo_start(struct undo *undo, struct error *err)
 	return 0;
 }
 
+pid_t undo_rescuer_pid(const struct undo *undo)
+{
+	return undo->rescuer;
+}
+
 void undo_finish(struct undo *undo)
 {
 	if (!undo)

@@ -70,5 +70,8 @@ bool undo_interrupted(const struct undo *undo);
  */
 int undo_rollback(struct undo *undo);
 
+/* The rescuer: a process of one thread that shares nothing with anybody. */
+pid_t undo_rescuer_pid(const struct undo *undo);
+
 /* Ends the rescuer, brings the signals back and frees the log. NULL is allowed. */
 void undo_finish(struct undo *undo);

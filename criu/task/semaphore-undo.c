@@ -3,6 +3,9 @@
  * against this thread, which has none; what stands in it is read from the kernel's own structures, for an adjustment
  * is kept with a value of 0 once the semaphore was given back. Where they cannot be read a list counts as one that
  * matters.
+ * against a process that has none; what stands in it is read from the kernel's own structures, for an adjustment is
+ * kept with a value of 0 once the semaphore was given back. Where they cannot be read a list counts as one that
+ * matters, but for that of a process with threads: the kernel gives one to each.
  */
 #include "task/semaphore-undo.h"
 
@@ -13,6 +16,7 @@
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/util.h"
 #include "kernel/kcmp.h"
 #include "kernel/kernel-memory.h"
@@ -27,20 +31,14 @@ struct adjustment {
 	int16_t value; /* 0: there is none */
 };
 
-static bool has_list(const struct task_thread *thread)
+static bool has_list(const struct task_thread *thread, pid_t plain_pid)
 {
 	int order = 0;
 
 	if (thread->facts)
 		return thread->facts->undo_list != 0;
 	/* Without kcmp nothing can be known, without semaphores in the kernel there is nothing to be known. */
-	return kcmp_object(KCMP_KIND_SYSVSEM, gettid(), thread->tid, &order) == 0 && order != 0;
-}
-
-/* Making a thread gives its process a list that they share, empty as it may be: this thread leaves it. */
-static void have_no_list(void)
-{
-	(void)unshare(CLONE_SYSVSEM); /* it can only be for want of memory: then what is in lists is looked at */
+	return kcmp_object(KCMP_KIND_SYSVSEM, plain_pid, thread->tid, &order) == 0 && order != 0;
 }
 
 /* A line for each set behind the head. */
@@ -144,20 +142,25 @@ static int find_adjustment(struct dump *d, const struct task *task, struct adjus
 	return r < 0 ? r : look_at_threads(km, task, table.data, ret);
 }
 
-int semaphore_undo_look(struct dump *d, const struct task *task, struct error *err)
+int semaphore_undo_look(struct dump *d, const struct task *task, pid_t plain_pid, struct error *err)
 {
 	struct adjustment found = { 0 };
 	size_t i = 0;
 	int r;
 
-	have_no_list();
-	while (i < task->thread_count && !has_list(&task->threads[i]))
+	while (i < task->thread_count && !has_list(&task->threads[i], plain_pid))
 		i++;
 	if (i == task->thread_count)
 		return 0;
 	r = find_adjustment(d, task, &found);
 	if (r == 0 && !found.value)
 		return 0;
+	if (r < 0 && task->thread_count > 1) {
+		log_warn(TASK_FORMAT
+			 ": whether System V semaphores are adjusted when it ends (SEM_UNDO) cannot be told: %s",
+			 TASK_ARGS(task), strerror(-r));
+		return 0;
+	}
 	error_hint(err, "dump it while it holds no semaphore that it took with SEM_UNDO");
 	if (r < 0)
 		return error_say(err, -ENOTSUP,

@@ -8,5 +8,8 @@
 #include "engine/dump.h"
 #include "task/task.h"
 
-/* Refuses what cannot be brought back; a process that has given back all it took has nothing to lose. */
-int semaphore_undo_look(struct dump *d, const struct task *task, struct error *err);
+/*
+ * Refuses what cannot be brought back; a process that has given back all it took has nothing to lose. plain_pid: a
+ * process that never had more than one thread and has no adjustments.
+ */
+int semaphore_undo_look(struct dump *d, const struct task *task, pid_t plain_pid, struct error *err);
