@@ -2,10 +2,10 @@
  * runner [-m MODE[,MODE]] [-j N] [-k PATTERN] [-c CRIU] [-s SOURCE] [-F FEATURES] [-x PROGRAM] [-LaK] [TEST ...]
  *
  * Runs behaviour programs, each in a pid and mount namespace of its own, several at a time. Modes: none plain
- * iterations leave-running stopped compare record mask=FEATURE, and mask for all features of the list in turn. -L takes
- * the long ones in, -a those marked as not to be run by themselves, -K keeps the directories. In the modes plain and
- * compare the program of -x is run on each image directory before the restore, and has to like it. The last line is the
- * sum.
+ * iterations leave-running stopped compare record mask=FEATURE, and mask for all features of the list in turn
+ * (mask-some: each with some tests). -L takes the long ones in, -a those marked as not to be run by themselves, -K
+ * keeps the directories. In the modes plain and compare the program of -x is run on each image directory before the
+ * restore, and has to like it. The last line is the sum.
  */
 #include "runner.h"
 
@@ -335,31 +335,49 @@ static bool is_wanted(const struct test *test, char **names, const char *pattern
 	return !pattern || fnmatch(pattern, test->name, 0) == 0;
 }
 
-static void run_mode(enum mode mode, const char *feature, char **names, const char *pattern)
+#define SOME 4 /* portions of mask-some */
+
+/* Every so many tests, beginning with one of them. */
+struct portion {
+	size_t which, of;
+};
+
+static void run_mode(enum mode mode, const char *feature, struct portion portion, char **names, const char *pattern)
 {
 	for (size_t i = 0; i < my.test_count; i++) {
 		bool is_named;
 
-		if (is_wanted(&my.tests[i], names, pattern, &is_named))
+		if (i % portion.of == portion.which && is_wanted(&my.tests[i], names, pattern, &is_named))
 			run_test(&my.tests[i], mode, feature, is_named);
 	}
 }
 
+/* Each feature with a portion of the tests, another one in turn: all of both are there. */
+static void run_masked(size_t portions, char **names, const char *pattern)
+{
+	for (size_t f = 0; f < my.feature_count; f++)
+		run_mode(MODE_MASK, my.features[f], (struct portion){ f % portions, portions }, names, pattern);
+}
+
 static void run_mode_named(const char *name, char **names, const char *pattern)
 {
+	const struct portion all = { 0, 1 };
+
 	if (strncmp(name, "mask=", 5) == 0) {
-		run_mode(MODE_MASK, name + 5, names, pattern);
+		run_mode(MODE_MASK, name + 5, all, names, pattern);
+		return;
+	}
+	if (strcmp(name, "mask-some") == 0) {
+		run_masked(SOME, names, pattern);
 		return;
 	}
 	for (size_t i = 0; i < sizeof(mode_names) / sizeof(mode_names[0]); i++) {
 		if (strcmp(name, mode_names[i]) != 0)
 			continue;
-		if (i == MODE_MASK) {
-			for (size_t f = 0; f < my.feature_count; f++)
-				run_mode(MODE_MASK, my.features[f], names, pattern);
-		} else {
-			run_mode((enum mode)i, NULL, names, pattern);
-		}
+		if (i == MODE_MASK)
+			run_masked(1, names, pattern);
+		else
+			run_mode((enum mode)i, NULL, all, names, pattern);
 		return;
 	}
 	fprintf(stderr, "runner: unknown mode %s\n", name);
