@@ -173,9 +173,12 @@ static void child(void *arg)
 {
 	(void)arg;
 	for (int i = 0; i < COUNT; i++) {
+		int fd;
+
 		if (!is_replaced(i))
 			continue;
-		MUST(dup2(MUST(open("file", O_RDWR)), number(i)));
+		fd = MUST(open("file", O_RDWR));
+		MUST(dup2(fd, number(i)));
 		MUST(lseek(number(i), i, SEEK_SET));
 	}
 	child_wait();
