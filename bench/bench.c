@@ -2,7 +2,8 @@
  * Measures dumps and restores: the time of the whole command from its start to its end, as a ratio to reference work
  * done in the same run. Each kind of load is started, dumped (and killed by that), restored with -d and killed, several
  * times; with a second program (--peer) both take turns. All of it happens in a pid namespace of its own, with the
- * images in a tmpfs that goes away with it.
+ * images in a tmpfs that goes away with it. "each" is what one of many costs above a load that has none: the costs of
+ * each thread and of each descriptor are compared over their number, for they must not grow with it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -49,6 +50,18 @@ static const struct workload workloads[] = {
 	{ "300 threads, each", { "threads", "300" }, 256 * MIB, false, UNIT_PER_PIECE, NULL, 300, 0, 0 },
 	{ "1000 threads, each", { "threads", "1000" }, 256 * MIB, false, UNIT_PER_PIECE, NULL, 1000, 0, 0 },
 	{ "1000 files, more", { "files", "1000" }, 256 * MIB, false, UNIT_ABOVE_IDLE, NULL, 0, 8, 8 },
+	{ "1000 descriptors, each", { "files", "1000" }, 256 * MIB, false, UNIT_PER_PIECE, NULL, 1000, 0, 0 },
+	{ "3000 descriptors, each", { "files", "3000" }, 256 * MIB, false, UNIT_PER_PIECE, NULL, 3000, 0, 0 },
+	{ "10000 descriptors, each", { "files", "10000" }, 256 * MIB, false, UNIT_PER_PIECE, NULL, 10000, 0, 0 },
+	{ "100 x 1000 shared, each",
+	  { "shared", "100", "1000" },
+	  GIB,
+	  false,
+	  UNIT_PER_PIECE,
+	  "100 tasks",
+	  100000,
+	  0,
+	  0 },
 	{ "1 GiB, warm", { "memory", "1024" }, 2 * GIB, false, UNIT_COPY_READ, NULL, 0, 1.1, 0.5 },
 	{ "1 GiB, cold", { "memory", "1024" }, 0, true, UNIT_COPY_READ, NULL, 0, 0, 0 },
 	{ "64 GiB, 64 MiB used", { "sparse", "64", "64" }, 2 * GIB, false, UNIT_COPY_READ, NULL, 0, 0.15, 0.15 },
@@ -370,8 +383,8 @@ static void print_side(const struct bench *b, const struct workload *w, size_t p
 
 	if (limit > 0)
 		(void)snprintf(text, sizeof(text), "%g", limit);
-	(void)printf(" %9.2f %8.2f %-4s %5s %-4s", (double)us / 1000, ratio, unit, text,
-		     limit > 0 && ratio > limit ? "OVER" : "");
+	(void)printf(" %9.2f %8.*f %-4s %5s %-4s", (double)us / 1000, w->unit == UNIT_PER_PIECE ? 4 : 2, ratio, unit,
+		     text, limit > 0 && ratio > limit ? "OVER" : "");
 }
 
 static void print_row(const struct bench *b, size_t index, size_t program)
@@ -380,25 +393,74 @@ static void print_row(const struct bench *b, size_t index, size_t program)
 	const struct samples *s = &b->samples[index][program];
 
 	if (s->failed || s->count == 0) {
-		(void)printf("%-20s failed\n", w->name);
+		(void)printf("%-26s failed\n", w->name);
 		return;
 	}
-	(void)printf("%-20s", w->name);
+	(void)printf("%-26s", w->name);
 	print_side(b, w, program, true, s->dump);
 	print_side(b, w, program, false, s->restore);
 	(void)printf(" %9.2f\n", (double)s->frozen / 1000);
 	(void)fflush(stdout);
 }
 
-static bool is_wanted(const struct bench *b, const struct workload *w)
+/* What is wanted may be compared with something that is not. */
+static bool is_compared_with(const struct bench *b, const char *name)
 {
-	return !b->only || strstr(w->name, b->only) || strcmp(w->name, "idle") == 0;
+	for (size_t i = 0; i < WORKLOADS; i++)
+		if (workloads[i].other && !strcmp(workloads[i].other, name) && strstr(workloads[i].name, b->only))
+			return true;
+	return strcmp(name, "idle") == 0;
 }
 
-/* --- threads: linear, and how many system calls each ------------------------------------------------------------- */
+static bool is_wanted(const struct bench *b, const struct workload *w)
+{
+	return !b->only || strstr(w->name, b->only) || is_compared_with(b, w->name);
+}
 
-#define CALLS_LIMIT  12.0
+/* --- linear ------------------------------------------------------------------------------------------------------ */
+
 #define GROWTH_LIMIT 1.2
+
+enum { NUMBERS = 3 };
+
+struct growth {
+	const char *things;
+	const char *rows[NUMBERS]; /* of ascending numbers */
+};
+
+static const struct growth growths[] = {
+	{ "threads", { "100 threads, each", "300 threads, each", "1000 threads, each" } },
+	{ "descriptors", { "1000 descriptors, each", "3000 descriptors, each", "10000 descriptors, each" } },
+};
+
+static double ratio_of_row(const struct bench *b, const char *name, size_t program, bool dump)
+{
+	const char *unit;
+
+	for (size_t i = 0; i < WORKLOADS; i++)
+		if (strcmp(workloads[i].name, name) == 0 && b->samples[i][program].count)
+			return get_ratio(b, &workloads[i], program, dump, &unit);
+	return -1;
+}
+
+static void print_growth(const struct bench *b, const struct growth *growth, size_t program, bool dump)
+{
+	double ratios[NUMBERS];
+
+	(void)printf("  %-7s of", dump ? "dump" : "restore");
+	for (size_t i = 0; i < NUMBERS; i++) {
+		ratios[i] = ratio_of_row(b, growth->rows[i], program, dump);
+		(void)printf("%s %lu", i ? "," : "", strtoul(growth->rows[i], NULL, 10));
+	}
+	(void)printf(" %s, each:", growth->things);
+	for (size_t i = 0; i < NUMBERS; i++)
+		(void)printf(" %.4f", ratios[i]);
+	(void)printf(" REF%s\n", ratios[NUMBERS - 1] > GROWTH_LIMIT * ratios[0] ? " OVER: it grows" : "");
+}
+
+/* --- how many system calls each thread costs ---------------------------------------------------------------------- */
+
+#define CALLS_LIMIT 12.0
 
 struct calls {
 	uint64_t dump, injected, restore;
@@ -446,28 +508,17 @@ static void print_slope(const struct bench *b, const char *program)
 	(void)printf("\n");
 }
 
-static void print_growth(const struct bench *b, size_t program, bool dump)
+static void print_linearity(const struct bench *b, const struct growth *growth, size_t program)
 {
-	static const char *const names[] = { "100 threads, each", "300 threads, each", "1000 threads, each" };
-	double ratios[3] = { 0 };
-	const char *unit;
+	bool with_calls = growth == &growths[0];
 
-	for (size_t i = 0; i < WORKLOADS; i++)
-		for (size_t k = 0; k < 3; k++)
-			if (strcmp(workloads[i].name, names[k]) == 0)
-				ratios[k] = get_ratio(b, &workloads[i], program, dump, &unit);
-	(void)printf("  %-7s of 100, 300, 1000 threads, each: %.3f %.3f %.3f REF%s\n", dump ? "dump" : "restore",
-		     ratios[0], ratios[1], ratios[2], ratios[2] > GROWTH_LIMIT * ratios[0] ? " OVER: it grows" : "");
-}
-
-static void print_linearity(const struct bench *b, size_t program)
-{
-	if (b->only && !strstr("threads linear", b->only))
+	if (b->only && !strstr(growth->rows[0], b->only) && !strstr(growth->rows[NUMBERS - 1], b->only))
 		return;
-	(void)printf("threads linear\n");
-	print_growth(b, program, true);
-	print_growth(b, program, false);
-	print_slope(b, b->programs[program]);
+	(void)printf("%s linear\n", growth->things);
+	print_growth(b, growth, program, true);
+	print_growth(b, growth, program, false);
+	if (with_calls)
+		print_slope(b, b->programs[program]);
 	(void)fflush(stdout);
 }
 
@@ -481,7 +532,7 @@ static int run_all(struct bench *b)
 			measure_workload(b, i);
 	}
 	for (size_t p = 0; p < b->program_count; p++) {
-		(void)printf("%s\n%-20s %9s %8s %-4s %5s %-4s %9s %8s %-4s %5s %-4s %9s\n", b->programs[p], "",
+		(void)printf("%s\n%-26s %9s %8s %-4s %5s %-4s %9s %8s %-4s %5s %-4s %9s\n", b->programs[p], "",
 			     "dump ms", "ratio", "", "limit", "", "restore", "ratio", "", "limit", "", "frozen");
 		for (size_t i = 0; i < WORKLOADS; i++) {
 			if (!is_wanted(b, &workloads[i]))
@@ -489,7 +540,8 @@ static int run_all(struct bench *b)
 			print_row(b, i, p);
 			failed |= b->samples[i][p].failed;
 		}
-		print_linearity(b, p);
+		for (size_t i = 0; i < sizeof(growths) / sizeof(growths[0]); i++)
+			print_linearity(b, &growths[i], p);
 		(void)printf("\n");
 	}
 	return failed;

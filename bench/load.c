@@ -2,7 +2,7 @@
  * What is checkpointed by the benchmark: a process that becomes large in one respect, says on descriptor 3 that it is
  * ready, closes it and waits.
  *
- *	load idle | tasks N | threads N | files N | memory MIB | sparse GIB MIB
+ *	load idle | tasks N | threads N | files N | shared TASKS N | memory MIB | sparse GIB MIB
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { READY_FD = 3 };
@@ -82,15 +83,36 @@ static int open_some_file(unsigned long i)
 	}
 }
 
+static void allow_descriptors(unsigned long count)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		die("getrlimit");
+	if (limit.rlim_cur >= count + 16)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		die("setrlimit");
+}
+
 static void open_files(const unsigned long *sizes)
 {
 	int fd = 0;
 
+	allow_descriptors(sizes[0]);
 	for (unsigned long i = 0; fd + 1 < (int)sizes[0]; i++) {
 		fd = open_some_file(i);
 		if (fd < 0)
 			die("open");
 	}
+}
+
+/* All tasks have the descriptions of the first. */
+static void share_files(const unsigned long *sizes)
+{
+	open_files(&sizes[1]);
+	make_tasks(sizes);
 }
 
 static char *map_memory(unsigned long bytes)
@@ -129,8 +151,9 @@ static const struct {
 	void (*become)(const unsigned long *sizes);
 	int size_count;
 } loads[] = {
-	{ "idle", be_idle, 0 },     { "tasks", make_tasks, 1 },   { "threads", make_threads, 1 },
-	{ "files", open_files, 1 }, { "memory", fill_memory, 1 }, { "sparse", fill_sparsely, 2 },
+	{ "idle", be_idle, 0 },         { "tasks", make_tasks, 1 },   { "threads", make_threads, 1 },
+	{ "files", open_files, 1 },     { "shared", share_files, 2 }, { "memory", fill_memory, 1 },
+	{ "sparse", fill_sparsely, 2 },
 };
 
 int main(int argc, char **argv)
@@ -150,6 +173,7 @@ int main(int argc, char **argv)
 		(void)close(READY_FD);
 		wait_forever();
 	}
-	(void)fprintf(stderr, "usage: load idle | tasks N | threads N | files N | memory MIB | sparse GIB MIB\n");
+	(void)fprintf(stderr, "usage: load idle | tasks N | threads N | files N | shared TASKS N | memory MIB | "
+			      "sparse GIB MIB\n");
 	return 2;
 }
