@@ -22,13 +22,29 @@ static void look(struct memory_side *side)
 	}
 }
 
+/* Takes the next task that is not saved yet, until none is left or something has failed; by any thread. */
+static int save_tasks(struct memory_side *side, struct error *err)
+{
+	int r = 0;
+
+	while (r == 0 && !side->gave_up) {
+		size_t i = atomic_fetch_add(&side->next_task, 1);
+
+		if (i >= side->d->task_count)
+			break;
+		if (!side->d->tasks[i]->is_zombie)
+			r = mm_save_pages(side->d, side->d->tasks[i], err);
+	}
+	if (r < 0)
+		side->gave_up = true;
+	return r;
+}
+
 static void save(struct memory_side *side)
 {
 	uint64_t started_us = now_us();
 
-	for (size_t i = 0; i < side->d->task_count && side->save_result == 0 && !side->gave_up; i++)
-		if (!side->d->tasks[i]->is_zombie)
-			side->save_result = mm_save_pages(side->d, side->d->tasks[i], &side->save_error);
+	side->save_result = save_tasks(side, &side->save_error);
 	side->d->stats.memdump_us = now_us() - started_us;
 }
 
@@ -85,19 +101,25 @@ void memory_side_give_up(struct memory_side *side)
 
 int memory_side_finish(struct memory_side *side, struct error *err)
 {
+	int r = 0;
+
 	if (!side->d)
 		return 0;
 	if (!side->threaded && side->may_save)
 		save(side);
 	if (side->threaded) {
-		if (!side->may_save)
+		if (side->may_save)
+			r = save_tasks(side, err);
+		else
 			(void)sem_post(&side->decided);
 		(void)pthread_join(side->thread, NULL);
 		(void)sem_destroy(&side->looked);
 		(void)sem_destroy(&side->decided);
 	}
 	side->d = NULL;
-	if (side->save_result < 0)
+	if (r == 0 && side->save_result < 0) {
 		*err = side->save_error;
-	return side->save_result;
+		r = side->save_result;
+	}
+	return r;
 }
