@@ -256,7 +256,8 @@ static uint64_t count_room(const struct restore *r)
 	for (size_t i = 0; i < r->images->task_count; i++)
 		if (!r->images->tasks[i].is_zombie)
 			bytes += restore_process_room(r, &r->images->tasks[i]) +
-				 restore_memory_room(&r->images->tasks[i]) + files_closing_room(&r->images->tasks[i]) +
+				 restore_memory_room(&r->images->tasks[i]) +
+				 files_closing_room(r, &r->images->tasks[i]) +
 				 io_uring_room(r, r->images->tasks[i].entry->pid);
 	return bytes;
 }

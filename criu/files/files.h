@@ -87,15 +87,3 @@ void files_restore_free(struct restore *r);
 
 /* The highest descriptor number of any table, -1 without any. */
 int files_highest_fd(const struct checked_set *images);
-
-/*
- * Record locks (F_SETLK) of a task. files_finish() takes them, but a process loses them when it closes any descriptor
- * of the file: they have to be taken again once the last descriptor of the restore is closed. room 0: only counts them.
- */
-struct record_lock {
-	int fd, type; /* F_RDLCK, F_WRLCK */
-	int64_t start, length;
-};
-
-int files_record_locks(const struct restore *r, const struct restore_task *task, struct record_lock *locks, size_t room,
-		       size_t *ret_count);

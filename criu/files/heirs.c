@@ -9,6 +9,7 @@
 
 #include "engine/restore.h"
 #include "files/file-kind.h"
+#include "files/locks.h"
 #include "files/restore-files.h"
 #include "images/fdinfo.pb-c.h"
 #include "images/file-lock.pb-c.h"
@@ -67,9 +68,9 @@ bool files_can_inherit(const struct restore *r, const struct restore_task *task,
 	       is_part_of(r, image->fds, creator->image->fds);
 }
 
-uint64_t files_closing_room(const struct checked_task *task)
+uint64_t files_closing_room(const struct restore *r, const struct checked_task *task)
 {
-	return area_room((task->fds ? task->fds->count : 0) + 1, sizeof(struct restorer_closing));
+	return area_room((task->fds ? task->fds->count : 0) + 1, sizeof(struct restorer_closing)) + locks_room(r, task);
 }
 
 int files_plan_closing(struct restore *r, struct restore_task *task, struct error *err)
@@ -92,5 +93,5 @@ int files_plan_closing(struct restore *r, struct restore_task *task, struct erro
 	closings[closing_count++] = (struct restorer_closing){ next, UINT32_MAX };
 	task->restorer->closings = closings;
 	task->restorer->closing_count = closing_count;
-	return 0;
+	return locks_plan(r, task, err);
 }

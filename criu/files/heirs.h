@@ -16,7 +16,7 @@ struct restore_task;
 bool files_can_inherit(const struct restore *r, const struct restore_task *task, const struct restore_task *creator);
 
 /* What files_plan_closing() takes from the area at most. */
-uint64_t files_closing_room(const struct checked_task *task);
+uint64_t files_closing_room(const struct restore *r, const struct checked_task *task);
 
-/* Fills the closings of task->restorer: all numbers that its table has not. */
+/* Fills the closings of task->restorer: all numbers that its table has not; and what closing takes away. */
 int files_plan_closing(struct restore *r, struct restore_task *task, struct error *err);

@@ -4,8 +4,8 @@
  * Where there are many descriptors /proc/locks tells first which inodes are locked at all; it is not asked otherwise,
  * for the kernel waits for an RCU grace period, many milliseconds, before it lets anybody read the list.
  *
- * A process loses all its record locks on a file when it closes any descriptor of it, so they have to be taken when
- * nothing of the restore is left to be closed (files_record_locks).
+ * A process loses all its record locks on a file when it closes any descriptor of it, such as one that a mapping was
+ * made from: the restorer takes them once more when nothing of the restore is left to be closed.
  */
 #include "files/locks.h"
 
@@ -27,6 +27,13 @@
 #include "files/restore-files.h"
 #include "image/image-read.h"
 #include "images/file-lock.pb-c.h"
+#include "mm/restore-area.h"
+#include "pie/restorer-border.h"
+
+_Static_assert(sizeof(struct restorer_file_lock) == sizeof(struct flock) &&
+		   offsetof(struct restorer_file_lock, start) == offsetof(struct flock, l_start) &&
+		   offsetof(struct restorer_file_lock, pid) == offsetof(struct flock, l_pid),
+	       "layout of struct flock");
 
 /* So many descriptors cost about as much to look at as that wait. */
 #define BY_INODE_FROM 3000
@@ -391,22 +398,45 @@ int locks_restore(struct restore *r, struct restore_task *task, struct error *er
 	return 0;
 }
 
-int files_record_locks(const struct restore *r, const struct restore_task *task, struct record_lock *locks, size_t room,
-		       size_t *ret_count)
+static bool is_record_lock_of(const FileLockEntry *lock, uint32_t pid)
+{
+	return lock->flag == LOCK_POSIX && lock->pid == (int)pid;
+}
+
+uint64_t locks_room(const struct restore *r, const struct checked_task *task)
 {
 	size_t count = 0;
 
+	for (size_t i = 0; i < restore_files_of(r)->locks.count; i++)
+		count += is_record_lock_of(lock_at(r, i), task->entry->pid);
+	return area_room(count, sizeof(struct restorer_file_lock));
+}
+
+int locks_plan(struct restore *r, struct restore_task *task, struct error *err)
+{
+	struct restorer_task *restorer = task->restorer;
+	size_t count = 0;
+
+	for (size_t i = 0; i < restore_files_of(r)->locks.count; i++)
+		count += is_record_lock_of(lock_at(r, i), task->image->entry->pid);
+	if (!count)
+		return 0;
+	restorer->file_locks = area_alloc(r, count * sizeof(*restorer->file_locks));
+	if (!restorer->file_locks)
+		return error_set(err, -ENOMEM, "restore area");
 	for (size_t i = 0; i < restore_files_of(r)->locks.count; i++) {
 		const FileLockEntry *lock = lock_at(r, i);
 
-		if (lock->flag != LOCK_POSIX || lock->pid != (int)task->image->entry->pid)
-			continue;
-		if (count < room)
-			locks[count] = (struct record_lock){ lock->fd, (int)lock->type, lock->start, lock->len };
-		count++;
+		if (is_record_lock_of(lock, task->image->entry->pid))
+			restorer->file_locks[restorer->file_lock_count++] = (struct restorer_file_lock){
+				.type = (int16_t)lock->type,
+				.whence = SEEK_SET,
+				.start = lock->start,
+				.length = lock->len,
+				.fd = lock->fd,
+			};
 	}
-	*ret_count = count;
-	return count > room && locks ? -ENOBUFS : 0;
+	return 0;
 }
 
 void locks_restore_free(struct restore *r)

@@ -46,6 +46,7 @@ enum restorer_step {
 	STEP_LOCK_FUTURE,
 	STEP_RING_BUFFERS,
 	STEP_MM_MAP,
+	STEP_FILE_LOCK,
 	STEP_SEAL,
 	STEP_MDWE,
 	STEP_PERSONALITY,
@@ -186,6 +187,14 @@ struct restorer_range {
 /* Descriptors, the last one included. */
 struct restorer_closing {
 	uint32_t first, last;
+};
+
+/* Laid out as struct flock; the descriptor stands in its padding. */
+struct restorer_file_lock {
+	int16_t type, whence;
+	int32_t padding;
+	int64_t start, length;
+	int32_t pid, fd;
 };
 
 /* Laid out as struct iovec. */
@@ -376,6 +385,8 @@ struct restorer_task {
 	uint64_t file_count;
 	struct restorer_closing *closings; /* all that is not the task's */
 	uint64_t closing_count;
+	struct restorer_file_lock *file_locks; /* lost when a descriptor of the file is closed: taken again then */
+	uint64_t file_lock_count;
 	uint32_t *table_users; /* who else uses the descriptor table: the last one closes */
 
 	struct restorer_vma *vmas;

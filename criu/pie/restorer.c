@@ -554,6 +554,10 @@ static void close_files(struct restorer_task *task)
 		return;
 	for (uint64_t i = 0; i < task->closing_count; i++)
 		(void)SYS3(CALL_CLOSE_RANGE, task->closings[i].first, task->closings[i].last, 0);
+	enter(task, STEP_FILE_LOCK);
+	for (uint64_t i = 0; i < task->file_lock_count; i++)
+		check(task, SYS3(__NR_fcntl, task->file_locks[i].fd, F_SETLK, &task->file_locks[i]),
+		      task->file_locks[i].fd);
 }
 
 static void build_memory(struct restorer_task *task)

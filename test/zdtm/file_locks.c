@@ -2,6 +2,7 @@
 #include "zdtmlib.h"
 
 #include <sys/file.h>
+#include <sys/mman.h>
 
 static void child(void *arg)
 {
@@ -37,6 +38,8 @@ int main(void)
 	MUST(flock(fd, LOCK_EX));
 	posix = MUST(open("posix", O_RDWR | O_CREAT, 0600));
 	MUST(fcntl(posix, F_SETLK, &lock));
+	MUST(ftruncate(posix, 4096));
+	EXPECT_EQ(mmap(NULL, 4096, PROT_READ, MAP_SHARED, posix, 0) == MAP_FAILED, 0);
 	ofd = MUST(open("ofd", O_RDWR | O_CREAT, 0600));
 	lock = (struct flock){ .l_type = F_RDLCK, .l_whence = SEEK_SET };
 	MUST(fcntl(ofd, F_OFD_SETLK, &lock));
