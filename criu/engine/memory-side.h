@@ -38,5 +38,6 @@ void memory_side_save(struct memory_side *side);
 /* Another step has failed: what is not saved yet need not be. */
 void memory_side_give_up(struct memory_side *side);
 
-/* The end of the save, in which the caller takes part: its result. Without a decision nothing is saved. To be called once in every run that started. */
+/* The end of the save, in which the caller takes part: its result. Without a decision nothing is saved. To be called
+ * once in every run that started. */
 int memory_side_finish(struct memory_side *side, struct error *err);
