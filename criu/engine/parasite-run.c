@@ -27,7 +27,7 @@ extern const char pie_parasite_start[], pie_parasite_end[];
 
 /* Offsets into the data area; its first part, up to stacks, is copied there and back. */
 struct layout {
-	size_t timers, fds, children, threads, stacks, ldt, bytes;
+	size_t timers, mappings, fds, children, threads, stacks, ldt, bytes;
 };
 
 /* Where a task's parasite lives. */
@@ -50,7 +50,8 @@ static struct layout make_layout(const struct task *task)
 	struct layout layout;
 
 	layout.timers = sizeof(struct parasite_task);
-	layout.fds = layout.timers + task->state->timer_count * sizeof(struct parasite_posix_timer);
+	layout.mappings = layout.timers + task->state->timer_count * sizeof(struct parasite_posix_timer);
+	layout.fds = layout.mappings + task->maps.count * sizeof(int64_t);
 	layout.children = layout.fds + task->fd_count * sizeof(int32_t);
 	layout.threads = (layout.children + count_children(task) * sizeof(int32_t) + 63) & ~(size_t)63;
 	layout.stacks = (layout.threads + task->thread_count * sizeof(struct parasite_thread) + 63) & ~(size_t)63;
@@ -70,6 +71,7 @@ static int prepare(struct task *task, const struct layout *layout, uint64_t remo
 	struct parasite_task *area = calloc(1, layout->stacks);
 	struct parasite_posix_timer *timers;
 	int32_t *fds, *children;
+	int64_t *mappings;
 
 	if (!area)
 		return -ENOMEM;
@@ -84,6 +86,11 @@ static int prepare(struct task *task, const struct layout *layout, uint64_t remo
 	timers = (void *)((char *)area + layout->timers);
 	for (size_t i = 0; i < task->state->timer_count; i++)
 		timers[i].id = task->state->timers[i].id;
+	area->mapping_count = (uint32_t)task->maps.count;
+	area->mappings = remote + layout->mappings;
+	mappings = (void *)((char *)area + layout->mappings);
+	for (size_t i = 0; i < task->maps.count; i++)
+		mappings[i] = (int64_t)task->maps.vmas[i].start;
 	fds = (void *)((char *)area + layout->fds);
 	for (size_t i = 0; i < task->fd_count; i++)
 		fds[i] = task->fds[i].fd;
@@ -353,6 +360,25 @@ static int check_personalities(const struct task *task, struct error *err)
 	return 0;
 }
 
+/* A mapping's own policy has no place in the images. */
+static int check_policies(const struct task *task, const struct layout *layout, struct error *err)
+{
+	const int64_t *policies = (const void *)((char *)task->parasite + layout->mappings);
+
+	for (size_t i = 0; i < task->maps.count; i++) {
+		const struct proc_vma *vma = &task->maps.vmas[i];
+
+		if (policies[i] > 0)
+			return error_say(err, -ENOTSUP,
+					 TASK_FORMAT
+					 ", mapping %llx-%llx %s: has a NUMA policy of its own (mbind), which "
+					 "is not supported",
+					 TASK_ARGS(task), (unsigned long long)vma->start, (unsigned long long)vma->end,
+					 proc_vma_path(&task->maps, vma));
+	}
+	return 0;
+}
+
 static int take_answers(struct task *task, const struct place *place, struct landlock_probes *probes, struct error *err)
 {
 	int r = finish(task, place, err);
@@ -361,6 +387,7 @@ static int take_answers(struct task *task, const struct place *place, struct lan
 		return r;
 	take_fd_flags(task, &place->layout);
 	take_children(task, &place->layout);
+	r = check_policies(task, &place->layout, err);
 	for (size_t i = 0; i < task->thread_count && r == 0; i++)
 		r = check_confinement(task, place, i, probes, err);
 	for (size_t i = 0; i < task->thread_count && r == 0; i++)

@@ -75,6 +75,9 @@ struct parasite_task {
 	uint32_t child_count;       /* in */
 	uint64_t posix_timers;      /* in: address of struct parasite_posix_timer[] */
 	uint64_t fds;               /* in: address of int32_t[fd_count]: numbers in, F_GETFD results (or -errno) out */
+	uint64_t mappings; /* in: address of int64_t[mapping_count]: addresses in; out: the NUMA policy of the mapping
+			      there (mbind), or -errno */
+	uint32_t mapping_count, reserved_mapping;
 	uint64_t children; /* in: address of int32_t[child_count]: pids in; out: 1 when it was stopped, goes on, and
 			      wait() would tell that, else 0 */
 	struct parasite_sigaction sigactions[PARASITE_SIGNALS]; /* [n - 1] */
@@ -94,4 +97,4 @@ struct parasite_task {
 
 _Static_assert(sizeof(struct parasite_sigaction) == 32, "border");
 _Static_assert(sizeof(struct parasite_posix_timer) == 40, "border");
-_Static_assert(offsetof(struct parasite_task, sigactions) == 40, "border");
+_Static_assert(offsetof(struct parasite_task, sigactions) == 56, "border");

@@ -167,6 +167,19 @@ static int32_t has_continued(int32_t pid)
 	return SYS5(__NR_waitid, pid ? WAIT_FOR_PID : WAIT_FOR_ALL, pid, info, WAIT_CONTINUED, 0) == 0 && info[0] != 0;
 }
 
+/* Those of mbind(2): a mapping without one tells the default. */
+static void ask_policies(struct parasite_task *task)
+{
+	int64_t *mappings = (void *)task->mappings;
+
+	for (uint32_t i = 0; i < task->mapping_count; i++) {
+		int32_t policy = 0;
+		long result = SYS5(__NR_get_mempolicy, &policy, 0, 0, mappings[i], MPOL_F_ADDR);
+
+		mappings[i] = result < 0 ? result : policy;
+	}
+}
+
 static void ask_children(struct parasite_task *task)
 {
 	int32_t *children = (void *)task->children;
@@ -205,6 +218,7 @@ static void ask_process(struct parasite_task *task)
 		(void)SYS4(__NR_prlimit64, 0, resource, 0, &task->limits[resource]);
 	ask_timers(task);
 	ask_children(task);
+	ask_policies(task);
 	for (uint32_t i = 0; i < task->fd_count; i++)
 		fds[i] = (int32_t)SYS2(__NR_fcntl, fds[i], FCNTL_GETFD);
 	task->dumpable = SYS1(__NR_prctl, PR_GET_DUMPABLE);
