@@ -189,8 +189,9 @@ static int raise_descriptor_limit(struct restore_run *run, struct error *err)
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return error_set(err, -errno, "read RLIMIT_NOFILE");
 	run->saved_nofile = limit;
-	/* Above the hard limit only with CAP_SYS_RESOURCE. */
-	if (!raise_to(run, max_u64(limit.rlim_max, service_fds_wish(r))))
+	/* Above the hard limit only with CAP_SYS_RESOURCE; deleted files may be held besides. */
+	if (!raise_to(run, max_u64(limit.rlim_max, service_fds_wish(r) + files_count_deleted(r->images))) &&
+	    !raise_to(run, max_u64(limit.rlim_max, service_fds_wish(r))))
 		(void)raise_to(run, limit.rlim_max);
 	if (run->nofile_raised)
 		limit = run->own_limits.limits[RLIMIT_NOFILE];

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -91,6 +92,18 @@ int service_fds_place(struct restore *r, unsigned long limit, struct error *err)
 			 "the set has descriptor %d; with RLIMIT_NOFILE at %lu there is no room beside it for those of "
 			 "the restore",
 			 highest, limit);
+}
+
+size_t service_fds_room(const struct restore *r)
+{
+	const uint64_t base = (uint64_t)r->service_fd_base + ROOM;
+	struct rlimit limit;
+	uint64_t end;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return 0;
+	end = min_u64((uint64_t)r->service_fd_end, limit.rlim_cur);
+	return end > base ? end - base : 0;
 }
 
 bool service_fds_has(const struct restore *r, int fd)

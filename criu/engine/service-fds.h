@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/error.h"
 
@@ -15,6 +16,9 @@ int service_fds_place(struct restore *r, unsigned long limit, struct error *err)
 
 /* How many descriptors there may be for the range to lie above all tables. */
 unsigned long service_fds_wish(const struct restore *r);
+
+/* How many more descriptors of ours there may be for a while, besides those that are always needed. */
+size_t service_fds_room(const struct restore *r);
 
 bool service_fds_has(const struct restore *r, int fd);
 

@@ -7,12 +7,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,6 +39,7 @@ struct undo_log {
 	uint32_t phase;      /* enum undo_phase */
 	uint32_t name_bytes; /* in the arena of names: each ended by NUL */
 	uint32_t end_count;
+	uint32_t names_lock;
 	uint32_t files_lost; /* names beyond the limit: rollback cannot remove them */
 };
 
@@ -136,6 +139,25 @@ int undo_new(int images_dirfd, uint32_t task_limit, uint32_t thread_limit, struc
 struct compel_journal *undo_journal(struct undo *undo)
 {
 	return undo->journal;
+}
+
+/* 0: free, 1: held, 2: held, and somebody waits. */
+void undo_lock(struct undo *undo)
+{
+	uint32_t *lock = &undo->log->names_lock, is_free = 0;
+
+	if (__atomic_compare_exchange_n(lock, &is_free, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		return;
+	while (__atomic_exchange_n(lock, 2, __ATOMIC_ACQUIRE) != 0)
+		(void)syscall(SYS_futex, lock, FUTEX_WAIT, 2, NULL, NULL, 0);
+}
+
+void undo_unlock(struct undo *undo)
+{
+	uint32_t *lock = &undo->log->names_lock;
+
+	if (__atomic_exchange_n(lock, 0, __ATOMIC_RELEASE) == 2)
+		(void)syscall(SYS_futex, lock, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
 void undo_note_file(void *ctx, const char *name)

@@ -40,6 +40,13 @@ struct compel_journal *undo_journal(struct undo *undo);
  */
 void undo_note_file(void *undo, const char *name);
 
+/*
+ * Several processes of a restore note names: held from before the first one is noted until the last one is forgotten.
+ * Who is killed meanwhile leaves it locked, and the restore has failed.
+ */
+void undo_lock(struct undo *undo);
+void undo_unlock(struct undo *undo);
+
 /* The last one noted was not created after all. */
 void undo_forget_file(struct undo *undo, const char *name);
 

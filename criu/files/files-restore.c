@@ -211,7 +211,7 @@ static size_t hash_capacity(size_t file_count)
 	return capacity;
 }
 
-static size_t count_remaps(const struct checked_set *images)
+size_t files_count_deleted(const struct checked_set *images)
 {
 	size_t count = 0;
 
@@ -222,7 +222,7 @@ static size_t count_remaps(const struct checked_set *images)
 
 static int allocate(struct restore *r)
 {
-	size_t count = r->images->file_count, ghosts = count_remaps(r->images);
+	size_t count = r->images->file_count, ghosts = files_count_deleted(r->images);
 	struct restore_files *rf = calloc(1, sizeof(*rf) + (count + 1) * sizeof(struct restore_file *));
 	struct restore_file *files;
 
@@ -350,6 +350,8 @@ int files_check(struct restore *r, struct error *err)
 		result = ttys_read(r, err);
 	if (result == 0)
 		result = check_all(r, err);
+	if (result == 0)
+		result = ghosts_plan(r, err);
 	for (size_t i = 0; i < rf->group_capacity && result == 0; i++)
 		if (rf->groups[i].first)
 			unite_group(r, rf->groups[i].first);

@@ -85,5 +85,8 @@ void files_remove_own_links(struct restore *r);
 void files_remove_links(struct restore *r);
 void files_restore_free(struct restore *r);
 
+/* At most so many descriptors are held for files without a name while the tree is made. */
+size_t files_count_deleted(const struct checked_set *images);
+
 /* The highest descriptor number of any table, -1 without any. */
 int files_highest_fd(const struct checked_set *images);

@@ -5,7 +5,8 @@
  * At restore the root of the tree makes each one, under "<path>.cr.<id>.ghost" (a directory under its own name), and
  * links it under the other names it had, opens it and takes the name away at once, before anything is written to it;
  * what a failure leaves in between is in the undo log. All who need the inode open it by the descriptor that the root
- * holds and its descendants inherit.
+ * holds and its descendants inherit. What has only one description is made when and where that is opened, so that
+ * programs with thousands of deleted files can be restored.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,11 +23,14 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "engine/dump.h"
+#include "engine/service-fds.h"
+#include "engine/undo.h"
 #include "files/ghost-place.h"
 #include "files/registry.h"
 #include "files/restore-files.h"
 #include "image/image-read.h"
 #include "image/image-write.h"
+#include "image/vma-status.h"
 #include "images/ghost-file.pb-c.h"
 #include "kernel/mount-view.h"
 
@@ -465,22 +469,81 @@ int ghost_check(struct restore *r, struct restore_file *file, struct restore_gho
 	result = ghost ? 0 : add_first(r, file, &ghost, err);
 	if (result == 0)
 		result = add_user(r, ghost, file, err);
-	if (result == 0)
-		*ret_ghost = ghost;
-	return result;
+	if (result < 0)
+		return result;
+	(*ghost_by_id(restore_files_of(r), ghost->id))->description_count++;
+	*ret_ghost = ghost;
+	return 0;
 }
 
-int ghost_open(const struct restore_ghost *ghost, const struct restore_file *file, uint32_t flags)
-{
-	int held = ghost->temporary == file ? ghost->fd : -1, fd;
+/* --- who makes it --------------------------------------------------------------------------------------------- */
 
-	for (const struct restore_ghost_user *user = ghost->held; user && held < 0; user = user->next)
-		if (user->file == file)
-			held = user->fd;
-	if (held < 0)
-		return restore_reopen(ghost->fd, flags);
-	fd = fcntl(held, flags & O_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
-	return fd < 0 ? -errno : fd;
+static struct restore_ghost *ghost_of(const struct restore *r, const struct restore_file *file)
+{
+	if (!file || !file->remap || file->remap->remap_type != REMAP_TYPE__GHOST)
+		return NULL;
+	return *ghost_by_id(restore_files_of(r), file->remap->remap_id);
+}
+
+static void note_other_user(const struct restore *r, uint32_t id)
+{
+	struct restore_ghost *ghost = ghost_of(r, restore_find_file(r, FD_TYPES__REG, id));
+
+	if (ghost)
+		ghost->has_other_users = true;
+}
+
+static void note_other_users(const struct restore *r, const struct checked_task *task)
+{
+	if (task->fs) {
+		note_other_user(r, task->fs->cwd_id);
+		note_other_user(r, task->fs->root_id);
+	}
+	if (!task->mm)
+		return;
+	note_other_user(r, task->mm->exe_file_id);
+	for (size_t i = 0; i < task->mm->n_vmas; i++)
+		if (task->mm->vmas[i]->status & (VMA_FILE_PRIVATE | VMA_FILE_SHARED))
+			note_other_user(r, (uint32_t)task->mm->vmas[i]->shmid);
+}
+
+/* How many descriptors the root needs for a ghost. */
+static size_t count_held(const struct restore_ghost *ghost)
+{
+	size_t count = 0;
+
+	for (const struct restore_ghost *name = ghost; name; name = name->next_name) {
+		count++;
+		for (const struct restore_ghost_user *user = name->held; user; user = user->next)
+			count++;
+	}
+	return count;
+}
+
+int ghosts_plan(struct restore *r, struct error *err)
+{
+	struct restore_files *rf = restore_files_of(r);
+	size_t held = 0, room = service_fds_room(r);
+
+	for (size_t i = 0; i < r->images->task_count; i++)
+		note_other_users(r, &r->images->tasks[i]);
+	for (size_t i = 0; i < r->file_count; i++) {
+		struct restore_ghost *ghost = ghost_of(r, r->files[i]);
+
+		if (ghost && ghost->description_count == 1 && !ghost->has_other_users && r->files[i]->first_fd >= 0)
+			ghost->is_made_by_user = true;
+	}
+	for (size_t i = 0; i < rf->ghost_capacity; i++)
+		if (rf->ghosts[i] && !rf->ghosts[i]->is_made_by_user)
+			held += count_held(rf->ghosts[i]);
+	if (held <= room)
+		return 0;
+	error_hint(err, "raise the limit of open files (ulimit -n)");
+	return error_say(
+	    err, -EMFILE,
+	    "%zu descriptors of deleted files that several have are held while the tree is made, and the limit of "
+	    "open files (RLIMIT_NOFILE) has room for %zu",
+	    held, room);
 }
 
 static int make_node(int dirfd, const char *name, const GhostFileEntry *entry)
@@ -791,12 +854,49 @@ static int make_ghost(struct restore *r, struct restore_ghost *ghost, struct err
 	return result < 0 ? error_set(err, result, "make the deleted file %s again", ghost->path) : 0;
 }
 
+static void let_go(struct restore_ghost *ghost)
+{
+	close_fd(&ghost->fd);
+	for (struct restore_ghost_user *user = ghost->held; user; user = user->next)
+		close_fd(&user->fd);
+}
+
+static int open_made(const struct restore_ghost *ghost, const struct restore_file *file, uint32_t flags)
+{
+	int held = ghost->temporary == file ? ghost->fd : -1, fd;
+
+	for (const struct restore_ghost_user *user = ghost->held; user && held < 0; user = user->next)
+		if (user->file == file)
+			held = user->fd;
+	if (held < 0)
+		return restore_reopen(ghost->fd, flags);
+	fd = fcntl(held, flags & O_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
+	return fd < 0 ? -errno : fd;
+}
+
+int ghost_open(struct restore *r, struct restore_ghost *ghost, const struct restore_file *file, uint32_t flags,
+	       struct error *err)
+{
+	int result;
+
+	if (!ghost->is_made_by_user)
+		return open_made(ghost, file, flags);
+	undo_lock(r->undo);
+	result = make_ghost(r, ghost, err);
+	undo_unlock(r->undo);
+	if (result == 0)
+		result = open_made(ghost, file, flags);
+	let_go(ghost);
+	return result;
+}
+
 int ghosts_make(struct restore *r, struct error *err)
 {
 	struct restore_files *rf = restore_files_of(r);
 
 	for (size_t i = 0; i < rf->ghost_capacity; i++) {
-		int result = rf->ghosts[i] ? make_ghost(r, rf->ghosts[i], err) : 0;
+		struct restore_ghost *ghost = rf->ghosts[i];
+		int result = ghost && !ghost->is_made_by_user ? make_ghost(r, ghost, err) : 0;
 
 		if (result < 0)
 			return result;

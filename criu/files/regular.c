@@ -423,7 +423,7 @@ int regular_open(struct restore *r, struct restore_file *file, uint32_t flags, i
 		fd = dead_process_open(s->dead_pid, path, flags);
 	} else if (s && s->ghost) {
 		path = s->ghost->path;
-		fd = ghost_open(s->ghost, file, flags);
+		fd = ghost_open(r, s->ghost, file, flags, err);
 	} else {
 		fd = open(path, (int)flags);
 		fd = fd < 0 ? -errno : fd;

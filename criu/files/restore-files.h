@@ -18,7 +18,8 @@
 
 /*
  * An inode without a name, under one of the names it had: made once, by the root of the tree, and held for whoever
- * opens it. A description whose O_NOFOLLOW no later opening could give it is made with it and held as well.
+ * opens it; or, when that is one description only, by who opens that. A description whose O_NOFOLLOW no later opening
+ * could give it is made with it and held as well.
  */
 struct restore_ghost {
 	uint32_t id;
@@ -26,6 +27,9 @@ struct restore_ghost {
 	const char *path;
 	struct restore_ghost *next_name; /* the same inode under another name; the first one is in restore_files */
 	struct restore_ghost_user *held;
+	size_t description_count; /* of the first name: under all of them */
+	bool has_other_users;     /* of the first name: that map it, execute it, live in it */
+	bool is_made_by_user;
 	const struct restore_file
 	    *temporary; /* made by O_TMPFILE: it can be given a name, and this is its description */
 };
@@ -152,6 +156,9 @@ int link_remaps_make(struct restore *r, struct error *err);
 
 /* ghost.c */
 int ghost_check(struct restore *r, struct restore_file *file, struct restore_ghost **ret_ghost, struct error *err);
+/* When all files were checked: which ghosts the root makes, and whether it can hold them all. */
+int ghosts_plan(struct restore *r, struct error *err);
 int ghosts_make(struct restore *r, struct error *err);
-/* A descriptor for the file: of its description when that is held, else newly opened. -errno. */
-int ghost_open(const struct restore_ghost *ghost, const struct restore_file *file, uint32_t flags);
+/* A descriptor for the file: of its description when that is held, else newly opened. -errno, *err may be set. */
+int ghost_open(struct restore *r, struct restore_ghost *ghost, const struct restore_file *file, uint32_t flags,
+	       struct error *err);

@@ -9,6 +9,7 @@
  *	held probed			says in "where" how far into its file three places to probe lie: a function,
  *					one whose first instruction does nothing, and one in which it waits when it
  *					gets SIGUSR2
+ *	held deleted COUNT		has so many deleted files open, each twice
  *
  * It says so by creating "ready".
  */
@@ -96,6 +97,24 @@ static int hold_huge_pages(size_t pages)
 	memset(memory, 'h', bytes);
 	wait_for_user();
 	say("result", memory[0] == 'h' && memory[bytes - 1] == 'h' ? "same" : "different");
+	return 0;
+}
+
+static int hold_deleted(int count)
+{
+	char path[32];
+
+	for (int i = 0; i < count; i++) {
+		int fd = open("deleted", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+		if (fd < 0 || unlink("deleted") < 0 || write(fd, "x", 1) != 1)
+			return fail("make a file");
+		(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		if (open(path, O_RDONLY | O_CLOEXEC) < 0)
+			return fail("open a file again");
+	}
+	wait_for_user();
+	say("result", "there");
 	return 0;
 }
 
@@ -206,6 +225,8 @@ int main(int argc, char **argv)
 		return hold_device(argv[2], (int)strtol(argv[3], NULL, 0));
 	if (argc == 3 && !strcmp(argv[1], "huge"))
 		return hold_huge_pages((size_t)atoi(argv[2]));
+	if (argc == 3 && !strcmp(argv[1], "deleted"))
+		return hold_deleted(atoi(argv[2]));
 	if (argc == 2 && !strcmp(argv[1], "probed"))
 		return use_probed();
 	if (argc == 4 && !strcmp(argv[1], "tun"))

@@ -8,6 +8,7 @@ import ctypes
 import fcntl
 import os
 import re
+import resource
 import shutil
 import signal
 import stat
@@ -383,6 +384,27 @@ def probe_on_a_return():
     reap(pid)
 
 
+def deleted_files_beyond_the_limit():
+    """More of them than a restore can hold while it makes the tree: said before anything is made."""
+    def lower():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
+
+    process = start("deleted", "400", preexec_fn=lower)
+    dump(process)
+    before = sorted(os.listdir("."))
+    done = criu("restore", "-d", "-D", "images", preexec_fn=lower)
+    if done.returncode == 0:
+        os.kill(process.pid, signal.SIGKILL)
+        reap(process.pid)
+        raise Skipped("the limit could be raised")
+    refused(done, "400 descriptors of deleted files that several have", "ulimit -n")
+    expect(sorted(os.listdir(".")), before, "what is in the directory")
+    pid = restore()
+    os.kill(pid, signal.SIGUSR1)
+    expect(wait_for("result"), "there", "the files")
+    reap(pid)
+
+
 TUNSETIFF, TUNSETPERSIST = 0x400454ca, 0x400454cb
 TAP = 0x1002  # IFF_TAP | IFF_NO_PI
 
@@ -512,7 +534,7 @@ def kernel_files():
 
 CASES = [pipes_given_again, pipes_kept, pipes_not_given, pipe_inside, device_left_out, device_inherited, device_changed,
          machine_terminals, huge_pages_missing, interface_persistent, interface_of_the_program,
-         probes_never_hit, probes_hit, probes_that_stay, probe_on_a_return,
+         probes_never_hit, probes_hit, probes_that_stay, probe_on_a_return, deleted_files_beyond_the_limit,
          everything_unsupported, manual_is_complete, kernel_files]
 
 
