@@ -33,6 +33,8 @@
 #include "image/vma-status.h"
 #include "images/ghost-file.pb-c.h"
 #include "kernel/mount-view.h"
+#include "kernel/proc-misc.h"
+#include "kernel/proc-pid.h"
 
 /* Files of this size and more are stored in chunks, so that holes cost nothing; smaller ones when they have holes. */
 #define CHUNKED_FROM 12288
@@ -94,12 +96,35 @@ static bool is_storable(mode_t mode)
 	return S_ISREG(mode) || S_ISDIR(mode) || S_ISFIFO(mode) || S_ISCHR(mode) || S_ISBLK(mode) || S_ISLNK(mode);
 }
 
+static bool is_in_mount_of(int procfd, int mnt_id)
+{
+	AUTO_PROC_MOUNTS struct proc_mounts mounts = { 0 };
+
+	return procfd >= 0 && proc_mounts_read(procfd, &mounts) == 0 && proc_mounts_find(&mounts, mnt_id);
+}
+
+/* Its former path would lead into another filesystem. A task whose root is another sees less than we do. */
+static bool is_in_lost_mount(struct dump *d, const struct open_file *file)
+{
+	AUTO_CLOSE int procfd = -1;
+
+	if (file->mnt_id < 0 || (uint32_t)file->mnt_id + 1 == d->files->ghost_mount)
+		return false;
+	procfd = proc_open(0);
+	if (procfd < 0 || (!is_in_mount_of(procfd, file->mnt_id) && !is_in_mount_of(file->task->procfd, file->mnt_id)))
+		return procfd >= 0;
+	d->files->ghost_mount = (uint32_t)file->mnt_id + 1;
+	return false;
+}
+
 static int check_ghost(struct dump *d, struct open_file *file, struct error *err)
 {
 	uint64_t allocated = (uint64_t)file->st.st_blocks * 512;
 
 	if (!is_storable(file->st.st_mode))
 		return open_file_refuse(file, err, "deleted files of this type are not supported");
+	if (is_in_lost_mount(d, file))
+		return open_file_refuse(file, err, "the deleted file is in a mount that is nowhere (detached)");
 	if (!S_ISREG(file->st.st_mode) || allocated <= d->opts->ghost_limit_bytes)
 		return 0;
 	error_hint(err, "--ghost-limit %llu saves it", (unsigned long long)allocated);

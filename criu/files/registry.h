@@ -29,6 +29,7 @@ struct file_registry {
 	size_t ghost_count, ghost_capacity;
 	uint32_t *ghost_slots; /* hash table: numbers of ghosts from 1, 0 is free */
 	size_t ghost_slot_count;
+	uint32_t ghost_mount; /* the last one that was found, + 1; 0: none */
 	struct link_remap *links;
 	size_t link_count, link_capacity;
 	struct hashed_content *hashed; /* see file-policy.c; NULL while there is none */

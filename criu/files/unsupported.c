@@ -101,6 +101,11 @@ const struct file_kind unsupported_socket_kind = {
 static int refuse_kind(const struct open_file *file, struct error *err, const char *what)
 {
 	error_hint(err, "have the program close it before the dump and make it again after the restore");
+	if (file->fd < 0 && file->map_end)
+		return error_say(err, -ENOTSUP,
+				 TASK_FORMAT ", mapping %llx-%llx, %s: files of this kind are not supported",
+				 TASK_ARGS(file->task), (unsigned long long)file->map_start,
+				 (unsigned long long)file->map_end, what);
 	return error_say(err, -ENOTSUP, TASK_FORMAT ", fd %d, %s: files of this kind are not supported",
 			 TASK_ARGS(file->task), file->fd, what);
 }

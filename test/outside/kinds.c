@@ -112,6 +112,96 @@ static int open_mount_copy(void)
 	return (int)syscall(SYS_open_tree, AT_FDCWD, "/", 1 /* OPEN_TREE_CLONE */);
 }
 
+static int open_machine(void)
+{
+	int kvm = open("/dev/kvm", O_RDWR);
+
+	return kvm < 0 ? -1 : ioctl(kvm, KVM_CREATE_VM, 0);
+}
+
+static int open_mount_pick(void)
+{
+	return (int)syscall(SYS_fspick, AT_FDCWD, "/", 0);
+}
+
+/* Also a file that is deleted there. */
+static int open_in_mount(void)
+{
+	int fd = open_fscontext(), mount, file;
+
+	if (fd < 0 || syscall(SYS_fsconfig, fd, 6 /* FSCONFIG_CMD_CREATE */, NULL, NULL, 0) < 0)
+		return -1;
+	mount = (int)syscall(SYS_fsmount, fd, 0, 0);
+	file = openat(mount, "file", O_RDWR | O_CREAT | O_EXCL, 0600);
+	if (file < 0 || unlinkat(mount, "file", 0) < 0 || close(mount) < 0 || close(fd) < 0)
+		return -1;
+	return file;
+}
+
+static int open_type_information(void)
+{
+	union bpf_attr attr = { .btf_id = 1 };
+
+	return bpf(BPF_BTF_GET_FD_BY_ID, &attr);
+}
+
+static int open_bpf_link(void)
+{
+	const struct bpf_insn program[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	union bpf_attr load = {
+		.prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT,
+		.insn_cnt = 2,
+		.insns = (uintptr_t)program,
+		.license = (uintptr_t) "GPL",
+	};
+	union bpf_attr attr = { .raw_tracepoint.name = (uintptr_t) "sys_enter" };
+	int fd = bpf(BPF_PROG_LOAD, &load), link;
+
+	attr.raw_tracepoint.prog_fd = (uint32_t)fd;
+	link = fd < 0 ? -1 : bpf(BPF_RAW_TRACEPOINT_OPEN, &attr);
+	return link < 0 || close(fd) < 0 ? -1 : link;
+}
+
+/* Of a machine that nobody has a descriptor of. */
+static int open_processor(void)
+{
+	int machine = open_machine(), processor = machine < 0 ? -1 : ioctl(machine, KVM_CREATE_VCPU, 0);
+
+	return processor < 0 || close(machine) < 0 ? -1 : processor;
+}
+
+static int map_secret(void)
+{
+	int fd = open_secret();
+	char *memory;
+
+	if (fd < 0 || ftruncate(fd, 4096) < 0)
+		return -1;
+	memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (memory == MAP_FAILED)
+		return -1;
+	memory[0] = 'x';
+	return close(fd);
+}
+
+static int open_stranger(void)
+{
+	return (int)syscall(SYS_pidfd_open, getppid(), 0);
+}
+
+static int open_lost_namespace(void)
+{
+	int own = open("/proc/self/ns/uts", O_RDONLY), fd;
+
+	if (own < 0 || unshare(CLONE_NEWUTS) < 0)
+		return -1;
+	fd = open("/proc/self/ns/uts", O_RDONLY);
+	return setns(own, 0) < 0 || close(own) < 0 ? -1 : fd;
+}
+
 static int open_queue(void)
 {
 	char name[32];
@@ -131,13 +221,6 @@ static int open_named_queue(void)
 static int open_fuse(void)
 {
 	return open("/dev/fuse", O_RDWR);
-}
-
-static int open_machine(void)
-{
-	int kvm = open("/dev/kvm", O_RDWR);
-
-	return kvm < 0 ? -1 : ioctl(kvm, KVM_CREATE_VM, 0);
 }
 
 static int open_latency(void)
@@ -188,6 +271,14 @@ static const struct {
 	{ "msr", open_msr },
 	{ "crypto-socket", open_alg },
 	{ "autofs", open_autofs },
+	{ "fspick", open_mount_pick },
+	{ "deleted-in-mount", open_in_mount },
+	{ "bpf-types", open_type_information },
+	{ "bpf-link", open_bpf_link },
+	{ "processor", open_processor },
+	{ "secret-mapping", map_secret },
+	{ "stranger", open_stranger },
+	{ "lost-namespace", open_lost_namespace },
 };
 
 static void say(const char *text)

@@ -467,6 +467,9 @@ REFUSED = {
     "queue": "POSIX message queue", "named-queue": "POSIX message queue", "fuse": "FUSE server",
     "machine": "virtual machine (KVM)", "latency": "processor latency request", "userfaultfd-device": "userfaultfd",
     "msr": "processor registers (MSR)", "crypto-socket": "crypto socket", "autofs": "autofs",
+    "fspick": "filesystem context (fsopen)", "deleted-in-mount": "in a mount that is nowhere",
+    "bpf-types": "BPF type information", "bpf-link": "BPF link", "processor": "virtual machine (KVM)",
+    "secret-mapping": "secret memory (memfd_secret)", "stranger": "pidfd", "lost-namespace": "namespace",
 }
 
 
@@ -484,7 +487,9 @@ def everything_unsupported():
             print(f"# {reason}")
             continue
         try:
-            refused(criu("dump", "-t", str(process.pid), "-D", "images"), f"pid {process.pid} (kinds), fd ", REFUSED[kind])
+            place = "mapping" if kind.endswith("mapping") else "fd"
+            refused(criu("dump", "-t", str(process.pid), "-D", "images"), f"pid {process.pid} (kinds), {place} ",
+                    REFUSED[kind])
             hints = criu("check", "--pid", str(process.pid)).stdout
             expect_words(hints, REFUSED[kind])
             expect_words(manual, REFUSED[kind])
