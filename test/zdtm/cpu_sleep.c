@@ -47,7 +47,8 @@ int main(void)
 	while (!awake && used_ns() - begin < 2 * SPAN_NS)
 		;
 	before += used_ns() - begin;
-	if (before < SPAN_NS || before > SPAN_NS + GRANTED_NS)
+	/* What waiting for the word costs counts too, and is not seen here. */
+	if (before < SPAN_NS - GRANTED_NS || before > SPAN_NS + GRANTED_NS)
 		FAIL("came back after %.3f s of processor time instead of 1", before / 1e9);
 	EXPECT_EQ(pthread_join(thread, NULL), 0);
 	return test_pass();
