@@ -1,5 +1,6 @@
 #include "base/error.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -83,6 +84,8 @@ void error_set_text(struct error *err, int r, const char *format, ...)
 	used = strlen(whole);
 	(void)snprintf(whole + used, sizeof(whole) - used, ": %s", reason);
 	take_short(err->text, sizeof(err->text), whole);
+	if (r == -EMFILE)
+		error_hint(err, "raise the limit of open files (ulimit -n)");
 }
 
 static void __attribute__((format(printf, 3, 0))) print_short(char *to, size_t bytes, const char *format, va_list args)

@@ -260,8 +260,6 @@ static int report_probe(const struct table_probe *probe, struct error *err)
 {
 	int r = atomic_load(&probe->error);
 
-	if (r == -EMFILE)
-		error_hint(err, "raise the limit of open files (ulimit -n)");
 	return r < 0 ? error_set(err, r, TASK_FORMAT ", fd %d: borrow the descriptor", TASK_ARGS(probe->task),
 				 atomic_load(&probe->error_fd))
 		     : 0;
