@@ -112,13 +112,41 @@ static int look_at_list(struct kernel_memory *km, uint64_t list, const char *tab
 	return r;
 }
 
+/* Where the facts are there, they name the list of each thread; mostly it is one for all. */
+static int look_at_known_lists(struct kernel_memory *km, const struct task *task, const char *table,
+			       struct adjustment *ret)
+{
+	uint64_t last = 0;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < task->thread_count && !ret->value; i++) {
+		uint64_t list = task->threads[i].facts->undo_list;
+
+		if (list && list != last)
+			r = look_at_list(km, list, table, ret);
+		last = list;
+	}
+	return r;
+}
+
+static bool are_lists_known(const struct task *task)
+{
+	for (size_t i = 0; i < task->thread_count; i++)
+		if (!task->threads[i].facts)
+			return false;
+	return true;
+}
+
 static int look_at_threads(struct kernel_memory *km, const struct task *task, const char *table, struct adjustment *ret)
 {
 	AUTO_FREE uint64_t *threads = NULL;
 	uint64_t list = 0, last = 0;
 	size_t count = 0;
-	int r = kernel_memory_threads(km, task->pidfd, &threads, &count);
+	int r;
 
+	if (are_lists_known(task))
+		return look_at_known_lists(km, task, table, ret);
+	r = kernel_memory_threads(km, task->pidfd, &threads, &count);
 	for (size_t i = 0; r == 0 && i < count && !ret->value; i++) {
 		r = kernel_memory_member(km, threads[i], "task_struct", "sysvsem", &list, sizeof(list));
 		if (r < 0 || !list || list == last)
