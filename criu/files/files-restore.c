@@ -37,6 +37,22 @@ void *restore_alloc(struct restore *r, size_t bytes)
 	return arena_alloc(&restore_files_of(r)->arena, bytes);
 }
 
+int restore_replace_name(struct restore *r, char **name, char *replacement)
+{
+	AUTO_FREE char *owned = replacement;
+	char *kept;
+
+	if (!r->images->files_in_arena) {
+		free(*name);
+		*name = TAKE_PTR(owned);
+		return 0;
+	}
+	kept = arena_strdup(&restore_files_of(r)->arena, owned);
+	if (kept)
+		*name = kept;
+	return kept ? 0 : -ENOMEM;
+}
+
 static int compare_ids(const struct restore_file *file, FdTypes type, uint32_t id)
 {
 	if (file->id != id)

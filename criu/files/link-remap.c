@@ -344,9 +344,10 @@ static int add_absent(struct restore *r, RegFileEntry *entry, const FhEntry *han
 
 	if (result < 0)
 		return result;
-	free(entry->name);
-	entry->name = path;
-	*link = (struct restore_link){ restore_files_of(r)->absent_links, entry->id, handle, path };
+	result = restore_replace_name(r, &entry->name, path);
+	if (result < 0)
+		return result;
+	*link = (struct restore_link){ restore_files_of(r)->absent_links, entry->id, handle, entry->name };
 	restore_files_of(r)->absent_links = link;
 	return 0;
 }

@@ -30,7 +30,7 @@ static char *join(const struct path_map *map, const char *path)
 	return asprintf(&joined, "%s%s", to, rest) < 0 ? NULL : joined;
 }
 
-/* *path was allocated and is replaced. */
+/* *path, of an entry of a file, is replaced. */
 static int map_path(struct restore *r, char **path, struct error *err)
 {
 	const struct path_map *map = options_find_path_map(r->opts, *path);
@@ -44,8 +44,8 @@ static int map_path(struct restore *r, char **path, struct error *err)
 	if (strlen(joined) >= PATH_MAX)
 		return error_set(err, -ENAMETOOLONG, "--path-map %s=%s: %.200s...", map->from, map->to, joined);
 	log_debug("%s is at %s", *path, joined);
-	free(*path);
-	*path = TAKE_PTR(joined);
+	if (restore_replace_name(r, path, TAKE_PTR(joined)) < 0)
+		return error_set(err, -ENOMEM, "map %s", *path);
 	restore_files_of(r)->used_path_maps[map - r->opts->path_maps] = true;
 	return 0;
 }

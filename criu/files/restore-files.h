@@ -71,6 +71,9 @@ static inline struct restore_files *restore_files_of(const struct restore *r)
 /* Memory that lives as long as the restore; NULL when there is none. */
 void *restore_alloc(struct restore *r, size_t bytes);
 
+/* Puts a name, allocated and taken over, in place of one in an entry of the images: 0 or -ENOMEM. */
+int restore_replace_name(struct restore *r, char **name, char *replacement);
+
 /* NULL when the images have no such file. In old sets an id is unique only among files of one type; FD_TYPES__UND: any.
  */
 struct restore_file *restore_find_file(const struct restore *r, FdTypes type, uint32_t id);

@@ -250,18 +250,21 @@ static int load_files(struct checked_set *cs, const struct check_place *at)
 {
 	struct image_list list;
 	bool is_old = false;
-	int r = image_read_list(cs->set, IMAGE_FILES, 0, &file_entry__descriptor, &list, at->err);
+	int r = image_read_list_into(cs->set, IMAGE_FILES, 0, &file_entry__descriptor, &cs->arena, &list, at->err);
 
 	if (r < 0)
 		return r;
+	cs->files_in_arena = list.count > 0;
 	if (list.count == 0) {
 		is_old = true;
-		image_list_done(&list);
 		r = load_old_files(cs, &list, at->err);
 	}
 	if (r == 0)
 		r = take_files(cs, &list, at->err);
-	image_list_done(&list);
+	if (cs->files_in_arena)
+		free(list.items);
+	else
+		image_list_done(&list);
 	for (size_t i = 0; i < cs->file_count && r == 0; i++)
 		r = check_union(cs->files[i].entry, at);
 	for (size_t i = 1; i < cs->file_count && r == 0; i++) {
@@ -566,7 +569,8 @@ static int load_fd_table(struct checked_set *cs, struct checked_fd_table *table,
 {
 	const struct check_place at = { IMAGE_FDINFO, table->files_id, err };
 	struct image_list list;
-	int r = image_read_list(cs->set, IMAGE_FDINFO, table->files_id, &fdinfo_entry__descriptor, &list, err);
+	int r = image_read_list_into(cs->set, IMAGE_FDINFO, table->files_id, &fdinfo_entry__descriptor, &cs->arena,
+				     &list, err);
 
 	if (r < 0)
 		return r;

@@ -152,13 +152,10 @@ static void free_pipes(struct checked_pipe_list *list)
 
 static void free_files(struct checked_set *cs)
 {
-	for (size_t i = 0; i < cs->fd_table_count; i++) {
-		for (size_t k = 0; k < cs->fd_tables[i].count; k++)
-			image_message_free(cs->fd_tables[i].entries[k]);
+	for (size_t i = 0; i < cs->fd_table_count; i++)
 		free(cs->fd_tables[i].entries);
-	}
 	free(cs->fd_tables);
-	for (size_t i = 0; i < cs->file_count; i++)
+	for (size_t i = 0; i < cs->file_count && !cs->files_in_arena; i++)
 		image_message_free(cs->files[i].entry);
 	free(cs->files);
 	image_list_done(&cs->remaps);
@@ -183,6 +180,7 @@ void checked_set_free(struct checked_set *cs)
 	free(cs->shmems);
 	image_message_free(cs->seccomp);
 	image_message_free(cs->timens);
+	arena_done(&cs->arena);
 	free(cs);
 }
 

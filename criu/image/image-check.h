@@ -107,6 +107,9 @@ struct checked_set {
 	SeccompEntry *seccomp; /* NULL when there is no image */
 	TimensEntry *timens;   /* of the root's time namespace or timens-0; NULL when there is no image */
 
+	struct arena arena; /* entries of descriptor tables and, in most sets, of files */
+	bool files_in_arena;
+
 	/* private */
 	struct checked_task **tasks_by_pid;
 	struct image_list remaps;

@@ -18,7 +18,7 @@ struct wire {
 	const uint8_t *end;
 };
 
-static bool take_varint(struct wire *w, uint64_t *ret_value)
+static bool take_long_varint(struct wire *w, uint64_t *ret_value)
 {
 	uint64_t value = 0;
 
@@ -34,6 +34,15 @@ static bool take_varint(struct wire *w, uint64_t *ret_value)
 		}
 	}
 	return false;
+}
+
+/* Most numbers are small. */
+static inline bool take_varint(struct wire *w, uint64_t *ret_value)
+{
+	if (w->at == w->end || *w->at & 0x80)
+		return take_long_varint(w, ret_value);
+	*ret_value = *w->at++;
+	return true;
 }
 
 static bool take_bytes(struct wire *w, uint64_t bytes, struct wire *ret_taken)
@@ -106,6 +115,17 @@ static const char *check_packed(struct wire content, const ProtobufCFieldDescrip
 	return NULL;
 }
 
+/* Mostly the number is in the first run of numbers that the message has; NULL: it has no such field. */
+static inline const ProtobufCFieldDescriptor *find_field(const ProtobufCMessageDescriptor *descriptor, uint32_t number)
+{
+	const ProtobufCIntRange *runs = descriptor->field_ranges;
+	const uint32_t index = descriptor->n_field_ranges ? number - (uint32_t)runs[0].start_value : 0;
+
+	if (descriptor->n_field_ranges && index < runs[1].orig_index)
+		return &descriptor->fields[index];
+	return protobuf_c_message_descriptor_get_field(descriptor, number);
+}
+
 static const char *check_message(struct wire w, const ProtobufCMessageDescriptor *descriptor, unsigned int depth);
 
 static const char *check_field(struct wire content, unsigned int wire_type, const ProtobufCFieldDescriptor *field,
@@ -143,7 +163,7 @@ static const char *check_message(struct wire w, const ProtobufCMessageDescriptor
 		reason = take_value(&w, tag & 7, &content);
 		if (reason)
 			return reason;
-		field = protobuf_c_message_descriptor_get_field(descriptor, (unsigned int)(tag >> 3));
+		field = find_field(descriptor, (uint32_t)(tag >> 3));
 		if (!field)
 			continue;
 		if (field->type == PROTOBUF_C_TYPE_MESSAGE && field->label != PROTOBUF_C_LABEL_REPEATED) {
@@ -160,16 +180,27 @@ static const char *check_message(struct wire w, const ProtobufCMessageDescriptor
 	return NULL;
 }
 
-int image_message_decode(const ProtobufCMessageDescriptor *descriptor, const void *data, size_t bytes,
-			 void *ret_message, const char **ret_reason)
+static void *alloc_in_arena(void *arena, size_t bytes)
 {
+	return arena_alloc(arena, bytes);
+}
+
+/* All at once, when the arena goes. */
+static void free_in_arena(void *arena, void *memory)
+{
+}
+
+int image_message_decode(const ProtobufCMessageDescriptor *descriptor, const void *data, size_t bytes,
+			 struct arena *arena, void *ret_message, const char **ret_reason)
+{
+	ProtobufCAllocator allocator = { alloc_in_arena, free_in_arena, arena };
 	struct wire w = { data, (const uint8_t *)data + bytes };
 	ProtobufCMessage *message;
 
 	*ret_reason = bytes ? check_message(w, descriptor, 0) : NULL;
 	if (*ret_reason)
 		return -EBADMSG;
-	message = protobuf_c_message_unpack(descriptor, NULL, bytes, data);
+	message = protobuf_c_message_unpack(descriptor, arena ? &allocator : NULL, bytes, data);
 	if (!message) {
 		*ret_reason = "a required field is missing";
 		return -EBADMSG;

@@ -263,7 +263,7 @@ int image_reader_next(struct image_reader *r, const ProtobufCMessageDescriptor *
 	result = take_message(r, &data, &bytes, err);
 	if (result < 0)
 		return result;
-	result = image_message_decode(descriptor, data, bytes, ret_message, &reason);
+	result = image_message_decode(descriptor, data, bytes, r->arena, ret_message, &reason);
 	if (result < 0)
 		return image_reader_bad(r, err, "%s", reason);
 	return 1;
@@ -361,14 +361,23 @@ int image_read_required(const struct image_set *set, enum image_kind kind, uint6
 	return image_read_required_of_many(set, kind, id, descriptor, NULL, ret_message, err);
 }
 
-int image_read_list(const struct image_set *set, enum image_kind kind, uint64_t id,
-		    const ProtobufCMessageDescriptor *descriptor, struct image_list *ret_list, struct error *err)
+static void free_list(struct image_list *list, const struct arena *arena)
+{
+	if (arena)
+		list->count = 0;
+	image_list_done(list);
+}
+
+int image_read_list_into(const struct image_set *set, enum image_kind kind, uint64_t id,
+			 const ProtobufCMessageDescriptor *descriptor, struct arena *arena, struct image_list *ret_list,
+			 struct error *err)
 {
 	AUTO_IMAGE_READER struct image_reader reader = IMAGE_READER_INIT;
 	struct image_list list = { 0 };
 	size_t capacity = 0;
 	int r = image_reader_open(&reader, set, kind, id, err);
 
+	reader.arena = arena;
 	while (r >= 0) {
 		r = array_reserve(&list.items, &capacity, list.count, sizeof(*list.items));
 		if (r < 0)
@@ -380,13 +389,19 @@ int image_read_list(const struct image_set *set, enum image_kind kind, uint64_t 
 		list.count++;
 	}
 	if (r < 0 && (r != -ENOENT || error_is_set(err))) {
-		image_list_done(&list);
+		free_list(&list, arena);
 		return r;
 	}
 	if (list.count == 0)
-		image_list_done(&list);
+		free_list(&list, arena);
 	*ret_list = list;
 	return 0;
+}
+
+int image_read_list(const struct image_set *set, enum image_kind kind, uint64_t id,
+		    const ProtobufCMessageDescriptor *descriptor, struct image_list *ret_list, struct error *err)
+{
+	return image_read_list_into(set, kind, id, descriptor, NULL, ret_list, err);
 }
 
 void image_list_done(struct image_list *list)

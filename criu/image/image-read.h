@@ -56,6 +56,11 @@ int image_read_list(const struct image_set *set, enum image_kind kind, uint64_t 
 		    const ProtobufCMessageDescriptor *descriptor, struct image_list *ret_list, struct error *err);
 void image_list_done(struct image_list *list);
 
+/* The same for thousands of records: they are in the arena, which must outlive them, and only items is the caller's. */
+int image_read_list_into(const struct image_set *set, enum image_kind kind, uint64_t id,
+			 const ProtobufCMessageDescriptor *descriptor, struct arena *arena, struct image_list *ret_list,
+			 struct error *err);
+
 /* Record by record:
  *
  *	AUTO_IMAGE_READER struct image_reader reader = IMAGE_READER_INIT;
@@ -74,6 +79,7 @@ struct image_reader {
 	uint64_t record_at; /* and its position */
 	uint64_t window_at; /* part of the file that is in memory */
 	struct buffer window;
+	struct arena *arena;           /* where messages are; NULL: each is the caller's */
 	struct image_closing *closing; /* closes the descriptor; NULL: it is closed with the reader */
 };
 
@@ -86,7 +92,7 @@ struct image_reader {
 int image_reader_open(struct image_reader *r, const struct image_set *set, enum image_kind kind, uint64_t id,
 		      struct error *err);
 
-/* 1 and a message (owned by the caller), or 0 at the end of the file. */
+/* 1 and a message (owned by the caller, unless there is an arena), or 0 at the end of the file. */
 int image_reader_next(struct image_reader *r, const ProtobufCMessageDescriptor *descriptor, void *ret_message,
 		      struct error *err);
 

@@ -307,7 +307,7 @@ static void packed_numbers_are_accepted(void **state)
 	const char *reason = NULL;
 	PstreeEntry *entry = NULL;
 
-	assert_int_equal(image_message_decode(&pstree_entry__descriptor, wire, sizeof(wire), &entry, &reason), 0);
+	assert_int_equal(image_message_decode(&pstree_entry__descriptor, wire, sizeof(wire), NULL, &entry, &reason), 0);
 	assert_int_equal(entry->n_threads, 2);
 	assert_int_equal(entry->threads[0], 5);
 	assert_int_equal(entry->threads[1], 300);
@@ -320,7 +320,8 @@ static void string_with_zero_byte_is_refused(void **state)
 	const char *reason = NULL;
 	AaPolicy *policy = NULL;
 
-	assert_int_equal(image_message_decode(&aa_policy__descriptor, wire, sizeof(wire), &policy, &reason), -EBADMSG);
+	assert_int_equal(image_message_decode(&aa_policy__descriptor, wire, sizeof(wire), NULL, &policy, &reason),
+			 -EBADMSG);
 	assert_string_equal(reason, "a zero byte inside a string");
 }
 
@@ -330,7 +331,7 @@ static void missing_required_field_is_refused(void **state)
 	const char *reason = NULL;
 	PstreeEntry *entry = NULL;
 
-	assert_int_equal(image_message_decode(&pstree_entry__descriptor, wire, sizeof(wire), &entry, &reason),
+	assert_int_equal(image_message_decode(&pstree_entry__descriptor, wire, sizeof(wire), NULL, &entry, &reason),
 			 -EBADMSG);
 	assert_string_equal(reason, "a required field is missing");
 }
@@ -353,7 +354,7 @@ static void endless_nesting_is_refused(void **state)
 		memcpy(wire + at, head, 4);
 	}
 	wire[at] = 10;
-	assert_int_equal(image_message_decode(&apparmor_entry__descriptor, wire + at, ROOM - at, &entry, &reason),
+	assert_int_equal(image_message_decode(&apparmor_entry__descriptor, wire + at, ROOM - at, NULL, &entry, &reason),
 			 -EBADMSG);
 	assert_string_equal(reason, "messages nested too deep");
 	free(wire);
