@@ -131,6 +131,7 @@ static int look(struct dump_run *run, struct error *err)
 {
 	int r;
 
+	files_look_ahead(&run->d);
 	look_sessions(&run->d);
 	run->d.map_flags = preparation_take_map_flags(&run->d.preparation);
 	map_flags_start(&run->d);

@@ -630,17 +630,13 @@ static bool may_keep_local(const struct table *tables, size_t count)
 /* --- identity ------------------------------------------------------------------------------------------------- */
 
 /* Where the kernel's records are there for all, nothing has to be asked. */
-static int compare_records(const struct open_file *a, const struct open_file *b, int *ret_order)
-{
-	*ret_order = a->facts->id < b->facts->id ? -1 : a->facts->id > b->facts->id;
-	return 0;
-}
-
-static bool have_records(struct open_file *const *files, size_t count)
+static bool number_by_records(struct open_file *const *files, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		if (!files[i]->facts)
 			return false;
+	for (size_t i = 0; i < count; i++)
+		files[i]->serial = files[i]->facts->id;
 	return true;
 }
 
@@ -758,7 +754,6 @@ static int find_shared_descriptions(struct dump *d, const struct table *tables, 
 		.identify = identify_files,
 		.refine = refine_group,
 	};
-	static const struct file_order by_records = { .compare = compare_records };
 	size_t count = list_candidates(tables, table_count, NULL);
 	AUTO_FREE struct open_file **files = calloc(count + 1, sizeof(struct open_file *));
 	AUTO_FREE size_t *first = calloc(count + 1, sizeof(size_t));
@@ -767,7 +762,8 @@ static int find_shared_descriptions(struct dump *d, const struct table *tables, 
 	if (!files || !first)
 		return error_set(err, -ENOMEM, "%zu open files", count);
 	(void)list_candidates(tables, table_count, files);
-	r = identity_resolve(d, files, count, have_records(files, count) ? &by_records : &by_asking, first);
+	r = number_by_records(files, count) ? identity_by_serials(files, count, first)
+					    : identity_resolve(d, files, count, &by_asking, first);
 	if (r < 0)
 		return error_set(err, r, "compare open files");
 	return merge_duplicates(d, tables, table_count, files, first, count, err);
@@ -783,6 +779,11 @@ void files_prepare(struct dump *d, size_t table_size)
 		return;
 	parallel_make_room(d->tasks[0]->procfd, (size_t)st.st_size + 512);
 	d->file_facts = file_facts_start(true);
+}
+
+void files_look_ahead(struct dump *d)
+{
+	file_facts_list_ahead(d->file_facts, d->tasks[0]);
 }
 
 int fd_tables_look(struct dump *d, struct error *err)

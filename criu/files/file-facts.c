@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -19,14 +20,19 @@
 #include "kernel/pidfd.h"
 
 struct listed {
+	const struct task *task;
 	struct bpf_file *files;
+	size_t count;
 	struct listed *next;
 };
 
 struct file_facts {
 	pthread_t thread;
 	bool is_running;
-	int result; /* -errno: nothing can be had */
+	sem_t go_on;              /* for the thread, when it has made everything ready */
+	bool is_told;             /* to go on */
+	const struct task *first; /* to be listed by the thread */
+	int result;               /* -errno: nothing can be had */
 	int program_fd;
 	uint64_t event_operations, anonymous_inode, pipe_superblock;
 	struct stat anonymous, pipe;
@@ -154,15 +160,64 @@ static int learn(struct file_facts *facts)
 
 /* --- those of tasks ---------------------------------------------------------------------------------------------- */
 
-static void *prepare(void *arg)
+/* A thread with a table of its own is walked too, and such a process is refused. */
+static int check_ascending(const struct listed *list)
 {
-	struct file_facts *facts = arg;
+	for (size_t i = 1; i < list->count; i++)
+		if (list->files[i].fd <= list->files[i - 1].fd)
+			return -EBUSY;
+	return 0;
+}
 
+static int list_task(struct file_facts *facts, const struct task *task)
+{
+	struct listed *list = calloc(1, sizeof(*list));
+	int r = list ? bpf_files_list(facts->program_fd, task->pidfd, &list->files, &list->count) : -ENOMEM;
+
+	if (r == 0)
+		r = check_ascending(list);
+	if (r < 0) {
+		if (list)
+			free(list->files);
+		free(list);
+		return r;
+	}
+	list->task = task;
+	list->next = facts->lists;
+	facts->lists = list;
+	return 0;
+}
+
+int file_facts_list(struct file_facts *facts, const struct task *task, const struct bpf_file **ret_files,
+		    size_t *ret_count)
+{
+	int r = facts->lists && facts->lists->task == task ? 0 : list_task(facts, task);
+
+	if (r < 0)
+		return r;
+	*ret_files = facts->lists->files;
+	*ret_count = facts->lists->count;
+	return 0;
+}
+
+static void make_ready(struct file_facts *facts)
+{
 	facts->program_fd = bpf_files_open();
 	facts->result = facts->program_fd < 0 ? facts->program_fd : learn(facts);
 	if (facts->result < 0)
 		log_debug("files: asked one by one, the kernel's own records cannot be read: %s",
 			  strerror(-facts->result));
+}
+
+static void *run_ahead(void *arg)
+{
+	struct file_facts *facts = arg;
+
+	make_ready(facts);
+	while (sem_wait(&facts->go_on) < 0)
+		; /* a signal: it is noted by whoever it was for */
+	if (facts->result == 0 && facts->first)
+		(void)list_task(facts, facts->first);
 	return NULL;
 }
 
@@ -172,16 +227,33 @@ struct file_facts *file_facts_start(bool in_thread)
 
 	if (!facts)
 		return NULL;
-	facts->is_running = in_thread && pthread_create(&facts->thread, NULL, prepare, facts) == 0;
+	if (in_thread && sem_init(&facts->go_on, 0, 0) == 0)
+		facts->is_running = pthread_create(&facts->thread, NULL, run_ahead, facts) == 0;
 	if (!facts->is_running)
-		(void)prepare(facts);
+		make_ready(facts);
 	return facts;
 }
 
-static void wait_prepared(struct file_facts *facts)
+static void go_on(struct file_facts *facts, const struct task *task)
+{
+	if (facts->is_told)
+		return;
+	facts->is_told = true;
+	facts->first = task;
+	(void)sem_post(&facts->go_on);
+}
+
+void file_facts_list_ahead(struct file_facts *facts, const struct task *task)
+{
+	if (facts && facts->is_running)
+		go_on(facts, task);
+}
+
+static void wait_ready(struct file_facts *facts)
 {
 	if (!facts->is_running)
 		return;
+	go_on(facts, NULL);
 	(void)pthread_join(facts->thread, NULL);
 	facts->is_running = false;
 }
@@ -190,7 +262,7 @@ bool file_facts_are_ready(struct file_facts *facts)
 {
 	if (!facts)
 		return false;
-	wait_prepared(facts);
+	wait_ready(facts);
 	return facts->result == 0;
 }
 
@@ -198,7 +270,7 @@ void file_facts_free(struct file_facts *facts)
 {
 	if (!facts)
 		return;
-	wait_prepared(facts);
+	wait_ready(facts);
 	close_fd(&facts->program_fd);
 	while (facts->lists) {
 		struct listed *list = facts->lists;
@@ -208,28 +280,6 @@ void file_facts_free(struct file_facts *facts)
 		free(list);
 	}
 	free(facts);
-}
-
-int file_facts_list(struct file_facts *facts, const struct task *task, const struct bpf_file **ret_files,
-		    size_t *ret_count)
-{
-	struct listed *list = calloc(1, sizeof(*list));
-	int r = list ? bpf_files_list(facts->program_fd, task->pidfd, &list->files, ret_count) : -ENOMEM;
-
-	/* A thread with a table of its own is walked too, and such a process is refused. */
-	for (size_t i = 1; r == 0 && i < *ret_count; i++)
-		if (list->files[i].fd <= list->files[i - 1].fd)
-			r = -EBUSY;
-	if (r < 0) {
-		if (list)
-			free(list->files);
-		free(list);
-		return r;
-	}
-	list->next = facts->lists;
-	facts->lists = list;
-	*ret_files = list->files;
-	return 0;
 }
 
 bool file_facts_fill(const struct file_facts *facts, const struct bpf_file *from, struct open_file *file)

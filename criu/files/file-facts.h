@@ -19,6 +19,9 @@ struct file_facts;
 struct file_facts *file_facts_start(bool in_thread);
 void file_facts_free(struct file_facts *facts);
 
+/* When the task stands still: the thread, if there is one, lists its files. */
+void file_facts_list_ahead(struct file_facts *facts, const struct task *task);
+
 /* Waits until they are ready; false where they cannot be had. */
 bool file_facts_are_ready(struct file_facts *facts);
 

@@ -18,6 +18,10 @@ struct restore_task;
  */
 void files_prepare(struct dump *d, size_t table_size);
 
+/* When the tree stands still: what was made ready is used for the root at once, beside what comes before files_look().
+ */
+void files_look_ahead(struct dump *d);
+
 /*
  * Look stage, once for the whole tree: reads every task's descriptors (tables shared with CLONE_FILES once: files_owner
  * and files_id are set here), its exe, cwd, root and mapped files; finds shared descriptions (sorted by identity, kcmp

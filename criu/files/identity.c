@@ -50,6 +50,36 @@ static int compare_candidates(const void *a, const void *b)
 	return order ? order : compare_u64(x->index, y->index);
 }
 
+struct numbered {
+	uint64_t serial;
+	size_t index;
+};
+
+static int compare_numbered(const void *a, const void *b)
+{
+	const struct numbered *x = a, *y = b;
+	int order = compare_u64(x->serial, y->serial);
+
+	return order ? order : compare_u64(x->index, y->index);
+}
+
+int identity_by_serials(struct open_file *const *files, size_t count, size_t *ret_first)
+{
+	AUTO_FREE struct numbered *sorted = calloc(count + 1, sizeof(struct numbered));
+
+	if (!sorted)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		sorted[i] = (struct numbered){ .serial = files[i]->serial, .index = i };
+	qsort(sorted, count, sizeof(*sorted), compare_numbered);
+	for (size_t i = 0; i < count; i++) {
+		bool same = i > 0 && sorted[i].serial == sorted[i - 1].serial;
+
+		ret_first[sorted[i].index] = same ? ret_first[sorted[i - 1].index] : sorted[i].index;
+	}
+	return 0;
+}
+
 /* Distinct descriptions of a group, in kcmp's order. */
 struct sorted_files {
 	struct candidate *items;
@@ -129,24 +159,6 @@ static size_t count_comparisons(const struct candidate *candidates, size_t count
 	return comparisons;
 }
 
-/* Files with equal serials are one. */
-static void resolve_serials(const struct candidate *candidates, size_t count, size_t *ret_first)
-{
-	for (size_t i = 0; i < count; i++) {
-		bool same = i > 0 && candidates[i].file->serial == candidates[i - 1].file->serial;
-
-		ret_first[candidates[i].index] = same ? ret_first[candidates[i - 1].index] : candidates[i].index;
-	}
-}
-
-static int compare_serials(const void *a, const void *b)
-{
-	const struct candidate *x = a, *y = b;
-	int order = compare_u64(x->file->serial, y->file->serial);
-
-	return order ? order : compare_u64(x->index, y->index);
-}
-
 static int refine_groups(struct dump *d, struct candidate *candidates, size_t count, const struct file_order *order)
 {
 	AUTO_FREE struct open_file **files = calloc(count, sizeof(struct open_file *));
@@ -179,11 +191,8 @@ int identity_resolve(struct dump *d, struct open_file **files, size_t count, con
 		candidates[i] = (struct candidate){ .file = files[i], .index = i };
 	qsort(candidates, count, sizeof(*candidates), compare_candidates);
 	if (order->identify && count_comparisons(candidates, count) > MANY_COMPARISONS &&
-	    order->identify(d, files, count) == 0) {
-		qsort(candidates, count, sizeof(*candidates), compare_serials);
-		resolve_serials(candidates, count, ret_first);
-		return 0;
-	}
+	    order->identify(d, files, count) == 0)
+		return identity_by_serials(files, count, ret_first);
 	if (order->refine && count > 1) {
 		r = refine_groups(d, candidates, count, order);
 		if (r < 0)

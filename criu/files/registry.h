@@ -142,6 +142,9 @@ struct file_order {
 int identity_resolve(struct dump *d, struct open_file **files, size_t count, const struct file_order *order,
 		     size_t *ret_first);
 
+/* The same where each file has a serial that only duplicates share. */
+int identity_by_serials(struct open_file *const *files, size_t count, size_t *ret_first);
+
 /* From so many items on a second thread pays for itself. */
 #define PARALLEL_FROM 256
 
