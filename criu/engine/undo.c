@@ -261,14 +261,13 @@ static void remove_created(struct undo *undo)
 
 int undo_rollback(struct undo *undo)
 {
-	int r = 0;
+	/* First those who may still be making names, then the names. */
+	int r = undo->rollback ? undo->rollback(undo->ctx) : 0;
 
 	remove_created(undo);
 	if (undo->log->files_lost)
 		log_warn("%u image files could not be noted and are left in the image directory",
 			 undo->log->files_lost);
-	if (undo->rollback)
-		r = undo->rollback(undo->ctx);
 	return r;
 }
 

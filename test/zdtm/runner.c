@@ -321,6 +321,18 @@ static void run_test(struct test *test, enum mode mode, const char *feature, boo
 	start(&run);
 }
 
+/* Several patterns by commas. */
+static bool matches_one(const char *patterns, const char *name)
+{
+	char list[1024], *pattern, *rest = list;
+
+	snprintf(list, sizeof(list), "%s", patterns);
+	while ((pattern = strsep(&rest, ",")))
+		if (fnmatch(pattern, name, 0) == 0)
+			return true;
+	return false;
+}
+
 static bool is_wanted(const struct test *test, char **names, const char *pattern, bool *ret_is_named)
 {
 	*ret_is_named = false;
@@ -332,7 +344,7 @@ static bool is_wanted(const struct test *test, char **names, const char *pattern
 		return *ret_is_named;
 	if (test->is_long && !my.with_long)
 		return false;
-	return !pattern || fnmatch(pattern, test->name, 0) == 0;
+	return !pattern || matches_one(pattern, test->name);
 }
 
 #define SOME 4 /* portions of mask-some */
