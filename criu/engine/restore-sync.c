@@ -205,6 +205,17 @@ static void reap(const struct restore_shared *shared, uint32_t slot)
 		(void)waitpid(task->threads[i].tid, NULL, WNOHANG | __WALL);
 }
 
+/* A child of ours whose memory is gone already is about to end: its pid is to be free when we are gone. */
+static void reap_ending(const struct restore_shared *shared, uint32_t slot)
+{
+	for (int waited_ms = 0; waited_ms < DEATH_TIMEOUT_MS; waited_ms += DEATH_POLL_MS) {
+		reap(shared, slot);
+		if (waitpid(shared->words.slots[slot].pid, NULL, WNOHANG | __WALL) != 0)
+			return;
+		(void)poll(NULL, 0, DEATH_POLL_MS);
+	}
+}
+
 /* Threads that we trace are ours to reap, or the process does not end. */
 static void wait_for_death(const struct restore_shared *shared, uint32_t slot, int pidfd)
 {
@@ -241,6 +252,6 @@ int restore_abort(struct restore_shared *shared)
 	}
 	for (uint32_t i = 0; i < shared->slot_count; i++)
 		if (may_be_there(&shared->words.slots[i]))
-			reap(shared, i);
+			reap_ending(shared, i);
 	return 0;
 }
