@@ -65,7 +65,7 @@ $(B)/compel/%.o: compel/%.c
 
 # --- PIE: code that runs inside the target; flat images without relocations -----------------------------------------
 
-PIE_CFLAGS := $(STD) -O2 -g $(WARN) -Icriu -ffreestanding -fpie -fno-plt -fvisibility=hidden -fno-stack-protector \
+PIE_CFLAGS := $(STD) -O2 -g $(WARN) -Icriu -ffreestanding -fpie -fvisibility=hidden -fno-stack-protector \
               -fcf-protection=none -mgeneral-regs-only -fno-asynchronous-unwind-tables -fno-builtin -fno-jump-tables \
               -fno-tree-loop-distribute-patterns -ffunction-sections -MMD -MP
 PIES       := parasite restorer
@@ -80,11 +80,17 @@ $(B)/criu/pie/%.pie.o: criu/pie/%.c
 	@mkdir -p $(@D)
 	$(CC) $(PIE_CFLAGS) -c $< -o $@
 
-$(B)/criu/pie/%.elf: $(B)/criu/pie/%.pie.o criu/pie/pie.lds scripts/check-pie
+# A blob is made of all files that begin with its name.
+pie_objects = $(patsubst %.c,$(B)/%.pie.o,$(wildcard criu/pie/$(1)*.c))
+$(B)/criu/pie/parasite.elf: $(call pie_objects,parasite)
+$(B)/criu/pie/restorer.elf: $(call pie_objects,restorer)
+
+$(B)/criu/pie/%.elf: criu/pie/pie.lds scripts/check-pie
 	$(CC) -nostdlib -static -Wl,-T,criu/pie/pie.lds -Wl,--build-id=none -Wl,-z,noexecstack -Wl,--gc-sections \
-		-Wl,--no-warn-rwx-segments $< -o $@ 2>/dev/null || \
-	$(CC) -nostdlib -static -Wl,-T,criu/pie/pie.lds -Wl,--build-id=none -Wl,-z,noexecstack -Wl,--gc-sections $< -o $@
-	scripts/check-pie $< $@
+		-Wl,--no-warn-rwx-segments $(filter %.o,$^) -o $@ 2>/dev/null || \
+	$(CC) -nostdlib -static -Wl,-T,criu/pie/pie.lds -Wl,--build-id=none -Wl,-z,noexecstack -Wl,--gc-sections \
+		$(filter %.o,$^) -o $@
+	scripts/check-pie $@ $(filter %.o,$^)
 
 $(B)/criu/pie/%.bin: $(B)/criu/pie/%.elf
 	objcopy -O binary -j .blob $< $@
@@ -95,7 +101,7 @@ $(B)/criu/pie/%.blob.o: criu/pie/blob.S $(B)/criu/pie/%.bin
 # --- criu ------------------------------------------------------------------------------------------------------------
 
 CRIU_SRC := $(wildcard criu/*.c criu/*/*.c criu/arch/x86/*.c)
-CRIU_SRC := $(filter-out criu/pie/parasite.c criu/pie/restorer.c,$(CRIU_SRC))
+CRIU_SRC := $(filter-out criu/pie/%,$(CRIU_SRC))
 CRIU_OBJ := $(CRIU_SRC:%.c=$(B)/%.o)
 # All but main(): what the unit tests and fuzzers link against.
 CRIU_LIB := $(B)/criu/libcriu-internal.a

@@ -5,7 +5,7 @@
  *
  * Restore: the first of its processes makes a new one, and counts its heads and tails up to where they were by requests
  * that do nothing; then the rings get their old contents. Files and the eventfd are registered when the descriptors are
- * complete, buffers by the restorer when the memory is in place; it also maps the rings, see pie/restorer.c.
+ * complete, buffers by the restorer when the memory is in place; it also maps the rings, see pie/restorer-rings.c.
  *
  * Refused: what the kernel does not let us make again (see refusals), rings that only another than the first thread of
  * a process may use, more submissions than can be counted in a reasonable time.

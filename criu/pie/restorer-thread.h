@@ -1,0 +1,16 @@
+/* Threads: what each sets for itself, and where it waits to be taken over. */
+#pragma once
+
+#include "pie/restorer-border.h"
+
+void set_name(struct restorer_thread *thread);
+
+/* What a thread has for itself; the first one calls it as well. */
+void set_up_thread(struct restorer_thread *thread);
+
+/* All but the first, which is there already. */
+void start_threads(struct restorer_task *task);
+void wait_for_threads(struct restorer_task *task);
+
+/* The thread is whole but for the registers that are set from outside. */
+_Noreturn void sleep_until_taken(struct restorer_thread *thread);
