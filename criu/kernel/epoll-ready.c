@@ -18,7 +18,7 @@ static int find_list(struct kernel_memory *km, int pidfd, int fd, uint64_t *ret_
 	int r = offset < 0 ? offset : kernel_memory_file(km, pidfd, fd, &file);
 
 	if (r == 0)
-		r = kernel_memory_member(km, file, "file", "private_data", &epoll, sizeof(epoll));
+		r = KERNEL_MEMBER(km, file, "file", "private_data", &epoll);
 	if (r == 0)
 		*ret_list = epoll + (uint64_t)offset;
 	return r;
@@ -45,7 +45,7 @@ int epoll_ready_list(struct kernel_memory *km, int pidfd, int fd, int **ret_numb
 			return -ELOOP;
 		r = array_reserve(&numbers, &capacity, count, sizeof(*numbers));
 		if (r == 0)
-			r = kernel_memory_member(km, item, "epitem", "ffd", target, sizeof(target));
+			r = KERNEL_MEMBER(km, item, "epitem", "ffd", target);
 		if (r == 0)
 			memcpy(&numbers[count++], target + number, sizeof(int));
 		if (r == 0)

@@ -13,18 +13,16 @@
 
 #define POINTER_KIND 7ull /* low bits of a pointer that say something else */
 
-#define MEMBER(km, at, structure, member, to) kernel_memory_member(km, at, structure, member, to, sizeof(*(to)))
-
 #define CONTEXT "io_ring_ctx"
 
 int io_uring_thread_read(struct kernel_memory *km, uint64_t thread, struct io_uring_thread *ret)
 {
-	int r = MEMBER(km, thread, "task_struct", "mm", &ret->mm);
+	int r = KERNEL_MEMBER(km, thread, "task_struct", "mm", &ret->mm);
 
 	if (r == 0)
-		r = MEMBER(km, thread, "task_struct", "files", &ret->files);
+		r = KERNEL_MEMBER(km, thread, "task_struct", "files", &ret->files);
 	if (r == 0)
-		r = MEMBER(km, thread, "task_struct", "group_leader", &ret->leader);
+		r = KERNEL_MEMBER(km, thread, "task_struct", "group_leader", &ret->leader);
 	ret->at = thread;
 	return r;
 }
@@ -35,12 +33,12 @@ int io_uring_read_table(struct kernel_memory *km, const struct io_uring_thread *
 	AUTO_FREE uint64_t *files = NULL;
 	uint64_t table = 0, at = 0;
 	uint32_t count = 0;
-	int r = MEMBER(km, thread->files, "files_struct", "fdt", &table);
+	int r = KERNEL_MEMBER(km, thread->files, "files_struct", "fdt", &table);
 
 	if (r == 0)
-		r = MEMBER(km, table, "fdtable", "max_fds", &count);
+		r = KERNEL_MEMBER(km, table, "fdtable", "max_fds", &count);
 	if (r == 0)
-		r = MEMBER(km, table, "fdtable", "fd", &at);
+		r = KERNEL_MEMBER(km, table, "fdtable", "fd", &at);
 	if (r < 0)
 		return r;
 	if (count > TABLE_LIMIT)
@@ -58,7 +56,7 @@ int io_uring_read_table(struct kernel_memory *km, const struct io_uring_thread *
 
 int io_uring_private(struct kernel_memory *km, uint64_t file, uint64_t *ret_private)
 {
-	return MEMBER(km, file, "file", "private_data", ret_private);
+	return KERNEL_MEMBER(km, file, "file", "private_data", ret_private);
 }
 
 /* --- resources --------------------------------------------------------------------------------------------------- */
@@ -67,12 +65,12 @@ static int read_buffer(struct kernel_memory *km, uint64_t buffer, struct io_urin
 {
 	uint32_t bytes = 0;
 	uint8_t is_kernels = 0;
-	int r = MEMBER(km, buffer, "io_mapped_ubuf", "ubuf", &ret->address);
+	int r = KERNEL_MEMBER(km, buffer, "io_mapped_ubuf", "ubuf", &ret->address);
 
 	if (r == 0)
-		r = MEMBER(km, buffer, "io_mapped_ubuf", "len", &bytes);
+		r = KERNEL_MEMBER(km, buffer, "io_mapped_ubuf", "len", &bytes);
 	if (r == 0 && kernel_memory_offset(km, "io_mapped_ubuf", "is_kbuf") >= 0)
-		r = MEMBER(km, buffer, "io_mapped_ubuf", "is_kbuf", &is_kernels);
+		r = KERNEL_MEMBER(km, buffer, "io_mapped_ubuf", "is_kbuf", &is_kernels);
 	ret->bytes = bytes;
 	ret->is_kernels = is_kernels;
 	return r;
@@ -81,10 +79,10 @@ static int read_buffer(struct kernel_memory *km, uint64_t buffer, struct io_urin
 static int read_resource(struct kernel_memory *km, uint64_t node, bool are_buffers, struct io_uring_resource *ret)
 {
 	uint64_t object = 0;
-	int r = MEMBER(km, node, "io_rsrc_node", "tag", &ret->tag);
+	int r = KERNEL_MEMBER(km, node, "io_rsrc_node", "tag", &ret->tag);
 
 	if (r == 0)
-		r = MEMBER(km, node, "io_rsrc_node", "buf", &object);
+		r = KERNEL_MEMBER(km, node, "io_rsrc_node", "buf", &object);
 	if (r < 0)
 		return r;
 	if (are_buffers)
@@ -96,10 +94,10 @@ static int read_resource(struct kernel_memory *km, uint64_t node, bool are_buffe
 static int read_resources(struct kernel_memory *km, uint64_t table, bool are_buffers, struct io_uring_resources *ret)
 {
 	uint64_t nodes = 0;
-	int r = MEMBER(km, table, "io_rsrc_data", "nr", &ret->slots);
+	int r = KERNEL_MEMBER(km, table, "io_rsrc_data", "nr", &ret->slots);
 
 	if (r == 0)
-		r = MEMBER(km, table, "io_rsrc_data", "nodes", &nodes);
+		r = KERNEL_MEMBER(km, table, "io_rsrc_data", "nodes", &nodes);
 	if (r < 0)
 		return r;
 	if (ret->slots > SLOT_LIMIT)
@@ -137,7 +135,7 @@ static int is_used(struct kernel_memory *km, uint64_t at, const char *array, boo
 {
 	int offset = kernel_memory_offset(km, CONTEXT, array);
 	uint64_t head = 0;
-	int r = offset < 0 ? offset : MEMBER(km, at + (uint64_t)offset, "xarray", "xa_head", &head);
+	int r = offset < 0 ? offset : KERNEL_MEMBER(km, at + (uint64_t)offset, "xarray", "xa_head", &head);
 
 	*ret = head != 0;
 	return r;
@@ -155,7 +153,8 @@ static int read_restrictions(struct kernel_memory *km, uint64_t at, bool *ret)
 {
 	int offset = kernel_memory_offset(km, CONTEXT, "restrictions");
 	uint8_t registered = 0;
-	int r = offset < 0 ? offset : MEMBER(km, at + (uint64_t)offset, "io_restriction", "registered", &registered);
+	int r =
+	    offset < 0 ? offset : KERNEL_MEMBER(km, at + (uint64_t)offset, "io_restriction", "registered", &registered);
 
 	*ret = registered != 0;
 	return r;
@@ -164,7 +163,7 @@ static int read_restrictions(struct kernel_memory *km, uint64_t at, bool *ret)
 static int read_polling(struct kernel_memory *km, uint64_t at, bool *ret)
 {
 	uint8_t mode = NAPI_INACTIVE;
-	int r = MEMBER(km, at, CONTEXT, "napi_track_mode", &mode);
+	int r = KERNEL_MEMBER(km, at, CONTEXT, "napi_track_mode", &mode);
 
 	*ret = mode != NAPI_INACTIVE;
 	return r == -ENOENT ? 0 : r;
@@ -174,7 +173,7 @@ static int read_wait_region(struct kernel_memory *km, uint64_t at, bool *ret)
 {
 	int offset = kernel_memory_offset(km, CONTEXT, "param_region");
 	uint64_t pages = 0;
-	int r = offset < 0 ? offset : MEMBER(km, at + (uint64_t)offset, "io_mapped_region", "pages", &pages);
+	int r = offset < 0 ? offset : KERNEL_MEMBER(km, at + (uint64_t)offset, "io_mapped_region", "pages", &pages);
 
 	*ret = pages != 0;
 	return r == -ENOENT ? 0 : r;
@@ -212,12 +211,12 @@ static int read_refused(struct kernel_memory *km, uint64_t at, struct io_uring_c
 static int read_eventfd(struct kernel_memory *km, uint64_t at, struct io_uring_context *ret)
 {
 	uint64_t event = 0;
-	int r = MEMBER(km, at, CONTEXT, "io_ev_fd", &event);
+	int r = KERNEL_MEMBER(km, at, CONTEXT, "io_ev_fd", &event);
 
 	if (r < 0 || !event)
 		return r;
-	r = MEMBER(km, event, "io_ev_fd", "cq_ev_fd", &ret->eventfd);
-	return r < 0 ? r : MEMBER(km, event, "io_ev_fd", "eventfd_async", &ret->eventfd_async);
+	r = KERNEL_MEMBER(km, event, "io_ev_fd", "cq_ev_fd", &ret->eventfd);
+	return r < 0 ? r : KERNEL_MEMBER(km, event, "io_ev_fd", "eventfd_async", &ret->eventfd_async);
 }
 
 static int read_numbers(struct kernel_memory *km, uint64_t at, struct io_uring_context *ret)
@@ -272,10 +271,10 @@ int io_uring_context_in_flight(struct kernel_memory *km, uint64_t at, uint32_t *
 	int state = kernel_memory_offset(km, CONTEXT, "submit_state");
 	uint32_t allocated = 0, cached = 0;
 	uint64_t request = 0;
-	int r = state < 0 ? state : MEMBER(km, at, CONTEXT, "nr_req_allocated", &allocated);
+	int r = state < 0 ? state : KERNEL_MEMBER(km, at, CONTEXT, "nr_req_allocated", &allocated);
 
 	if (r == 0)
-		r = MEMBER(km, at + (uint64_t)state, "io_submit_state", "free_list", &request);
+		r = KERNEL_MEMBER(km, at + (uint64_t)state, "io_submit_state", "free_list", &request);
 	while (r == 0 && request && cached < CACHED_LIMIT) {
 		cached++;
 		r = kernel_memory_read(km, request, &request, sizeof(request));
@@ -296,10 +295,10 @@ static int add_request(struct kernel_memory *km, uint64_t request, struct reques
 {
 	struct io_uring_request *to = &list->requests[list->count];
 	int completion = kernel_memory_offset(km, "io_kiocb", "cqe");
-	int r = completion < 0 ? completion : MEMBER(km, request, "io_kiocb", "opcode", &to->operation);
+	int r = completion < 0 ? completion : KERNEL_MEMBER(km, request, "io_kiocb", "opcode", &to->operation);
 
 	if (r == 0)
-		r = MEMBER(km, request + (uint64_t)completion, "io_cqe", "user_data", &to->user_data);
+		r = KERNEL_MEMBER(km, request + (uint64_t)completion, "io_cqe", "user_data", &to->user_data);
 	list->count += r == 0;
 	return r;
 }
@@ -314,10 +313,10 @@ static int add_polls(struct kernel_memory *km, uint64_t at, struct request_list 
 	uint32_t bits = 0;
 	int r = table < 0 || node < 0 || bucket_bytes < 0
 		    ? -ENOENT
-		    : MEMBER(km, at + (uint64_t)table, "io_hash_table", "hbs", &buckets);
+		    : KERNEL_MEMBER(km, at + (uint64_t)table, "io_hash_table", "hbs", &buckets);
 
 	if (r == 0)
-		r = MEMBER(km, at + (uint64_t)table, "io_hash_table", "hash_bits", &bits);
+		r = KERNEL_MEMBER(km, at + (uint64_t)table, "io_hash_table", "hash_bits", &bits);
 	for (uint64_t i = 0; r == 0 && i < 1ull << (bits & 31) && list->count < list->room; i++) {
 		r = kernel_memory_read(km, buckets + i * (uint64_t)bucket_bytes, &request, sizeof(request));
 		while (r == 0 && request && list->count < list->room) {

@@ -312,7 +312,7 @@ static int find_cpu_bases(struct kernel_memory *km)
 
 		r = run_program(km->cpu_program, &request);
 		if (r == 0 && !relative)
-			r = kernel_memory_member(km, request.map, "bpf_array", "pptrs", &relative, sizeof(relative));
+			r = KERNEL_MEMBER(km, request.map, "bpf_array", "pptrs", &relative);
 		if (r == 0 && !request.slot)
 			r = -ENOENT;
 		bases[cpu] = request.slot - relative;
@@ -340,6 +340,15 @@ int kernel_memory_sum(struct kernel_memory *km, uint64_t percpu_address, int64_t
 	return r;
 }
 
+int kernel_memory_mm(struct kernel_memory *km, int pidfd, uint64_t *ret_address)
+{
+	AUTO_FREE uint64_t *threads = NULL;
+	size_t count;
+	int r = kernel_memory_threads(km, pidfd, &threads, &count);
+
+	return r < 0 ? r : KERNEL_MEMBER(km, threads[0], "task_struct", "mm", ret_address);
+}
+
 int kernel_memory_file(struct kernel_memory *km, int pidfd, int fd, uint64_t *ret_address)
 {
 	AUTO_FREE uint64_t *threads = NULL;
@@ -348,11 +357,11 @@ int kernel_memory_file(struct kernel_memory *km, int pidfd, int fd, uint64_t *re
 	int r = kernel_memory_threads(km, pidfd, &threads, &count);
 
 	if (r == 0)
-		r = kernel_memory_member(km, threads[0], "task_struct", "files", &files, sizeof(files));
+		r = KERNEL_MEMBER(km, threads[0], "task_struct", "files", &files);
 	if (r == 0)
-		r = kernel_memory_member(km, files, "files_struct", "fdt", &table, sizeof(table));
+		r = KERNEL_MEMBER(km, files, "files_struct", "fdt", &table);
 	if (r == 0)
-		r = kernel_memory_member(km, table, "fdtable", "fd", &pointers, sizeof(pointers));
+		r = KERNEL_MEMBER(km, table, "fdtable", "fd", &pointers);
 	if (r == 0)
 		r = kernel_memory_read(km, pointers + (uint64_t)fd * sizeof(file), &file, sizeof(file));
 	if (r < 0)

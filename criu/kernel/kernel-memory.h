@@ -20,6 +20,9 @@ void kernel_memory_free(struct kernel_memory *km);
 /* Where the structures (struct task_struct) of all threads of a process are, those of the kernel's own included. */
 int kernel_memory_threads(struct kernel_memory *km, int pidfd, uint64_t **ret_addresses, size_t *ret_count);
 
+/* Where the address space (struct mm_struct) of a process is. */
+int kernel_memory_mm(struct kernel_memory *km, int pidfd, uint64_t *ret_address);
+
 /* Where the structure (struct file) behind a descriptor of a process is. */
 int kernel_memory_file(struct kernel_memory *km, int pidfd, int fd, uint64_t *ret_address);
 
@@ -35,6 +38,10 @@ int kernel_memory_bytes(struct kernel_memory *km, const char *structure);
 /* A member of the structure at that address; bytes is its size as the caller knows it. */
 int kernel_memory_member(struct kernel_memory *km, uint64_t address, const char *structure, const char *member,
 			 void *to, size_t bytes);
+
+/* The same into a variable of the member's size. */
+#define KERNEL_MEMBER(km, address, structure, member, to)                                                              \
+	kernel_memory_member(km, address, structure, member, to, sizeof(*(to)))
 
 /* The sum over all processors of a 32-bit word that each has its own of. */
 int kernel_memory_sum(struct kernel_memory *km, uint64_t percpu_address, int64_t *ret_sum);

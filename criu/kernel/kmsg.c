@@ -15,8 +15,8 @@ int kmsg_position(struct kernel_memory *km, int pidfd, int fd, uint64_t *ret_pos
 	int r = kernel_memory_file(km, pidfd, fd, &file);
 
 	if (r == 0)
-		r = kernel_memory_member(km, file, "file", "private_data", &user, sizeof(user));
-	return r < 0 ? r : kernel_memory_member(km, user, "devkmsg_user", "seq", ret_position, sizeof(*ret_position));
+		r = KERNEL_MEMBER(km, file, "file", "private_data", &user);
+	return r < 0 ? r : KERNEL_MEMBER(km, user, "devkmsg_user", "seq", ret_position);
 }
 
 /* "PRIORITY,NUMBER,...": one read gives one record. -ENOENT behind the last. */

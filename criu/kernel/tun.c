@@ -47,10 +47,10 @@ static void read_programs(struct kernel_memory *km, int pidfd, int fd, struct tu
 	uint64_t file, queue_at, tun, steering = 0, program = 0;
 
 	if (kernel_memory_file(km, pidfd, fd, &file) == 0 &&
-	    kernel_memory_member(km, file, "file", "private_data", &queue_at, sizeof(queue_at)) == 0 &&
-	    kernel_memory_member(km, queue_at, "tun_file", "tun", &tun, sizeof(tun)) == 0 &&
-	    kernel_memory_member(km, tun, "tun_struct", "steering_prog", &steering, sizeof(steering)) == 0 &&
-	    kernel_memory_member(km, tun, "tun_struct", "filter_prog", &program, sizeof(program)) == 0)
+	    KERNEL_MEMBER(km, file, "file", "private_data", &queue_at) == 0 &&
+	    KERNEL_MEMBER(km, queue_at, "tun_file", "tun", &tun) == 0 &&
+	    KERNEL_MEMBER(km, tun, "tun_struct", "steering_prog", &steering) == 0 &&
+	    KERNEL_MEMBER(km, tun, "tun_struct", "filter_prog", &program) == 0)
 		queue->has_filter |= steering || program;
 }
 

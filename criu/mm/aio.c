@@ -1,8 +1,7 @@
 /*
  * Which mappings are rings shows their name. That a ring is a context of the task itself (a child has its parent's
  * rings mapped, but no contexts), how large it was asked for, and how many of its requests are in flight no interface
- * tells: it is read from the kernel's own structures. A request holds a slot of the ring from its submission until its
- * event was fetched: what is neither free nor complete is in flight.
+ * tells: it is read from the kernel's own structures, see kernel/aio-context.h.
  *
  * Restore: the restorer makes the context with io_setup(), moves the ring to its address and brings head and tail to
  * where they were by requests that complete at once; the contents of the ring are put in as those of any memory.
@@ -23,15 +22,14 @@
 #include "engine/undo.h"
 #include "image/pagemap.h"
 #include "image/vma-status.h"
-#include "kernel/kernel-memory.h"
+#include "kernel/aio-context.h"
 #include "kernel/proc-maps.h"
 #include "mm/restore-area.h"
 
 #define RING_PATH   "/[aio] (deleted)"
 #define EVENT_BYTES sizeof(struct io_event)
-#define LIMIT_TABLE (1u << 20) /* contexts of a process, and slots of a ring: more would be nonsense */
-#define LIMIT_SLOTS (1u << 26)
-#define LOOK_US     1000 /* between two looks at a context that is busy */
+#define LIMIT_SLOTS (1u << 26) /* more would be nonsense */
+#define LOOK_US     1000       /* between two looks at a context that is busy */
 
 /* The kernel's struct aio_ring, without the events. */
 struct ring_head {
@@ -45,63 +43,6 @@ bool is_aio_ring(const struct proc_vma *vma, const char *path)
 	return vma->shared && vma->dev_major == 0 && !strcmp(path, RING_PATH);
 }
 
-static int find_mm(struct kernel_memory *km, const struct task *task, uint64_t *ret_mm)
-{
-	AUTO_FREE uint64_t *threads = NULL;
-	size_t count;
-	int r = kernel_memory_threads(km, task->pidfd, &threads, &count);
-
-	return r < 0 ? r : kernel_memory_member(km, threads[0], "task_struct", "mm", ret_mm, sizeof(*ret_mm));
-}
-
-/* The address of the context whose ring is there; 0: there is none. */
-static int find_context(struct kernel_memory *km, uint64_t mm, uint64_t ring, uint64_t *ret_context)
-{
-	int contexts = kernel_memory_offset(km, "kioctx_table", "table");
-	uint64_t table = 0, context = 0, at = 0;
-	uint32_t count = 0;
-	int r =
-	    contexts < 0 ? contexts : kernel_memory_member(km, mm, "mm_struct", "ioctx_table", &table, sizeof(table));
-
-	*ret_context = 0;
-	if (r < 0 || !table)
-		return r;
-	r = kernel_memory_member(km, table, "kioctx_table", "nr", &count, sizeof(count));
-	for (uint32_t i = 0; r == 0 && i < count && i < LIMIT_TABLE; i++) {
-		r = kernel_memory_read(km, table + (uint64_t)contexts + i * sizeof(context), &context, sizeof(context));
-		if (r < 0 || !context)
-			continue;
-		r = kernel_memory_member(km, context, "kioctx", "user_id", &at, sizeof(at));
-		if (r == 0 && at == ring) {
-			*ret_context = context;
-			return 0;
-		}
-	}
-	return r;
-}
-
-/* Of all slots but one, which tells a full ring from an empty one, those that are taken and not complete. */
-static int count_in_flight(struct kernel_memory *km, uint64_t context, int64_t *ret_count)
-{
-	uint32_t slots = 0, complete = 0;
-	int32_t available = 0;
-	int64_t cached = 0;
-	uint64_t percpu = 0;
-	int r = kernel_memory_member(km, context, "kioctx", "nr_events", &slots, sizeof(slots));
-
-	if (r == 0)
-		r = kernel_memory_member(km, context, "kioctx", "completed_events", &complete, sizeof(complete));
-	if (r == 0)
-		r = kernel_memory_member(km, context, "kioctx", "reqs_available", &available, sizeof(available));
-	if (r == 0)
-		r = kernel_memory_member(km, context, "kioctx", "cpu", &percpu, sizeof(percpu));
-	if (r == 0)
-		r = kernel_memory_sum(km, percpu, &cached);
-	if (r == 0)
-		*ret_count = (int64_t)slots - 1 - available - cached - complete;
-	return r;
-}
-
 /* Requests to a disk complete while the task stands still. */
 static int wait_for_requests(const struct dump *d, struct kernel_memory *km, uint64_t context, int64_t *ret_count)
 {
@@ -109,7 +50,7 @@ static int wait_for_requests(const struct dump *d, struct kernel_memory *km, uin
 	int r;
 
 	for (;;) {
-		r = count_in_flight(km, context, ret_count);
+		r = aio_context_in_flight(km, context, ret_count);
 		if (r < 0 || *ret_count == 0 || now_ns() >= deadline_ns)
 			return r;
 		if (!d->is_live && undo_interrupted(d->undo))
@@ -138,22 +79,18 @@ static int failed(struct error *err, int r, const struct task *task, const struc
 int aio_look(struct dump *d, struct task *task, const struct proc_vma *vma, uint32_t *ret_requests, struct error *err)
 {
 	struct kernel_memory *km;
-	uint64_t mm = 0, context = 0, bytes = 0;
+	uint64_t context = 0, bytes = 0;
 	int64_t in_flight = 0;
 	int r = dump_kernel_memory(d, &km);
 
 	if (r == 0)
-		r = find_mm(km, task, &mm);
-	if (r == 0)
-		r = find_context(km, mm, vma->start, &context);
+		r = aio_context_find(km, task->pidfd, vma->start, &context);
 	if (r < 0)
 		return failed(err, r, task, vma);
 	if (!context)
 		return refuse(err, task, vma,
 			      "only its ring is here, of a context that another process made before the fork");
-	r = kernel_memory_member(km, context, "kioctx", "mmap_size", &bytes, sizeof(bytes));
-	if (r == 0)
-		r = kernel_memory_member(km, context, "kioctx", "max_reqs", ret_requests, sizeof(*ret_requests));
+	r = aio_context_size(km, context, &bytes, ret_requests);
 	if (r < 0)
 		return failed(err, r, task, vma);
 	if (bytes != vma->end - vma->start)

@@ -26,12 +26,12 @@
 #include "kernel/features.h"
 #include "kernel/kernel-memory.h"
 #include "kernel/proc-misc.h"
+#include "kernel/uprobe-state.h"
 #include "mm/mm-internal.h"
 
-#define MM_HAS_UPROBES (1ull << 19) /* MMF_HAS_UPROBES */
-#define TRAP           0xcc
-#define CALL           0xe8
-#define CALL_BYTES     5
+#define TRAP       0xcc
+#define CALL       0xe8
+#define CALL_BYTES 5
 
 static const char trampoline[] = "[uprobes-trampoline]";
 static const uint8_t nop[CALL_BYTES] = { 0x0f, 0x1f, 0x44, 0x00, 0x00 };
@@ -60,29 +60,15 @@ static bool is_in_uprobes_area(const struct task *task, uint64_t address)
 
 static int count_traced_returns(struct dump *d, const struct task *task, unsigned int *ret)
 {
-	AUTO_FREE uint64_t *threads = NULL;
 	struct kernel_memory *km;
-	size_t count = 0;
 	int r = dump_kernel_memory(d, &km);
 
-	*ret = 0;
-	if (r == 0)
-		r = kernel_memory_threads(km, task->pidfd, &threads, &count);
-	for (size_t i = 0; r == 0 && i < count; i++) {
-		uint64_t state = 0, instances = 0;
-
-		r = kernel_memory_member(km, threads[i], "task_struct", "utask", &state, sizeof(state));
-		if (r == 0 && state)
-			r = kernel_memory_member(km, state, "uprobe_task", "return_instances", &instances,
-						 sizeof(instances));
-		*ret += instances != 0;
-	}
-	return r;
+	return r < 0 ? r : uprobe_state_traced_returns(km, task->pidfd, ret);
 }
 
 int uprobes_look(struct dump *d, const struct task *task, struct error *err)
 {
-	unsigned int count;
+	unsigned int count = 0;
 	int r;
 
 	for (size_t i = 0; !d->is_live && i < task->thread_count; i++)
@@ -114,39 +100,32 @@ bool uprobes_can_be_in(const struct area *area)
 	       (area->entry.prot & (PROT_EXEC | PROT_WRITE)) == PROT_EXEC;
 }
 
-static int read_mm_flags(const struct task *task, uint64_t *ret)
+static int read_mark(const struct task *task, bool *ret)
 {
-	AUTO_FREE uint64_t *threads = NULL;
 	struct kernel_memory *km = NULL;
-	uint64_t mm = 0;
-	size_t count;
 	int r = feature_is_masked("kernel_memory") ? -EOPNOTSUPP : kernel_memory_open(&km);
 
 	if (r == 0)
-		r = kernel_memory_threads(km, task->pidfd, &threads, &count);
-	if (r == 0)
-		r = kernel_memory_member(km, threads[0], "task_struct", "mm", &mm, sizeof(mm));
-	if (r == 0)
-		r = kernel_memory_member(km, mm, "mm_struct", "flags", ret, sizeof(*ret));
+		r = uprobe_state_is_marked(km, task->pidfd, ret);
 	kernel_memory_free(km);
 	return r;
 }
 
 static bool has_traps(const struct task *task)
 {
-	uint64_t flags = 0;
+	bool is_marked = false;
 	int r;
 
 	for (size_t i = 0; i < task->maps.count; i++)
 		if (is_uprobes_area(proc_vma_path(&task->maps, &task->maps.vmas[i])))
 			return true;
-	r = read_mm_flags(task, &flags);
+	r = read_mark(task, &is_marked);
 	if (r < 0)
 		log_warn(TASK_FORMAT
 			 ": there are trap instructions in its text, and whether they are those of uprobes cannot "
 			 "be told: %s",
 			 TASK_ARGS(task), strerror(-r));
-	return r == 0 && flags & MM_HAS_UPROBES;
+	return r == 0 && is_marked;
 }
 
 /* Behind the end of the file are zeros. */

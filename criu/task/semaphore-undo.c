@@ -1,18 +1,12 @@
 /*
  * No interface shows the list of adjustments. That a thread has one is known from the facts about it, or by kcmp(2)
- * against this thread, which has none; what stands in it is read from the kernel's own structures, for an adjustment
- * is kept with a value of 0 once the semaphore was given back. Where they cannot be read a list counts as one that
- * matters.
  * against a process that has none; what stands in it is read from the kernel's own structures, for an adjustment is
  * kept with a value of 0 once the semaphore was given back. Where they cannot be read a list counts as one that
  * matters, but for that of a process with threads: the kernel gives one to each.
  */
 #include "task/semaphore-undo.h"
 
-#include <sched.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
@@ -20,16 +14,8 @@
 #include "base/util.h"
 #include "kernel/kcmp.h"
 #include "kernel/kernel-memory.h"
+#include "kernel/semaphore-list.h"
 #include "kernel/task-facts.h"
-
-#define LIMIT_SETS       (1u << 16) /* more would be nonsense */
-#define LIMIT_SEMAPHORES (1u << 16)
-
-struct adjustment {
-	int32_t set;
-	uint32_t semaphore;
-	int16_t value; /* 0: there is none */
-};
 
 static bool has_list(const struct task_thread *thread, pid_t plain_pid)
 {
@@ -41,80 +27,9 @@ static bool has_list(const struct task_thread *thread, pid_t plain_pid)
 	return kcmp_object(KCMP_KIND_SYSVSEM, plain_pid, thread->tid, &order) == 0 && order != 0;
 }
 
-/* A line for each set behind the head. */
-static bool has_sets(const char *table)
-{
-	const char *line = strchr(table, '\n');
-
-	return line && line[1];
-}
-
-/* How many semaphores a set has, 0 when there is no such set. */
-static uint32_t count_semaphores(const char *table, int32_t set)
-{
-	for (const char *line = strchr(table, '\n'); line && line[1]; line = strchr(line + 1, '\n')) {
-		uint32_t count;
-		int32_t id;
-
-		if (sscanf(line + 1, "%*d %d %*o %u", &id, &count) == 2 && id == set)
-			return count;
-	}
-	return 0;
-}
-
-/* An array behind the structure; in older kernels a pointer to one. */
-static int find_values(struct kernel_memory *km, uint64_t undo, uint64_t *ret_values)
-{
-	const int offset = kernel_memory_offset(km, "sem_undo", "semadj");
-	const int bytes = kernel_memory_bytes(km, "sem_undo");
-
-	if (offset < 0 || bytes < 0)
-		return offset < 0 ? offset : bytes;
-	*ret_values = undo + (uint64_t)offset;
-	return offset + (int)sizeof(*ret_values) > bytes
-		   ? 0
-		   : kernel_memory_read(km, *ret_values, ret_values, sizeof(*ret_values));
-}
-
-static int look_at_set(struct kernel_memory *km, uint64_t undo, const char *table, struct adjustment *ret)
-{
-	uint64_t values = 0;
-	uint32_t count;
-	int r = kernel_memory_member(km, undo, "sem_undo", "semid", &ret->set, sizeof(ret->set));
-
-	if (r == 0)
-		r = find_values(km, undo, &values);
-	if (r < 0)
-		return r;
-	count = count_semaphores(table, ret->set);
-	if (count > LIMIT_SEMAPHORES)
-		return -ERANGE;
-	for (uint32_t i = 0; r == 0 && i < count && !ret->value; i++) {
-		ret->semaphore = i;
-		r = kernel_memory_read(km, values + i * sizeof(ret->value), &ret->value, sizeof(ret->value));
-	}
-	return r;
-}
-
-/* The first adjustment of a list that changes anything. */
-static int look_at_list(struct kernel_memory *km, uint64_t list, const char *table, struct adjustment *ret)
-{
-	const int head = kernel_memory_offset(km, "sem_undo_list", "list_proc");
-	const int link = kernel_memory_offset(km, "sem_undo", "list_proc");
-	uint64_t at = 0;
-	int r = head < 0 || link < 0 ? -ENOENT : kernel_memory_read(km, list + (uint64_t)head, &at, sizeof(at));
-
-	for (unsigned i = 0; r == 0 && at != list + (uint64_t)head && !ret->value; i++) {
-		r = i < LIMIT_SETS ? look_at_set(km, at - (uint64_t)link, table, ret) : -ELOOP;
-		if (r == 0)
-			r = kernel_memory_read(km, at, &at, sizeof(at));
-	}
-	return r;
-}
-
 /* Where the facts are there, they name the list of each thread; mostly it is one for all. */
 static int look_at_known_lists(struct kernel_memory *km, const struct task *task, const char *table,
-			       struct adjustment *ret)
+			       struct semaphore_adjustment *ret)
 {
 	uint64_t last = 0;
 	int r = 0;
@@ -123,7 +38,7 @@ static int look_at_known_lists(struct kernel_memory *km, const struct task *task
 		uint64_t list = task->threads[i].facts->undo_list;
 
 		if (list && list != last)
-			r = look_at_list(km, list, table, ret);
+			r = semaphore_list_look(km, list, table, ret);
 		last = list;
 	}
 	return r;
@@ -137,7 +52,8 @@ static bool are_lists_known(const struct task *task)
 	return true;
 }
 
-static int look_at_threads(struct kernel_memory *km, const struct task *task, const char *table, struct adjustment *ret)
+static int look_at_threads(struct kernel_memory *km, const struct task *task, const char *table,
+			   struct semaphore_adjustment *ret)
 {
 	AUTO_FREE uint64_t *threads = NULL;
 	uint64_t list = 0, last = 0;
@@ -148,23 +64,23 @@ static int look_at_threads(struct kernel_memory *km, const struct task *task, co
 		return look_at_known_lists(km, task, table, ret);
 	r = kernel_memory_threads(km, task->pidfd, &threads, &count);
 	for (size_t i = 0; r == 0 && i < count && !ret->value; i++) {
-		r = kernel_memory_member(km, threads[i], "task_struct", "sysvsem", &list, sizeof(list));
+		r = semaphore_list_of_thread(km, threads[i], &list);
 		if (r < 0 || !list || list == last)
 			continue;
-		r = look_at_list(km, list, table, ret);
+		r = semaphore_list_look(km, list, table, ret);
 		last = list;
 	}
 	return r;
 }
 
-static int find_adjustment(struct dump *d, const struct task *task, struct adjustment *ret)
+static int find_adjustment(struct dump *d, const struct task *task, struct semaphore_adjustment *ret)
 {
 	AUTO_BUFFER struct buffer table = { 0 };
 	struct kernel_memory *km;
 	int r = buffer_read_at(&table, task->procfd, "../sysvipc/sem");
 
 	/* Every process that has made a thread has a list; mostly there is no set that it could be about. */
-	if (r < 0 || !has_sets(table.data))
+	if (r < 0 || !semaphore_table_has_sets(table.data))
 		return r;
 	r = dump_kernel_memory(d, &km);
 	return r < 0 ? r : look_at_threads(km, task, table.data, ret);
@@ -172,7 +88,7 @@ static int find_adjustment(struct dump *d, const struct task *task, struct adjus
 
 int semaphore_undo_look(struct dump *d, const struct task *task, pid_t plain_pid, struct error *err)
 {
-	struct adjustment found = { 0 };
+	struct semaphore_adjustment found = { 0 };
 	size_t i = 0;
 	int r;
 
