@@ -45,7 +45,7 @@ int epoll_ready_list(struct kernel_memory *km, int pidfd, int fd, int **ret_numb
 			return -ELOOP;
 		r = array_reserve(&numbers, &capacity, count, sizeof(*numbers));
 		if (r == 0)
-			r = KERNEL_MEMBER(km, item, "epitem", "ffd", target);
+			r = KERNEL_MEMBER(km, item, "epitem", "ffd", &target);
 		if (r == 0)
 			memcpy(&numbers[count++], target + number, sizeof(int));
 		if (r == 0)
