@@ -18,6 +18,7 @@
 #include "task/core-scheduling.h"
 #include "task/ended-call.h"
 #include "task/interrupted-call.h"
+#include "task/io-context.h"
 #include "task/semaphore-undo.h"
 #include "task/task-look.h"
 
@@ -88,10 +89,16 @@ int look_task(struct dump *d, const struct look_own *own, struct task *task, str
 	return task_look(d, task, err);
 }
 
+/* A process that has done nothing yet, to compare others with: what it has not is what most do not have. */
+static pid_t plain_pid_of(const struct dump *d)
+{
+	return d->undo ? undo_rescuer_pid(d->undo) : getpid();
+}
+
 /* What may need the kernel's own structures is asked by one thread. */
 static void look_at_semaphores(struct dump *d)
 {
-	pid_t plain_pid = d->undo ? undo_rescuer_pid(d->undo) : getpid();
+	pid_t plain_pid = plain_pid_of(d);
 
 	for_each_task (d, task) {
 		struct error reason = { 0 };
@@ -119,7 +126,9 @@ int look_tree(struct dump *d, struct memory_side *memory, bool is_worth_a_thread
 
 	look_at_semaphores(d);
 	core_scheduling_look(d);
-	r = files_look(d, err);
+	r = io_contexts_look(d, plain_pid_of(d), err);
+	if (r == 0)
+		r = files_look(d, err);
 	if (r < 0)
 		return r;
 	memory_side_start(memory, d, is_worth_a_thread);

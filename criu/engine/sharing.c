@@ -1,7 +1,7 @@
 /*
- * Memory, directories (working directory, root, umask) and the I/O context are each process's own, and all threads of a
- * process have the same ones, the same descriptor table and the same namespaces: that is what images say. The kernel
- * allows more (CLONE_VM, CLONE_FS, CLONE_IO without CLONE_THREAD; unshare(2) and setns(2) in a thread).
+ * Memory and directories (working directory, root, umask) are each process's own, and all threads of a process have the
+ * same ones, the same descriptor table and the same namespaces: that is what images say. The kernel allows more
+ * (CLONE_VM, CLONE_FS without CLONE_THREAD; unshare(2) and setns(2) in a thread).
  *
  * Objects are sorted in the order of kcmp(2), behind cheap figures that are equal where the object is the same one.
  * Without kcmp there is no finding out, and nobody who shares is found.
@@ -75,16 +75,6 @@ static int compare_directories(const void *x, const void *y)
 	return order ? order : compare_kernel(KCMP_KIND_FS, a, b);
 }
 
-/* Only who has set a priority is sure to have an I/O context, and can see it change. */
-static int compare_io(const void *x, const void *y)
-{
-	const struct task *a = *(const struct task *const *)x, *b = *(const struct task *const *)y;
-	int order =
-	    compare_numbers((uint64_t)a->threads[0].state->io_priority, (uint64_t)b->threads[0].state->io_priority);
-
-	return order || !a->threads[0].state->io_priority ? order : compare_kernel(KCMP_KIND_IO, a, b);
-}
-
 static const struct shared_kind {
 	enum kcmp_kind kind;
 	int (*compare)(const void *x, const void *y);
@@ -92,13 +82,7 @@ static const struct shared_kind {
 } shared_kinds[] = {
 	{ KCMP_KIND_VM, compare_memory, "memory", "vfork or CLONE_VM" },
 	{ KCMP_KIND_FS, compare_directories, "working directory", "CLONE_FS" },
-	{ KCMP_KIND_IO, compare_io, "I/O context", "CLONE_IO" },
 };
-
-static bool can_be_shared(const struct shared_kind *kind, const struct task *task)
-{
-	return kind->kind != KCMP_KIND_IO || task->threads[0].state->io_priority;
-}
 
 static void refuse_shared(struct dump *d, const struct shared_kind *kind, const struct task *task, pid_t other)
 {
@@ -117,7 +101,7 @@ static void look_among_processes(struct dump *d, const struct shared_kind *kind,
 	for (size_t i = 1; i < count; i++) {
 		const struct task *one = sorted[i - 1], *other = sorted[i];
 
-		if (!can_be_shared(kind, one) || kind->compare(&one, &other) != 0)
+		if (kind->compare(&one, &other) != 0)
 			continue;
 		if (one->parent == other || (other->parent != one && one->host_pid > other->host_pid))
 			refuse_shared(d, kind, one, other->host_pid);
@@ -130,7 +114,7 @@ static void look_at_parent_outside(struct dump *d, const struct shared_kind *kin
 {
 	const struct task *root = d->tasks[0];
 
-	if (root->stat.ppid > 0 && can_be_shared(kind, root) && is_same(kind->kind, root->stat.ppid, root->host_pid))
+	if (root->stat.ppid > 0 && is_same(kind->kind, root->stat.ppid, root->host_pid))
 		refuse_shared(d, kind, root, root->stat.ppid);
 }
 
@@ -197,16 +181,12 @@ static void look_at_namespaces(struct dump *d, const struct task *task, const ui
 static void look_at_thread(struct dump *d, const struct task *task, const struct task_thread *thread)
 {
 	const struct task_facts *leader = task->threads[0].facts, *facts = thread->facts;
-	const int io_priority = task->threads[0].state->io_priority;
 	const bool is_known = leader && facts;
 
 	if (is_known ? leader->fs != facts->fs : !is_same(KCMP_KIND_FS, task->host_pid, thread->tid))
 		refuse_own(d, task, thread, "a working directory of its own (unshare)", NULL);
 	if (is_known ? leader->files != facts->files : !is_same(KCMP_KIND_FILES, task->host_pid, thread->tid))
 		refuse_own(d, task, thread, "a descriptor table of its own (unshare)", NULL);
-	if (io_priority && thread->state->io_priority == io_priority &&
-	    is_same(KCMP_KIND_IO, task->host_pid, thread->tid))
-		refuse_own(d, task, thread, "its process's I/O context (CLONE_IO)", NULL);
 	if ((is_known && leader->has_loginuid && leader->loginuid != facts->loginuid) ||
 	    (task->thread_facts &&
 	     task->thread_facts[0].likeness.loginuid != task->thread_facts[thread - task->threads].likeness.loginuid))

@@ -38,6 +38,7 @@ enum member {
 	TASK_LOGINUID,
 	TASK_SEMAPHORES,
 	SEMAPHORES_UNDO,
+	TASK_IO_CONTEXT,
 	PID_LEVEL,
 	PID_NUMBERS,
 	UPID_NS,
@@ -72,6 +73,7 @@ static const struct btf_offset wanted[MEMBER_COUNT] = {
 	[TASK_LOGINUID] = { "task_struct", "loginuid" },
 	[TASK_SEMAPHORES] = { "task_struct", "sysvsem" },
 	[SEMAPHORES_UNDO] = { "sysv_sem", "undo_list" },
+	[TASK_IO_CONTEXT] = { "task_struct", "io_context" },
 	[PID_LEVEL] = { "pid", "level" },
 	[PID_NUMBERS] = { "pid", "numbers" },
 	[UPID_NS] = { "upid", "ns" },
@@ -100,7 +102,7 @@ struct record {
 	uint64_t nsproxy, user_ns, cgroups, mm, files, fs, sighand, exe;
 	uint64_t heap_start, heap_end, stack_start;
 	struct path_fact cwd, root;
-	uint64_t oom_score_adj, posix_timers, mm_flags, loginuid, undo_list;
+	uint64_t oom_score_adj, posix_timers, mm_flags, loginuid, undo_list, io_context;
 	uint8_t tls[TLS_BYTES];
 };
 
@@ -179,6 +181,8 @@ static void emit_objects(struct bpf_program *p, const struct btf_offset *at)
 		emit_value(p, SLOT_TASK, at[TASK_LOGINUID].offset, AT(loginuid), 4);
 	if (at[TASK_SEMAPHORES].offset >= 0 && at[SEMAPHORES_UNDO].offset >= 0)
 		emit_value(p, SLOT_TASK, at[TASK_SEMAPHORES].offset + at[SEMAPHORES_UNDO].offset, AT(undo_list), 8);
+	if (at[TASK_IO_CONTEXT].offset >= 0)
+		emit_value(p, SLOT_TASK, at[TASK_IO_CONTEXT].offset, AT(io_context), 8);
 	if (at[MM_FLAGS].offset >= 0)
 		emit_value(p, SLOT_MM, at[MM_FLAGS].offset, AT(mm_flags), 8);
 }
@@ -228,6 +232,7 @@ static struct task_facts from_record(const struct record *record)
 		.has_loginuid = true,
 		.loginuid = (uint32_t)record->loginuid,
 		.undo_list = record->undo_list,
+		.io_context = record->io_context,
 	};
 }
 
@@ -296,7 +301,8 @@ static int take_records(const struct buffer *data, struct task_fact_list *ret)
 /* What is not built into every kernel, or not a number in every one: nobody has it, or it is not believed. */
 static bool may_be_missing(enum member member)
 {
-	return member == TASK_LOGINUID || member == TASK_SEMAPHORES || member == SEMAPHORES_UNDO || member == MM_FLAGS;
+	return member == TASK_LOGINUID || member == TASK_SEMAPHORES || member == SEMAPHORES_UNDO ||
+	       member == TASK_IO_CONTEXT || member == MM_FLAGS;
 }
 
 int task_facts_open(void)
