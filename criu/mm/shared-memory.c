@@ -48,6 +48,8 @@ struct shared_object {
 struct shared_memory {
 	struct shared_object *objects;
 	size_t count, capacity;
+	uint32_t *slots; /* hash table by inode: numbers of objects from 1, 0 is free */
+	size_t slot_count;
 };
 
 static dev_t shared_memory_device;
@@ -101,12 +103,43 @@ bool is_shared_memory_vma(const struct proc_vma *vma)
 	       (shared_memory_device == device || (vma->vm_flags & VMF_BIT(HT) && is_huge_device(device)));
 }
 
-static struct shared_object *find_object(struct shared_memory *shared, uint64_t inode)
+/* Where an object stands in the hash table, or would: there is always a free slot. */
+static uint32_t *slot_of(const struct shared_memory *shared, uint64_t inode)
 {
+	size_t at = (size_t)(inode * 0x9e3779b97f4a7c15ull >> 20);
+
+	for (;; at++) {
+		uint32_t *slot = &shared->slots[at & (shared->slot_count - 1)];
+
+		if (!*slot || shared->objects[*slot - 1].inode == inode)
+			return slot;
+	}
+}
+
+static int reserve_slot(struct shared_memory *shared)
+{
+	size_t count = shared->slot_count ? 2 * shared->slot_count : 64;
+	uint32_t *slots;
+
+	if (2 * shared->count < shared->slot_count)
+		return 0;
+	slots = calloc(count, sizeof(*slots));
+	if (!slots)
+		return -ENOMEM;
+	free(shared->slots);
+	shared->slots = slots;
+	shared->slot_count = count;
 	for (size_t i = 0; i < shared->count; i++)
-		if (shared->objects[i].inode == inode)
-			return &shared->objects[i];
-	return NULL;
+		*slot_of(shared, shared->objects[i].inode) = (uint32_t)i + 1;
+	return 0;
+}
+
+static struct shared_object *find_object(const struct dump *d, uint64_t inode)
+{
+	const struct shared_memory *shared = d->shared_memory;
+	uint32_t number = shared && shared->slot_count ? *slot_of(shared, inode) : 0;
+
+	return number ? &shared->objects[number - 1] : NULL;
 }
 
 /* "/memfd:name (deleted)" is called name, "/dev/zero (deleted)" keeps its path. */
@@ -133,7 +166,8 @@ static int add_object(struct dump *d, int *fd, const char *link, struct shared_o
 	if (!d->shared_memory)
 		d->shared_memory = calloc(1, sizeof(*d->shared_memory));
 	shared = d->shared_memory;
-	if (!shared || array_reserve(&shared->objects, &shared->capacity, shared->count, sizeof(object)) < 0)
+	if (!shared || array_reserve(&shared->objects, &shared->capacity, shared->count, sizeof(object)) < 0 ||
+	    reserve_slot(shared) < 0)
 		return error_set(err, -ENOMEM, "shared memory %s", link);
 	if (fstat(*fd, &object.st) < 0)
 		return error_set(err, -errno, "shared memory %s", link);
@@ -151,13 +185,14 @@ static int add_object(struct dump *d, int *fd, const char *link, struct shared_o
 		return error_set(err, -ENOMEM, "shared memory %s", link);
 	(void)take_fd(fd);
 	shared->objects[shared->count] = object;
+	*slot_of(shared, object.inode) = object.inode_id;
 	*ret_object = &shared->objects[shared->count++];
 	return 0;
 }
 
 int shared_memory_add_file(struct dump *d, const struct open_file *file, uint32_t *ret_inode_id, struct error *err)
 {
-	struct shared_object *object = d->shared_memory ? find_object(d->shared_memory, file->st.st_ino) : NULL;
+	struct shared_object *object = find_object(d, file->st.st_ino);
 	AUTO_CLOSE int fd = -1;
 	int r;
 
@@ -180,7 +215,7 @@ int shared_memory_add_file(struct dump *d, const struct open_file *file, uint32_
 int shared_memory_add_mapping(struct dump *d, struct task *task, const struct proc_vma *vma, const char *path,
 			      uint32_t *ret_file_id, struct error *err)
 {
-	struct shared_object *object = d->shared_memory ? find_object(d->shared_memory, vma->inode) : NULL;
+	struct shared_object *object = find_object(d, vma->inode);
 	AUTO_CLOSE int fd = -1;
 	uint32_t *id;
 	int r;
@@ -413,6 +448,7 @@ void shared_memory_free(struct dump *d)
 		free(shared->objects[i].name);
 	}
 	free(shared->objects);
+	free(shared->slots);
 	free(shared);
 	d->shared_memory = NULL;
 }
