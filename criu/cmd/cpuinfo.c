@@ -9,6 +9,7 @@
 #include "cmd/options.h"
 #include "engine/cpuinfo.h"
 #include "image/image-set.h"
+#include "kernel/proc-misc.h"
 
 int command_cpuinfo(struct command_line *line, struct error *err)
 {
@@ -19,6 +20,7 @@ int command_cpuinfo(struct command_line *line, struct error *err)
 
 	if (!dumps && strcmp(what, "check") != 0)
 		return error_say(err, -EINVAL, "\"%s\" is neither dump nor check", what);
+	set.path = proc_own_fd_name(line->opts.images_dir_fd);
 	r = image_set_open_plain(&set, line->opts.images_dir_fd, NULL, err);
 	if (r < 0)
 		return r;

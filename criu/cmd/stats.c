@@ -9,6 +9,7 @@
 #include "engine/options.h"
 #include "image/image-read.h"
 #include "images/stats.pb-c.h"
+#include "kernel/proc-misc.h"
 
 static void print_time(const char *what, uint64_t us)
 {
@@ -53,8 +54,10 @@ static int read_and_print(const struct options *opts, enum image_kind kind, stru
 {
 	AUTO_IMAGE_SET struct image_set set = IMAGE_SET_INIT;
 	AUTO_MESSAGE StatsEntry *stats = NULL;
-	int r = image_set_open_plain(&set, opts->work_dir_fd, NULL, err);
+	int r;
 
+	set.path = proc_own_fd_name(opts->work_dir_fd);
+	r = image_set_open_plain(&set, opts->work_dir_fd, NULL, err);
 	if (r < 0)
 		return r;
 	r = image_read_required(&set, kind, 0, &stats_entry__descriptor, &stats, err);

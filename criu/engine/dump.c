@@ -29,6 +29,7 @@
 #include "image/image-set.h"
 #include "image/image-write.h"
 #include "images/pstree.pb-c.h"
+#include "kernel/proc-misc.h"
 #include "mm/map-flags.h"
 #include "mm/mm.h"
 #include "mm/shared-memory.h"
@@ -439,8 +440,10 @@ static void raise_descriptor_limit(void)
 
 static int open_set(struct dump_run *run, struct error *err)
 {
-	int r = image_set_create(&run->set, run->d.opts->images_dir_fd, NULL, 0, err);
+	int r;
 
+	run->set.path = proc_own_fd_name(run->d.opts->images_dir_fd);
+	r = image_set_create(&run->set, run->d.opts->images_dir_fd, NULL, 0, err);
 	if (r < 0)
 		return r;
 	r = undo_new(run->set.dirfd, TASK_LIMIT, THREAD_LIMIT, &run->d.undo, err);

@@ -35,6 +35,7 @@
 #include "files/files.h"
 #include "files/heirs.h"
 #include "files/io-uring.h"
+#include "kernel/proc-misc.h"
 #include "mm/restore-area.h"
 #include "mm/restore-fill.h"
 #include "mm/restore-memory.h"
@@ -87,6 +88,7 @@ static int open_set(struct restore_run *run, struct error *err)
 
 	if (action_scripts_run(r->opts, "pre-restore", 0) != 0)
 		return error_say(err, -ECANCELED, "a pre-restore script failed");
+	run->set.path = proc_own_fd_name(r->opts->images_dir_fd);
 	result = image_set_open(&run->set, r->opts->images_dir_fd, NULL, err);
 	if (result == 0)
 		result = image_check(r->set, &r->images, err);

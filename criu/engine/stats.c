@@ -4,12 +4,15 @@
 #include "engine/options.h"
 #include "image/image-set.h"
 #include "image/image-write.h"
+#include "kernel/proc-misc.h"
 
 static int write_stats(const struct options *opts, enum image_kind kind, StatsEntry *entry, struct error *err)
 {
 	AUTO_IMAGE_SET struct image_set work = IMAGE_SET_INIT;
-	int r = image_set_open_plain(&work, opts->work_dir_fd, NULL, err);
+	int r;
 
+	work.path = proc_own_fd_name(opts->work_dir_fd);
+	r = image_set_open_plain(&work, opts->work_dir_fd, NULL, err);
 	return r < 0 ? r : image_write_one(&work, kind, 0, entry, err);
 }
 

@@ -17,7 +17,7 @@
 
 struct image_set {
 	int dirfd;
-	char *path;                /* for sentences; NULL when only a descriptor is known */
+	char *path;                /* for sentences; may be set (malloc()ed) where only a descriptor is known */
 	InventoryEntry *inventory; /* of a set opened by image_set_open() */
 
 	/*

@@ -235,6 +235,14 @@ int proc_read_link(int procfd, const char *path, char **ret)
 	return 0;
 }
 
+char *proc_own_fd_name(int fd)
+{
+	char path[64], *name;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return proc_read_link(AT_FDCWD, path, &name) == 0 ? name : NULL;
+}
+
 static void fd_path(char ret[32], int fd)
 {
 	(void)snprintf(ret, 32, "fd/%d", fd);

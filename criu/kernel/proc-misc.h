@@ -53,6 +53,9 @@ int proc_ns_read(int procfd, const char *task, struct proc_ns_ids *ret);
  */
 int proc_read_link(int procfd, const char *path, char **ret);
 
+/* What a descriptor of this process leads to, for sentences: malloc()ed, NULL when it cannot be told. */
+char *proc_own_fd_name(int fd);
+
 /* Opens what such a link leads to (not the link's text), close-on-exec: descriptor or -errno. */
 int proc_open_link(int procfd, const char *path, int open_flags);
 int proc_open_fd(int procfd, int fd, int open_flags);
