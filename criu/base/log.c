@@ -1,9 +1,11 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/util.h"
@@ -64,6 +66,26 @@ static size_t clamp(int written, size_t size)
 	return (size_t)written < size ? (size_t)written : size - 1;
 }
 
+/*
+ * A reader who has left, or RLIMIT_FSIZE, sends a signal besides. In a process that is being restored it is blocked,
+ * and would wait there for the program, as if that had written.
+ */
+static void forget_failed_write(void)
+{
+	const struct timespec at_once = { 0 };
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, errno == EPIPE ? SIGPIPE : SIGXFSZ);
+	(void)sigtimedwait(&set, NULL, &at_once);
+}
+
+static void write_out(int fd, const char *text, size_t bytes)
+{
+	if (write(fd, text, bytes) < 0 && (errno == EPIPE || errno == EFBIG))
+		forget_failed_write();
+}
+
 void log_line(enum log_level level, const char *file, int line, const char *format, ...)
 {
 	char text[2048];
@@ -91,6 +113,6 @@ void log_line(enum log_level level, const char *file, int line, const char *form
 	va_end(args);
 	if (used == 0 || text[used - 1] != '\n')
 		text[used++] = '\n';
-	(void)!write(level == LOG_MSG ? STDOUT_FILENO : log_state.fd, text, used);
+	write_out(level == LOG_MSG ? STDOUT_FILENO : log_state.fd, text, used);
 	errno = saved;
 }

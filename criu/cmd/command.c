@@ -98,10 +98,11 @@ static int parse_and_run(const struct command_set *set, struct command_line *lin
 	return EXIT_SUCCESS;
 }
 
-/* What was printed is part of the result: a full disk behind stdout is a failure. */
+/* What was printed is part of the result: a full disk behind stdout is a failure, a reader who has seen enough is not.
+ */
 static int flush_stdout(int status)
 {
-	if (fflush(stdout) == 0 || status != EXIT_SUCCESS)
+	if (fflush(stdout) == 0 || status != EXIT_SUCCESS || errno == EPIPE)
 		return status;
 	(void)fprintf(stderr, "criu: standard output: %s\n", strerror(errno));
 	return EXIT_FAILURE;

@@ -11,10 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "base/util.h"
 #include "cmd/config.h"
 
@@ -366,11 +368,20 @@ static void look_for_early_options(struct command_line *line, int argc, char **a
 		mark_given(line, "no-default-config");
 }
 
+/* HOME may still be that of whoever started us as somebody else: a file nobody asked for is no reason to fail. */
+static int parse_default_config(struct command_line *line, const char *path, struct error *err)
+{
+	if (faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0 || errno != EACCES)
+		return parse_config(line, path, err);
+	log_warn("configuration file %s is not read: %s\n", path, strerror(errno));
+	return 0;
+}
+
 static int parse_default_configs(struct command_line *line, struct error *err)
 {
 	const char *home = getenv("HOME");
 	AUTO_FREE char *path = NULL;
-	int r = parse_config(line, "/etc/criu/default.conf", err);
+	int r = parse_default_config(line, "/etc/criu/default.conf", err);
 
 	if (r < 0 || !home || !*home)
 		return r;
@@ -378,7 +389,7 @@ static int parse_default_configs(struct command_line *line, struct error *err)
 		path = NULL;
 		return error_set(err, -ENOMEM, "cannot read the configuration");
 	}
-	return parse_config(line, path, err);
+	return parse_default_config(line, path, err);
 }
 
 static int parse_configs(struct command_line *line, const struct early *early, struct error *err)

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/util.h"
 #include "cmd/version.h"
 #include "engine/options.h"
 
@@ -28,6 +30,28 @@ static void fill_standard_fds(void)
 	while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd >= 0)
 		(void)close(fd);
+}
+
+static void on_failing_write(int signal)
+{
+	(void)signal;
+}
+
+/*
+ * Whoever reads our messages may leave, RLIMIT_FSIZE may be short: what the write returns is enough, the signal would
+ * end the run. A handler, unlike SIG_IGN, is not handed on to what we start.
+ */
+static void survive_failing_writes(void)
+{
+	static const int signals[] = { SIGPIPE, SIGXFSZ };
+	const struct sigaction survive = { .sa_handler = on_failing_write, .sa_flags = SA_RESTART };
+
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		struct sigaction inherited;
+
+		if (sigaction(signals[i], NULL, &inherited) == 0 && inherited.sa_handler == SIG_DFL)
+			(void)sigaction(signals[i], &survive, NULL);
+	}
 }
 
 static int open_directory(int dirfd, const char *path, const char *what, int *ret_fd, struct error *err)
@@ -64,13 +88,14 @@ static int keep_script_names(struct options *opts, struct error *err)
 static int enter_work_dir(struct options *opts, struct error *err)
 {
 	const char *path = opts->work_dir ? opts->work_dir : opts->images_dir;
+	const char *what = opts->work_dir ? "work directory" : "image directory";
 	int r;
 
-	r = open_directory(AT_FDCWD, path ? path : ".", "work directory", &opts->work_dir_fd, err);
+	r = open_directory(AT_FDCWD, path ? path : ".", what, &opts->work_dir_fd, err);
 	if (r < 0)
 		return r;
 	if (fchdir(opts->work_dir_fd) < 0)
-		return error_set(err, -errno, "work directory %s", path ? path : ".");
+		return error_set(err, -errno, "%s %s", what, path ? path : ".");
 	return 0;
 }
 
@@ -114,6 +139,8 @@ int session_open(struct options *opts, bool needs_images, struct error *err)
 	if (start_dir_fd < 0)
 		return error_set(err, -errno, "current directory");
 	log_set_level(opts->log_level);
+	if (needs_images)
+		survive_failing_writes();
 	r = keep_script_names(opts, err);
 	if (r == 0)
 		r = enter_work_dir(opts, err);

@@ -23,6 +23,8 @@ int image_write_error(struct image_set *set, const char *name, int r, struct err
 		(void)error_say(err, r, "cannot write %s: the disk quota for %s is used up", name, where);
 	} else {
 		(void)error_set(err, r, "cannot write %s in %s", name, where);
+		if (r == -EFBIG)
+			error_hint(err, "raise the limit of file sizes (ulimit -f), or choose another file system");
 	}
 	return r;
 }

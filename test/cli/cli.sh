@@ -238,6 +238,21 @@ case_configuration() {
 	CRIU_CONFIG_FILE=missing accepted dump -t $nobody -D set --config missing-too
 }
 
+# HOME may still be that of somebody else; a file that was asked for has to be read.
+case_configuration_unreadable() {
+	mkdir -p home/.criu set
+	echo shell-job >home/.criu/default.conf
+	chmod 700 home
+	cp "$criu" copy
+	printf '#!/bin/sh\nexec setpriv --reuid 65534 --regid 65534 --clear-groups ./copy "$@"\n' >other
+	chmod 755 . copy other
+	criu=./other
+	HOME=$PWD/home accepted dump -t $nobody -D set
+	says err '^Warn .*home/.criu/default.conf is not read: Permission denied'
+	gives 1 dump -t $nobody -D set --config home/.criu/default.conf
+	says err '^criu: configuration file home/.criu/default.conf: Permission denied'
+}
+
 case_configuration_refused() {
 	local each
 	mkdir set
@@ -315,6 +330,22 @@ case_log_of_each_task() {
 	gives 0 restore -d -D set -v4 -o restore.log --log-pid
 	[ -s set/restore.log.$pid ] || fail "no log of pid $pid: $(ls set/restore.log*)"
 	! grep -q "process $pid" set/restore.log || fail "lines of pid $pid in the common log"
+	passes
+}
+
+# Who reads the messages may stop reading.
+case_reader_leaves() {
+	mkdir set
+	start
+	mkfifo fifo
+	: <fifo &
+	exec 7>fifo
+	wait $!
+	timeout 20 "$criu" dump -t $pid -D set -v4 --display-stats </dev/null >&7 2>&7 || fail "the dump ended with status $?"
+	gone
+	timeout 20 "$criu" restore -d -D set -v4 --display-stats </dev/null >&7 2>&7 || fail "the restore ended with status $?"
+	exec 7>&-
+	grep -Eq '^Sig(Pnd|Ign|Cgt):.*[13579bdf]...$' /proc/$pid/status && fail "SIGPIPE is left with the victim"
 	passes
 }
 
