@@ -86,6 +86,9 @@ void error_set_text(struct error *err, int r, const char *format, ...)
 	take_short(err->text, sizeof(err->text), whole);
 	if (r == -EMFILE)
 		error_hint(err, "raise the limit of open files (ulimit -n)");
+	if (r == -ENOMEM)
+		error_hint(err,
+			   "there has to be more memory, also within the limits of ulimit -v, -d and of the cgroup");
 }
 
 static void __attribute__((format(printf, 3, 0))) print_short(char *to, size_t bytes, const char *format, va_list args)

@@ -16,7 +16,8 @@
 #include "images/fdinfo.pb-c.h"
 
 #define ROUND 64
-#define ROOM  128
+#define ROOM  128 /* more than most sets need */
+#define LEAST 24  /* a gap below this is not worth trying; in one that turns out too small the restore fails later */
 
 static int base_above(int highest)
 {
@@ -72,7 +73,7 @@ static int find_gap(struct restore *r, int limit)
 		}
 		next = numbers[i] + 1;
 	}
-	return r->service_fd_end - r->service_fd_base >= ROOM ? 0 : -EMFILE;
+	return r->service_fd_end - r->service_fd_base >= LEAST ? 0 : -EMFILE;
 }
 
 int service_fds_place(struct restore *r, unsigned long limit, struct error *err)

@@ -192,23 +192,37 @@ static int check_root(struct task *root, size_t *ret_table_size, struct error *e
 		error_hint(err, "its parent, pid %d, has to wait for it", root->stat.ppid);
 		return error_say(err, -EINVAL, TASK_FORMAT ": has ended already (a zombie)", TASK_ARGS(root));
 	}
-	if (status.tgid != root->host_pid) {
-		error_hint(err, "its process is pid %d", status.tgid);
-		return error_say(err, -EINVAL, TASK_FORMAT ": is a thread, not a process", TASK_ARGS(root));
-	}
 	*ret_table_size = (size_t)status.fd_table_size;
 	return check_not_ancestor(root, err);
 }
 
+/* A thread other than the first has an entry in /proc, but the kernel gives no pidfd of a process for it. */
+static int explain_no_process(pid_t pid, int r, const struct error *own, struct error *err)
+{
+	AUTO_PROC_STATUS struct proc_status status = { 0 };
+	AUTO_CLOSE int procfd = proc_open(pid);
+	char comm[64] = "?";
+
+	if (procfd >= 0 && proc_status_read(procfd, "status", &status) == 0 && status.tgid != pid) {
+		(void)proc_read_comm(procfd, "comm", comm);
+		error_hint(err, "its process is pid %d", status.tgid);
+		return error_say(err, -EINVAL, "pid %d (%s): is a thread, not a process", pid, comm);
+	}
+	if (r == -ESRCH)
+		return error_say(err, r, "pid %d: no such process", pid);
+	*err = *own;
+	return r;
+}
+
 int tree_collect(struct dump *d, struct error *err)
 {
-	int r = d->opts->pid < PID_LIMIT ? tree_add(d, d->opts->pid, NULL, 0, err) : -ESRCH;
+	struct error own = { 0 };
+	int r = d->opts->pid < PID_LIMIT ? tree_add(d, d->opts->pid, NULL, 0, &own) : -ESRCH;
 	size_t table_size = 0;
 
-	if (r == -ESRCH)
-		return error_say(err, r, "pid %d: no such process", d->opts->pid);
-	if (r == 0)
-		r = check_root(d->tasks[0], &table_size, err);
+	if (r < 0)
+		return explain_no_process(d->opts->pid, r, &own, err);
+	r = check_root(d->tasks[0], &table_size, err);
 	if (r == 0)
 		files_prepare(d, table_size);
 	return r;

@@ -75,18 +75,30 @@ void own_limits_done(struct own_limits *own)
 	own->affinity = NULL;
 }
 
+#define LIMIT_TEXT_BYTES 24
+
+static const char *describe_limit(char text[LIMIT_TEXT_BYTES], uint64_t limit)
+{
+	if (limit == RLIM_INFINITY)
+		return "unlimited";
+	(void)snprintf(text, LIMIT_TEXT_BYTES, "%llu", (unsigned long long)limit);
+	return text;
+}
+
 int restore_limits_check(const struct own_limits *own, const struct checked_task *task, struct error *err)
 {
 	const TaskRlimitsEntry *limits = task->threads[0].core->tc->rlimits;
 
 	for (size_t i = 0; limits && i < limits->n_rlimits && i < RLIM_NLIMITS; i++) {
+		char wanted[LIMIT_TEXT_BYTES], here[LIMIT_TEXT_BYTES];
+
 		if (limits->rlimits[i]->max <= own->limits[i].rlim_max || own->may_raise)
 			continue;
-		error_hint(err, "restore with CAP_SYS_RESOURCE, or with a higher hard limit (here it is %llu)",
-			   (unsigned long long)own->limits[i].rlim_max);
-		return error_say(err, -EPERM, "pid %u (%s): its limit %s of %llu is higher than what can be given here",
+		error_hint(err, "restore with CAP_SYS_RESOURCE, or with a higher hard limit (here it is %s)",
+			   describe_limit(here, own->limits[i].rlim_max));
+		return error_say(err, -EPERM, "pid %u (%s): its limit %s of %s is higher than what can be given here",
 				 task->entry->pid, task->threads[0].core->tc->comm, limit_names[i],
-				 (unsigned long long)limits->rlimits[i]->max);
+				 describe_limit(wanted, limits->rlimits[i]->max));
 	}
 	return 0;
 }

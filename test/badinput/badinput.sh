@@ -23,6 +23,21 @@ case_no_such_pid() {
 	nothing_in set
 }
 
+case_thread() {
+	local each
+	start plain
+	mkdir set
+	for each in /proc/$pid/task/*; do
+		each=${each##*/}
+		[ $each -ne $pid ] || continue
+		refused dump -t $each -D set
+		says "pid $each \\(.+\\): is a thread" "^hint: .*pid $pid"
+	done
+	[ $each -ne $pid ] || fail "the victim has one thread only"
+	nothing_in set
+	untouched
+}
+
 case_ourselves() {
 	mkdir set
 	refused dump -t $$ -D set
@@ -85,7 +100,9 @@ case_session_leader_outside() {
 case_no_image_directory() {
 	start plain
 	refused dump -t "$pid" -D nowhere
-	says 'nowhere' 'no such file or directory'
+	says 'image directory nowhere' 'no such file or directory'
+	refused dump -t "$pid" -D . -W nowhere
+	says 'work directory nowhere'
 	untouched
 }
 
@@ -130,6 +147,53 @@ case_few_descriptors() {
 		nothing_in set
 	done
 	[ -n "$enough" ] || fail "no number was enough"
+	untouched
+}
+
+# The restorer's descriptors find room below a low limit, or there is a sentence.
+case_restore_with_few_descriptors() {
+	local n
+	ulimit -n 64
+	start plain
+	mkdir set
+	run_criu dump -t "$pid" -D set
+	[ $status -eq 0 ] || fail "the dump failed"
+	nobody_left || fail "the dump left ${others[*]}"
+	for n in 30 20 10; do
+		printf '#!/bin/sh\nulimit -n %s\nexec %s "$@"\n' $n "$criu" >few
+		chmod 755 few
+		criu=./few restore_refused
+		says 'RLIMIT_NOFILE|too many open files'
+	done
+	run_criu restore -d -D set
+	[ $status -eq 0 ] || fail "not within 64 descriptors"
+	passes
+}
+
+# short OPTION NUMBER ARGUMENT ...: with that limit of ulimit.
+short() {
+	printf '#!/bin/sh\nulimit %s %s\nexec %s "$@"\n' "$1" "$2" "$criu" >short.sh
+	chmod 755 short.sh
+	shift 2
+	criu=./short.sh refused "$@"
+}
+
+# RLIMIT_FSIZE sends a signal besides.
+case_limit_of_file_sizes() {
+	start plain
+	mkdir set
+	short -Sf 8 dump -t "$pid" -D set
+	says 'pages-1.img in /.*/set: file too large' '^hint: .*ulimit -f'
+	nothing_in set
+	untouched
+}
+
+case_not_enough_memory() {
+	start plain
+	mkdir set
+	short -v 60000 dump -t "$pid" -D set
+	says 'cannot allocate memory' '^hint: .*ulimit -v'
+	nothing_in set
 	untouched
 }
 
