@@ -101,7 +101,6 @@ int ptrace_cont_to_syscall(pid_t tid, int signal);
 int ptrace_detach(pid_t tid);
 int ptrace_peek_rax(pid_t tid, int64_t *ret_value);
 int ptrace_poke_rax(pid_t tid, int64_t value);
-int ptrace_peek_word(pid_t tid, uint64_t addr, uint64_t *ret_word);
 int ptrace_poke_word(pid_t tid, uint64_t addr, uint64_t word);
 int ptrace_get_user_dispatch(pid_t tid, struct compel_user_dispatch *ret_dispatch);
 int ptrace_set_user_dispatch(pid_t tid, const struct compel_user_dispatch *dispatch);
@@ -147,7 +146,6 @@ static inline void journal_barrier(void)
 /* --- memory.c --- */
 
 int read_memory(pid_t pid, uint64_t from, void *to, size_t bytes);
-int write_memory(pid_t pid, uint64_t to, const void *from, size_t bytes);
 /* Writes the code of an injection that still waits for it. */
 int flush_code(const struct compel_task *task);
 /* Through a stopped tracee, also into what the task itself may not write; bytes is a multiple of 8. */
@@ -222,8 +220,3 @@ int call_error(const struct compel_task *task, long number, int r, struct compel
 void conclude_call(struct compel_journal_task *journal, enum compel_operation operation, int64_t value);
 int call_on_leader(struct compel_task *task, enum compel_operation operation, long number, const uint64_t args[6],
 		   int64_t *ret_value, struct compel_error *err);
-
-/* --- seize.c --- */
-
-/* Takes a thread that has ended off the list. */
-void forget_thread(struct compel_task *task, size_t thread);

@@ -19,7 +19,7 @@ int read_memory(pid_t pid, uint64_t from, void *to, size_t bytes)
 	return 0;
 }
 
-int write_memory(pid_t pid, uint64_t to, const void *from, size_t bytes)
+static int write_memory(pid_t pid, uint64_t to, const void *from, size_t bytes)
 {
 	while (bytes) {
 		struct iovec local = { (void *)from, bytes }, remote = { (void *)to, bytes };

@@ -67,11 +67,6 @@ int ptrace_poke_rax(pid_t tid, int64_t value)
 	return request(PTRACE_POKEUSER, tid, offsetof(struct user, regs.rax), (uint64_t)value);
 }
 
-int ptrace_peek_word(pid_t tid, uint64_t addr, uint64_t *ret_word)
-{
-	return peek(PTRACE_PEEKDATA, tid, addr, ret_word);
-}
-
 int ptrace_poke_word(pid_t tid, uint64_t addr, uint64_t word)
 {
 	return request(PTRACE_POKEDATA, tid, addr, word);

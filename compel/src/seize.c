@@ -155,7 +155,8 @@ static int reserve_thread(struct compel_task *task)
 	return 0;
 }
 
-void forget_thread(struct compel_task *task, size_t thread)
+/* Takes a thread that has ended off the list. */
+static void forget_thread(struct compel_task *task, size_t thread)
 {
 	struct task_state *state = task_state(task);
 	size_t behind = task->thread_count - thread - 1;

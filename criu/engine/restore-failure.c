@@ -89,7 +89,7 @@ static const struct {
 	[STEP_READY] = { "wait for the others", DETAIL_NONE, NULL },
 };
 
-const char *restorer_step_name(uint32_t step)
+static const char *step_name(uint32_t step)
 {
 	return step < STEP_COUNT && steps[step].name ? steps[step].name : "an unknown step";
 }
@@ -199,8 +199,7 @@ int restore_failure_describe(const struct restore *r, struct error *err)
 		(void)snprintf(thread, sizeof(thread), ", thread %d", slot->error_tid);
 	hint_at_remedy(slot, err);
 	return error_set(err, slot->error ? slot->error : -EIO, "%s%s: %s%s",
-			 restore_task_name(task, name, sizeof(name)), thread, restorer_step_name(slot->error_step),
-			 detail);
+			 restore_task_name(task, name, sizeof(name)), thread, step_name(slot->error_step), detail);
 }
 
 int restore_death_describe(const struct restore *r, const struct restore_task *task, struct error *err)
@@ -210,5 +209,5 @@ int restore_death_describe(const struct restore *r, const struct restore_task *t
 
 	error_hint(err, "was it killed from outside, or by the kernel for lack of memory?");
 	return error_say(err, -ECHILD, "%s died while it was being restored, in the step \"%s\"",
-			 restore_task_name(task, name, sizeof(name)), restorer_step_name(slot->step));
+			 restore_task_name(task, name, sizeof(name)), step_name(slot->step));
 }

@@ -1,8 +1,6 @@
 /* Sentences about what happened in a process of the new tree. */
 #pragma once
 
-#include <stdint.h>
-
 #include "base/error.h"
 
 struct restore;
@@ -10,9 +8,6 @@ struct restore_task;
 
 /* "pid 12 (foo)"; the buffer is the caller's. */
 const char *restore_task_name(const struct restore_task *task, char *buffer, unsigned long bytes);
-
-/* The words for an enum restorer_step: "map memory". */
-const char *restorer_step_name(uint32_t step);
 
 /* The sentence for the failure that r->shared holds. Returns the error. */
 int restore_failure_describe(const struct restore *r, struct error *err);

@@ -187,19 +187,6 @@ uint32_t image_set_next_pages_id(struct image_set *set)
 	return __atomic_add_fetch(&set->last_pages_id, 1, __ATOMIC_RELAXED);
 }
 
-int image_set_link_parent(struct image_set *set, const char *target, struct error *err)
-{
-	struct stat st;
-
-	if (fstatat(set->dirfd, PARENT_LINK, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		return 0;
-	if (image_set_announce(set, PARENT_LINK) < 0)
-		return error_set(err, -ENOMEM, "link the parent image set");
-	if (symlinkat(target, set->dirfd, PARENT_LINK) < 0 && errno != EEXIST)
-		return error_set(err, -errno, "%s: cannot link the parent image set %s", set_path(set), target);
-	return 0;
-}
-
 /* Some file systems know no flags of rename; there the check of image_set_create() has to do. */
 static int rename_inventory(struct image_set *set)
 {

@@ -62,9 +62,6 @@ int image_set_create(struct image_set *set, int at, const char *path, unsigned i
 /* Writes inventory.img under a temporary name and renames it: the set is finished, or it is not. */
 int image_set_commit(struct image_set *set, const InventoryEntry *inventory, struct error *err);
 
-/* Makes the link to the set that PARENT pages are in, target as seen from this directory. A link that exists stays. */
-int image_set_link_parent(struct image_set *set, const char *target, struct error *err);
-
 /* The next number for a pages file of this set, from 1. */
 uint32_t image_set_next_pages_id(struct image_set *set);
 

@@ -121,30 +121,6 @@ static void test_xstate_live(void **state)
 	end_child(pid);
 }
 
-static char real_marks[48], real_magic2[4];
-
-static void keep_marks(int signal, siginfo_t *info, void *context)
-{
-	const char *area = (const void *)((const ucontext_t *)context)->uc_mcontext.fpregs;
-
-	memcpy(real_marks, area + 464, sizeof(real_marks));
-	memcpy(real_magic2, area + xstate_bytes(), sizeof(real_magic2));
-}
-
-/* The marks are those which the kernel itself puts into a frame. */
-static void test_xstate_frame(void **state)
-{
-	AUTO_FREE char *area = aligned_alloc(64, (xstate_frame_bytes() + 63) & ~63ul);
-	struct sigaction action = { .sa_sigaction = keep_marks, .sa_flags = SA_SIGINFO };
-
-	assert_int_equal(sigaction(SIGUSR2, &action, NULL), 0);
-	assert_int_equal(raise(SIGUSR2), 0);
-	memset(area, 0, xstate_frame_bytes());
-	xstate_mark_frame(area);
-	assert_memory_equal(area + 464, real_marks, sizeof(real_marks));
-	assert_memory_equal(area + xstate_bytes(), real_magic2, sizeof(real_magic2));
-}
-
 static void fill_message(UserX86FpregsEntry *fpregs, UserX86XsaveEntry *xsave)
 {
 	static uint32_t words[64];
@@ -561,13 +537,13 @@ static void test_cpuinfo(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_xstate_live),      cmocka_unit_test(test_xstate_refusals),
-		cmocka_unit_test(test_xstate_frame),     cmocka_unit_test(test_xstate_legacy),
-		cmocka_unit_test(test_regs_live),        cmocka_unit_test(test_regs_refusals),
-		cmocka_unit_test(test_debug_registers),  cmocka_unit_test(test_ldt),
-		cmocka_unit_test(test_tls_live),         cmocka_unit_test(test_restart),
-		cmocka_unit_test(test_ended_call),       cmocka_unit_test(test_restart_live),
-		cmocka_unit_test(test_calls_that_go_on), cmocka_unit_test(test_cpuinfo),
+		cmocka_unit_test(test_xstate_live),   cmocka_unit_test(test_xstate_refusals),
+		cmocka_unit_test(test_xstate_legacy), cmocka_unit_test(test_regs_live),
+		cmocka_unit_test(test_regs_refusals), cmocka_unit_test(test_debug_registers),
+		cmocka_unit_test(test_ldt),           cmocka_unit_test(test_tls_live),
+		cmocka_unit_test(test_restart),       cmocka_unit_test(test_ended_call),
+		cmocka_unit_test(test_restart_live),  cmocka_unit_test(test_calls_that_go_on),
+		cmocka_unit_test(test_cpuinfo),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

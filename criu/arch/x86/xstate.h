@@ -43,10 +43,3 @@ uint64_t xstate_self_components(void);
 /* Whether that is not enough for this area: a component left out is not what the caller has, and new threads inherit.
  */
 bool xstate_needs_tracer(const void *area);
-
-/*
- * The same area as the floating point part of a signal frame, for rt_sigreturn(2): the kernel wants marks in it and one
- * word behind it. area has xstate_frame_bytes() bytes.
- */
-size_t xstate_frame_bytes(void);
-void xstate_mark_frame(void *area);
