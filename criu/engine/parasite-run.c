@@ -90,7 +90,7 @@ static int prepare(struct task *task, const struct layout *layout, uint64_t remo
 	area->mappings = remote + layout->mappings;
 	mappings = (void *)((char *)area + layout->mappings);
 	for (size_t i = 0; i < task->maps.count; i++)
-		mappings[i] = (int64_t)task->maps.vmas[i].start;
+		mappings[i] = task->maps.vmas[i].has_no_policy ? -1 : (int64_t)task->maps.vmas[i].start;
 	fds = (void *)((char *)area + layout->fds);
 	for (size_t i = 0; i < task->fd_count; i++)
 		fds[i] = task->fds[i].fd;

@@ -358,7 +358,9 @@ static int seize_round(struct dump *d, size_t *ret_new, struct error *err)
 			return r;
 		seized += task->compel->thread_count;
 		if (seized >= MANY_THREADS)
-			preparation_start(&d->preparation, task->procfd, d->task_count >= MAP_FLAGS_MANY_TASKS);
+			preparation_start(&d->preparation, task->procfd,
+					  d->task_count >= MAP_FLAGS_MANY_TASKS ||
+					      task->compel->thread_count >= MAP_FLAGS_MANY_THREADS);
 	}
 	return 0;
 }

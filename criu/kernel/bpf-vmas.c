@@ -10,13 +10,14 @@
 #define CONTEXT_VMA 16 /* struct bpf_iter__task_vma: meta, task, vma */
 #define RECORD      (-(int)sizeof(struct bpf_vma))
 
-enum { VMA_NAME = 6, VMA_MEMBERS };
+enum { VMA_NAME = 6, VMA_POLICY, VMA_MEMBERS };
 
 /* In the order of struct bpf_vma. */
 static const struct btf_offset wanted[VMA_MEMBERS] = {
 	{ "vm_area_struct", "vm_start" },  { "vm_area_struct", "vm_end" },  { "vm_area_struct", "vm_flags" },
 	{ "vm_area_struct", "vm_pgoff" },  { "vm_area_struct", "vm_file" }, { "vm_area_struct", "vm_ops" },
 	{ "vm_area_struct", "anon_name" }, /* CONFIG_ANON_VMA_NAME */
+	{ "vm_area_struct", "vm_policy" }, /* CONFIG_NUMA */
 };
 
 static void build(struct bpf_program *p, const struct btf_offset *at)
@@ -27,8 +28,8 @@ static void build(struct bpf_program *p, const struct btf_offset *at)
 	for (int i = 0; i < VMA_MEMBERS; i++) {
 		if (at[i].offset >= 0)
 			bpf_emit(p, BPF_LDX | BPF_MEM | BPF_DW, 1, 7, (int16_t)at[i].offset, 0);
-		else
-			bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_K, 1, 0, 0, 0);
+		else /* a policy that cannot be seen may be there */
+			bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_K, 1, 0, 0, i == VMA_POLICY);
 		bpf_emit(p, BPF_STX | BPF_MEM | BPF_DW, 10, 1, (int16_t)(RECORD + 8 * i), 0);
 	}
 	bpf_emit_end(p, begin, sizeof(struct bpf_vma));
@@ -46,7 +47,7 @@ int bpf_vmas_open(void)
 	memcpy(at, wanted, sizeof(at));
 	btf_find_offsets(btf, at, VMA_MEMBERS);
 	for (int i = 0; i < VMA_MEMBERS; i++)
-		if (at[i].offset < 0 && i != VMA_NAME)
+		if (at[i].offset < 0 && i != VMA_NAME && i != VMA_POLICY)
 			return -ENOENT;
 	build(&program, at);
 	return bpf_iterator_load(btf, "bpf_iter_task_vma", program.insns, program.count);

@@ -15,6 +15,7 @@ struct bpf_vma {
 	uint64_t flags;
 	uint64_t offset; /* in pages */
 	uint64_t file, operations, name;
+	uint64_t policy; /* of mbind(2), 0: none */
 };
 
 /* Loads the program: a descriptor of it, or -errno. Takes a millisecond. */

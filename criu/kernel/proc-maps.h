@@ -59,8 +59,9 @@ struct proc_vma {
 	uint64_t start, end, offset;
 	uint32_t prot; /* PROT_READ | PROT_WRITE | PROT_EXEC */
 	bool shared;
-	bool deleted;      /* the path ends in " (deleted)" (kept in the text) */
-	bool has_vm_flags; /* the members below come from smaps */
+	bool deleted;       /* the path ends in " (deleted)" (kept in the text) */
+	bool has_vm_flags;  /* the members below come from smaps */
+	bool has_no_policy; /* it is known that there is no NUMA policy; never from /proc */
 	uint32_t dev_major, dev_minor;
 	uint64_t inode;
 	uint32_t path_offset;       /* into proc_maps.text; proc_vma_path() */

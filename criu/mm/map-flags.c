@@ -103,6 +103,8 @@ static bool apply(struct map_flags *flags, struct proc_maps *maps, const struct 
 		vma->vm_flags = known->vm_flags;
 		vma->has_vm_flags = true;
 		vma->protection_key = known->protection_key;
+		/* Objects have policies too: of shared memory, by place. */
+		vma->has_no_policy = !word->policy && !word->operations;
 		vma->anonymous_bytes = vma->swap_bytes = MAP_BYTES_UNKNOWN;
 	}
 	(void)pthread_mutex_unlock(&flags->lock);
@@ -138,10 +140,13 @@ void map_flags_close(struct map_flags *flags)
 static bool is_large(const struct dump *d)
 {
 	uint64_t bytes = 0;
+	bool has_threads = false;
 
-	for_each_task (d, task)
+	for_each_task (d, task) {
 		bytes += task->stat.rss_pages * PAGE_BYTES;
-	return bytes >= LARGE_BYTES;
+		has_threads |= task->thread_count >= MAP_FLAGS_MANY_THREADS;
+	}
+	return bytes >= LARGE_BYTES || has_threads;
 }
 
 struct map_flags *map_flags_open(void)

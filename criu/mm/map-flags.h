@@ -1,7 +1,7 @@
 /*
  * The mappings of a task with their VmFlags. smaps has them, but walks the page tables for figures nobody asked for.
- * For large or many tasks the flag words are read by BPF, and smaps is read only for a task that has a word not seen
- * before.
+ * For large or many tasks, and those whose many threads have a stack each, the flag words are read by BPF, and smaps is
+ * read only for a task that has a word not seen before.
  */
 #pragma once
 
@@ -11,7 +11,8 @@
 struct dump;
 struct map_flags;
 
-#define MAP_FLAGS_MANY_TASKS 16
+#define MAP_FLAGS_MANY_TASKS   16
+#define MAP_FLAGS_MANY_THREADS 64
 
 /* Gets ready to read words: takes a millisecond, may be done ahead by another thread. NULL where it cannot be done. */
 struct map_flags *map_flags_open(void);

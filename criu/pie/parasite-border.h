@@ -75,8 +75,8 @@ struct parasite_task {
 	uint32_t child_count;       /* in */
 	uint64_t posix_timers;      /* in: address of struct parasite_posix_timer[] */
 	uint64_t fds;               /* in: address of int32_t[fd_count]: numbers in, F_GETFD results (or -errno) out */
-	uint64_t mappings; /* in: address of int64_t[mapping_count]: addresses in; out: the NUMA policy of the mapping
-			      there (mbind), or -errno */
+	uint64_t mappings; /* in: address of int64_t[mapping_count]: addresses in, negative ones are not asked for; out:
+			      the NUMA policy of the mapping there (mbind), 0 where there is none */
 	uint32_t mapping_count, reserved_mapping;
 	uint64_t children; /* in: address of int32_t[child_count]: pids in; out: 1 when it was stopped, goes on, and
 			      wait() would tell that, else 0 */

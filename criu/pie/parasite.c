@@ -174,9 +174,10 @@ static void ask_policies(struct parasite_task *task)
 
 	for (uint32_t i = 0; i < task->mapping_count; i++) {
 		int32_t policy = 0;
-		long result = SYS5(__NR_get_mempolicy, &policy, 0, 0, mappings[i], MPOL_F_ADDR);
 
-		mappings[i] = result < 0 ? result : policy;
+		if (mappings[i] >= 0 && SYS5(__NR_get_mempolicy, &policy, 0, 0, mappings[i], MPOL_F_ADDR) < 0)
+			policy = 0;
+		mappings[i] = policy;
 	}
 }
 
