@@ -1,9 +1,9 @@
-/* Work over a range of items, on two processors when there is enough of it to pay for a thread. */
+#include "base/parallel.h"
+
 #include <fcntl.h>
 #include <pthread.h>
 
 #include "base/cleanup.h"
-#include "files/registry.h"
 
 void parallel_make_room(int fd, size_t count)
 {

@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/parallel.h"
 #include "base/util.h"
 #include "engine/dump.h"
 #include "files/file-facts.h"

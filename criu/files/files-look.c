@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/parallel.h"
 #include "engine/dump.h"
 #include "files/file-facts.h"
 #include "files/locks.h"

@@ -20,6 +20,7 @@
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "base/parallel.h"
 #include "base/util.h"
 #include "engine/dump.h"
 #include "files/registry.h"
@@ -37,7 +38,6 @@ _Static_assert(sizeof(struct restorer_file_lock) == sizeof(struct flock) &&
 
 /* So many descriptors cost about as much to look at as that wait. */
 #define BY_INODE_FROM 3000
-#define PARALLEL_FROM 256
 
 /* Numbers of the image. */
 enum lock_kind {

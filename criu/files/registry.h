@@ -145,18 +145,6 @@ int identity_resolve(struct dump *d, struct open_file **files, size_t count, con
 /* The same where each file has a serial that only duplicates share. */
 int identity_by_serials(struct open_file *const *files, size_t count, size_t *ret_first);
 
-/* From so many items on a second thread pays for itself. */
-#define PARALLEL_FROM 256
-
-/*
- * parallel.c: each time our descriptor table grows under several threads the kernel waits for an RCU grace period, many
- * milliseconds: it grows here, while there is one. fd: any that is open.
- */
-void parallel_make_room(int fd, size_t count);
-
-/* Runs work over [0, count), in two threads when count is at least threshold. */
-void parallel_run(size_t count, size_t threshold, void (*work)(void *ctx, size_t begin, size_t end), void *ctx);
-
 /* Payload images. */
 int pipes_save_data(struct dump *d, struct error *err);
 int fifos_save_data(struct dump *d, struct error *err);

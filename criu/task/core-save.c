@@ -6,12 +6,15 @@
 #include <string.h>
 
 #include "arch/x86/ldt.h"
+#include "base/parallel.h"
 #include "engine/dump.h"
 #include "image/image-write.h"
 #include "security/seccomp.h"
 #include "task/task-look.h"
 
 enum { TASK_ALIVE = 1, TASK_DEAD = 2, TASK_STOPPED = 3 };
+
+#define THREADS_PARALLEL_FROM 64 /* a file each */
 
 #define OWN_CGROUP_SET 1 /* the set of the dumping process, which needs no entry in cgroup.img */
 
@@ -98,15 +101,35 @@ static int save_thread(struct dump *d, struct task *task, size_t index, struct e
 	return r;
 }
 
+struct save_run {
+	struct dump *d;
+	struct task *task;
+	int result; /* the first failure's, and its sentence */
+	struct error err;
+};
+
+static void save_threads(void *ctx, size_t begin, size_t end)
+{
+	struct save_run *run = ctx;
+
+	for (size_t i = begin; i < end && !__atomic_load_n(&run->result, __ATOMIC_RELAXED); i++) {
+		struct error err = { 0 };
+		int r = save_thread(run->d, run->task, i, &err), none = 0;
+
+		if (r < 0 &&
+		    __atomic_compare_exchange_n(&run->result, &none, r, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+			run->err = err;
+	}
+}
+
 int core_save(struct dump *d, struct task *task, struct error *err)
 {
+	struct save_run run = { .d = d, .task = task };
+
 	if (task->is_zombie)
 		return save_zombie(d, task, err);
-	for (size_t i = 0; i < task->thread_count; i++) {
-		int r = save_thread(d, task, i, err);
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	parallel_run(task->thread_count, THREADS_PARALLEL_FROM, save_threads, &run);
+	if (run.result < 0)
+		*err = run.err;
+	return run.result;
 }
