@@ -145,15 +145,20 @@ static uint64_t until(uint64_t deadline_ns)
 	return deadline_ns > now ? deadline_ns - now : 0;
 }
 
+static int compare_tids(const void *a, const void *b)
+{
+	const struct foreseen *first = a, *second = b;
+
+	return first->tid < second->tid ? -1 : first->tid > second->tid;
+}
+
 static void look_at_thread(const struct ended_calls *calls, const struct task_thread *thread)
 {
+	const struct foreseen key = { .tid = thread->tid };
+	const struct foreseen *foreseen = bsearch(&key, calls->foreseen, calls->count, sizeof(key), compare_tids);
 	struct ended_call *found = &thread->state->ended_call;
 
-	for (size_t i = 0; i < calls->count; i++) {
-		const struct foreseen *foreseen = &calls->foreseen[i];
-
-		if (foreseen->tid != thread->tid)
-			continue;
+	if (foreseen) {
 		found->is_known = syscall_was_ended(&thread->regs, &foreseen->call) &&
 				  thread->status.voluntary_switches == foreseen->switches + 1;
 		found->deadline_ns = foreseen->deadline_ns;
@@ -163,12 +168,15 @@ static void look_at_thread(const struct ended_calls *calls, const struct task_th
 
 void ended_calls_look(struct dump *d)
 {
-	if (!d->ended_calls)
+	struct ended_calls *calls = d->ended_calls;
+
+	if (!calls || !calls->count)
 		return;
+	qsort(calls->foreseen, calls->count, sizeof(*calls->foreseen), compare_tids);
 	for_each_task (d, task)
 		for (size_t i = 0; !task->is_zombie && i < task->thread_count; i++)
 			if (task->threads[i].state)
-				look_at_thread(d->ended_calls, &task->threads[i]);
+				look_at_thread(calls, &task->threads[i]);
 }
 
 void ended_call_make_again(const struct ended_call *call, struct user_regs_struct *live)
