@@ -18,6 +18,8 @@
 
 /* A thread that has been interrupted but does not stop holds up a detach for so long. */
 #define DETACH_MS 100
+/* How long one thread that does not stop is waited for before the others have their turn. */
+#define TURN_MS 10
 /* Threads of a journal of our own; pages that are not used are not touched. */
 #define PRIVATE_THREADS 65536
 
@@ -358,31 +360,54 @@ static void collect_threads(struct compel_task *task)
 	}
 }
 
-int compel_wait_stopped(struct compel_task *task, uint64_t deadline_ns, struct compel_error *err)
+/* One that has ended. Without the leader there is no process. */
+static int drop_ended(struct compel_task *task, size_t index, struct compel_error *err)
 {
-	for (size_t i = 0; i < task->thread_count;) {
-		struct compel_thread *thread = &task->threads[i];
-		pid_t tid = thread->tid;
-		int r = thread->stopped ? 0 : stop_thread(task, thread, deadline_ns);
+	pid_t tid = task->threads[index].tid;
 
-		if (r == 0) {
-			i++;
-			continue;
-		}
+	if (tid != task->pid)
+		collect_dead(task->pid, tid);
+	forget_thread(task, index);
+	if (tid != task->pid)
+		return 0;
+	collect_threads(task);
+	collect_dead(task->pid, task->pid);
+	return fail_gone(err, task->pid);
+}
+
+/*
+ * One walk over all that do not stand still; *ret_slow is one that still does not, 0 for none. The one that was
+ * interrupted last is waited for first, by then most others have stopped. None holds up the walk for long: it may be
+ * one that waits for the others' ends to be collected, as the leader does when all end, and who executes a program.
+ */
+static int stop_threads(struct compel_task *task, uint64_t deadline_ns, pid_t *ret_slow, struct compel_error *err)
+{
+	*ret_slow = 0;
+	for (size_t i = task->thread_count; i-- > 0;) {
+		struct compel_thread *thread = &task->threads[i];
+		const uint64_t turn_ns = deadline_after_ms(TURN_MS);
+		int r = thread->stopped ? 0 : stop_thread(task, thread, turn_ns < deadline_ns ? turn_ns : deadline_ns);
+
 		if (r == -ETIMEDOUT)
-			return explain_timeout(task, tid, err);
-		if (r != -ESRCH)
-			return fail(err, r, "pid %d, thread %d: cannot stop it", task->pid, tid);
-		if (tid != task->pid)
-			collect_dead(task->pid, tid);
-		forget_thread(task, i);
-		if (tid == task->pid) {
-			collect_threads(task);
-			collect_dead(task->pid, task->pid);
-			return fail_gone(err, task->pid);
-		}
+			*ret_slow = thread->tid;
+		else if (r < 0 && r != -ESRCH)
+			return fail(err, r, "pid %d, thread %d: cannot stop it", task->pid, thread->tid);
+		r = r == -ESRCH ? drop_ended(task, i, err) : 0;
+		if (r < 0)
+			return r;
 	}
 	return 0;
+}
+
+int compel_wait_stopped(struct compel_task *task, uint64_t deadline_ns, struct compel_error *err)
+{
+	pid_t slow;
+	int r;
+
+	do
+		r = stop_threads(task, deadline_ns, &slow, err);
+	while (r == 0 && slow && clock_ns() < deadline_ns);
+	return r == 0 && slow ? explain_timeout(task, slow, err) : r;
 }
 
 /* --- letting go
