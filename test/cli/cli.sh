@@ -53,34 +53,33 @@ accepted() {
 	says err "pid $nobody: no such process"
 }
 
+# within TRIES COMMAND ...: whether it succeeds one of so many times, 20 ms apart.
+within() {
+	local tries=$1 n
+	shift
+	for ((n = 0; n < tries; n++)); do
+		"$@" && return
+		sleep 0.02
+	done
+	return 1
+}
+
 # start: a victim in a session of its own.
 start() {
 	setsid "$victim" "${@:-plain}" </dev/null >victim.out 2>&1 &
 	pid=$!
 	disown
-	for ((n = 0; n < 200; n++)); do
-		grep -qs '^READY$' victim.out && return
-		sleep 0.02
-	done
-	fail "the victim does not start"
+	within 200 grep -qs '^READY$' victim.out || fail "the victim does not start"
 }
 
 # The victim checks itself.
 passes() {
 	kill -TERM "$pid" || fail "there is no victim"
-	for ((n = 0; n < 100; n++)); do
-		grep -q '^PASS$' victim.out && return
-		sleep 0.02
-	done
-	fail "the victim: $(cat victim.out)"
+	within 100 grep -q '^PASS$' victim.out || fail "the victim: $(cat victim.out)"
 }
 
 gone() {
-	for ((n = 0; n < 100; n++)); do
-		[ -e /proc/$pid ] || return 0
-		sleep 0.02
-	done
-	fail "the victim is still there"
+	within 100 [ ! -e /proc/$pid ] || fail "the victim is still there"
 }
 
 make_set() {
