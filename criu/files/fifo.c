@@ -135,23 +135,22 @@ static struct restore_file *path_of(const struct restore *r, const struct restor
 
 static int check_fifo(struct restore *r, struct restore_file *file, struct error *err)
 {
-	struct restore_file *first = restore_join_group(r, file, file->entry->fifo->pipe_id);
+	const uint32_t pipe_id = file->entry->fifo->pipe_id;
 	struct restore_fifo *fifo;
+	bool is_first;
+	int result = restore_join_group(r, file, pipe_id, sizeof(*fifo), &is_first, err);
 
-	if (!first)
-		return error_set(err, -ENOMEM, "open files");
+	if (result < 0)
+		return result;
 	if (!path_of(r, file))
 		return restore_refuse(r, file, err, "the images do not say which path the fifo has");
-	fifo = first == file ? restore_alloc(r, sizeof(*fifo)) : first->kind_data;
-	if (!fifo)
-		return error_set(err, -ENOMEM, "open files");
-	if (first == file)
+	fifo = file->kind_data;
+	if (is_first)
 		*fifo = (struct restore_fifo){
 			.holder = -1,
-			.data = checked_set_find_fifo_data(r->images, file->entry->fifo->pipe_id),
+			.data = checked_set_find_fifo_data(r->images, pipe_id),
 		};
 	fifo->to_open++;
-	file->kind_data = fifo;
 	return 0;
 }
 

@@ -197,7 +197,8 @@ static size_t group_hash(const struct restore_file *file, uint64_t key)
 	return (size_t)(((key + file->kind->type) * 0x9e3779b97f4a7c15ull) >> 20);
 }
 
-struct restore_file *restore_join_group(struct restore *r, struct restore_file *file, uint64_t key)
+int restore_join_group(struct restore *r, struct restore_file *file, uint64_t key, size_t bytes, bool *ret_is_first,
+		       struct error *err)
 {
 	struct restore_files *rf = restore_files_of(r);
 	struct restore_group *group;
@@ -207,13 +208,16 @@ struct restore_file *restore_join_group(struct restore *r, struct restore_file *
 		if (!group->first || (group->key == key && group->first->kind == file->kind))
 			break;
 	}
+	*ret_is_first = !group->first;
 	if (!group->first) {
 		*group = (struct restore_group){ .key = key, .first = file };
-		return file;
+		file->kind_data = restore_alloc(r, bytes);
+		return file->kind_data ? 0 : error_set(err, -ENOMEM, "open files");
 	}
 	file->group_next = group->first->group_next;
 	group->first->group_next = file;
-	return group->first;
+	file->kind_data = group->first->kind_data;
+	return 0;
 }
 
 /* --- check ---------------------------------------------------------------------------------------------------- */

@@ -246,26 +246,22 @@ static int check_outside_end(struct restore *r, const struct restore_file *file,
 static int check_pipe(struct restore *r, struct restore_file *file, struct error *err)
 {
 	const PipeEntry *entry = file->entry->pipe;
-	struct restore_file *first = restore_join_group(r, file, entry->pipe_id);
 	struct restore_pipe *pipe;
 	char key[32];
+	bool is_first;
+	int result = restore_join_group(r, file, entry->pipe_id, sizeof(*pipe), &is_first, err);
 
-	if (!first)
-		return error_set(err, -ENOMEM, "open files");
-	if (first != file) {
-		file->kind_data = first->kind_data;
-		return check_outside_end(r, file, file->kind_data, err);
-	}
-	pipe = restore_alloc(r, sizeof(*pipe));
-	if (!pipe)
-		return error_set(err, -ENOMEM, "open files");
+	if (result < 0)
+		return result;
+	pipe = file->kind_data;
+	if (!is_first)
+		return check_outside_end(r, file, pipe, err);
 	(void)snprintf(key, sizeof(key), "pipe:[%u]", entry->pipe_id);
 	*pipe = (struct restore_pipe){
 		.data = checked_set_find_pipe_data(r->images, entry->pipe_id),
 		.inherited = restore_inherited(r, key),
 		.spare = { -1, -1 },
 	};
-	file->kind_data = pipe;
 	return check_outside_end(r, file, pipe, err);
 }
 

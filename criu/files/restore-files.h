@@ -101,9 +101,10 @@ int restore_replace_fd(struct restore *r, struct restore_task *task, struct rest
 
 /*
  * For check(): puts the file into the ring of those of its kind with the same key, which will be made together by one
- * owner. Returns the first of them, the file itself when it is the first.
+ * owner and have so many bytes in common, in kind_data. The first of them fills these in, which are zero before.
  */
-struct restore_file *restore_join_group(struct restore *r, struct restore_file *file, uint64_t key);
+int restore_join_group(struct restore *r, struct restore_file *file, uint64_t key, size_t bytes, bool *ret_is_first,
+		       struct error *err);
 
 /* A task that must be able to reach the description although it may have no descriptor of it. */
 void restore_add_user(struct restore *r, struct restore_file *file, struct restore_task *task);

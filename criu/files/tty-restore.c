@@ -176,18 +176,17 @@ int tty_check(struct restore *r, struct restore_file *file, struct error *err)
 {
 	const TtyInfoEntry *info = tty_info_of(r, file);
 	struct restore_tty *tty;
-	struct restore_file *first;
 	struct restore_task *leader;
+	bool is_first = false;
 	int result = check_info(r, file, info, err);
 
+	if (result == 0)
+		result = restore_join_group(r, file, info->type == TTY_TYPE__PTY ? info->id / 2 : info->id,
+					    sizeof(*tty), &is_first, err);
 	if (result < 0)
 		return result;
-	first = restore_join_group(r, file, info->type == TTY_TYPE__PTY ? info->id / 2 : info->id);
-	tty = first == file ? restore_alloc(r, sizeof(*tty)) : first->kind_data;
-	if (!first || !tty)
-		return error_set(err, -ENOMEM, "open files");
-	file->kind_data = tty;
-	if (first == file) {
+	tty = file->kind_data;
+	if (is_first) {
 		*tty = (struct restore_tty){ .holder = -1, .outside = -1 };
 		tty->slave = info;
 		if (info->type == TTY_TYPE__PTY) {

@@ -284,8 +284,8 @@ static int check_interface(struct restore *r, const struct restore_file *file, s
 static int check_tun(struct restore *r, struct restore_file *file, struct error *err)
 {
 	const TunfileEntry *entry = file->entry->tunf;
-	struct restore_file *first;
-	struct restore_tun *tun;
+	bool is_first;
+	int result;
 
 	if (!entry->netdev)
 		return 0;
@@ -293,18 +293,8 @@ static int check_tun(struct restore *r, struct restore_file *file, struct error 
 		return restore_refuse(r, file, err, "%s is no name of an interface", entry->netdev);
 	if (entry->made && (entry->made->address.len > sizeof(((struct rtnl_link *)0)->address) || !entry->made->tun))
 		return restore_refuse(r, file, err, "interface %s: its address is too long", entry->netdev);
-	first = restore_join_group(r, file, hash_name(entry->netdev));
-	if (!first)
-		return error_set(err, -ENOMEM, "open files");
-	if (first != file) {
-		file->kind_data = first->kind_data;
-		return 0;
-	}
-	tun = restore_alloc(r, sizeof(*tun));
-	if (!tun)
-		return error_set(err, -ENOMEM, "open files");
-	file->kind_data = tun;
-	return check_interface(r, file, tun, err);
+	result = restore_join_group(r, file, hash_name(entry->netdev), sizeof(struct restore_tun), &is_first, err);
+	return result < 0 || !is_first ? result : check_interface(r, file, file->kind_data, err);
 }
 
 struct setting {
