@@ -1,0 +1,342 @@
+/*
+ * The image of an inode without a name: its attributes, and of a file what is in it, in chunks where it has holes or is
+ * large.
+ */
+#include "files/ghost-content.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/util.h"
+#include "engine/dump.h"
+#include "files/registry.h"
+#include "files/restore-files.h"
+#include "image/image-write.h"
+#include "kernel/mount-view.h"
+
+/* Files of this size and more are stored in chunks, so that holes cost nothing; smaller ones when they have holes. */
+#define CHUNKED_FROM 12288
+
+#define COPY_BYTES (256 * 1024)
+
+/* --- dump ----------------------------------------------------------------------------------------------------- */
+
+static int copy_out(struct image_writer *w, int fd, uint64_t offset, uint64_t bytes, char *buffer, struct error *err)
+{
+	while (bytes) {
+		size_t n = min_u64(bytes, COPY_BYTES);
+		int r = pread_all(fd, buffer, n, offset);
+
+		if (r == 0)
+			r = image_writer_add_raw(w, buffer, n, err);
+		if (r == 0)
+			r = image_writer_flush(w, err);
+		if (r < 0)
+			return r;
+		offset += n;
+		bytes -= n;
+	}
+	return 0;
+}
+
+/* The next piece with data from *offset on: 1, or 0 when there is none. Filesystems without holes have one piece. */
+static int next_data(int fd, uint64_t size, uint64_t *offset, uint64_t *ret_bytes)
+{
+	off_t data = lseek(fd, (off_t)*offset, SEEK_DATA), hole;
+
+	if (data < 0 && errno == ENXIO)
+		return 0;
+	if (data < 0 && errno == EINVAL && *offset < size)
+		data = (off_t)*offset;
+	if (data < 0)
+		return *offset < size ? -errno : 0;
+	hole = lseek(fd, data, SEEK_HOLE);
+	if (hole < 0 || (uint64_t)hole > size)
+		hole = (off_t)size;
+	if (hole <= data)
+		return 0;
+	*offset = (uint64_t)data;
+	*ret_bytes = (uint64_t)(hole - data);
+	return 1;
+}
+
+static int save_chunks(struct image_writer *w, int fd, uint64_t size, char *buffer, struct error *err)
+{
+	uint64_t offset = 0, bytes = 0;
+	int r;
+
+	while ((r = next_data(fd, size, &offset, &bytes)) > 0) {
+		GhostChunkEntry chunk = GHOST_CHUNK_ENTRY__INIT;
+
+		chunk.off = offset;
+		chunk.len = bytes;
+		r = image_writer_add(w, &chunk, err);
+		if (r == 0)
+			r = copy_out(w, fd, offset, bytes, buffer, err);
+		if (r < 0)
+			return r;
+		offset += bytes;
+	}
+	return r;
+}
+
+static int save_content(struct dump *d, struct image_writer *w, struct open_file *file, const GhostFileEntry *entry,
+			struct error *err)
+{
+	AUTO_FREE char *buffer = malloc(COPY_BYTES);
+	AUTO_CLOSE int fd = open_file_content(d, file);
+	int r;
+
+	if (!buffer)
+		return -ENOMEM;
+	if (fd < 0)
+		return fd;
+	r = image_writer_add(w, entry, err);
+	if (r < 0)
+		return r;
+	if (entry->has_chunks)
+		return save_chunks(w, fd, entry->size, buffer, err);
+	return copy_out(w, fd, 0, (uint64_t)file->st.st_size, buffer, err);
+}
+
+/* Links of /proc lead to the symbolic link itself; O_NOFOLLOW would stop before it. */
+static int read_symlink(struct dump *d, struct open_file *file, GhostFileEntry *entry)
+{
+	AUTO_CLOSE int fd = open_file_reopen(d, file, O_PATH);
+	AUTO_CLOSE int view = fd < 0 ? -1 : mount_view_noatime(fd);
+	ssize_t n;
+
+	if (fd < 0)
+		return fd;
+	entry->symlnk_target = files_scratch(d, PATH_MAX + 1);
+	if (!entry->symlnk_target)
+		return -ENOMEM;
+	n = readlinkat(view >= 0 ? view : fd, "", entry->symlnk_target, PATH_MAX);
+	return n < 0 ? -errno : 0;
+}
+
+static int read_xattr(struct dump *d, const char *path, const char *name, GhostXattr *ret)
+{
+	ssize_t size = getxattr(path, name, NULL, 0);
+
+	if (size < 0)
+		return -errno;
+	ghost_xattr__init(ret);
+	ret->name = arena_strdup(&d->files->scratch, name);
+	ret->value.data = files_scratch(d, (size_t)size + 1);
+	if (!ret->name || !ret->value.data)
+		return -ENOMEM;
+	size = getxattr(path, name, ret->value.data, (size_t)size);
+	if (size < 0)
+		return -errno;
+	ret->value.len = (size_t)size;
+	return 0;
+}
+
+static size_t count_names(const char *names, size_t bytes)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < bytes; i++)
+		count += !names[i];
+	return count;
+}
+
+/* Through /proc, for a descriptor that is good for any kind of inode allows none of these calls. */
+static int read_xattrs(struct dump *d, struct open_file *file, GhostFileEntry *entry)
+{
+	AUTO_CLOSE int fd = open_file_reopen(d, file, O_PATH);
+	AUTO_FREE char *names = malloc(XATTR_LIST_MAX);
+	GhostXattr *xattrs;
+	char path[32];
+	ssize_t bytes;
+
+	if (fd < 0 || !names)
+		return fd < 0 ? fd : -ENOMEM;
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	bytes = listxattr(path, names, XATTR_LIST_MAX);
+	if (bytes <= 0)
+		return bytes == 0 || errno == EOPNOTSUPP ? 0 : -errno;
+	entry->n_xattr = count_names(names, (size_t)bytes);
+	entry->xattr = files_scratch(d, entry->n_xattr * sizeof(*entry->xattr));
+	xattrs = files_scratch(d, entry->n_xattr * sizeof(*xattrs));
+	if (!entry->xattr || !xattrs)
+		return -ENOMEM;
+	for (size_t i = 0, at = 0; i < entry->n_xattr; i++, at += strlen(names + at) + 1) {
+		int r = read_xattr(d, path, names + at, &xattrs[i]);
+
+		if (r < 0)
+			return r;
+		entry->xattr[i] = &xattrs[i];
+	}
+	return 0;
+}
+
+/* Images have the kernel's own device numbers. */
+static uint32_t kernel_dev(dev_t dev)
+{
+	return major(dev) << 20 | minor(dev);
+}
+
+static bool has_holes(const struct stat *st)
+{
+	return (uint64_t)st->st_blocks * 512 < (uint64_t)st->st_size;
+}
+
+static void fill_ghost(const struct stat *st, GhostFileEntry *entry, Timeval *accessed, Timeval *modified)
+{
+	entry->uid = st->st_uid;
+	entry->gid = st->st_gid;
+	entry->mode = st->st_mode;
+	entry->has_dev = entry->has_ino = true;
+	entry->dev = kernel_dev(st->st_dev);
+	entry->ino = st->st_ino;
+	accessed->tv_sec = (uint64_t)st->st_atim.tv_sec;
+	accessed->tv_usec = (uint64_t)st->st_atim.tv_nsec / 1000;
+	modified->tv_sec = (uint64_t)st->st_mtim.tv_sec;
+	modified->tv_usec = (uint64_t)st->st_mtim.tv_nsec / 1000;
+	entry->atim = accessed;
+	entry->mtim = modified;
+	entry->has_atime_ns = entry->has_mtime_ns = true;
+	entry->atime_ns = file_policy_ns(st->st_atim.tv_sec, (uint32_t)st->st_atim.tv_nsec);
+	entry->mtime_ns = file_policy_ns(st->st_mtim.tv_sec, (uint32_t)st->st_mtim.tv_nsec);
+	if (S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode)) {
+		entry->has_rdev = true;
+		entry->rdev = (uint32_t)st->st_rdev;
+	}
+	if (S_ISREG(st->st_mode) && (st->st_size >= CHUNKED_FROM || has_holes(st))) {
+		entry->has_chunks = entry->chunks = true;
+		entry->has_size = true;
+		entry->size = (uint64_t)st->st_size;
+	}
+}
+
+int ghost_content_save(struct dump *d, struct open_file *file, uint32_t id, struct error *err)
+{
+	AUTO_IMAGE_WRITER struct image_writer w = IMAGE_WRITER_INIT;
+	GhostFileEntry entry = GHOST_FILE_ENTRY__INIT;
+	Timeval accessed = TIMEVAL__INIT, modified = TIMEVAL__INIT;
+	int r = read_xattrs(d, file, &entry);
+
+	fill_ghost(&file->st, &entry, &accessed, &modified);
+	image_writer_open(&w, d->set, IMAGE_GHOST_FILE, id);
+	if (r == 0 && S_ISLNK(entry.mode))
+		r = read_symlink(d, file, &entry);
+	if (r == 0)
+		r = S_ISREG(entry.mode) ? save_content(d, &w, file, &entry, err) : image_writer_add(&w, &entry, err);
+	if (r < 0)
+		return open_file_error(file, err, r, "save the deleted file");
+	return image_writer_finish(&w, err);
+}
+
+/* --- restore -------------------------------------------------------------------------------------------------- */
+
+static int copy_in(struct image_reader *reader, int fd, uint64_t offset, uint64_t bytes, struct error *err)
+{
+	while (bytes) {
+		size_t n = min_u64(bytes, COPY_BYTES);
+		const void *data;
+		int r = image_reader_payload(reader, n, &data, err);
+
+		if (r == 0)
+			r = pwrite_all(fd, data, n, offset);
+		if (r < 0)
+			return r;
+		offset += n;
+		bytes -= n;
+	}
+	return 0;
+}
+
+static int fill_chunks(struct image_reader *reader, int fd, uint64_t size, struct error *err)
+{
+	int r;
+
+	if (ftruncate(fd, (off_t)size) < 0)
+		return -errno;
+	for (;;) {
+		AUTO_MESSAGE GhostChunkEntry *chunk = NULL;
+
+		r = image_reader_next(reader, &ghost_chunk_entry__descriptor, &chunk, err);
+		if (r <= 0)
+			return r;
+		if (chunk->off > size || chunk->len > size - chunk->off)
+			return image_reader_bad(reader, err, "lies behind the end of the file");
+		r = copy_in(reader, fd, chunk->off, chunk->len, err);
+		if (r < 0)
+			return r;
+	}
+}
+
+static int fill_content(struct image_reader *reader, int inode_fd, const GhostFileEntry *entry, struct error *err)
+{
+	AUTO_CLOSE int fd = restore_reopen(inode_fd, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return fd;
+	if (entry->has_chunks && entry->chunks)
+		return fill_chunks(reader, fd, entry->size, err);
+	return copy_in(reader, fd, 0, image_reader_left(reader), err);
+}
+
+static struct timespec timespec_of(bool has_ns, uint64_t ns, const Timeval *coarse)
+{
+	int64_t seconds = (int64_t)ns / 1000000000, rest = (int64_t)ns % 1000000000;
+
+	if (!has_ns)
+		return (struct timespec){ (time_t)coarse->tv_sec, (long)coarse->tv_usec * 1000 };
+	if (rest < 0) /* before 1970 */
+		return (struct timespec){ seconds - 1, rest + 1000000000 };
+	return (struct timespec){ seconds, rest };
+}
+
+static void set_times(const char *path, const GhostFileEntry *entry)
+{
+	struct timespec times[2];
+
+	if (!entry->atim || !entry->mtim)
+		return;
+	times[0] = timespec_of(entry->has_atime_ns, entry->atime_ns, entry->atim);
+	times[1] = timespec_of(entry->has_mtime_ns, entry->mtime_ns, entry->mtim);
+	(void)utimensat(AT_FDCWD, path, times, 0);
+}
+
+/*
+ * A change of the owner takes capabilities and set-user-id bits away: they come behind it. An access list is in the
+ * mode, too.
+ */
+static int set_attributes(int fd, const GhostFileEntry *entry, struct error *err)
+{
+	char path[32];
+
+	if (fchownat(fd, "", entry->uid, entry->gid, AT_EMPTY_PATH) < 0)
+		return error_set(err, -errno, "give it to user %u, group %u", entry->uid, entry->gid);
+	/* Most calls refuse O_PATH descriptors; their links in /proc do. */
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (!S_ISLNK(entry->mode) && chmod(path, entry->mode & 07777) < 0)
+		return error_set(err, -errno, "set its mode");
+	for (size_t i = 0; i < entry->n_xattr; i++) {
+		const GhostXattr *xattr = entry->xattr[i];
+
+		if (setxattr(path, xattr->name, xattr->value.data, xattr->value.len, 0) < 0)
+			return error_set(err, -errno, "set its attribute %s", xattr->name);
+	}
+	set_times(path, entry);
+	return 0;
+}
+
+int ghost_content_restore(struct image_reader *reader, int inode_fd, const GhostFileEntry *entry, struct error *err)
+{
+	int r = S_ISREG(entry->mode) ? fill_content(reader, inode_fd, entry, err) : 0;
+
+	return r < 0 ? r : set_attributes(inode_fd, entry, err);
+}
