@@ -14,6 +14,7 @@
 #include "compel/compel.h"
 #include "engine/compel-error.h"
 #include "mm/mm.h"
+#include "mm/numa-policy.h"
 #include "pie/parasite-border.h"
 #include "security/keyring.h"
 #include "security/landlock.h"
@@ -51,7 +52,7 @@ static struct layout make_layout(const struct task *task)
 
 	layout.timers = sizeof(struct parasite_task);
 	layout.mappings = layout.timers + task->state->timer_count * sizeof(struct parasite_posix_timer);
-	layout.fds = layout.mappings + task->maps.count * sizeof(int64_t);
+	layout.fds = layout.mappings + task->maps.count * sizeof(struct parasite_mapping);
 	layout.children = layout.fds + task->fd_count * sizeof(int32_t);
 	layout.threads = (layout.children + count_children(task) * sizeof(int32_t) + 63) & ~(size_t)63;
 	layout.stacks = (layout.threads + task->thread_count * sizeof(struct parasite_thread) + 63) & ~(size_t)63;
@@ -71,7 +72,7 @@ static int prepare(struct task *task, const struct layout *layout, uint64_t remo
 	struct parasite_task *area = calloc(1, layout->stacks);
 	struct parasite_posix_timer *timers;
 	int32_t *fds, *children;
-	int64_t *mappings;
+	struct parasite_mapping *mappings;
 
 	if (!area)
 		return -ENOMEM;
@@ -90,7 +91,7 @@ static int prepare(struct task *task, const struct layout *layout, uint64_t remo
 	area->mappings = remote + layout->mappings;
 	mappings = (void *)((char *)area + layout->mappings);
 	for (size_t i = 0; i < task->maps.count; i++)
-		mappings[i] = task->maps.vmas[i].has_no_policy ? -1 : (int64_t)task->maps.vmas[i].start;
+		mappings[i].start = task->maps.vmas[i].has_no_policy ? 0 : task->maps.vmas[i].start;
 	fds = (void *)((char *)area + layout->fds);
 	for (size_t i = 0; i < task->fd_count; i++)
 		fds[i] = task->fds[i].fd;
@@ -360,26 +361,8 @@ static int check_personalities(const struct task *task, struct error *err)
 	return 0;
 }
 
-/* A mapping's own policy has no place in the images. */
-static int check_policies(const struct task *task, const struct layout *layout, struct error *err)
-{
-	const int64_t *policies = (const void *)((char *)task->parasite + layout->mappings);
-
-	for (size_t i = 0; i < task->maps.count; i++) {
-		const struct proc_vma *vma = &task->maps.vmas[i];
-
-		if (policies[i] > 0)
-			return error_say(err, -ENOTSUP,
-					 TASK_FORMAT
-					 ", mapping %llx-%llx %s: has a NUMA policy of its own (mbind), which "
-					 "is not supported",
-					 TASK_ARGS(task), (unsigned long long)vma->start, (unsigned long long)vma->end,
-					 proc_vma_path(&task->maps, vma));
-	}
-	return 0;
-}
-
-static int take_answers(struct task *task, const struct place *place, struct landlock_probes *probes, struct error *err)
+static int take_answers(struct dump *d, struct task *task, const struct place *place, struct landlock_probes *probes,
+			struct error *err)
 {
 	int r = finish(task, place, err);
 
@@ -387,7 +370,7 @@ static int take_answers(struct task *task, const struct place *place, struct lan
 		return r;
 	take_fd_flags(task, &place->layout);
 	take_children(task, &place->layout);
-	r = check_policies(task, &place->layout, err);
+	r = numa_policies_take(d, task, (void *)((char *)task->parasite + place->layout.mappings), err);
 	for (size_t i = 0; i < task->thread_count && r == 0; i++)
 		r = check_confinement(task, place, i, probes, err);
 	for (size_t i = 0; i < task->thread_count && r == 0; i++)
@@ -405,8 +388,8 @@ static int take_answers(struct task *task, const struct place *place, struct lan
 	return r < 0 ? r : name_future_locks(task, place, err);
 }
 
-static int run_all(struct task *const *tasks, struct place *places, size_t count, struct landlock_probes *probes,
-		   struct error *err)
+static int run_all(struct dump *d, struct task *const *tasks, struct place *places, size_t count,
+		   struct landlock_probes *probes, struct error *err)
 {
 	int r = inject(tasks, places, count, err);
 
@@ -416,13 +399,13 @@ static int run_all(struct task *const *tasks, struct place *places, size_t count
 			r = start(tasks[i], &places[i], err);
 	}
 	for (size_t i = 0; i < count && r == 0; i++)
-		r = take_answers(tasks[i], &places[i], probes, err);
+		r = take_answers(d, tasks[i], &places[i], probes, err);
 	return r;
 }
 
 /* Segment descriptors take more room than all else, and hardly anybody has any: those who have are visited again. */
-static int visit_again(struct task **tasks, struct place *places, size_t count, struct landlock_probes *probes,
-		       struct error *err)
+static int visit_again(struct dump *d, struct task **tasks, struct place *places, size_t count,
+		       struct landlock_probes *probes, struct error *err)
 {
 	struct compel_error compel_err = { 0 };
 	size_t again = 0;
@@ -438,7 +421,7 @@ static int visit_again(struct task **tasks, struct place *places, size_t count, 
 		tasks[i]->state->has_ldt = true;
 		tasks[again++] = tasks[i];
 	}
-	return again ? run_all(tasks, places, again, probes, err) : 0;
+	return again ? run_all(d, tasks, places, again, probes, err) : 0;
 }
 
 int parasites_run(struct dump *d, struct error *err)
@@ -453,9 +436,11 @@ int parasites_run(struct dump *d, struct error *err)
 		if (!d->tasks[i]->is_zombie)
 			tasks[count++] = d->tasks[i];
 	if (r == 0)
-		r = run_all(tasks, places, count, &probes, err);
+		r = run_all(d, tasks, places, count, &probes, err);
 	if (r == 0)
-		r = visit_again(tasks, places, count, &probes, err);
+		r = visit_again(d, tasks, places, count, &probes, err);
+	if (r == 0)
+		r = numa_policies_check(d, err);
 	landlock_probes_done(&probes);
 	free(tasks);
 	free(places);

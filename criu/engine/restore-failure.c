@@ -43,6 +43,7 @@ static const struct {
 	[STEP_AIO_MOVE] = { "move the ring of the AIO context", DETAIL_ADDRESS, "to" },
 	[STEP_AIO_FILL] = { "complete requests of the AIO context", DETAIL_ADDRESS, "at" },
 	[STEP_MADVISE] = { "madvise", DETAIL_ADDRESS, "memory at" },
+	[STEP_MBIND] = { "set the NUMA policy of", DETAIL_RANGE, NULL },
 	[STEP_GUARD] = { "install guard pages", DETAIL_RANGE, NULL },
 	[STEP_LOCK] = { "lock memory", DETAIL_RANGE, NULL },
 	[STEP_LOCK_FUTURE] = { "lock the memory that it will map", DETAIL_NONE, NULL },

@@ -73,6 +73,8 @@ static int check_vma_bits(const VmaEntry *vma, const struct check_place *at)
 		return bad_vma(vma, at, "unknown flags");
 	if (vma->has_madv && vma->madv & ~ADVICE_KNOWN)
 		return bad_vma(vma, at, "unknown advice");
+	if (vma->policy && !vma->policy->mode)
+		return bad_vma(vma, at, "a NUMA policy that is none");
 	if (__builtin_popcount(backing) > 1)
 		return bad_vma(vma, at, "backed in two ways");
 	if (backing == 0 && !(vma->status & STATUS_SPECIAL) && kind != VMA_MAP_DROPPABLE)

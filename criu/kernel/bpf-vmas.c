@@ -1,6 +1,7 @@
 #include "kernel/bpf-vmas.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "base/util.h"
@@ -10,15 +11,27 @@
 #define CONTEXT_VMA 16 /* struct bpf_iter__task_vma: meta, task, vma */
 #define RECORD      (-(int)sizeof(struct bpf_vma))
 
-enum { VMA_NAME = 6, VMA_POLICY, VMA_MEMBERS };
+enum { VMA_NAME = 6, VMA_POLICY, VMA_MEMBERS, POLICY_HOME = VMA_MEMBERS, WANTED };
 
 /* In the order of struct bpf_vma. */
-static const struct btf_offset wanted[VMA_MEMBERS] = {
+static const struct btf_offset wanted[WANTED] = {
 	{ "vm_area_struct", "vm_start" },  { "vm_area_struct", "vm_end" },  { "vm_area_struct", "vm_flags" },
 	{ "vm_area_struct", "vm_pgoff" },  { "vm_area_struct", "vm_file" }, { "vm_area_struct", "vm_ops" },
 	{ "vm_area_struct", "anon_name" }, /* CONFIG_ANON_VMA_NAME */
 	{ "vm_area_struct", "vm_policy" }, /* CONFIG_NUMA */
+	{ "mempolicy", "home_node" },      /* since Linux 5.17 */
 };
+
+/* r1: the policy, which hardly any mapping has. */
+static void emit_home_node(struct bpf_program *p, int16_t offset)
+{
+	const int16_t to = (int16_t)(RECORD + (int)offsetof(struct bpf_vma, home_node));
+
+	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_K, 2, 0, 0, 0);
+	bpf_emit(p, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, 1, 0);
+	bpf_emit(p, BPF_LDX | BPF_MEM | BPF_W, 2, 1, offset, 0);
+	bpf_emit(p, BPF_STX | BPF_MEM | BPF_DW, 10, 2, to, 0);
+}
 
 static void build(struct bpf_program *p, const struct btf_offset *at)
 {
@@ -32,22 +45,25 @@ static void build(struct bpf_program *p, const struct btf_offset *at)
 			bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_K, 1, 0, 0, i == VMA_POLICY);
 		bpf_emit(p, BPF_STX | BPF_MEM | BPF_DW, 10, 1, (int16_t)(RECORD + 8 * i), 0);
 	}
+	_Static_assert(offsetof(struct bpf_vma, policy) == 8 * VMA_POLICY, "its pointer is in r1 now");
+	if (at[VMA_POLICY].offset >= 0 && at[POLICY_HOME].offset >= 0)
+		emit_home_node(p, (int16_t)at[POLICY_HOME].offset);
 	bpf_emit_end(p, begin, sizeof(struct bpf_vma));
 }
 
 int bpf_vmas_open(void)
 {
 	struct bpf_program program = { .count = 0 };
-	struct btf_offset at[VMA_MEMBERS];
+	struct btf_offset at[WANTED];
 	const struct btf *btf;
 	int r = btf_get(&btf);
 
 	if (r < 0)
 		return r;
 	memcpy(at, wanted, sizeof(at));
-	btf_find_offsets(btf, at, VMA_MEMBERS);
-	for (int i = 0; i < VMA_MEMBERS; i++)
-		if (at[i].offset < 0 && i != VMA_NAME && i != VMA_POLICY)
+	btf_find_offsets(btf, at, WANTED);
+	for (int i = 0; i < VMA_NAME; i++)
+		if (at[i].offset < 0)
 			return -ENOENT;
 	build(&program, at);
 	return bpf_iterator_load(btf, "bpf_iter_task_vma", program.insns, program.count);

@@ -10,12 +10,15 @@
 
 #include "base/buffer.h"
 
+#define BPF_VMA_NO_NODE 0xffffffffu
+
 struct bpf_vma {
 	uint64_t start, end;
 	uint64_t flags;
 	uint64_t offset; /* in pages */
 	uint64_t file, operations, name;
-	uint64_t policy; /* of mbind(2), 0: none */
+	uint64_t policy;    /* of mbind(2), 0: none */
+	uint64_t home_node; /* of that policy, BPF_VMA_NO_NODE: none */
 };
 
 /* Loads the program: a descriptor of it, or -errno. Takes a millisecond. */

@@ -249,6 +249,16 @@ static int read_words(struct map_flags *flags, struct task *task, bool *ret_comp
 	return r;
 }
 
+int map_flags_list(const struct map_flags *flags, const struct task *task, struct buffer *output, size_t *ret_count)
+{
+	AUTO_CLOSE int own_fd = -1;
+	int program_fd = flags ? flags->program_fd : -EOPNOTSUPP;
+
+	if (!flags && !feature_is_masked("bpf_vmas"))
+		program_fd = own_fd = bpf_vmas_open();
+	return program_fd < 0 ? program_fd : bpf_vmas_list(program_fd, task->pidfd, output, ret_count);
+}
+
 int map_flags_read(struct dump *d, struct task *task, struct error *err)
 {
 	bool complete = false;

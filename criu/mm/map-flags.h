@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "task/task.h"
 
@@ -27,5 +28,9 @@ void map_flags_start(struct dump *d);
  */
 #define MAP_BYTES_UNKNOWN UINT64_MAX
 int map_flags_read(struct dump *d, struct task *task, struct error *err);
+
+/* Fills an array of struct bpf_vma (kernel/bpf-vmas.h) for a task: 0 or -errno. flags may be NULL: gets ready itself.
+ */
+int map_flags_list(const struct map_flags *flags, const struct task *task, struct buffer *output, size_t *ret_count);
 
 void map_flags_forget(struct task *task);

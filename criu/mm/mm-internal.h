@@ -14,6 +14,7 @@ struct area {
 	enum page_selection pages;
 	bool has_pages; /* content goes to the task's pages file */
 	bool can_be_lazy;
+	bool has_others_policy; /* of the memory behind it: set by another mapping */
 };
 
 struct task_memory {
@@ -25,5 +26,6 @@ struct task_memory {
 	bool has_uprobes; /* mappings of the kernel's, which are left out */
 	uint64_t vdso_start;
 	uint64_t vdso_bytes;
+	VmaPolicyEntry *policies; /* one for each area, or NULL */
 	void *vdso; /* its bytes as they were before anything of ours was poked into it; NULL without a vdso */
 };

@@ -397,6 +397,7 @@ void mm_free(struct task *task)
 	free(memory->areas);
 	free(memory->aios);
 	free(memory->vdso);
+	free(memory->policies);
 	free(memory);
 	task->memory = NULL;
 }

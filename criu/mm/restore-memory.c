@@ -312,6 +312,9 @@ static int plan_vma(const struct restore *r, struct restore_task *task, const Vm
 		.map_flags = MAP_FIXED_NOREPLACE | map_type(vma) | (vma->flags & FLAGS_PASSED),
 		.map_prot = vma->prot,
 		.prot = vma->prot,
+		.policy_mode = vma->policy ? vma->policy->mode : 0,
+		.policy_nodes = vma->policy && vma->policy->has_nodes ? vma->policy->nodes : 0,
+		.home_node = vma->policy && vma->policy->has_home_node ? vma->policy->home_node : 0,
 	};
 	result = find_file(r, task, vma, &out->file, err);
 	if (result < 0)
@@ -322,6 +325,8 @@ static int plan_vma(const struct restore *r, struct restore_task *task, const Vm
 		out->flags |= RESTORER_VMA_LOCK | (vma->prot == PROT_NONE ? RESTORER_VMA_LOCK_QUIET : 0);
 	if (vma->has_lock_on_fault && vma->lock_on_fault)
 		out->flags |= RESTORER_VMA_LOCK_ON_FAULT;
+	if (vma->policy && vma->policy->has_home_node)
+		out->flags |= RESTORER_VMA_HOME_NODE;
 	if (vma->has_sealed && vma->sealed)
 		out->flags |= RESTORER_VMA_SEAL;
 	if (vma->status & VMA_AIORING) {

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BORDER_VERSION 1
+#define BORDER_VERSION 2
 
 /* --- parasite: asks the task what only the task can tell; changes nothing in it
  * --------------------------------------- */
@@ -67,6 +67,13 @@ struct parasite_thread {
 	uint64_t mempolicy_nodes[16]; /* 1024 nodes */
 };
 
+/* A mapping, and its own NUMA policy (mbind). */
+struct parasite_mapping {
+	uint64_t start; /* in; 0: it has none, nothing is asked */
+	int64_t policy; /* MPOL_ mode with flags, 0: none; or -errno */
+	uint64_t nodes; /* bit N: node N */
+};
+
 /* What the leader tells of the process; arrays follow behind the struct in the data area. */
 struct parasite_task {
 	uint32_t version;
@@ -75,8 +82,7 @@ struct parasite_task {
 	uint32_t child_count;       /* in */
 	uint64_t posix_timers;      /* in: address of struct parasite_posix_timer[] */
 	uint64_t fds;               /* in: address of int32_t[fd_count]: numbers in, F_GETFD results (or -errno) out */
-	uint64_t mappings; /* in: address of int64_t[mapping_count]: addresses in, negative ones are not asked for; out:
-			      the NUMA policy of the mapping there (mbind), 0 where there is none */
+	uint64_t mappings;          /* in: address of struct parasite_mapping[mapping_count] */
 	uint32_t mapping_count, reserved_mapping;
 	uint64_t children; /* in: address of int32_t[child_count]: pids in; out: 1 when it was stopped, goes on, and
 			      wait() would tell that, else 0 */

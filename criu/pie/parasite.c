@@ -170,14 +170,20 @@ static int32_t has_continued(int32_t pid)
 /* Those of mbind(2): a mapping without one tells the default. */
 static void ask_policies(struct parasite_task *task)
 {
-	int64_t *mappings = (void *)task->mappings;
+	struct parasite_mapping *mappings = (void *)task->mappings;
 
 	for (uint32_t i = 0; i < task->mapping_count; i++) {
+		struct parasite_mapping *mapping = &mappings[i];
 		int32_t policy = 0;
+		long result;
 
-		if (mappings[i] >= 0 && SYS5(__NR_get_mempolicy, &policy, 0, 0, mappings[i], MPOL_F_ADDR) < 0)
-			policy = 0;
-		mappings[i] = policy;
+		if (!mapping->start)
+			continue;
+		result = SYS5(__NR_get_mempolicy, &policy, 0, 0, mapping->start, MPOL_F_ADDR);
+		if (result == 0 && policy)
+			result = SYS5(__NR_get_mempolicy, &policy, &mapping->nodes, 8 * sizeof(mapping->nodes) + 1,
+				      mapping->start, MPOL_F_ADDR);
+		mapping->policy = result < 0 ? result : policy;
 	}
 }
 

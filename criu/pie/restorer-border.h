@@ -41,6 +41,7 @@ enum restorer_step {
 	STEP_READ_PAGES,
 	STEP_PROTECT,
 	STEP_MADVISE,
+	STEP_MBIND,
 	STEP_GUARD,
 	STEP_LOCK,
 	STEP_LOCK_FUTURE,
@@ -159,6 +160,7 @@ struct restorer_shared {
 #define RESTORER_VMA_LOCK_QUIET    0x8u  /* pages that cannot be faulted in are no failure */
 #define RESTORER_VMA_AIO           0x20u /* the ring of the next element of aios */
 #define RESTORER_VMA_RING          0x40u /* of an io_uring */
+#define RESTORER_VMA_HOME_NODE     0x80u
 
 struct restorer_vma {
 	uint64_t start, end, offset;
@@ -167,8 +169,10 @@ struct restorer_vma {
 	uint32_t map_flags;
 	uint32_t map_prot; /* with PROT_WRITE while contents are put in */
 	uint32_t prot;
-	uint32_t flags; /* RESTORER_VMA_xx */
-	uint32_t reserved;
+	uint32_t flags;       /* RESTORER_VMA_xx */
+	uint32_t policy_mode; /* of NUMA, 0: none */
+	uint64_t policy_nodes;
+	uint64_t home_node;
 };
 
 /* An AIO context. */

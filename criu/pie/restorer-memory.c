@@ -14,6 +14,7 @@
 #include "pie/restorer-rings.h"
 
 #define CALL_MSEAL           462
+#define CALL_SET_HOME_NODE   450 /* set_mempolicy_home_node(2) */
 #define ADVICE_GUARD_INSTALL 102
 #define MAP_VDSO_64          0x2003
 #define MADV_LAST            63
@@ -79,6 +80,23 @@ void advise_one(struct restorer_task *task, const struct restorer_vma *vma)
 	}
 }
 
+/* Before there are contents, which go to the nodes it names. */
+static void set_policy(struct restorer_task *task, const struct restorer_vma *vma)
+{
+	const uint64_t bytes = vma->end - vma->start;
+	long result;
+
+	if (!vma->policy_mode)
+		return;
+	enter(task, STEP_MBIND);
+	result = SYS6(__NR_mbind, vma->start, bytes, vma->policy_mode, vma->policy_nodes ? &vma->policy_nodes : 0,
+		      8 * sizeof(vma->policy_nodes) + 1, 0);
+	if (result == 0 && vma->flags & RESTORER_VMA_HOME_NODE)
+		result = SYS4(CALL_SET_HOME_NODE, vma->start, bytes, vma->home_node, 0);
+	if (result < 0)
+		fail(task, result, vma->start, vma->end);
+}
+
 static void map_all(struct restorer_task *task)
 {
 	uint64_t aios = 0;
@@ -90,6 +108,7 @@ static void map_all(struct restorer_task *task)
 			set_up_aio(task, &task->aios[aios++]);
 		if (task->vmas[i].flags & RESTORER_VMA_RING)
 			continue;
+		set_policy(task, &task->vmas[i]);
 		if (!task->vmas[i].advice)
 			continue;
 		enter(task, STEP_MADVISE);
