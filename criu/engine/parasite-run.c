@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "base/util.h"
 #include "compel/compel.h"
@@ -142,6 +143,21 @@ static int ask(struct task *task, const struct place *place, struct error *err)
 	return 0;
 }
 
+/* Why a process cannot map what we put into it. */
+static void hint_at_limit(const struct task *task, size_t bytes, struct error *err)
+{
+	struct rlimit limit;
+
+	if (prlimit(task->host_pid, RLIMIT_AS, NULL, &limit) == 0 &&
+	    task->stat.vm_size_bytes + bytes + (size_t)(pie_parasite_end - pie_parasite_start) > limit.rlim_cur)
+		error_hint(err,
+			   "its limit of %llu KiB of address space (RLIMIT_AS) leaves no room: raise it, for instance "
+			   "with prlimit --pid %d --as=unlimited",
+			   (unsigned long long)limit.rlim_cur / 1024, task->host_pid);
+	else
+		error_hint(err, "it may have as many mappings as vm.max_map_count allows");
+}
+
 /* Puts the parasite's code and room for its answers into all tasks. */
 static int inject(struct task *const *tasks, struct place *places, size_t count, struct error *err)
 {
@@ -162,6 +178,8 @@ static int inject(struct task *const *tasks, struct place *places, size_t count,
 		r = compel_inject_all(targets, count, pie_parasite_start,
 				      (size_t)(pie_parasite_end - pie_parasite_start), bytes, addresses,
 				      addresses + count, &failed, &compel_err);
+		if (r == -ENOMEM)
+			hint_at_limit(tasks[failed], bytes[failed], err);
 		if (r < 0)
 			r = compel_error_pass(err, tasks[failed], &compel_err, r);
 	}

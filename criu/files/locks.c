@@ -140,14 +140,15 @@ static int fill_lock(const struct lock_line *line, struct file_lock *lock)
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		if (!strcmp(line->kind, kinds[i].word))
 			lock->kind = kinds[i].kind;
+	/* Its type is what it is to become, which may be none. */
+	if (lock->kind == LOCK_LEASE && strcmp(line->state, "ACTIVE") != 0)
+		return -EBUSY;
 	if (!strcmp(line->access, "READ"))
 		lock->type = F_RDLCK;
 	else if (!strcmp(line->access, "WRITE"))
 		lock->type = F_WRLCK;
 	else
 		return -EOPNOTSUPP;
-	if (lock->kind == LOCK_LEASE && strcmp(line->state, "ACTIVE") != 0)
-		return -EBUSY;
 	lock->start = line->start;
 	lock->length = strcmp(line->end, "EOF") != 0 ? strtoll(line->end, NULL, 10) - line->start + 1 : 0;
 	return lock->kind ? 0 : -EOPNOTSUPP;
@@ -156,6 +157,14 @@ static int fill_lock(const struct lock_line *line, struct file_lock *lock)
 static int refuse_lock(const struct task_fd *fd, const struct task *task, struct error *err, const char *reason)
 {
 	return error_say(err, -ENOTSUP, TASK_FORMAT ", fd %d, %s: %s", TASK_ARGS(task), fd->fd, fd->file->link, reason);
+}
+
+/* "1: POSIX  ADVISORY ...": what follows the number. */
+static const char *skip_number(const char *text)
+{
+	const char *colon = strchr(text, ':');
+
+	return colon && colon[1] ? colon + 2 : text;
 }
 
 static int add_lock(struct dump *d, const struct task *task, const struct task_fd *fd, const char *text,
@@ -170,8 +179,14 @@ static int add_lock(struct dump *d, const struct task *task, const struct task_f
 		r = fill_lock(&line, &lock);
 	if (r == -EBUSY)
 		return refuse_lock(fd, task, err, "its lease is being broken: try again");
-	if (r < 0)
-		return refuse_lock(fd, task, err, "holds a lock of a kind that is not supported");
+	if (r < 0) {
+		char reason[160];
+
+		(void)snprintf(reason, sizeof(reason),
+			       "holds a lock that is not supported, which the kernel calls \"%.80s\"",
+			       skip_number(text));
+		return refuse_lock(fd, task, err, reason);
+	}
 	/* The description's locks are shown by each of its descriptors. */
 	if (lock.kind != LOCK_POSIX && (fd->file->task != task || fd->file->fd != fd->fd))
 		return 0;
