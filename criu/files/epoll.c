@@ -6,21 +6,26 @@
  * also says which file it was, and the restore puts that file under the old number for the moment of adding it.
  *
  * A one-shot target that has fired waits for nothing until it is armed again. It cannot be added like that, the kernel
- * would add EPOLLERR and EPOLLHUP: it is added armed and made to fire, which takes a file that is ready for anything.
- * For one that is not the two remain.
+ * would add EPOLLERR and EPOLLHUP: it is added armed and made to fire, which takes a file that is ready for anything: a
+ * pipe that is not is made so for the moment. For other files the two remain; most kinds never report them.
  *
  * An edge-triggered target whose file was ready and that had nothing to report is added before the others, and what it
  * reports then is thrown away. That it had nothing to report is known when nothing of the whole epoll had; otherwise
- * the kernel's list has to be looked at, and where it cannot be, such a target reports once more. Not kept is the order
- * of what is ready.
+ * the kernel's list has to be looked at, and where it cannot be, such a target reports once more.
+ *
+ * What is ready is reported in the order in which it became so, or was reported last: that of the kernel's list. The
+ * image has the targets in this order, and adding those that are ready puts them on the list. Where the list cannot be
+ * read the order is that of fdinfo.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -34,7 +39,9 @@
 #include "kernel/missing-epoll.h"
 
 /* In an image that other programs read: no descriptor can have this number. */
-#define NO_NUMBER ((1 << 30) - 1)
+#define NO_NUMBER    ((1 << 30) - 1)
+#define MANY_TARGETS 64
+#define PIPEFS_MAGIC 0x50495045
 
 /* --- dump ----------------------------------------------------------------------------------------------------- */
 
@@ -43,6 +50,8 @@ struct target {
 	const struct open_file *file; /* NULL: it is what the number means in the epoll's process */
 	int number_now;               /* of file there, or NO_NUMBER */
 	bool is_reported;             /* ready, edge-triggered, and nothing to report */
+	struct open_file *watched;
+	size_t rank; /* its place in the image */
 };
 
 struct epoll_targets {
@@ -209,43 +218,125 @@ static void read_params(struct dump *d, struct open_file *file, struct epoll_par
 	open_file_release(d, file);
 }
 
-/* Takes back what the kernel is going to report, or all where that cannot be told. */
-static void except_pending(struct dump *d, const struct open_file *file, struct epoll_targets *data, bool repeated)
+struct ready_list {
+	int *numbers;
+	size_t count;
+	bool is_known;
+};
+
+static struct ready_list read_ready_list(struct dump *d, const struct open_file *file)
 {
-	AUTO_FREE int *numbers = NULL;
+	struct ready_list list = { 0 };
 	struct kernel_memory *km;
-	size_t count = 0;
-	bool known = !repeated && dump_kernel_memory(d, &km) == 0 &&
-		     epoll_ready_list(km, file->task->pidfd, file->fd, &numbers, &count) == 0;
+
+	list.is_known = dump_kernel_memory(d, &km) == 0 &&
+			epoll_ready_list(km, file->task->pidfd, file->fd, &list.numbers, &list.count) == 0;
+	return list;
+}
+
+/* Takes back what the kernel is going to report, or all where that cannot be told. */
+static void except_pending(struct epoll_targets *data, const struct ready_list *list, bool repeated)
+{
+	const bool known = list->is_known && !repeated;
 
 	for (size_t i = 0; i < data->count; i++) {
 		struct target *target = &data->targets[i];
 
 		target->is_reported &= known;
-		for (size_t n = 0; target->is_reported && n < count; n++)
-			target->is_reported = numbers[n] != target->shown.fd;
+		for (size_t n = 0; target->is_reported && n < list->count; n++)
+			target->is_reported = list->numbers[n] != target->shown.fd;
 	}
+}
+
+/* Reading the list takes milliseconds: a few targets are asked whether there is an order at all. */
+static bool has_order(struct dump *d, const struct epoll_targets *data)
+{
+	size_t ready = 0;
+
+	if (data->count > MANY_TARGETS)
+		return true;
+	for (size_t i = 0; i < data->count && ready < 2; i++)
+		ready += is_ready(d, data->targets[i].watched, data->targets[i].shown.events);
+	return ready >= 2;
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+	const struct target *const *x = a, *const *y = b;
+
+	return ((*x)->shown.fd > (*y)->shown.fd) - ((*x)->shown.fd < (*y)->shown.fd);
+}
+
+static int compare_ranks(const void *a, const void *b)
+{
+	const struct target *x = a, *y = b;
+
+	return (x->rank > y->rank) - (x->rank < y->rank);
+}
+
+/* Those on the list come first, in its order. */
+static int put_ready_first(struct epoll_targets *data, const struct ready_list *list)
+{
+	AUTO_FREE struct target **by_number = calloc(data->count + 1, sizeof(*by_number));
+
+	if (!by_number)
+		return -ENOMEM;
+	for (size_t i = 0; i < data->count; i++) {
+		by_number[i] = &data->targets[i];
+		data->targets[i].rank = list->count + i;
+	}
+	qsort(by_number, data->count, sizeof(struct target *), compare_numbers);
+	for (size_t n = 0; n < list->count; n++) {
+		const struct target wanted = { .shown.fd = list->numbers[n] }, *key = &wanted;
+		struct target **found = bsearch(&key, by_number, data->count, sizeof(struct target *), compare_numbers);
+
+		if (found)
+			(*found)->rank = n;
+	}
+	qsort(data->targets, data->count, sizeof(*data->targets), compare_ranks);
+	return 0;
+}
+
+static int look_at_pending(struct dump *d, struct open_file *file, struct epoll_targets *data, bool any_reported)
+{
+	struct ready_list list;
+	bool repeated;
+	int r = 0;
+
+	if (!any_reported && data->count < 2)
+		return 0;
+	if (!is_ready(d, file, POLLIN) || (!any_reported && !has_order(d, data)))
+		return 0;
+	repeated = has_repeated_numbers(data);
+	list = read_ready_list(d, file);
+	if (any_reported)
+		except_pending(data, &list, repeated);
+	if (list.is_known)
+		r = put_ready_first(data, &list);
+	free(list.numbers);
+	return r;
 }
 
 static int look_epoll(struct dump *d, struct open_file *file, struct error *err)
 {
 	struct epoll_targets *data = file->kind_data;
 	bool repeated = has_repeated_numbers(data), any = false;
+	int r;
 
 	read_params(d, file, &data->params);
 	for (size_t i = 0; i < data->count; i++) {
 		struct target *target = &data->targets[i];
 		struct open_file *watched = NULL;
-		int r = find_target(d, file, repeated ? count_same_number(data, i) : 0, target, &watched, err);
 
+		r = find_target(d, file, repeated ? count_same_number(data, i) : 0, target, &watched, err);
 		if (r < 0)
 			return r;
+		target->watched = watched;
 		target->is_reported = waits_for_edge(target) && is_ready(d, watched, target->shown.events);
 		any |= target->is_reported;
 	}
-	if (any && is_ready(d, file, POLLIN))
-		except_pending(d, file, data, repeated);
-	return 0;
+	r = look_at_pending(d, file, data, any);
+	return r < 0 ? open_file_error(file, err, r, "look at what it is going to report") : 0;
 }
 
 static void fill_target(const struct target *target, EventpollTfdEntry *entry)
@@ -389,17 +480,71 @@ static bool has_fired(const EventpollTfdEntry *target)
 	       !(target->events & ~(uint32_t)(EPOLLONESHOT | EPOLLET | EPOLLWAKEUP | EPOLLEXCLUSIVE));
 }
 
+static bool takes_event(int epoll)
+{
+	struct epoll_event event;
+
+	return epoll_wait(epoll, &event, 1, 0) == 1;
+}
+
+/* A full pipe has room for the moment in which it is larger. */
+static bool fire_writer(int epoll, int fd)
+{
+	int bytes = fcntl(fd, F_GETPIPE_SZ);
+	bool has_fired;
+
+	if (bytes <= 0 || bytes > INT_MAX / 2 || fcntl(fd, F_SETPIPE_SZ, 2 * bytes) < 0)
+		return false;
+	has_fired = takes_event(epoll);
+	(void)fcntl(fd, F_SETPIPE_SZ, bytes);
+	return has_fired;
+}
+
+/* An empty pipe has a byte to read for the moment. */
+static bool fire_reader(int epoll, int fd)
+{
+	AUTO_CLOSE int writer = restore_reopen(fd, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	bool has_fired;
+	char byte = 0;
+
+	if (writer < 0 || write(writer, &byte, 1) != 1)
+		return false;
+	has_fired = takes_event(epoll);
+	while (read(fd, &byte, 1) < 0 && errno == EINTR)
+		;
+	return has_fired;
+}
+
+/*
+ * Of pipes that nobody outside can have: where the user has given some, which of them these are is not known here. With
+ * O_ASYNC the program would get a signal.
+ */
+static bool fire_pipe(const struct restore *r, int epoll, int fd)
+{
+	const int flags = fcntl(fd, F_GETFL);
+	struct statfs fs;
+
+	if (flags < 0 || flags & O_ASYNC || r->opts->inherit_fd_count || fstatfs(fd, &fs) < 0 ||
+	    fs.f_type != PIPEFS_MAGIC)
+		return false;
+	return (flags & O_ACCMODE) == O_RDONLY ? fire_reader(epoll, fd) : fire_writer(epoll, fd);
+}
+
 /* Nothing else is in the epoll yet: the only event there can be is the one that is wanted. */
 static int add_fired(const struct restore *r, int epoll, const EventpollTfdEntry *target)
 {
 	EventpollTfdEntry armed = *target;
+	const struct restore_file *file;
 	struct epoll_event event;
 	int result;
 
 	armed.events |= EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP;
 	result = add_any(r, epoll, &armed);
-	if (result < 0 || epoll_wait(epoll, &event, 1, 0) == 1)
+	if (result < 0 || takes_event(epoll))
 		return result;
+	file = target->has_target_id ? restore_find_file(r, FD_TYPES__UND, target->target_id) : NULL;
+	if (fire_pipe(r, epoll, file ? file->fd : (int)target->tfd))
+		return 0;
 	if (target->has_target_id)
 		return 0; /* it has no number to change it by; it was not ready for anything */
 	event = (struct epoll_event){ .events = target->events, .data.u64 = target->data };
