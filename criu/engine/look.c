@@ -96,15 +96,18 @@ static pid_t plain_pid_of(const struct dump *d)
 }
 
 /* What may need the kernel's own structures is asked by one thread. */
-static void look_at_semaphores(struct dump *d)
+static void look_at_hidden_state(struct dump *d)
 {
 	pid_t plain_pid = plain_pid_of(d);
 
 	for_each_task (d, task) {
 		struct error reason = { 0 };
 
-		if (!task->is_zombie)
-			gather(d, semaphore_undo_look(d, task, plain_pid, &reason), &reason);
+		if (task->is_zombie)
+			continue;
+		gather(d, semaphore_undo_look(d, task, plain_pid, &reason), &reason);
+		if (!d->is_live)
+			timers_look(d, task);
 	}
 }
 
@@ -124,7 +127,7 @@ int look_tree(struct dump *d, struct memory_side *memory, bool is_worth_a_thread
 {
 	int r;
 
-	look_at_semaphores(d);
+	look_at_hidden_state(d);
 	core_scheduling_look(d);
 	r = io_contexts_look(d, plain_pid_of(d), err);
 	if (r == 0)

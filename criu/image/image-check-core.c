@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/util.h"
@@ -262,6 +263,8 @@ static int check_posix_timer(const struct checked_task *task, const PosixTimerEn
 		return check_bad(at, "timer %u: signal %u does not exist", t->it_id, t->si_signo);
 	if (t->insec >= NS_PER_SECOND || t->vnsec >= NS_PER_SECOND || t->isec > INT64_MAX || t->vsec > INT64_MAX)
 		return check_bad(at, "timer %u: a time is out of range", t->it_id);
+	if (t->has_wall_ns && (t->wall_ns > INT64_MAX || t->clock_id != CLOCK_REALTIME))
+		return check_bad(at, "timer %u: a time of the wall clock that it cannot have", t->it_id);
 	if (t->has_notify_thread_id && !has_thread(task, t->notify_thread_id))
 		return check_bad(at, "timer %u: thread %d is not one of the process", t->it_id, t->notify_thread_id);
 	return 0;

@@ -260,6 +260,7 @@ struct restorer_posix_timer {
 	uint32_t armed; /* by the restorer: its signal waits */
 	uint64_t value; /* sigev_value */
 	int64_t interval_sec, interval_nsec, value_sec, value_nsec;
+	int64_t wall_ns; /* != 0: the time it expires, in place of what is left */
 };
 
 struct restorer_limit {

@@ -98,6 +98,9 @@ static int64_t find_past_expiry(const struct restorer_posix_timer *timer)
 
 	if (!interval)
 		return 1;
+	/* It counts what it has missed. */
+	if (timer->wall_ns > interval)
+		return timer->wall_ns - interval;
 	if (SYS2(__NR_clock_gettime, timer->clock_id, now) < 0)
 		return 0;
 	expiry = now[0] * NSEC_PER_SEC + now[1] + value - interval;
@@ -134,6 +137,17 @@ int expire_timer(struct restorer_task *task, const struct restorer_siginfo *info
 	return 1;
 }
 
+static long arm_timer(const struct restorer_posix_timer *timer)
+{
+	struct timer_record record = { timer->interval_sec, timer->interval_nsec, timer->value_sec, timer->value_nsec };
+
+	if (!timer->wall_ns)
+		return SYS4(__NR_timer_settime, timer->id, 0, &record, 0);
+	record.value_sec = timer->wall_ns / NSEC_PER_SEC;
+	record.value_nsec = timer->wall_ns % NSEC_PER_SEC;
+	return SYS4(__NR_timer_settime, timer->id, TIMER_ABSOLUTE, &record, 0);
+}
+
 void arm_timers(struct restorer_task *task)
 {
 	enter(task, STEP_POSIX_TIMER);
@@ -141,8 +155,7 @@ void arm_timers(struct restorer_task *task)
 		const struct restorer_posix_timer *timer = &task->posix_timers[i];
 
 		if (!timer->armed && (timer->value_sec || timer->value_nsec))
-			check(task, SYS4(__NR_timer_settime, timer->id, 0, &timer->interval_sec, 0),
-			      (uint64_t)timer->id);
+			check(task, arm_timer(timer), (uint64_t)timer->id);
 	}
 	enter(task, STEP_ITIMER);
 	for (uint32_t which = 0; which < 3; which++) {

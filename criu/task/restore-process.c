@@ -231,6 +231,7 @@ static int plan_timers(struct restore *r, const TaskTimersEntry *timers, struct 
 			.interval_nsec = (int64_t)entry->insec,
 			.value_sec = (int64_t)entry->vsec,
 			.value_nsec = (int64_t)entry->vnsec,
+			.wall_ns = entry->has_wall_ns ? (int64_t)entry->wall_ns : 0,
 		};
 	}
 	return 0;

@@ -22,6 +22,9 @@ struct dump;
 struct task_state {
 	struct proc_timer *timers;
 	size_t timer_count;
+	struct wall_timer
+	    *wall_timers; /* those among them that wait for a time of CLOCK_REALTIME, as far as is known */
+	size_t wall_timer_count;
 	bool has_loginuid;
 	uint32_t loginuid;
 	int oom_score_adj;
@@ -57,5 +60,8 @@ int task_look(struct dump *d, struct task *task, struct error *err);
 
 /* By ptrace: in the tracer's thread only. */
 int task_look_traced(struct dump *d, struct task *task, struct error *err);
+
+/* Which timers wait for a time: by one thread, before the process can be changed. */
+void timers_look(struct dump *d, struct task *task);
 
 void task_look_free(struct task *task);

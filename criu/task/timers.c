@@ -1,13 +1,21 @@
 /*
  * Interval timers and POSIX timers. /proc/PID/timers lists the POSIX timers with their notification; the time left and
- * the overrun count only the task itself can ask for.
+ * the overrun count only the task itself can ask for. Whether a timer waits for a time of the wall clock or for a span
+ * is read from the kernel's own structures; where they cannot be read it comes back with the span that was left.
  */
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
+#include <time.h>
 
+#include "base/log.h"
+#include "engine/dump.h"
+#include "kernel/posix-timer.h"
 #include "task/core-save.h"
 #include "task/task-look.h"
 #include "pie/parasite-border.h"
+
+#define NSEC_PER_SEC 1000000000ull
 
 static ItimerEntry *save_itimer(const struct parasite_itimer *timer, struct arena *arena)
 {
@@ -21,6 +29,47 @@ static ItimerEntry *save_itimer(const struct parasite_itimer *timer, struct aren
 	entry->vsec = timer->value_sec;
 	entry->vusec = timer->value_usec;
 	return entry;
+}
+
+void timers_look(struct dump *d, struct task *task)
+{
+	struct task_state *state = task->state;
+	struct kernel_memory *km;
+	size_t i = 0;
+	int r;
+
+	while (i < state->timer_count && state->timers[i].clock_id != CLOCK_REALTIME)
+		i++;
+	if (i == state->timer_count)
+		return;
+	r = dump_kernel_memory(d, &km);
+	if (r == 0)
+		r = wall_timers_read(km, task->pidfd, &state->wall_timers, &state->wall_timer_count);
+	if (r < 0)
+		log_debug(TASK_FORMAT ": whether its timers wait for a time or for a span is not known: %s",
+			  TASK_ARGS(task), strerror(-r));
+}
+
+/* When the timer expires next; the kernel has the last expiry while its signal waits. */
+static void save_wall_time(const struct task_state *state, PosixTimerEntry *entry)
+{
+	const uint64_t interval = entry->isec * NSEC_PER_SEC + entry->insec;
+	struct timespec now;
+
+	if (!entry->vsec && !entry->vnsec)
+		return;
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	for (size_t i = 0; i < state->wall_timer_count; i++) {
+		const uint64_t now_ns = (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
+		uint64_t expiry = state->wall_timers[i].expiry_ns;
+
+		if (state->wall_timers[i].id != (int)entry->it_id || !expiry)
+			continue;
+		if (interval && expiry < now_ns)
+			expiry += ((now_ns - expiry) / interval + 1) * interval;
+		entry->has_wall_ns = true;
+		entry->wall_ns = expiry;
+	}
 }
 
 static PosixTimerEntry *save_posix_timer(const struct task *task, size_t index,
@@ -42,6 +91,7 @@ static PosixTimerEntry *save_posix_timer(const struct task *task, size_t index,
 	entry->insec = (uint64_t)times->interval_nsec;
 	entry->vsec = (uint64_t)times->value_sec;
 	entry->vnsec = (uint64_t)times->value_nsec;
+	save_wall_time(task->state, entry);
 	if (timer->notify & SIGEV_THREAD_ID) {
 		entry->has_notify_thread_id = true;
 		entry->notify_thread_id = timer->notify_pid;

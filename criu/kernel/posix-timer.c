@@ -1,0 +1,85 @@
+#include "kernel/posix-timer.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/util.h"
+#include "kernel/kernel-memory.h"
+
+/* More cannot be on a list that does not change. */
+#define TIMERS_MAX (1u << 24)
+
+/* The hrtimer is the first member of the first member of a union without a name. */
+static int read_timer(struct kernel_memory *km, uint64_t timer, struct wall_timer *ret, bool *ret_is_wall)
+{
+	const int within = kernel_memory_offset(km, "k_itimer", "it");
+	uint64_t base = 0;
+	int32_t clock = 0, base_clock = 0;
+	int r = within < 0 ? within : kernel_memory_member(km, timer, "k_itimer", "it_clock", &clock, sizeof(clock));
+
+	*ret_is_wall = false;
+	if (r < 0 || clock != CLOCK_REALTIME)
+		return r;
+	r = kernel_memory_member(km, timer, "k_itimer", "it_id", &ret->id, sizeof(ret->id));
+	timer += (uint64_t)within;
+	if (r == 0)
+		r = kernel_memory_member(km, timer, "hrtimer", "base", &base, sizeof(base));
+	if (r == 0)
+		r = kernel_memory_member(km, timer, "hrtimer", "_softexpires", &ret->expiry_ns, sizeof(ret->expiry_ns));
+	if (r == 0)
+		r = kernel_memory_member(km, base, "hrtimer_clock_base", "clockid", &base_clock, sizeof(base_clock));
+	if (r == 0 && base_clock != CLOCK_REALTIME && base_clock != CLOCK_MONOTONIC)
+		return -EIO;
+	*ret_is_wall = r == 0 && base_clock == CLOCK_REALTIME;
+	return r;
+}
+
+static int find_list(struct kernel_memory *km, int pidfd, uint64_t *ret_list)
+{
+	const int offset = kernel_memory_offset(km, "signal_struct", "posix_timers");
+	AUTO_FREE uint64_t *threads = NULL;
+	uint64_t signal = 0;
+	size_t count = 0;
+	int r = offset < 0 ? offset : kernel_memory_threads(km, pidfd, &threads, &count);
+
+	if (r == 0)
+		r = kernel_memory_member(km, threads[0], "task_struct", "signal", &signal, sizeof(signal));
+	if (r == 0)
+		*ret_list = signal + (uint64_t)offset;
+	return r;
+}
+
+/* Kernels before 6.10 close the list to a ring. */
+int wall_timers_read(struct kernel_memory *km, int pidfd, struct wall_timer **ret, size_t *ret_count)
+{
+	const int link = kernel_memory_offset(km, "k_itimer", "list");
+	AUTO_FREE struct wall_timer *timers = NULL;
+	size_t count = 0, capacity = 0, seen = 0;
+	uint64_t list = 0, at = 0;
+	int r = link < 0 ? link : find_list(km, pidfd, &list);
+
+	if (r == 0)
+		r = kernel_memory_read(km, list, &at, sizeof(at));
+	while (r == 0 && at && at != list) {
+		struct wall_timer timer = { 0 };
+		bool is_wall;
+
+		if (++seen > TIMERS_MAX)
+			return -ELOOP;
+		r = read_timer(km, at - (uint64_t)link, &timer, &is_wall);
+		if (r == 0 && is_wall)
+			r = array_reserve(&timers, &capacity, count, sizeof(*timers));
+		if (r == 0 && is_wall)
+			timers[count++] = timer;
+		if (r == 0)
+			r = kernel_memory_read(km, at, &at, sizeof(at));
+	}
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(timers);
+	*ret_count = count;
+	return 0;
+}
