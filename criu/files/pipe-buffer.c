@@ -135,7 +135,7 @@ static int set_capacity(int fd, uint32_t bytes, struct error *err)
 	if (bytes <= INT32_MAX && fcntl(fd, F_SETPIPE_SZ, (int)bytes) >= 0)
 		return 0;
 	if (errno == EPERM)
-		error_hint(err, "raise the sysctl fs.pipe-max-size");
+		error_hint(err, PIPE_CAPACITY_HINT);
 	return error_set(err, -errno, "set the pipe's capacity to %u", bytes);
 }
 

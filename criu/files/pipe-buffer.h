@@ -9,6 +9,11 @@
 #include "image/image-write.h"
 #include "image/image-check.h"
 
+/* Why a capacity may be refused. */
+#define PIPE_CAPACITY_HINT                                                                                             \
+	"without CAP_SYS_RESOURCE the sysctls fs.pipe-max-size and (without CAP_SYS_ADMIN) "                           \
+	"fs.pipe-user-pages-soft have to leave room for it"
+
 /* Copies out what a pipe holds: a private pipe of ours, and where the bytes land. */
 struct pipe_reader {
 	int ends[2];

@@ -186,7 +186,7 @@ static int save_one_pipe(struct dump *d, struct open_file **files, size_t count,
 	r = fd < 0 ? fd : pipe_reader_save(reader, fd, (uint32_t)readable->st.st_ino, packets, w, err);
 	open_file_release(d, readable);
 	if (r == -EPERM || r == -ENOBUFS)
-		error_hint(err, "raise the sysctl fs.pipe-max-size");
+		error_hint(err, PIPE_CAPACITY_HINT);
 	return r < 0 ? open_file_error(readable, err, r, "copy what is in the pipe") : 0;
 }
 

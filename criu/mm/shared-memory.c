@@ -226,6 +226,8 @@ int shared_memory_add_mapping(struct dump *d, struct task *task, const struct pr
 				 TASK_ARGS(task), (unsigned long long)vma->start, (unsigned long long)vma->end);
 	if (!object) {
 		fd = proc_open_map(task->procfd, vma->start, vma->end, O_RDONLY | O_CLOEXEC);
+		if (fd == -EPERM)
+			error_hint(err, "this needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN");
 		if (fd < 0)
 			return error_set(err, fd, TASK_FORMAT ", mapping %llx-%llx %s: open it by map_files",
 					 TASK_ARGS(task), (unsigned long long)vma->start, (unsigned long long)vma->end,
