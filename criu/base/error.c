@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/util.h"
+
 #define DOTS       "..."
 #define DOTS_BYTES (sizeof(DOTS) - 1)
 #define WORD_BYTES 40 /* what is left of a word at least */
@@ -63,6 +65,7 @@ void error_shorten(char *text, size_t bytes)
 
 static void take_short(char *to, size_t bytes, char *whole)
 {
+	make_printable(whole);
 	error_shorten(whole, bytes);
 	memcpy(to, whole, strlen(whole) + 1);
 }

@@ -111,8 +111,11 @@ void log_line(enum log_level level, const char *file, int line, const char *form
 	va_start(args, format);
 	used += clamp(vsnprintf(text + used, sizeof(text) - 1 - used, format, args), sizeof(text) - 1 - used);
 	va_end(args);
-	if (used == 0 || text[used - 1] != '\n')
-		text[used++] = '\n';
+	if (used > 0 && text[used - 1] == '\n')
+		used--;
+	text[used] = '\0';
+	make_printable(text);
+	text[used++] = '\n';
 	write_out(level == LOG_MSG ? STDOUT_FILENO : log_state.fd, text, used);
 	errno = saved;
 }

@@ -101,6 +101,21 @@ unsigned int usable_processors(void)
 	return count;
 }
 
+static bool is_control(unsigned char c)
+{
+	return c < 0x20 || c == 0x7f;
+}
+
+void make_printable(char *text)
+{
+	for (unsigned char *c = (unsigned char *)text; *c; c++) {
+		if (is_control(*c))
+			*c = '?';
+		else if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
+			c[0] = c[1] = '?';
+	}
+}
+
 int parse_u64(const char *text, int base, uint64_t *ret_value)
 {
 	char *end;

@@ -54,5 +54,11 @@ int pread_upto(int fd, void *data, size_t bytes, uint64_t offset, size_t *ret_by
 /* How many processors this process may run on, at least 1. */
 unsigned int usable_processors(void);
 
+/*
+ * Names of files and processes come from strangers: control characters in what is printed (of UTF-8 too) become "?", so
+ * that they neither end a line nor reach a terminal.
+ */
+void make_printable(char *text);
+
 /* Parses a whole string as an unsigned number: 0, -EINVAL (no number, something behind it) or -ERANGE. */
 int parse_u64(const char *text, int base, uint64_t *ret_value);

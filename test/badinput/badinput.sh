@@ -38,6 +38,18 @@ case_thread() {
 	untouched
 }
 
+# Whoever names a process does not write to the terminal of who dumps it.
+case_name_with_control_characters() {
+	cp "$victim" $'\033[31mx\ny'
+	victim=./$'\033[31mx\ny' start socket
+	mkdir set
+	refused dump -t "$pid" -D set -v4 -o "$PWD/dump.log"
+	[ "$(wc -l <said)" -eq 1 ] || fail "one line was expected"
+	says "pid $pid \\(\\?\\[31mx\\?y\\)"
+	! grep -q $'\033' dump.log || fail "the log has control characters"
+	nothing_in set
+}
+
 case_ourselves() {
 	mkdir set
 	refused dump -t $$ -D set
@@ -331,6 +343,19 @@ case_missing_capability() {
 	criu=$real
 	run_criu restore -d -D set -v4 -o restore.log
 	[ $status -eq 0 ] || fail "the set cannot be restored afterwards"
+	untouched
+}
+
+case_shared_memory_without_capability() {
+	local real=$criu
+	start_as_other objects
+	mkdir set
+	criu=./without
+	printf '#!/bin/sh\nexec setpriv --bounding-set=-checkpoint_restore,-sys_admin %s "$@"\n' "$real" >without
+	chmod 755 without
+	refused dump -t "$pid" -D set
+	says "pid $pid .*map_files: operation not permitted" '^hint: .*CAP_CHECKPOINT_RESTORE'
+	nothing_in set
 	untouched
 }
 

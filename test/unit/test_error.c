@@ -106,6 +106,18 @@ static void blanks_in_paths(void **state)
 	free(path);
 }
 
+static void control_characters_are_replaced(void **state)
+{
+	struct error err = { 0 };
+
+	error_hint(&err, "rename %s", "a\nb");
+	(void)error_set(&err, -EIO, "pid 7 (%s), %s", "\033[31mx\n", "/tmp/\303\244\302\233\177\302");
+	assert_string_equal(err.text, "pid 7 (?[31mx?), /tmp/\303\244???\302: Input/output error");
+	assert_string_equal(err.hint, "rename a?b");
+	error_prefix(&err, "%s", "\r");
+	assert_true(begins_with(err.text, "?: pid 7 (?[31mx?)"));
+}
+
 static void characters_stay_whole(void **state)
 {
 	char *path = long_path(4000, "\xe2\x82\xac");
@@ -141,9 +153,13 @@ static void others_are_counted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(short_ones_stay),       cmocka_unit_test(limit_is_used),
-		cmocka_unit_test(reason_survives),       cmocka_unit_test(blanks_in_paths),
-		cmocka_unit_test(characters_stay_whole), cmocka_unit_test(others_are_counted),
+		cmocka_unit_test(short_ones_stay),
+		cmocka_unit_test(limit_is_used),
+		cmocka_unit_test(reason_survives),
+		cmocka_unit_test(blanks_in_paths),
+		cmocka_unit_test(control_characters_are_replaced),
+		cmocka_unit_test(characters_stay_whole),
+		cmocka_unit_test(others_are_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
