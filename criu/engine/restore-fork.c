@@ -436,7 +436,7 @@ static _Noreturn void run_task(struct restore *r, struct restore_task *task, str
 		end(r, task, 0);
 	}
 	if (result == 0 && task->is_zombie)
-		result = restore_zombie_prepare((int)task->image->threads[0].core->tc->exit_code, err);
+		result = restore_zombie_prepare(task->image->threads[0].core->tc, err);
 	if (result == 0 && task->is_zombie)
 		become_zombie(r, task);
 	if (result == 0)

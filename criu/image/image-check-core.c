@@ -316,7 +316,9 @@ static int check_zombie(const CoreEntry *core, const struct check_place *at)
 		return check_bad(at, "the name of the process is too long");
 	if (!is_exit_status(core->tc->exit_code))
 		return check_bad(at, "0x%x is no exit status", core->tc->exit_code);
-	return 0;
+	if (core->tc->has_ended_nice && (core->tc->ended_nice < -20 || core->tc->ended_nice > 19))
+		return check_bad(at, "nice value %d is out of range", core->tc->ended_nice);
+	return core->tc->ended_creds ? check_creds(core->tc->ended_creds, at) : 0;
 }
 
 static int check_task_core(const struct checked_task *task, const TaskCoreEntry *tc, const struct check_place *at)

@@ -26,11 +26,20 @@ static void save_exit_signal(const struct task *task, TaskCoreEntry *tc)
 
 static int save_zombie(struct dump *d, struct task *task, struct error *err)
 {
+	AUTO_ARENA struct arena arena = { 0 };
+	AUTO_PROC_STATUS struct proc_status status = { 0 };
 	CoreEntry core = CORE_ENTRY__INIT;
 	TaskCoreEntry tc = TASK_CORE_ENTRY__INIT;
+	int r = proc_status_read(task->procfd, "status", &status);
 
+	if (r == 0)
+		r = creds_save_zombie(&status, &tc, &arena);
+	if (r < 0)
+		return error_set(err, r, TASK_FORMAT ", a zombie", TASK_ARGS(task));
 	core.mtype = CORE_ENTRY__MARCH__X86_64;
 	core.tc = &tc;
+	tc.has_ended_nice = true;
+	tc.ended_nice = task->stat.nice;
 	tc.task_state = TASK_DEAD;
 	tc.exit_code = (uint32_t)task->stat.exit_code;
 	save_exit_signal(task, &tc);

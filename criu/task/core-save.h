@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "images/core.pb-c.h"
+#include "kernel/proc-status.h"
 #include "task/task.h"
 
 struct dump;
@@ -24,6 +25,7 @@ int signals_save_process(const struct task *task, TaskCoreEntry *tc, struct aren
 int signals_save_thread(const struct task_thread *thread, bool is_leader, ThreadCoreEntry *tc, struct arena *arena);
 int timers_save(const struct task *task, TaskCoreEntry *tc, struct arena *arena);
 int creds_save(const struct task_thread *thread, ThreadCoreEntry *tc, struct arena *arena);
+int creds_save_zombie(const struct proc_status *status, TaskCoreEntry *tc, struct arena *arena);
 int limits_save(const struct task *task, TaskCoreEntry *tc, struct arena *arena);
 int sched_save(const struct task_thread *thread, ThreadCoreEntry *tc, struct arena *arena);
 int switches_save_process(const struct task *task, TaskCoreEntry *tc, struct arena *arena);

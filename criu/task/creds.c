@@ -12,13 +12,13 @@ static uint32_t *split_capabilities(uint64_t set, struct arena *arena)
 	return arena_memdup(arena, words, sizeof(words));
 }
 
-int creds_save(const struct task_thread *thread, ThreadCoreEntry *tc, struct arena *arena)
+/* What everybody can see; groups are those of the status. */
+static CredsEntry *describe(const struct proc_status *status, struct arena *arena)
 {
-	const struct proc_status *status = &thread->status;
 	CredsEntry *creds = arena_alloc(arena, sizeof(*creds));
 
 	if (!creds)
-		return -ENOMEM;
+		return NULL;
 	creds_entry__init(creds);
 	creds->uid = status->uid[UID_REAL];
 	creds->euid = status->uid[UID_EFFECTIVE];
@@ -36,8 +36,27 @@ int creds_save(const struct task_thread *thread, ThreadCoreEntry *tc, struct are
 	creds->cap_bnd = split_capabilities(status->cap_bnd, arena);
 	creds->cap_amb = split_capabilities(status->cap_amb, arena);
 	if (!creds->cap_inh || !creds->cap_prm || !creds->cap_eff || !creds->cap_bnd || !creds->cap_amb)
-		return -ENOMEM;
+		return NULL;
 	creds->n_cap_inh = creds->n_cap_prm = creds->n_cap_eff = creds->n_cap_bnd = creds->n_cap_amb = 2;
+	if (status->no_new_privs > 0) {
+		creds->has_no_new_privs = true;
+		creds->no_new_privs = 1;
+	}
+	return creds;
+}
+
+int creds_save_zombie(const struct proc_status *status, TaskCoreEntry *tc, struct arena *arena)
+{
+	tc->ended_creds = describe(status, arena);
+	return tc->ended_creds ? 0 : -ENOMEM;
+}
+
+int creds_save(const struct task_thread *thread, ThreadCoreEntry *tc, struct arena *arena)
+{
+	CredsEntry *creds = describe(&thread->status, arena);
+
+	if (!creds)
+		return -ENOMEM;
 	creds->secbits = thread->parasite->securebits > 0 ? (uint32_t)thread->parasite->securebits : 0;
 	if (thread->parasite->no_new_privs > 0) {
 		creds->has_no_new_privs = true;

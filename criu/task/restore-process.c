@@ -76,7 +76,7 @@ int restore_process_check(const struct restore *r, const struct own_creds *own, 
 	int result = 0;
 
 	if (task->is_zombie)
-		return restore_zombie_check(task, err);
+		return restore_zombie_check(own, task, err);
 	if (tc->n_sigactions && tc->n_sigactions != SIGNALS_IN_IMAGE)
 		return error_say(err, -EBADMSG, "pid %u: %zu signal handlers instead of %d", task->entry->pid,
 				 tc->n_sigactions, SIGNALS_IN_IMAGE);

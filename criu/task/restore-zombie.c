@@ -8,12 +8,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -43,12 +47,26 @@ static bool can_catch(const char *pattern)
 	return *pattern && *pattern != '|' && *pattern != '@' && (!percent || !name || percent > name);
 }
 
-int restore_zombie_check(const struct checked_task *task, struct error *err)
+static int check_owner(const struct own_creds *own, const struct checked_task *task, struct error *err)
+{
+	const TaskCoreEntry *tc = task->threads[0].core->tc;
+	char who[64];
+
+	if (!tc->ended_creds)
+		return 0;
+	(void)snprintf(who, sizeof(who), "pid %u (%s), a zombie", task->entry->pid, tc->comm);
+	return restore_creds_check(own, tc->ended_creds, who, err);
+}
+
+int restore_zombie_check(const struct own_creds *own, const struct checked_task *task, struct error *err)
 {
 	const TaskCoreEntry *tc = task->threads[0].core->tc;
 	char pattern[PATTERN_BYTES];
 	struct rlimit limit;
-	int r;
+	int r = check_owner(own, task, err);
+
+	if (r < 0)
+		return r;
 
 	if (!WIFSIGNALED((int)tc->exit_code) || !WCOREDUMP((int)tc->exit_code))
 		return 0;
@@ -70,11 +88,13 @@ int restore_zombie_check(const struct checked_task *task, struct error *err)
 			 task->entry->pid, tc->comm);
 }
 
+/* It is no longer root that writes in there. */
 static void make_directories(char *path)
 {
+	(void)umask(0);
 	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
-		(void)mkdir(path, 0700);
+		(void)mkdir(path, 0777);
 		*slash = '/';
 	}
 }
@@ -94,7 +114,62 @@ static int catch_core(void)
 	if (fchdir(fd) < 0 || chroot(".") < 0 || setrlimit(RLIMIT_CORE, &limit) < 0)
 		return -errno;
 	make_directories(pattern);
-	return prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0 ? -errno : 0;
+	return 0;
+}
+
+static bool has_groups(const CredsEntry *creds)
+{
+	AUTO_FREE gid_t *groups = calloc(creds->n_groups + 1, sizeof(*groups));
+	long count = groups ? syscall(SYS_getgroups, creds->n_groups, groups) : -1;
+
+	return count >= 0 && (size_t)count == creds->n_groups &&
+	       memcmp(groups, creds->groups, creds->n_groups * sizeof(*groups)) == 0;
+}
+
+static uint32_t word_of(size_t count, const uint32_t *words, size_t i)
+{
+	return i < count ? words[i] : 0;
+}
+
+static int set_capabilities(const CredsEntry *creds)
+{
+	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &header, data) < 0)
+		return -errno;
+	for (size_t i = 0; i < 2; i++) {
+		const uint32_t can_pass_on = data[i].inheritable | data[i].permitted;
+
+		data[i].permitted = word_of(creds->n_cap_prm, creds->cap_prm, i);
+		data[i].effective = word_of(creds->n_cap_eff, creds->cap_eff, i);
+		data[i].inheritable = word_of(creds->n_cap_inh, creds->cap_inh, i) & can_pass_on;
+	}
+	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
+}
+
+/*
+ * Its parent is told whose child has ended. No call is made for what is so already, which would need rights; and none
+ * by the C library, which would look for other threads.
+ */
+static int become_owner(const CredsEntry *creds)
+{
+	uid_t real, effective, saved;
+
+	if (!has_groups(creds) && syscall(SYS_setgroups, creds->n_groups, creds->groups) < 0)
+		return -errno;
+	if (getresgid(&real, &effective, &saved) < 0 ||
+	    ((real != creds->gid || effective != creds->egid || saved != creds->sgid) &&
+	     syscall(SYS_setresgid, creds->gid, creds->egid, creds->sgid) < 0))
+		return -errno;
+	(void)syscall(SYS_setfsgid, creds->fsgid);
+	(void)prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
+	if (getresuid(&real, &effective, &saved) < 0 ||
+	    ((real != creds->uid || effective != creds->euid || saved != creds->suid) &&
+	     syscall(SYS_setresuid, creds->uid, creds->euid, creds->suid) < 0))
+		return -errno;
+	(void)syscall(SYS_setfsuid, creds->fsuid);
+	return set_capabilities(creds);
 }
 
 static _Noreturn void die_by_signal(int signal_number)
@@ -109,15 +184,23 @@ static _Noreturn void die_by_signal(int signal_number)
 	_exit(128);
 }
 
-int restore_zombie_prepare(int status, struct error *err)
+int restore_zombie_prepare(const TaskCoreEntry *tc, struct error *err)
 {
-	int r = 0;
+	const int status = (int)tc->exit_code;
+	const bool dumps = WIFSIGNALED(status) && WCOREDUMP(status);
+	int r = dumps ? catch_core() : 0;
 
-	if (WIFSIGNALED(status) && WCOREDUMP(status))
-		r = catch_core();
-	else
-		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	return r < 0 ? error_set(err, r, "prepare the core dump that its parent is to learn of") : 0;
+	if (r < 0)
+		return error_set(err, r, "prepare the core dump that its parent is to learn of");
+	/* Only shown, and only as long as nobody waits for it. */
+	if (tc->has_ended_nice)
+		(void)setpriority(PRIO_PROCESS, 0, tc->ended_nice);
+	r = tc->ended_creds ? become_owner(tc->ended_creds) : 0;
+	if (r < 0)
+		return error_set(err, r, "take the ids that its parent is to learn of");
+	/* Other ids take it back. */
+	(void)prctl(PR_SET_DUMPABLE, dumps, 0, 0, 0);
+	return 0;
 }
 
 _Noreturn void restore_zombie_end(int status)

@@ -1,15 +1,17 @@
 /*
  * The end of a process that was a zombie: it exits with its code, or by its signal. That a core was dumped is part of
- * what its parent learns, so one is dumped again: where nobody finds it.
+ * what its parent learns, so one is dumped again: where nobody finds it. So is whose it was: it takes its ids first.
  */
 #pragma once
 
 #include "base/error.h"
 #include "image/image-check.h"
+#include "task/restore-creds.h"
 
 /* Open stage: refuses by name an end that cannot be had here. */
-int restore_zombie_check(const struct checked_task *task, struct error *err);
+int restore_zombie_check(const struct own_creds *own, const struct checked_task *task, struct error *err);
 
-/* In the process itself, behind all else that it does; status is that of wait(). */
-int restore_zombie_prepare(int status, struct error *err);
+/* In the process itself, behind all else that it does. */
+int restore_zombie_prepare(const TaskCoreEntry *tc, struct error *err);
+/* status is that of wait() */
 _Noreturn void restore_zombie_end(int status);
