@@ -9,17 +9,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/log.h"
 #include "base/refusals.h"
-#include "base/util.h"
 #include "engine/restore.h"
 #include "files/file-kinds.h"
 #include "files/locks.h"
@@ -29,196 +25,6 @@
 #include "images/core.pb-c.h"
 #include "images/fs.pb-c.h"
 #include "kernel/pidfd.h"
-
-/* --- services for kinds --------------------------------------------------------------------------------------- */
-
-void *restore_alloc(struct restore *r, size_t bytes)
-{
-	return arena_alloc(&restore_files_of(r)->arena, bytes);
-}
-
-int restore_replace_name(struct restore *r, char **name, char *replacement)
-{
-	AUTO_FREE char *owned = replacement;
-	char *kept;
-
-	if (!r->images->files_in_arena) {
-		free(*name);
-		*name = TAKE_PTR(owned);
-		return 0;
-	}
-	kept = arena_strdup(&restore_files_of(r)->arena, owned);
-	if (kept)
-		*name = kept;
-	return kept ? 0 : -ENOMEM;
-}
-
-static int compare_ids(const struct restore_file *file, FdTypes type, uint32_t id)
-{
-	if (file->id != id)
-		return file->id < id ? -1 : 1;
-	if (type == FD_TYPES__UND || file->entry->type == type)
-		return 0;
-	return file->entry->type < type ? -1 : 1;
-}
-
-struct restore_file *restore_find_file(const struct restore *r, FdTypes type, uint32_t id)
-{
-	size_t low = 0, high = r->file_count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		int order = compare_ids(r->files[middle], type, id);
-
-		if (order == 0)
-			return r->files[middle];
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return NULL;
-}
-
-static struct restore_file *file_of(const struct restore *r, const FdinfoEntry *entry)
-{
-	return restore_find_file(r, entry->type, entry->id);
-}
-
-bool restore_is_temporary(uint32_t flags)
-{
-	return (flags & O_TMPFILE) == O_TMPFILE;
-}
-
-/* Of all entries of a table. */
-static struct restore_file **files_of(const struct restore *r, const struct checked_fd_table *table)
-{
-	return restore_files_of(r)->tables[table - r->images->fd_tables];
-}
-
-uint32_t restore_open_flags(uint32_t flags)
-{
-	uint32_t once = O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC | O_ASYNC;
-
-	if (restore_is_temporary(flags))
-		once |= O_TMPFILE;
-	return (flags & ~once) | O_NOCTTY;
-}
-
-int restore_keep_fd(const struct restore *r, int *fd)
-{
-	int kept = service_fds_copy(r, *fd);
-
-	if (kept < 0)
-		return kept;
-	close_fd(fd);
-	return kept;
-}
-
-int restore_reopen(int fd, uint32_t flags)
-{
-	char path[32];
-	int opened;
-
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	opened = open(path, (int)(flags & ~(uint32_t)O_NOFOLLOW));
-	return opened < 0 ? -errno : opened;
-}
-
-int restore_inherited(const struct restore *r, const char *key)
-{
-	int fd = options_find_inherit_fd(r->opts, key);
-
-	if (fd < 0)
-		return -ENOENT;
-	return service_fds_copy(r, fd);
-}
-
-int restore_replace_fd(struct restore *r, struct restore_task *task, struct restore_file *file, int fd)
-{
-	const struct checked_fd_table *table = task->image->fds;
-	AUTO_CLOSE int owned = fd;
-
-	for (size_t i = 0; i < table->count; i++) {
-		const FdinfoEntry *entry = table->entries[i];
-
-		if (files_of(r, table)[i] == file &&
-		    dup3(owned, (int)entry->fd, entry->flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0)
-			return -errno;
-	}
-	return 0;
-}
-
-static size_t creation_depth(const struct restore_task *task)
-{
-	size_t depth = 0;
-
-	for (; task->creator; task = task->creator)
-		depth++;
-	return depth;
-}
-
-struct restore_task *restore_common_ancestor(struct restore_task *a, struct restore_task *b)
-{
-	size_t depth_a, depth_b;
-
-	if (!a || !b || a == b)
-		return a ? a : b;
-	depth_a = creation_depth(a);
-	depth_b = creation_depth(b);
-	for (; depth_a > depth_b; depth_a--)
-		a = a->creator;
-	for (; depth_b > depth_a; depth_b--)
-		b = b->creator;
-	while (a != b) {
-		a = a->creator;
-		b = b->creator;
-	}
-	return a;
-}
-
-/* Helpers and zombies open nothing: they pass on what their creators have. */
-static struct restore_task *nearest_opener(struct restore_task *task)
-{
-	while (task->creator && (task->is_helper || task->is_zombie))
-		task = task->creator;
-	return task;
-}
-
-void restore_add_user(struct restore *r, struct restore_file *file, struct restore_task *task)
-{
-	if (file->owner && file->owner != task)
-		file->is_shared = true;
-	file->owner = nearest_opener(restore_common_ancestor(file->owner, task));
-}
-
-static size_t group_hash(const struct restore_file *file, uint64_t key)
-{
-	return (size_t)(((key + file->kind->type) * 0x9e3779b97f4a7c15ull) >> 20);
-}
-
-int restore_join_group(struct restore *r, struct restore_file *file, uint64_t key, size_t bytes, bool *ret_is_first,
-		       struct error *err)
-{
-	struct restore_files *rf = restore_files_of(r);
-	struct restore_group *group;
-
-	for (size_t at = group_hash(file, key);; at++) {
-		group = &rf->groups[at & (rf->group_capacity - 1)];
-		if (!group->first || (group->key == key && group->first->kind == file->kind))
-			break;
-	}
-	*ret_is_first = !group->first;
-	if (!group->first) {
-		*group = (struct restore_group){ .key = key, .first = file };
-		file->kind_data = restore_alloc(r, bytes);
-		return file->kind_data ? 0 : error_set(err, -ENOMEM, "open files");
-	}
-	file->group_next = group->first->group_next;
-	group->first->group_next = file;
-	file->kind_data = group->first->kind_data;
-	return 0;
-}
 
 /* --- check ---------------------------------------------------------------------------------------------------- */
 
@@ -275,6 +81,11 @@ static int allocate(struct restore *r)
 	}
 	r->file_count = count;
 	return 0;
+}
+
+static struct restore_file *file_of(const struct restore *r, const FdinfoEntry *entry)
+{
+	return restore_find_file(r, entry->type, entry->id);
 }
 
 static bool has_table(const struct restore_task *task)
@@ -346,7 +157,7 @@ static void unite_group(struct restore *r, struct restore_file *first)
 		owner = restore_common_ancestor(owner, file->owner);
 		file = file->group_next;
 	} while (file != first);
-	owner = owner ? nearest_opener(owner) : NULL;
+	owner = owner ? restore_nearest_opener(owner) : NULL;
 	do {
 		file->owner = owner;
 		file->is_shared = shared;
@@ -546,7 +357,7 @@ static int close_others(struct restore *r, const struct checked_fd_table *table)
 	int next = 0;
 
 	for (size_t i = 0; i < table->count; i++) {
-		const struct restore_file *file = files_of(r, table)[i];
+		const struct restore_file *file = restore_table_files(r, table)[i];
 		int result;
 
 		if (file->fd != (int)table->entries[i]->fd)
@@ -636,7 +447,7 @@ static int install_all(struct restore *r, struct restore_task *task, struct erro
 	const struct checked_fd_table *table = task->image->fds;
 
 	for (size_t i = 0; i < table->count; i++) {
-		int result = install_fd(r, files_of(r, table)[i], table->entries[i], err);
+		int result = install_fd(r, restore_table_files(r, table)[i], table->entries[i], err);
 
 		if (result < 0)
 			return error_set(err, result, "pid %d (%s), fd %u: put the file in place", task->pid,
@@ -708,7 +519,7 @@ static int finish_files(struct restore *r, struct restore_task *task, bool last,
 
 	for (size_t i = 0; i < table->count; i++) {
 		const FdinfoEntry *entry = table->entries[i];
-		struct restore_file *file = files_of(r, table)[i];
+		struct restore_file *file = restore_table_files(r, table)[i];
 		int result;
 
 		if (file->kind->finish_last != last || file->is_finished)
@@ -766,7 +577,7 @@ static int take_late_files(struct restore *r, struct restore_task *task, struct 
 	const struct checked_fd_table *table = task->image->fds;
 
 	for (size_t i = 0; i < table->count; i++) {
-		struct restore_file *file = files_of(r, table)[i];
+		struct restore_file *file = restore_table_files(r, table)[i];
 		int result;
 
 		if (!file->is_late || file->is_finished)

@@ -68,6 +68,12 @@ static inline struct restore_files *restore_files_of(const struct restore *r)
 	return (struct restore_files *)((char *)r->files - offsetof(struct restore_files, files));
 }
 
+/* The files of all entries of a descriptor table. */
+static inline struct restore_file **restore_table_files(const struct restore *r, const struct checked_fd_table *table)
+{
+	return restore_files_of(r)->tables[table - r->images->fd_tables];
+}
+
 /* Memory that lives as long as the restore; NULL when there is none. */
 void *restore_alloc(struct restore *r, size_t bytes);
 
@@ -110,6 +116,9 @@ int restore_join_group(struct restore *r, struct restore_file *file, uint64_t ke
 void restore_add_user(struct restore *r, struct restore_file *file, struct restore_task *task);
 
 struct restore_task *restore_common_ancestor(struct restore_task *a, struct restore_task *b);
+
+/* The task itself, or who can open files for it. */
+struct restore_task *restore_nearest_opener(struct restore_task *task);
 
 /* Whether a file was opened by O_TMPFILE. */
 bool restore_is_temporary(uint32_t flags);
