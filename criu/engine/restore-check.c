@@ -76,12 +76,12 @@ static int describe_process(pid_t pid, char *text, size_t bytes)
 {
 	AUTO_PROC_STATUS struct proc_status status = { 0 };
 	AUTO_CLOSE int procfd = proc_open(pid);
-	const char *kind = "";
+	char kind[64] = "";
 
 	if (procfd < 0 || proc_status_read(procfd, "status", &status) < 0)
 		return -ENOENT;
 	if (status.state == 'Z')
-		kind = ", a zombie";
+		(void)snprintf(kind, sizeof(kind), ", a zombie until pid %d waits for it", status.ppid);
 	if (status.tgid != pid)
 		(void)snprintf(text, bytes, "a thread of %d (%s)%s", status.tgid, status.name, kind);
 	else

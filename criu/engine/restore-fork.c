@@ -58,7 +58,31 @@ static uint64_t clone_flags(const struct restore_task *task, bool as_sibling)
 	return flags;
 }
 
-/* The slot says what may exist before it exists: whoever has to clean up looks there. 0 in the child. */
+/* How often, a millisecond apart: somebody who lives shortly may have the number too. */
+#define CREATION_ATTEMPTS 200
+
+/*
+ * A number is free a little later than its last holder is gone: the kernel takes a reaped process out of the tree first
+ * and gives the number back after that (since 6.15 without the lock that would hide it). The slot says what may exist
+ * before it exists: whoever has to clean up looks there.
+ */
+static pid_t clone_for_slot(struct restorer_slot *slot, const struct clone_request *request)
+{
+	pid_t pid;
+
+	for (int attempt = 1;; attempt++) {
+		__atomic_store_n(&slot->state, SLOT_FORKING, __ATOMIC_RELEASE);
+		pid = clone_process(request, NULL);
+		if (pid >= 0)
+			return pid;
+		__atomic_store_n(&slot->state, SLOT_NONE, __ATOMIC_RELEASE);
+		if (pid != -EEXIST || attempt == CREATION_ATTEMPTS)
+			return pid;
+		(void)usleep(1000);
+	}
+}
+
+/* 0 in the child. */
 static pid_t create_process(struct restore *r, struct restore_task *task, bool as_sibling, struct error *err)
 {
 	struct restorer_slot *slot = slot_of(r, task);
@@ -73,12 +97,9 @@ static pid_t create_process(struct restore *r, struct restore_task *task, bool a
 	pid_t pid;
 
 	slot->pid = task->pid;
-	__atomic_store_n(&slot->state, SLOT_FORKING, __ATOMIC_RELEASE);
-	pid = clone_process(&request, NULL);
-	if (pid < 0) {
-		__atomic_store_n(&slot->state, SLOT_NONE, __ATOMIC_RELEASE);
+	pid = clone_for_slot(slot, &request);
+	if (pid < 0)
 		return restore_creation_describe(task, pid, err);
-	}
 	if (pid > 0)
 		(void)__atomic_compare_exchange_n(&slot->state, &forking, SLOT_ALIVE, false, __ATOMIC_ACQ_REL,
 						  __ATOMIC_RELAXED);

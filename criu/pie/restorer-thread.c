@@ -4,6 +4,7 @@
  */
 #include "pie/restorer-thread.h"
 
+#include <errno.h>
 #include <asm/prctl.h>
 #include <linux/futex.h>
 #include <linux/prctl.h>
@@ -189,6 +190,9 @@ __attribute__((used)) static _Noreturn void thread_main(struct restorer_thread *
 	sleep_until_taken(thread);
 }
 
+/* A number is free a little later than its last holder is gone. */
+#define CREATION_ATTEMPTS 200
+
 static void start_thread(struct restorer_task *task, struct restorer_thread *thread)
 {
 	const struct clone_record record = {
@@ -201,7 +205,16 @@ static void start_thread(struct restorer_task *task, struct restorer_thread *thr
 		.set_tid_count = 1,
 	};
 
-	check(task, CLONE_INTO(&record, thread_main, thread), (uint64_t)thread->tid);
+	const int64_t pause[2] = { 0, 1000000 };
+	long r;
+
+	for (int attempt = 1;; attempt++) {
+		r = CLONE_INTO(&record, thread_main, thread);
+		if (r != -EEXIST || attempt == CREATION_ATTEMPTS)
+			break;
+		(void)SYS2(__NR_nanosleep, pause, 0);
+	}
+	check(task, r, (uint64_t)thread->tid);
 }
 
 void start_threads(struct restorer_task *task)

@@ -654,6 +654,22 @@ case_pid_is_taken() {
 }
 
 # Ctrl-C right before the tree would be let go.
+# The kernel gives a number back a moment after its holder is gone. Only the root's creation is seen by strace here.
+case_pid_free_a_moment_later() {
+	local real=$criu
+	make_set plain
+	criu=./later
+	printf '#!/bin/sh\nexec strace -qq -o strace.log -e trace=clone3 -e inject=clone3:error=EEXIST:when=$WHEN %s "$@"\n' \
+		"$real" >later
+	chmod 755 later
+	WHEN=1+ restore_refused
+	says "pid $pid .*cannot be created: file exists"
+	WHEN=1..20 run_criu restore -d -D set -v4 -o restore.log
+	[ $status -eq 0 ] || fail "it gave up at once"
+	[ "$(grep -c INJECTED strace.log)" -eq 20 ] || fail "nothing was injected"
+	passes
+}
+
 case_interrupted_restore() {
 	make_set
 	cat >hook <<-'HOOK'
