@@ -46,21 +46,11 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 
+#include "../lib/told.h"
+
 enum { WORDS = 1 << 18 };
 
-static volatile sig_atomic_t told;
 static uint32_t *memory;
-
-static void on_term(int signo)
-{
-	told = signo;
-}
-
-static void say(const char *text)
-{
-	if (write(1, text, strlen(text)) < 0)
-		_exit(3);
-}
 
 static void fail(const char *what)
 {
@@ -433,10 +423,8 @@ int main(int argc, char **argv)
 		become_tracer(atoi(argv[2]));
 	else
 		fail("which kind?");
-	say("READY\n");
 	sigdelset(&old, SIGTERM);
-	while (!told)
-		sigsuspend(&old);
+	say_ready_and_wait(&old);
 	check();
 	say("PASS\n");
 	return 0;

@@ -1,11 +1,11 @@
 /*
  * holder KIND [ARGUMENT ...]: holds files while the world around them is changed. Says READY on descriptor 1, then
- *waits for SIGTERM, checks itself and says PASS or what it found.
+ * waits for SIGTERM, checks itself and says PASS or what it found.
  *
  *	files MODE:NAME ...	each open for reading (r), reading and writing (w) or appending (a), or only mapped (m)
  *	nameless		things without a name, in a directory that is gone and in a read-only mount
  *	paths			in its working directory: a file, one without a name, a directory, a fifo with something
- *in it, a mapping, a watch on the directory "watched"; a child whose root is the directory "jail"
+ *			in it, a mapping, a watch on the directory "watched"; a child whose root is the directory "jail"
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,20 +19,10 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-static volatile sig_atomic_t told;
+#include "../lib/told.h"
+
 static int fifo, ghost, watch;
 static const char *mapped;
-
-static void on_term(int signo)
-{
-	told = signo;
-}
-
-static void say(const char *text)
-{
-	if (write(1, text, strlen(text)) < 0)
-		_exit(3);
-}
 
 static void fail(const char *what)
 {
@@ -179,9 +169,7 @@ int main(int argc, char **argv)
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGTERM);
 	sigprocmask(SIG_BLOCK, &mask, &old);
-	say("READY\n");
-	while (!told)
-		sigsuspend(&old);
+	say_ready_and_wait(&old);
 	if (child)
 		check_paths(child);
 	say("PASS\n");
