@@ -1,12 +1,18 @@
 /*
  * Named pipes. A fifo is a path with flags, which is an entry of its own that the fifo's entry refers to, and a pipe
- * behind it; content and capacity go to fifo-data.img. At restore a descriptor that both reads and writes holds the
- * pipe while its descriptions are opened, so that none of them waits for another.
+ * behind it; content and capacity go to fifo-data.img. They are read through a description of the tree: another one,
+ * opened for this, would end the wait of whoever opens the fifo for writing.
+ *
+ * At restore a descriptor that both reads and writes holds the pipe while its descriptions are opened, so that none of
+ * them waits for another. A reader that no writer has come to since it was opened must not see that one go: there the
+ * holder only reads.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,39 +60,154 @@ static int look_fifo(struct dump *d, struct open_file *file, struct error *err)
 	return regular_look(d, file, err);
 }
 
+static int compare_fifos(const void *a, const void *b)
+{
+	const struct open_file *x = *(struct open_file *const *)a, *y = *(struct open_file *const *)b;
+
+	if (x->st.st_dev != y->st.st_dev)
+		return x->st.st_dev < y->st.st_dev ? -1 : 1;
+	if (x->st.st_ino != y->st.st_ino)
+		return x->st.st_ino < y->st.st_ino ? -1 : 1;
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static int list_fifos(struct dump *d)
+{
+	struct file_registry *registry = d->files;
+
+	if (registry->fifos)
+		return 0;
+	registry->fifos = calloc(registry->count + 1, sizeof(*registry->fifos));
+	if (!registry->fifos)
+		return -ENOMEM;
+	for (size_t i = 0; i < registry->count; i++)
+		if (registry->files[i]->kind == &fifo_kind)
+			registry->fifos[registry->fifo_count++] = registry->files[i];
+	qsort(registry->fifos, registry->fifo_count, sizeof(*registry->fifos), compare_fifos);
+	return 0;
+}
+
+/* All descriptions of one fifo. */
+struct descriptions {
+	struct open_file **files;
+	size_t count;
+};
+
+static struct descriptions descriptions_at(const struct dump *d, size_t at)
+{
+	struct descriptions all = { .files = &d->files->fifos[at] };
+
+	while (at + all.count < d->files->fifo_count && is_same_fifo(all.files[all.count], all.files[0]))
+		all.count++;
+	return all;
+}
+
+static struct descriptions find_descriptions(const struct dump *d, const struct open_file *fifo)
+{
+	size_t low = 0, high = d->files->fifo_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct open_file *file = d->files->fifos[middle];
+
+		if (!is_same_fifo(file, fifo) && compare_fifos(&file, &fifo) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return descriptions_at(d, low);
+}
+
+/* The first one that is not open for this alone; NULL when there is none. */
+static struct open_file *find_other_than(const struct descriptions *all, int access_mode)
+{
+	for (size_t i = 0; i < all->count; i++)
+		if ((all->files[i]->flags & O_ACCMODE) != (uint32_t)access_mode)
+			return all->files[i];
+	return NULL;
+}
+
+/* Of readers without a writer one that has lost one decides for all. */
+static int find_unwritten(struct dump *d, const struct open_file *fifo, bool *ret_unwritten)
+{
+	struct descriptions all;
+	int r = list_fifos(d);
+
+	*ret_unwritten = false;
+	if (r < 0)
+		return r;
+	all = find_descriptions(d, fifo);
+	if (find_other_than(&all, O_RDONLY))
+		return 0;
+	for (size_t i = 0; i < all.count; i++) {
+		struct pollfd poll_fd = { .fd = open_file_local(d, all.files[i]), .events = POLLIN };
+
+		r = poll_fd.fd < 0 ? poll_fd.fd : poll(&poll_fd, 1, 0) < 0 ? -errno : 0;
+		open_file_release(d, all.files[i]);
+		if (r < 0 || poll_fd.revents & POLLHUP)
+			return r;
+	}
+	*ret_unwritten = true;
+	return 0;
+}
+
 static int save_fifo(struct dump *d, struct open_file *file, FileEntry *entry, struct error *err)
 {
 	FifoEntry *fifo = files_scratch(d, sizeof(*fifo));
+	bool unwritten;
 	int r = files_save_path(d, file, err);
 
 	if (r < 0)
 		return r;
 	if (!fifo)
 		return open_file_error(file, err, -ENOMEM, "save");
+	r = find_unwritten(d, file, &unwritten);
+	if (r < 0)
+		return open_file_error(file, err, r, "look for writers");
 	fifo_entry__init(fifo);
 	fifo->id = file->id;
 	fifo->pipe_id = (uint32_t)file->st.st_ino;
 	fifo->has_regf_id = true;
 	fifo->regf_id = file->path_id;
+	if (unwritten)
+		fifo->has_unwritten = fifo->unwritten = true;
 	entry->fifo = fifo;
 	return 0;
 }
 
-static bool is_first_of_its_fifo(const struct dump *d, const struct open_file *file)
+/* Of a fifo that nobody of the tree can read something is in it at most, which a writer can ask; then it is opened. */
+static int save_unread(struct dump *d, struct open_file *file, struct pipe_reader *reader, struct image_writer *w,
+		       struct error *err)
 {
-	for (size_t i = 0; d->files->files[i] != file; i++)
-		if (d->files->files[i]->kind == &fifo_kind && is_same_fifo(d->files->files[i], file))
-			return false;
-	return true;
+	uint32_t id = (uint32_t)file->st.st_ino;
+	int waiting = 0, fd = open_file_local(d, file), r = fd < 0 ? fd : 0, capacity = 0;
+
+	if (r == 0 && (ioctl(fd, FIONREAD, &waiting) < 0 || (capacity = fcntl(fd, F_GETPIPE_SZ)) < 0))
+		r = -errno;
+	open_file_release(d, file);
+	if (r == 0 && waiting) {
+		AUTO_CLOSE int reading = open_file_reopen(d, file, O_RDONLY | O_NONBLOCK);
+
+		return reading < 0 ? reading : pipe_reader_save(reader, reading, id, file->flags & O_DIRECT, w, err);
+	}
+	return r < 0 ? r : pipe_save_empty(id, (uint32_t)capacity, w, err);
 }
 
-/* What is in it can be read through any path to it; opened without waiting, and beside the descriptions of the tree. */
-static int save_content(struct dump *d, struct open_file *file, struct pipe_reader *reader, struct image_writer *w,
-			struct error *err)
+static int save_content(struct dump *d, const struct descriptions *all, struct pipe_reader *reader,
+			struct image_writer *w, struct error *err)
 {
-	AUTO_CLOSE int fd = open_file_reopen(d, file, O_RDONLY | O_NONBLOCK);
-	int r = fd < 0 ? fd : pipe_reader_save(reader, fd, (uint32_t)file->st.st_ino, file->flags & O_DIRECT, w, err);
+	struct open_file *readable = find_other_than(all, O_WRONLY), *file = all->files[0];
+	int r;
 
+	if (readable) {
+		int fd = open_file_local(d, readable);
+
+		r = fd < 0 ? fd
+			   : pipe_reader_save(reader, fd, (uint32_t)file->st.st_ino, file->flags & O_DIRECT, w, err);
+		open_file_release(d, readable);
+	} else {
+		r = save_unread(d, file, reader, w, err);
+	}
 	return r < 0 ? open_file_error(file, err, r, "copy what is in the fifo") : 0;
 }
 
@@ -94,17 +215,17 @@ int fifos_save_data(struct dump *d, struct error *err)
 {
 	AUTO_IMAGE_WRITER struct image_writer w = IMAGE_WRITER_INIT;
 	AUTO_PIPE_READER struct pipe_reader reader = PIPE_READER_INIT;
+	struct descriptions all;
+	int r = list_fifos(d);
 
+	if (r < 0)
+		return error_set(err, r, "save fifos");
 	image_writer_open(&w, d->set, IMAGE_FIFO_DATA, 0);
-	for (size_t i = 0; i < d->files->count; i++) {
-		struct open_file *file = d->files->files[i];
-
-		if (file->kind == &fifo_kind && is_first_of_its_fifo(d, file)) {
-			int r = save_content(d, file, &reader, &w, err);
-
-			if (r < 0)
-				return r;
-		}
+	for (size_t at = 0; at < d->files->fifo_count; at += all.count) {
+		all = descriptions_at(d, at);
+		r = save_content(d, &all, &reader, &w, err);
+		if (r < 0)
+			return r;
 	}
 	return image_writer_finish(&w, err);
 }
@@ -115,6 +236,7 @@ struct restore_fifo {
 	const struct checked_pipe_data *data;
 	int holder;     /* -1 while there is none */
 	size_t to_open; /* descriptions that are still to be opened */
+	bool unwritten; /* of all of them */
 };
 
 bool fifo_has_path(const struct restore *r, uint32_t regf_id)
@@ -149,9 +271,32 @@ static int check_fifo(struct restore *r, struct restore_file *file, struct error
 		*fifo = (struct restore_fifo){
 			.holder = -1,
 			.data = checked_set_find_fifo_data(r->images, pipe_id),
+			.unwritten = true,
 		};
+	if (!file->entry->fifo->has_unwritten || !file->entry->fifo->unwritten)
+		fifo->unwritten = false;
 	fifo->to_open++;
 	return 0;
+}
+
+/* Whoever has the fifo open outside of the tree has kept what is in it, which then must not get into it twice. */
+static int fill(const struct restore_fifo *fifo, const struct restore_file *path, int fd, struct error *err)
+{
+	uint32_t bytes = fifo->data ? fifo->data->entry->bytes : 0;
+	int waiting = 0, result;
+
+	if (ioctl(fd, FIONREAD, &waiting) < 0)
+		return error_set(err, -errno, "look into %s", path->entry->reg->name);
+	if (bytes == 0 || waiting == 0)
+		return pipe_fill(fd, fifo->data, err);
+	result = pipe_holds(fd, fifo->data);
+	if (result < 0)
+		return error_set(err, result, "look into %s", path->entry->reg->name);
+	if (result)
+		return 0;
+	error_hint(err, "end the processes that have it open, or read what they have left in it");
+	return error_say(err, -EBUSY, "%s: %d other bytes are in the fifo, %u that were not read have to be",
+			 path->entry->reg->name, waiting, bytes);
 }
 
 static int hold_fifo(struct restore *r, struct restore_fifo *fifo, struct restore_file *path, struct error *err)
@@ -164,11 +309,37 @@ static int hold_fifo(struct restore *r, struct restore_fifo *fifo, struct restor
 		return result;
 	if (fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode))
 		return error_say(err, -EINVAL, "%s: is not a fifo", path->entry->reg->name);
-	result = pipe_fill(fd, fifo->data, err);
+	result = fill(fifo, path, fd, err);
 	if (result < 0)
 		return result;
+	if (fifo->unwritten) {
+		int reading = restore_reopen(fd, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+		if (reading < 0)
+			return error_set(err, reading, "hold %s", path->entry->reg->name);
+		(void)close(fd);
+		fd = reading;
+	}
 	fifo->holder = restore_keep_fd(r, &fd);
 	return fifo->holder < 0 ? error_set(err, fifo->holder, "hold %s", path->entry->reg->name) : 0;
+}
+
+/* Only F_SETFL can set O_DIRECT, and a reader that does not wait for writers is opened as if it never would. */
+static int open_description(struct restore *r, struct restore_file *file, struct restore_file *path, bool unwritten,
+			    int *ret_fd, struct error *err)
+{
+	uint32_t flags = restore_open_flags(path->entry->reg->flags), changed = flags & O_DIRECT;
+	AUTO_CLOSE int fd = -1;
+	int result;
+
+	if (unwritten && !(flags & O_NONBLOCK))
+		changed |= O_NONBLOCK;
+	result = regular_open(r, path, (flags ^ changed) | file->cloexec, &fd, err);
+	if (result == 0 && changed && fcntl(fd, F_SETFL, (int)flags) < 0)
+		result = error_set(err, -errno, "set the flags of %s", path->entry->reg->name);
+	if (result == 0)
+		*ret_fd = take_fd(&fd);
+	return result;
 }
 
 static int open_fifo(struct restore *r, struct restore_file *file, int *ret_fd, struct error *err)
@@ -180,8 +351,7 @@ static int open_fifo(struct restore *r, struct restore_file *file, int *ret_fd, 
 	if (fifo->holder < 0)
 		result = hold_fifo(r, fifo, path, err);
 	if (result == 0)
-		result =
-		    regular_open(r, path, restore_open_flags(path->entry->reg->flags) | file->cloexec, ret_fd, err);
+		result = open_description(r, file, path, fifo->unwritten, ret_fd, err);
 	if (--fifo->to_open == 0)
 		close_fd(&fifo->holder);
 	return result;

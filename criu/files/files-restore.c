@@ -607,6 +607,16 @@ int files_finish(struct restore *r, struct restore_task *task, struct error *err
 	return result < 0 ? result : locks_restore(r, task, err);
 }
 
+struct restore_file *restore_file_of_fd(const struct restore *r, const struct restore_task *task, int fd)
+{
+	const struct checked_fd_table *table = task->image->fds;
+
+	for (size_t i = 0; i < table->count; i++)
+		if ((int)table->entries[i]->fd == fd)
+			return restore_table_files(r, table)[i];
+	return NULL;
+}
+
 static int settle_file(struct restore *r, struct restore_file *file, struct error *err)
 {
 	AUTO_CLOSE int pidfd = pidfd_open_pid(file->first_user->pid);

@@ -182,3 +182,10 @@ int files_own_by_threads(struct restore *r, struct error *err)
 	}
 	return 0;
 }
+
+int fown_restore_again(struct restore *r, struct restore_file *file, int fd, struct error *err)
+{
+	const FownEntry *owner = owner_of(r, file);
+
+	return owner ? fown_restore(r, owner, 0, fd, err) : 0;
+}

@@ -4,6 +4,9 @@
  * Where there are many descriptors /proc/locks tells first which inodes are locked at all; it is not asked otherwise,
  * for the kernel waits for an RCU grace period, many milliseconds, before it lets anybody read the list.
  *
+ * A lease that is being broken is taken as it was and broken again, by an open(2) that nobody waits for; its holder was
+ * told before the dump and is not told twice. It gets the whole time to give it up again.
+ *
  * A process loses all its record locks on a file when it closes any descriptor of it, such as one that a mapping was
  * made from: the restorer takes them once more when nothing of the restore is left to be closed.
  */
@@ -12,11 +15,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
@@ -28,6 +34,8 @@
 #include "files/restore-files.h"
 #include "image/image-read.h"
 #include "images/file-lock.pb-c.h"
+#include "kernel/proc-misc.h"
+#include "kernel/proc-pid.h"
 #include "mm/restore-area.h"
 #include "pie/restorer-border.h"
 
@@ -46,6 +54,9 @@ enum lock_kind {
 	LOCK_OFD = 4,
 	LOCK_LEASE = 8,
 };
+
+/* Added to the type that a lease is to become. */
+#define LEASE_IS_BREAKING 4
 
 static const struct {
 	const char *word; /* of the kernel */
@@ -88,6 +99,7 @@ struct locked_inodes {
 /* "1: POSIX  ADVISORY  WRITE 1234 08:01:12345 0 EOF" */
 struct lock_line {
 	char kind[16], state[16], access[16], end[24];
+	pid_t pid; /* 0: in no process that we see; of an open file description lock -1 */
 	unsigned int major, minor;
 	uint64_t inode;
 	int64_t start;
@@ -95,8 +107,8 @@ struct lock_line {
 
 static int parse_line(const char *line, struct lock_line *ret)
 {
-	return sscanf(line, "%*d: %15s %15s %15s %*d %x:%x:%" SCNu64 " %" SCNd64 " %23s", ret->kind, ret->state,
-		      ret->access, &ret->major, &ret->minor, &ret->inode, &ret->start, ret->end) == 8
+	return sscanf(line, "%*d: %15s %15s %15s %d %x:%x:%" SCNu64 " %" SCNd64 " %23s", ret->kind, ret->state,
+		      ret->access, &ret->pid, &ret->major, &ret->minor, &ret->inode, &ret->start, ret->end) == 9
 		   ? 0
 		   : -EINVAL;
 }
@@ -147,8 +159,12 @@ static int fill_lock(const struct lock_line *line, struct file_lock *lock)
 		lock->type = F_RDLCK;
 	else if (!strcmp(line->access, "WRITE"))
 		lock->type = F_WRLCK;
+	else if (lock->kind == LOCK_LEASE && !strcmp(line->access, "UNLCK"))
+		lock->type = F_UNLCK;
 	else
 		return -EOPNOTSUPP;
+	if (lock->kind == LOCK_LEASE && strcmp(line->state, "ACTIVE") != 0)
+		lock->type |= LEASE_IS_BREAKING;
 	lock->start = line->start;
 	lock->length = strcmp(line->end, "EOF") != 0 ? strtoll(line->end, NULL, 10) - line->start + 1 : 0;
 	return lock->kind ? 0 : -EOPNOTSUPP;
@@ -177,8 +193,6 @@ static int add_lock(struct dump *d, const struct task *task, const struct task_f
 
 	if (r == 0)
 		r = fill_lock(&line, &lock);
-	if (r == -EBUSY)
-		return refuse_lock(fd, task, err, "its lease is being broken: try again");
 	if (r < 0) {
 		char reason[160];
 
@@ -246,8 +260,8 @@ static int find_candidates(const struct dump *d, struct candidates *found)
 		for (size_t i = 0; i < task->fd_count; i++) {
 			const struct open_file *file = task->fds[i].file;
 
-			if (file->flags & O_PATH || !(S_ISREG(file->st.st_mode) || S_ISDIR(file->st.st_mode)) ||
-			    (file->facts && !file->facts->locks))
+			/* flock(2) takes files of any kind. */
+			if (file->flags & O_PATH || (file->facts && !file->facts->locks))
 				continue;
 			if (array_reserve(&found->items, &found->capacity, found->count, sizeof(*found->items)) < 0)
 				return -ENOMEM;
@@ -349,6 +363,13 @@ static bool has_descriptor(const struct restore *r, const FileLockEntry *lock)
 	return false;
 }
 
+static bool is_known_type(const FileLockEntry *lock)
+{
+	if (lock->flag == LOCK_LEASE && lock->type & LEASE_IS_BREAKING)
+		return lock->type == (F_RDLCK | LEASE_IS_BREAKING) || lock->type == (F_UNLCK | LEASE_IS_BREAKING);
+	return lock->type <= F_UNLCK;
+}
+
 int locks_check(struct restore *r, struct error *err)
 {
 	struct restore_files *rf = restore_files_of(r);
@@ -360,11 +381,43 @@ int locks_check(struct restore *r, struct error *err)
 		if (lock->pid <= 0 || !has_descriptor(r, lock))
 			result =
 			    error_say(err, -EBADMSG, "filelocks.img: pid %d has no descriptor %d", lock->pid, lock->fd);
-		else if (lock->type > F_UNLCK || lock->start < 0 || lock->len < 0)
+		else if (!is_known_type(lock) || lock->start < 0 || lock->len < 0)
 			result = error_say(err, -EBADMSG, "pid %d, fd %d: locks of type %u are not supported",
 					   lock->pid, lock->fd, lock->type);
 	}
 	return result;
+}
+
+static bool is_breaking(const FileLockEntry *lock)
+{
+	return lock->flag == LOCK_LEASE && lock->type & LEASE_IS_BREAKING;
+}
+
+/* What it was is not told: only a write lease becomes one for reading, and who can write has no lease for reading. */
+static int type_before(const FileLockEntry *lock)
+{
+	int flags = fcntl(lock->fd, F_GETFL);
+
+	if (flags < 0)
+		return -errno;
+	return (lock->type & ~(uint32_t)LEASE_IS_BREAKING) == F_RDLCK || (flags & O_ACCMODE) != O_RDONLY ? F_WRLCK
+													 : F_RDLCK;
+}
+
+static int take_and_break_lease(const FileLockEntry *lock)
+{
+	uint32_t target = lock->type & ~(uint32_t)LEASE_IS_BREAKING;
+	int type = type_before(lock), r;
+
+	/* Without an owner nobody is told; the caller brings that back. */
+	if (type < 0 || fcntl(lock->fd, F_SETLEASE, type) < 0 || fcntl(lock->fd, F_SETOWN, 0) < 0)
+		return type < 0 ? type : -errno;
+	r = restore_reopen(lock->fd, (target == F_RDLCK ? O_RDONLY : O_WRONLY) | O_NONBLOCK | O_CLOEXEC);
+	if (r == -EWOULDBLOCK)
+		return 0;
+	if (r >= 0)
+		(void)close(r);
+	return r < 0 ? r : -ENOLCK;
 }
 
 static int take_lock(const FileLockEntry *lock)
@@ -388,12 +441,60 @@ static int take_lock(const FileLockEntry *lock)
 		r = fcntl(lock->fd, F_OFD_SETLK, &range);
 		break;
 	case LOCK_LEASE:
+		if (is_breaking(lock))
+			return take_and_break_lease(lock);
 		r = fcntl(lock->fd, F_SETLEASE, (int)lock->type);
 		break;
 	default:
 		return -EOPNOTSUPP;
 	}
 	return r < 0 ? -errno : 0;
+}
+
+/* The first other process that /proc/locks names for the file; 0: none, or it cannot be told. */
+static pid_t find_holder(int fd)
+{
+	AUTO_BUFFER struct buffer text = { 0 };
+	struct stat st;
+	char *state = NULL;
+
+	if (fstat(fd, &st) < 0 || buffer_read_at(&text, AT_FDCWD, "/proc/locks") < 0)
+		return 0;
+	for (char *at = strtok_r(text.data, "\n", &state); at; at = strtok_r(NULL, "\n", &state)) {
+		struct lock_line line;
+
+		if (parse_line(at, &line) == 0 && makedev(line.major, line.minor) == st.st_dev &&
+		    line.inode == st.st_ino && line.pid > 0 && line.pid != getpid())
+			return line.pid;
+	}
+	return 0;
+}
+
+static void describe_file(int fd, char *buffer, size_t bytes)
+{
+	char path[32];
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = readlink(path, buffer, bytes - 1);
+	buffer[n < 0 ? 0 : n] = '\0';
+}
+
+static int refuse_taken(const FileLockEntry *lock, int reason, struct error *err)
+{
+	pid_t holder = find_holder(lock->fd);
+	AUTO_CLOSE int procfd = holder ? proc_open(holder) : -1;
+	char link[PATH_MAX], comm[64] = "?";
+
+	describe_file(lock->fd, link, sizeof(link));
+	if (procfd < 0 || proc_read_comm(procfd, "comm", comm) < 0) {
+		error_hint(err, "/proc/locks lists who holds locks");
+		return error_say(err, reason, "fd %d, %s: take the %s: somebody else holds a lock on the file",
+				 lock->fd, link, kind_name(lock->flag));
+	}
+	error_hint(err, "end process %d, or have it give its lock up", holder);
+	return error_say(err, reason, "fd %d, %s: take the %s: process %d (%s) holds a lock on the file", lock->fd,
+			 link, kind_name(lock->flag), holder, comm);
 }
 
 int locks_restore(struct restore *r, struct restore_task *task, struct error *err)
@@ -406,7 +507,9 @@ int locks_restore(struct restore *r, struct restore_task *task, struct error *er
 			continue;
 		result = take_lock(lock);
 		if (result == -EAGAIN || result == -EACCES)
-			return error_say(err, result, "fd %d: somebody else holds a lock on the file", lock->fd);
+			return refuse_taken(lock, result, err);
+		if (result == 0 && is_breaking(lock))
+			result = fown_restore_again(r, restore_file_of_fd(r, task, lock->fd), lock->fd, err);
 		if (result < 0)
 			return error_set(err, result, "fd %d: take the %s", lock->fd, kind_name(lock->flag));
 	}

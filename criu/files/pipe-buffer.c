@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -122,6 +123,20 @@ void pipe_reader_done(struct pipe_reader *reader)
 	}
 	free(reader->data);
 	free(reader->packets);
+}
+
+int pipe_holds(int fd, const struct checked_pipe_data *data)
+{
+	AUTO_PIPE_READER struct pipe_reader reader = PIPE_READER_INIT;
+	int capacity = fcntl(fd, F_GETPIPE_SZ), r;
+	size_t bytes, packet_count;
+
+	if (capacity < 0)
+		return -errno;
+	r = copy(&reader, fd, capacity, &bytes, &packet_count);
+	if (r < 0)
+		return r;
+	return bytes == data->entry->bytes && memcmp(reader.data, data->data, bytes) == 0;
 }
 
 static int set_capacity(int fd, uint32_t bytes, struct error *err)

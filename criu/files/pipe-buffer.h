@@ -38,5 +38,8 @@ void pipe_reader_done(struct pipe_reader *reader);
 
 #define AUTO_PIPE_READER __attribute__((cleanup(pipe_reader_done)))
 
+/* 1 if that, and nothing else, is what waits to be read from fd; 0 or -errno. */
+int pipe_holds(int fd, const struct checked_pipe_data *data);
+
 /* Sets the capacity and writes the content; data may be NULL. fd can write, O_NONBLOCK. */
 int pipe_fill(int fd, const struct checked_pipe_data *data, struct error *err);

@@ -204,6 +204,7 @@ void files_free(struct dump *d)
 	for (size_t i = 0; i < registry->chunk_count; i++)
 		free(registry->chunks[i]);
 	free(registry->pipes);
+	free(registry->fifos);
 	free(registry->chunks);
 	free(registry->files);
 	free(registry->hashed);

@@ -24,6 +24,8 @@ struct file_registry {
 	struct open_file **path_files; /* hash table of files known by path, see path-files.c */
 	size_t path_file_capacity, path_file_count;
 	struct open_file **pipes; /* sorted by inode; NULL until they are asked for */
+	struct open_file **fifos; /* the same by device and inode */
+	size_t fifo_count;
 	size_t pipe_count;
 	struct ghost *ghosts;
 	size_t ghost_count, ghost_capacity;
@@ -80,6 +82,8 @@ void fown_read(int fd, struct file_signal_owner *ret);
 int fown_look(struct dump *d, struct open_file *file, struct error *err);
 FownEntry *fown_save(struct dump *d, const struct open_file *file);
 int fown_restore(struct restore *r, const FownEntry *owner, uint32_t flags, int fd, struct error *err);
+/* The owner alone, after it was taken away. */
+int fown_restore_again(struct restore *r, struct restore_file *file, int fd, struct error *err);
 
 /* regular.c: the name, mode and validation of a file with a path; also for kinds that carry a path in an entry of its
  * own. */

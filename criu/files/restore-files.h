@@ -99,6 +99,9 @@ int restore_keep_fd(const struct restore *r, int *fd);
 /* A new description of what fd refers to, by /proc/self/fd: descriptor or -errno. */
 int restore_reopen(int fd, uint32_t flags);
 
+/* What stands behind a descriptor of the task; NULL when nothing does. */
+struct restore_file *restore_file_of_fd(const struct restore *r, const struct restore_task *task, int fd);
+
 /* What keeps the number of a file that is_late: descriptor or -errno. */
 int restore_open_placeholder(const struct restore_file *file);
 

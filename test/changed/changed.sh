@@ -399,4 +399,51 @@ case_evasive_devices() {
 	passes
 }
 
+# Who has the lock meanwhile is named.
+case_lock_taken() {
+	local other
+	echo one >one
+	exec 9<one
+	flock 9
+	mkdir set
+	start files r:one
+	run_criu dump -t "$pid" -D set -v4 -o dump.log --file-locks
+	[ $status -eq 0 ] || fail "cannot make a set: $(tail -3 set/dump.log)"
+	exec 9<&-
+	flock -F one sleep 100 &
+	other=$!
+	until grep -q "FLOCK .*:$(stat -c %i one) " /proc/locks; do
+		sleep 0.01
+	done
+	LIMIT=10 refused restore -d -D set -v4 -o restore.log --file-locks
+	says "fd 9, $PWD/one: take the flock: process $other .sleep. holds a lock" "hint: end process $other"
+	kill -KILL $other
+	wait $other 2>/dev/null
+	restored --file-locks
+	passes
+}
+
+# What others have kept in a fifo does not get into it twice, and what they have changed is not mixed up.
+case_fifo_kept_open() {
+	mkfifo fifo
+	exec 9<>fifo
+	printf kept >&9
+	exec 8<fifo
+	mkdir set
+	exec 7<>fifo 9>&-
+	start files r:fifo
+	run_criu dump -t "$pid" -D set -v4 -o dump.log
+	[ $status -eq 0 ] || fail "cannot make a set: $(tail -3 set/dump.log)"
+	exec 8<&-
+	printf more >&7
+	restore_refused
+	says "$PWD/fifo: 8 other bytes are in the fifo, 4 that were not read" 'hint: end the processes'
+	head -c 8 <&7 >/dev/null
+	printf kept >&7
+	restored
+	printf . >&7
+	[ "$(head -c 5 <&7)" = kept. ] || fail "the fifo holds something else"
+	passes
+}
+
 run_cases "$@"
