@@ -21,6 +21,7 @@
 #include "security/landlock.h"
 #include "task/core-save.h"
 #include "task/likeness.h"
+#include "task/process-likeness.h"
 #include "task/task-look.h"
 
 #define ANSWER_NS 10000000000ull
@@ -406,6 +407,16 @@ static int take_answers(struct dump *d, struct task *task, const struct place *p
 	return r < 0 ? r : name_future_locks(task, place, err);
 }
 
+/* Everything that holds of its model holds of it; what has to be looked at is what is its own. */
+static int take_models_answers(const struct dump *d, struct task *task, struct error *err)
+{
+	int r = process_likeness_take_answers(d, task, err);
+
+	if (r == 0)
+		r = check_death_signals(task, err);
+	return r < 0 ? r : registers_check(task, err);
+}
+
 static int run_all(struct dump *d, struct task *const *tasks, struct place *places, size_t count,
 		   struct landlock_probes *probes, struct error *err)
 {
@@ -450,13 +461,17 @@ int parasites_run(struct dump *d, struct error *err)
 	size_t count = 0;
 	int r = places && tasks ? 0 : error_set(err, -ENOMEM, "parasites");
 
+	process_likeness_choose(d);
 	for (size_t i = 0; i < d->task_count && r == 0; i++)
-		if (!d->tasks[i]->is_zombie)
+		if (!d->tasks[i]->is_zombie && !d->tasks[i]->like)
 			tasks[count++] = d->tasks[i];
 	if (r == 0)
 		r = run_all(d, tasks, places, count, &probes, err);
 	if (r == 0)
 		r = visit_again(d, tasks, places, count, &probes, err);
+	for (size_t i = 0; i < d->task_count && r == 0; i++)
+		if (d->tasks[i]->like)
+			r = take_models_answers(d, d->tasks[i], err);
 	if (r == 0)
 		r = numa_policies_check(d, err);
 	landlock_probes_done(&probes);

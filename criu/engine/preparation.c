@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "kernel/features.h"
+#include "kernel/process-facts.h"
 #include "kernel/task-facts.h"
 #include "mm/map-flags.h"
 
@@ -16,8 +17,12 @@ static void *prepare(void *arg)
 	struct preparation *prep = arg;
 
 	prep->facts_program = feature_is_masked("task_facts") ? -EOPNOTSUPP : task_facts_open();
-	if (prep->wants_map_flags)
-		prep->map_flags = map_flags_open();
+	prep->process_program = -EOPNOTSUPP;
+	if (!prep->is_for_many)
+		return NULL;
+	prep->map_flags = map_flags_open();
+	if (!feature_is_masked("process_facts"))
+		prep->process_program = process_facts_open();
 	return NULL;
 }
 
@@ -32,13 +37,13 @@ static void make_room_for_descriptors(int fd)
 	(void)highest; /* a limit may forbid it: then it takes longer */
 }
 
-void preparation_start(struct preparation *prep, int fd, bool wants_map_flags)
+void preparation_start(struct preparation *prep, int fd, bool is_for_many)
 {
 	if (prep->started)
 		return;
 	make_room_for_descriptors(fd);
 	prep->started = true;
-	prep->wants_map_flags = wants_map_flags;
+	prep->is_for_many = is_for_many;
 	prep->running = pthread_create(&prep->thread, NULL, prepare, prep) == 0;
 	if (!prep->running)
 		(void)prepare(prep);
@@ -57,6 +62,12 @@ int preparation_facts_program(struct preparation *prep)
 	return prep->started ? prep->facts_program : -ENOENT;
 }
 
+int preparation_process_program(struct preparation *prep)
+{
+	wait_ready(prep);
+	return prep->started ? prep->process_program : -ENOENT;
+}
+
 struct map_flags *preparation_take_map_flags(struct preparation *prep)
 {
 	struct map_flags *flags;
@@ -70,8 +81,10 @@ struct map_flags *preparation_take_map_flags(struct preparation *prep)
 void preparation_done(struct preparation *prep)
 {
 	wait_ready(prep);
-	if (prep->started)
+	if (prep->started) {
 		close_fd(&prep->facts_program);
+		close_fd(&prep->process_program);
+	}
 	map_flags_close(prep->map_flags);
 	*prep = (struct preparation){ 0 };
 }

@@ -11,17 +11,18 @@ struct map_flags;
 
 struct preparation {
 	bool started, running;
-	bool wants_map_flags;
+	bool is_for_many; /* what is worth it for many tasks only */
 	pthread_t thread;
-	int facts_program; /* -errno where it cannot be had */
+	int facts_program, process_program; /* -errno where it cannot be had */
 	struct map_flags *map_flags;
 };
 
 /* Once: later calls do nothing. Our descriptor table is made large on the way, with any descriptor that is open. */
-void preparation_start(struct preparation *prep, int fd, bool wants_map_flags);
+void preparation_start(struct preparation *prep, int fd, bool is_for_many);
 
-/* What was prepared, waiting for it: the program stays prep's, the map flags are given away. */
+/* What was prepared, waiting for it: the programs stay prep's, the map flags are given away. */
 int preparation_facts_program(struct preparation *prep);
+int preparation_process_program(struct preparation *prep);
 struct map_flags *preparation_take_map_flags(struct preparation *prep);
 
 void preparation_done(struct preparation *prep);

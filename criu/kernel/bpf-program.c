@@ -2,6 +2,8 @@
 
 #include "kernel/bpf-iterator.h"
 
+#define UPID_BYTES_SHIFT 4 /* struct upid: a number and the namespace it is valid in */
+
 void bpf_emit(struct bpf_program *p, uint8_t code, uint8_t dst, uint8_t src, int16_t off, int32_t imm)
 {
 	if (p->count < BPF_PROGRAM_MAX)
@@ -31,6 +33,26 @@ void bpf_emit_follow(struct bpf_program *p, int16_t from_slot, int offset, int16
 	bpf_emit_fetch(p, to_slot, 8);
 }
 
+void bpf_emit_own_level(struct bpf_program *p, const struct bpf_pid_offsets *at, int16_t slot, int16_t word)
+{
+	bpf_emit(p, BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_get_current_task);
+	bpf_emit(p, BPF_STX | BPF_MEM | BPF_DW, 10, 0, slot, 0);
+	bpf_emit_follow(p, slot, at->thread_pid, slot);
+	bpf_emit_address(p, slot, at->level);
+	bpf_emit_fetch(p, word, 4);
+	bpf_emit(p, BPF_LDX | BPF_MEM | BPF_DW, 8, 10, word, 0);
+	bpf_emit(p, BPF_ALU64 | BPF_LSH | BPF_K, 8, 0, 0, UPID_BYTES_SHIFT);
+}
+
+void bpf_emit_number(struct bpf_program *p, const struct bpf_pid_offsets *at, int16_t task_slot, int16_t pid_slot,
+		     int16_t to, int32_t bytes)
+{
+	bpf_emit_follow(p, task_slot, at->thread_pid, pid_slot);
+	bpf_emit_address(p, pid_slot, at->numbers);
+	bpf_emit(p, BPF_ALU64 | BPF_ADD | BPF_X, 9, 8, 0, 0);
+	bpf_emit_fetch(p, to, bytes);
+}
+
 void bpf_emit_write(struct bpf_program *p, int16_t stack, int32_t bytes)
 {
 	bpf_emit(p, BPF_LDX | BPF_MEM | BPF_DW, 1, 6, BPF_CONTEXT_META, 0);
@@ -54,11 +76,19 @@ size_t bpf_emit_begin(struct bpf_program *p, int16_t object, int32_t record_byte
 	return begin;
 }
 
+size_t bpf_emit_close(struct bpf_program *p, size_t begin)
+{
+	const size_t end = p->count;
+
+	if (begin < BPF_PROGRAM_MAX)
+		p->insns[begin].off = (int16_t)(end - begin - 1);
+	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0);
+	bpf_emit(p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+	return end;
+}
+
 void bpf_emit_end(struct bpf_program *p, size_t begin, int32_t record_bytes)
 {
 	bpf_emit_write(p, (int16_t)-record_bytes, record_bytes);
-	if (begin < BPF_PROGRAM_MAX)
-		p->insns[begin].off = (int16_t)(p->count - begin - 1);
-	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0);
-	bpf_emit(p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+	(void)bpf_emit_close(p, begin);
 }

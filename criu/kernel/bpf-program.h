@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BPF_PROGRAM_MAX 512
+#define BPF_PROGRAM_MAX 768
 
 struct bpf_program {
 	struct bpf_insn insns[BPF_PROGRAM_MAX];
@@ -26,6 +26,18 @@ void bpf_emit_address(struct bpf_program *p, int16_t slot, int offset);
 /* to_slot = the pointer that stands at an offset of what from_slot points to. */
 void bpf_emit_follow(struct bpf_program *p, int16_t from_slot, int offset, int16_t to_slot);
 
+/*
+ * The number of the task in a slot as our pid namespace has it, where the iterator runs: the depth of that, times the
+ * size of a struct upid, stands in r8 after the first, which needs a slot and a word that is zero.
+ */
+struct bpf_pid_offsets {
+	int thread_pid, level, numbers; /* of struct task_struct, struct pid */
+};
+
+void bpf_emit_own_level(struct bpf_program *p, const struct bpf_pid_offsets *at, int16_t slot, int16_t word);
+void bpf_emit_number(struct bpf_program *p, const struct bpf_pid_offsets *at, int16_t task_slot, int16_t pid_slot,
+		     int16_t to, int32_t bytes);
+
 /* Writes bytes of the stack to the reader of the iterator. */
 void bpf_emit_write(struct bpf_program *p, int16_t stack, int32_t bytes);
 
@@ -35,3 +47,6 @@ void bpf_emit_write(struct bpf_program *p, int16_t stack, int32_t bytes);
  */
 size_t bpf_emit_begin(struct bpf_program *p, int16_t object, int32_t record_bytes);
 void bpf_emit_end(struct bpf_program *p, size_t begin, int32_t record_bytes);
+
+/* The same for a program that has written what it has to tell: where its end is, for jumps of its own. */
+size_t bpf_emit_close(struct bpf_program *p, size_t begin);

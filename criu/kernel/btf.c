@@ -253,14 +253,19 @@ static const char *find_by_number(const struct btf *btf, uint32_t number)
 
 #define MAX_DEPTH 3 /* of members without a name */
 
-static int find_member(const struct btf *btf, const char *at, const char *member, int depth);
+struct found_member {
+	int offset; /* -ENOENT: there is none */
+	uint32_t type;
+};
+
+static struct found_member find_member(const struct btf *btf, const char *at, const char *member, int depth);
 
 static int member_offset(uint32_t info, const struct btf_member *record)
 {
 	return (int)((BTF_INFO_KFLAG(info) ? BITFIELD_OFFSET(record->offset) : record->offset) / 8);
 }
 
-static int find_own_member(const struct btf *btf, uint32_t info, const char *at, const char *member)
+static struct found_member find_own_member(const struct btf *btf, uint32_t info, const char *at, const char *member)
 {
 	for (unsigned int i = 0; i < BTF_INFO_VLEN(info); i++, at += sizeof(struct btf_member)) {
 		struct btf_member record;
@@ -268,43 +273,76 @@ static int find_own_member(const struct btf *btf, uint32_t info, const char *at,
 		memcpy(&record, at, sizeof(record));
 		if (record.name_off && record.name_off < btf->string_bytes &&
 		    strcmp(btf->strings + record.name_off, member) == 0)
-			return member_offset(info, &record);
+			return (struct found_member){ member_offset(info, &record), record.type };
 	}
-	return -ENOENT;
+	return (struct found_member){ .offset = -ENOENT };
 }
 
 /* Those of members without a name count as the structure's own. */
-static int find_inner_member(const struct btf *btf, uint32_t info, const char *at, const char *member, int depth)
+static struct found_member find_inner_member(const struct btf *btf, uint32_t info, const char *at, const char *member,
+					     int depth)
 {
 	for (unsigned int i = 0; i < BTF_INFO_VLEN(info); i++, at += sizeof(struct btf_member)) {
+		struct found_member inner = { .offset = -ENOENT };
 		struct btf_member record;
 		const char *unnamed;
-		int inner;
 
 		memcpy(&record, at, sizeof(record));
 		unnamed = record.name_off ? NULL : find_by_number(btf, record.type);
-		inner = unnamed ? find_member(btf, unnamed, member, depth + 1) : -ENOENT;
-		if (inner >= 0)
-			return member_offset(info, &record) + inner;
+		if (unnamed)
+			inner = find_member(btf, unnamed, member, depth + 1);
+		if (inner.offset < 0)
+			continue;
+		inner.offset += member_offset(info, &record);
+		return inner;
 	}
-	return -ENOENT;
+	return (struct found_member){ .offset = -ENOENT };
 }
 
 /* at is the type's record. */
-static int find_member(const struct btf *btf, const char *at, const char *member, int depth)
+static struct found_member find_member(const struct btf *btf, const char *at, const char *member, int depth)
 {
 	const uint32_t info = info_at(at);
-	int offset;
+	struct found_member found = { .offset = -ENOENT };
 
-	if (type_bytes(info) > (size_t)(btf->types_end - at))
-		return -EINVAL;
-	if (BTF_INFO_KIND(info) != BTF_KIND_STRUCT && BTF_INFO_KIND(info) != BTF_KIND_UNION)
-		return -ENOENT;
+	if (type_bytes(info) > (size_t)(btf->types_end - at) ||
+	    (BTF_INFO_KIND(info) != BTF_KIND_STRUCT && BTF_INFO_KIND(info) != BTF_KIND_UNION))
+		return found;
 	at += sizeof(struct btf_type);
-	offset = find_own_member(btf, info, at, member);
-	if (offset >= 0 || depth == MAX_DEPTH)
-		return offset;
+	found = find_own_member(btf, info, at, member);
+	if (found.offset >= 0 || depth == MAX_DEPTH)
+		return found;
 	return find_inner_member(btf, info, at, member, depth);
+}
+
+static const char *find_structure_by_number(const struct btf *btf, uint32_t number)
+{
+	const char *at = find_by_number(btf, number);
+
+	for (int i = 0; at && i < MAX_DEPTH && BTF_INFO_KIND(info_at(at)) == BTF_KIND_TYPEDEF; i++)
+		at = find_by_number(btf, word_at(at, offsetof(struct btf_type, type)));
+	return at;
+}
+
+#define MEMBER_BYTES 64
+
+/* The offset of "a" or "a.b". */
+static int find_path(const struct btf *btf, const char *at, const char *path)
+{
+	const size_t bytes = strcspn(path, ".");
+	char name[MEMBER_BYTES] = "";
+	struct found_member found;
+	int inner;
+
+	if (bytes >= sizeof(name))
+		return -ENOENT;
+	memcpy(name, path, bytes);
+	found = find_member(btf, at, name, 0);
+	if (found.offset < 0 || !path[bytes])
+		return found.offset;
+	at = find_structure_by_number(btf, found.type);
+	inner = at ? find_path(btf, at, path + bytes + 1) : -ENOENT;
+	return inner < 0 ? inner : found.offset + inner;
 }
 
 /* Notes what is wanted of one structure; the number of members that had not been found before. */
@@ -316,7 +354,7 @@ static size_t take_offsets(const struct btf *btf, const char *at, struct btf_off
 	for (size_t i = 0; i < count; i++) {
 		if (offsets[i].name_off != name_off || offsets[i].offset >= 0)
 			continue;
-		offsets[i].offset = find_member(btf, at, offsets[i].member, 0);
+		offsets[i].offset = find_path(btf, at, offsets[i].member);
 		taken += offsets[i].offset >= 0;
 	}
 	return taken;
@@ -377,7 +415,7 @@ const char *btf_find_structure(const struct btf *btf, const char *name)
 
 int btf_offset_in(const struct btf *btf, const char *record, const char *member)
 {
-	return find_member(btf, record, member, 0);
+	return find_path(btf, record, member);
 }
 
 int btf_structure_bytes(const struct btf *btf, const char *structure)

@@ -19,7 +19,10 @@ int btf_get(const struct btf **ret);
 /* The number of a function's type, or -ENOENT. */
 int btf_find_function(const struct btf *btf, const char *name);
 
-/* A member of a structure, and its offset in bytes once it was looked up: -ENOENT when there is none. */
+/*
+ * A member of a structure, and its offset in bytes once it was looked up: -ENOENT when there is none. "a.b" is the member
+ * b of the structure that the member a is.
+ */
 struct btf_offset {
 	const char *structure, *member;
 	int offset;

@@ -40,6 +40,7 @@
 #include "kernel/proc-misc.h"
 #include "kernel/proc-pid.h"
 #include "kernel/proc-stat.h"
+#include "kernel/process-facts.h"
 #include "kernel/task-facts.h"
 #include "kernel/thread-facts.h"
 #include "kernel/proc-status.h"
@@ -563,6 +564,13 @@ int probe_task_facts(void)
 int probe_thread_facts(void)
 {
 	AUTO_CLOSE int fd = thread_facts_open();
+
+	return fd >= 0;
+}
+
+int probe_process_facts(void)
+{
+	AUTO_CLOSE int fd = process_facts_open();
 
 	return fd >= 0;
 }

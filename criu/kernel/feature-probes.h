@@ -91,6 +91,7 @@ int probe_sock_diag(void);
 int probe_sockopt_buf_lock(void);
 int probe_task_facts(void);
 int probe_thread_facts(void);
+int probe_process_facts(void);
 int probe_tcp_half_closed(void);
 int probe_tcp_repair(void);
 int probe_tun(void);

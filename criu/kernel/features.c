@@ -128,6 +128,8 @@ static const struct feature features[] = {
 	  "dumping large trees quickly", probe_task_facts },
 	{ "thread_facts", FEATURE_EXTRA, "a BPF iterator tells what threads have for themselves",
 	  "dumping many threads quickly", probe_thread_facts },
+	{ "process_facts", FEATURE_EXTRA, "a BPF iterator tells what processes have for themselves",
+	  "dumping alike processes quickly", probe_process_facts },
 	{ "bpf_vmas", FEATURE_EXTRA, "a BPF iterator lists mappings with their flags",
 	  "dumping large trees and large memory quickly", probe_bpf_vmas },
 	{ "bpf_files", FEATURE_EXTRA, "a BPF iterator lists open files", "dumping many descriptors quickly",

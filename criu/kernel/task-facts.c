@@ -17,8 +17,6 @@
 #define DUMP_FILTER_SHIFT 2
 #define DUMP_FILTER_MASK  0x1ffu
 
-#define UPID_BYTES_SHIFT 4 /* struct upid: a number and the namespace it is valid in */
-
 /* --- the program ------------------------------------------------------------------------------------------------- */
 
 enum member {
@@ -123,23 +121,16 @@ static void emit_value(struct bpf_program *p, int16_t slot, int offset, int16_t 
 	bpf_emit_fetch(p, to, bytes);
 }
 
-/* The number of the task in a slot as our pid namespace has it, whose depth, times the size of a upid, is in r8. */
-static void emit_number(struct bpf_program *p, const struct btf_offset *at, int16_t slot, int16_t to, int32_t bytes)
+static struct bpf_pid_offsets pid_offsets(const struct btf_offset *at)
 {
-	bpf_emit_follow(p, slot, at[TASK_THREAD_PID].offset, SLOT_PID);
-	bpf_emit_address(p, SLOT_PID, at[PID_NUMBERS].offset);
-	bpf_emit(p, BPF_ALU64 | BPF_ADD | BPF_X, 9, 8, 0, 0);
-	bpf_emit_fetch(p, to, bytes);
+	return (struct bpf_pid_offsets){ at[TASK_THREAD_PID].offset, at[PID_LEVEL].offset, at[PID_NUMBERS].offset };
 }
 
 static void emit_own_level(struct bpf_program *p, const struct btf_offset *at)
 {
-	bpf_emit(p, BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_get_current_task);
-	bpf_emit(p, BPF_STX | BPF_MEM | BPF_DW, 10, 0, SLOT_OTHER, 0);
-	bpf_emit_follow(p, SLOT_OTHER, at[TASK_THREAD_PID].offset, SLOT_PID);
-	emit_value(p, SLOT_PID, at[PID_LEVEL].offset, AT(level), 4);
-	bpf_emit(p, BPF_LDX | BPF_MEM | BPF_DW, 8, 10, AT(level), 0);
-	bpf_emit(p, BPF_ALU64 | BPF_LSH | BPF_K, 8, 0, 0, UPID_BYTES_SHIFT);
+	const struct bpf_pid_offsets pid_at = pid_offsets(at);
+
+	bpf_emit_own_level(p, &pid_at, SLOT_PID, AT(level));
 	bpf_emit_address(p, SLOT_PID, at[PID_NUMBERS].offset + at[UPID_NS].offset);
 	bpf_emit(p, BPF_ALU64 | BPF_ADD | BPF_X, 9, 8, 0, 0);
 	bpf_emit_fetch(p, AT(own_ns), 8);
@@ -147,13 +138,15 @@ static void emit_own_level(struct bpf_program *p, const struct btf_offset *at)
 
 static void emit_ids(struct bpf_program *p, const struct btf_offset *at)
 {
-	emit_number(p, at, SLOT_TASK, AT(tid), 4);
+	const struct bpf_pid_offsets pid_at = pid_offsets(at);
+
+	bpf_emit_number(p, &pid_at, SLOT_TASK, SLOT_PID, AT(tid), 4);
 	emit_value(p, SLOT_PID, at[PID_LEVEL].offset, AT(level), 4);
 	bpf_emit_follow(p, SLOT_TASK, at[TASK_GROUP_LEADER].offset, SLOT_OTHER);
-	emit_number(p, at, SLOT_OTHER, AT(tgid), 4);
+	bpf_emit_number(p, &pid_at, SLOT_OTHER, SLOT_PID, AT(tgid), 4);
 	bpf_emit_follow(p, SLOT_TASK, at[TASK_REAL_PARENT].offset, SLOT_OTHER);
 	bpf_emit_follow(p, SLOT_OTHER, at[TASK_GROUP_LEADER].offset, SLOT_OTHER);
-	emit_number(p, at, SLOT_OTHER, AT(parent), 1 << UPID_BYTES_SHIFT);
+	bpf_emit_number(p, &pid_at, SLOT_OTHER, SLOT_PID, AT(parent), 16);
 }
 
 static void emit_objects(struct bpf_program *p, const struct btf_offset *at)

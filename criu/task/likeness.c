@@ -120,6 +120,11 @@ int likeness_take_look(const struct task *task, struct task_thread *thread, stru
 	return 0;
 }
 
+uint32_t likeness_sas_flags(uint64_t bytes, uint32_t kernel_flags)
+{
+	return (bytes ? 0 : (uint32_t)SS_DISABLE) | (kernel_flags & SAS_AUTODISARM);
+}
+
 void likeness_take_answers(const struct task_thread *leader, const struct task_thread *thread,
 			   struct parasite_thread *ret)
 {
@@ -132,8 +137,7 @@ void likeness_take_answers(const struct task_thread *leader, const struct task_t
 	ret->clear_tid_result = 0;
 	ret->sas_address = facts->sas_address;
 	ret->sas_bytes = facts->sas_bytes;
-	ret->sas_flags =
-	    facts->sas_bytes ? facts->sas_flags & SAS_AUTODISARM : SS_DISABLE | (facts->sas_flags & SAS_AUTODISARM);
+	ret->sas_flags = likeness_sas_flags(facts->sas_bytes, facts->sas_flags);
 	ret->pdeath_signal = (int32_t)facts->pdeath_signal;
 	ret->timer_slack_ns = (int64_t)facts->timer_slack_ns;
 }

@@ -20,4 +20,7 @@ int likeness_take_look(const struct task *task, struct task_thread *thread, stru
 void likeness_take_answers(const struct task_thread *leader, const struct task_thread *thread,
 			   struct parasite_thread *ret);
 
+/* What sigaltstack(2) would tell of the flags while another stack is in use. */
+uint32_t likeness_sas_flags(uint64_t bytes, uint32_t kernel_flags);
+
 void likeness_free(struct task *task);

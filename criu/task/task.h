@@ -84,6 +84,7 @@ struct task {
 	struct thread_facts *thread_facts; /* of all of them, or NULL */
 	struct compel_task *compel;
 	struct parasite_task *parasite; /* local copy of the parasite's answers */
+	struct task *like;              /* whose answers hold for this one: it is not infected; NULL: it is */
 
 	struct task_fd *fds; /* ascending; NULL when the table is another task's (files_owner) */
 	size_t fd_count;
