@@ -18,6 +18,7 @@
 #include "image/pagemap.h"
 #include "image/vma-status.h"
 #include "images/mm.pb-c.h"
+#include "kernel/page-sharing.h"
 #include "kernel/proc-misc.h"
 #include "mm/mm-internal.h"
 #include "mm/page-save.h"
@@ -62,16 +63,27 @@ static int add_vdso(const struct task_memory *memory, struct source_list *list, 
 	return pagemap_writer_add(w, memory->vdso_start, memory->vdso_bytes / PAGE_BYTES, PAGEMAP_PRESENT, err);
 }
 
-static int add_range(const struct area *area, uint64_t start, uint64_t page_count, struct source_list *list,
-		     struct pagemap_writer *w, struct error *err)
+static int add_part(void *ctx, uint64_t start, uint64_t page_count, bool is_shared)
 {
 	struct page_source source = {
-		.kind = area->entry.prot & PROT_READ ? PAGES_FROM_TASK : PAGES_FROM_MEM,
+		.kind = is_shared ? PAGES_FROM_MEM : PAGES_FROM_TASK,
 		.address = start,
 		.bytes = page_count * PAGE_BYTES,
 	};
 
-	if (add_source(list, source) < 0)
+	return add_source(ctx, source);
+}
+
+static int add_range(const struct task *task, const struct area *area, uint64_t start, uint64_t page_count,
+		     struct source_list *list, struct pagemap_writer *w, struct error *err)
+{
+	int r;
+
+	if (area->entry.prot & PROT_READ)
+		r = page_sharing_split(task->memory->pagemap_fd, start, page_count, add_part, list);
+	else
+		r = add_part(list, start, page_count, true);
+	if (r < 0)
 		return error_set(err, -ENOMEM, "page list");
 	return pagemap_writer_add(w, start, page_count, PAGEMAP_PRESENT | (area->can_be_lazy ? PAGEMAP_LAZY : 0), err);
 }
@@ -109,12 +121,13 @@ static int add_text(const struct uprobes_text *text, uint64_t start, uint64_t en
 		if (!page)
 			continue;
 		if (done < at)
-			r = add_range(text->area, done, (at - done) / PAGE_BYTES, list, w, err);
+			r = add_range(text->task, text->area, done, (at - done) / PAGE_BYTES, list, w, err);
 		if (r == 0 && !is_file_page)
 			r = add_own_page(list, at, &page, w, err);
 		done = at + PAGE_BYTES;
 	}
-	return r == 0 && done < end ? add_range(text->area, done, (end - done) / PAGE_BYTES, list, w, err) : r;
+	return r == 0 && done < end ? add_range(text->task, text->area, done, (end - done) / PAGE_BYTES, list, w, err)
+				    : r;
 }
 
 static int add_pages(const struct task *task, const struct area *area, uint64_t start, uint64_t end,
@@ -125,7 +138,7 @@ static int add_pages(const struct task *task, const struct area *area, uint64_t 
 
 	r = uprobes_can_be_in(area) ? uprobes_text_open(task, area, &text) : -ENOENT;
 	if (r < 0)
-		return add_range(area, start, (end - start) / PAGE_BYTES, list, w, err);
+		return add_range(task, area, start, (end - start) / PAGE_BYTES, list, w, err);
 	r = add_text(&text, start, end, list, w, err);
 	uprobes_text_close(&text);
 	return r;
@@ -211,8 +224,8 @@ static int collect_pages(struct dump *d, struct task *task, struct source_list *
 		if (area->entry.status & VMA_VDSO)
 			r = add_vdso(memory, list, w, err);
 		if (area->entry.status & VMA_AIORING)
-			r = add_range(area, area->entry.start, (area->entry.end - area->entry.start) / PAGE_BYTES, list,
-				      w, err);
+			r = add_range(task, area, area->entry.start, (area->entry.end - area->entry.start) / PAGE_BYTES,
+				      list, w, err);
 		if (!area->has_pages)
 			continue;
 		(void)__atomic_fetch_add(&d->stats.pages_scanned, (area->entry.end - area->entry.start) / PAGE_BYTES,
