@@ -11,16 +11,34 @@
 #define CONTEXT_VMA 16 /* struct bpf_iter__task_vma: meta, task, vma */
 #define RECORD      (-(int)sizeof(struct bpf_vma))
 
-enum { VMA_NAME = 6, VMA_POLICY, VMA_MEMBERS, POLICY_HOME = VMA_MEMBERS, WANTED };
+enum {
+	VMA_OPERATIONS = 5,
+	VMA_NAME,
+	VMA_POLICY,
+	VMA_MEMBERS,
+	POLICY_HOME = VMA_MEMBERS,
+	OBJECT_POLICY,
+	WANTED,
+};
 
 /* In the order of struct bpf_vma. */
 static const struct btf_offset wanted[WANTED] = {
-	{ "vm_area_struct", "vm_start" },  { "vm_area_struct", "vm_end" },  { "vm_area_struct", "vm_flags" },
-	{ "vm_area_struct", "vm_pgoff" },  { "vm_area_struct", "vm_file" }, { "vm_area_struct", "vm_ops" },
-	{ "vm_area_struct", "anon_name" }, /* CONFIG_ANON_VMA_NAME */
-	{ "vm_area_struct", "vm_policy" }, /* CONFIG_NUMA */
-	{ "mempolicy", "home_node" },      /* since Linux 5.17 */
+	{ "vm_area_struct", "vm_start" },         { "vm_area_struct", "vm_end" },  { "vm_area_struct", "vm_flags" },
+	{ "vm_area_struct", "vm_pgoff" },         { "vm_area_struct", "vm_file" }, { "vm_area_struct", "vm_ops" },
+	{ "vm_area_struct", "anon_name" },        /* CONFIG_ANON_VMA_NAME */
+	{ "vm_area_struct", "vm_policy" },        /* CONFIG_NUMA */
+	{ "mempolicy", "home_node" },             /* since Linux 5.17 */
+	{ "vm_operations_struct", "get_policy" }, /* CONFIG_NUMA */
 };
+
+/* r1: the operations; without any the kernel reads zeros. */
+static void emit_object_policy(struct bpf_program *p, int offset)
+{
+	const int16_t to = (int16_t)(RECORD + (int)offsetof(struct bpf_vma, object_policy));
+
+	bpf_emit(p, BPF_LDX | BPF_MEM | BPF_DW, 2, 1, (int16_t)offset, 0);
+	bpf_emit(p, BPF_STX | BPF_MEM | BPF_DW, 10, 2, to, 0);
+}
 
 /* r1: the policy, which hardly any mapping has. */
 static void emit_home_node(struct bpf_program *p, int16_t offset)
@@ -44,6 +62,8 @@ static void build(struct bpf_program *p, const struct btf_offset *at)
 		else /* a policy that cannot be seen may be there */
 			bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_K, 1, 0, 0, i == VMA_POLICY);
 		bpf_emit(p, BPF_STX | BPF_MEM | BPF_DW, 10, 1, (int16_t)(RECORD + 8 * i), 0);
+		if (i == VMA_OPERATIONS && at[OBJECT_POLICY].offset >= 0)
+			emit_object_policy(p, at[OBJECT_POLICY].offset);
 	}
 	_Static_assert(offsetof(struct bpf_vma, policy) == 8 * VMA_POLICY, "its pointer is in r1 now");
 	if (at[VMA_POLICY].offset >= 0 && at[POLICY_HOME].offset >= 0)

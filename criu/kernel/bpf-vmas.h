@@ -17,8 +17,9 @@ struct bpf_vma {
 	uint64_t flags;
 	uint64_t offset; /* in pages */
 	uint64_t file, operations, name;
-	uint64_t policy;    /* of mbind(2), 0: none */
-	uint64_t home_node; /* of that policy, BPF_VMA_NO_NODE: none */
+	uint64_t policy;        /* of mbind(2), 0: none */
+	uint64_t home_node;     /* of that policy, BPF_VMA_NO_NODE: none */
+	uint64_t object_policy; /* 0: what is mapped cannot have any either */
 };
 
 /* Loads the program: a descriptor of it, or -errno. Takes a millisecond. */

@@ -20,8 +20,8 @@ int btf_get(const struct btf **ret);
 int btf_find_function(const struct btf *btf, const char *name);
 
 /*
- * A member of a structure, and its offset in bytes once it was looked up: -ENOENT when there is none. "a.b" is the member
- * b of the structure that the member a is.
+ * A member of a structure, and its offset in bytes once it was looked up: -ENOENT when there is none. "a.b" is the
+ * member b of the structure that the member a is.
  */
 struct btf_offset {
 	const char *structure, *member;

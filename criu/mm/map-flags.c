@@ -104,11 +104,19 @@ static bool apply(struct map_flags *flags, struct proc_maps *maps, const struct 
 		vma->has_vm_flags = true;
 		vma->protection_key = known->protection_key;
 		/* Objects have policies too: of shared memory, by place. */
-		vma->has_no_policy = !word->policy && !word->operations;
+		vma->has_no_policy = !word->policy && !word->object_policy;
 		vma->anonymous_bytes = vma->swap_bytes = MAP_BYTES_UNKNOWN;
 	}
 	(void)pthread_mutex_unlock(&flags->lock);
 	return complete;
+}
+
+bool map_flags_may_hide_policies(const struct task *task)
+{
+	for (size_t i = 0; i < task->maps.count; i++)
+		if (!task->maps.vmas[i].has_no_policy && task->maps.vmas[i].start < USER_SPACE_END)
+			return true;
+	return false;
 }
 
 static int learn_from_ourselves(struct map_flags *flags)

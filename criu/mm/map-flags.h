@@ -33,4 +33,7 @@ int map_flags_read(struct dump *d, struct task *task, struct error *err);
  */
 int map_flags_list(const struct map_flags *flags, const struct task *task, struct buffer *output, size_t *ret_count);
 
+/* Whether a mapping may have a NUMA policy of its own: which one is told from inside only. */
+bool map_flags_may_hide_policies(const struct task *task);
+
 void map_flags_forget(struct task *task);

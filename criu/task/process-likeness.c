@@ -11,6 +11,7 @@
 #include "engine/dump.h"
 #include "kernel/features.h"
 #include "kernel/process-facts.h"
+#include "mm/map-flags.h"
 #include "pie/parasite-border.h"
 #include "task/likeness.h"
 #include "task/task-look.h"
@@ -99,7 +100,7 @@ void process_likeness_choose(struct dump *d)
 		if (!process_facts_find(&d->process_facts, task->host_pid, &facts) ||
 		    !can_be_like_another(task, &facts))
 			continue;
-		task->like = find_model(models, count, &facts);
+		task->like = map_flags_may_hide_policies(task) ? NULL : find_model(models, count, &facts);
 		if (task->like)
 			alike++;
 		else if (count < MODELS_MAX)
