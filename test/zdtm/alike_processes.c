@@ -138,6 +138,13 @@ static int set_real_timer(void)
 	return set_timer(ITIMER_REAL);
 }
 
+static int set_real_timer_once(void)
+{
+	const struct itimerval timer = { .it_value = { 4000, 0 } };
+
+	return setitimer(ITIMER_REAL, &timer, NULL);
+}
+
 static int set_virtual_timer(void)
 {
 	return set_timer(ITIMER_VIRTUAL);
@@ -410,6 +417,7 @@ static const struct respect {
 	{ get_actions, set_no_zombies },
 	{ get_limits, set_limit },
 	{ get_real_timer, set_real_timer },
+	{ get_real_timer, set_real_timer_once },
 	{ get_virtual_timer, set_virtual_timer },
 	{ get_profiling_timer, set_profiling_timer },
 	{ get_death_signal, set_death_signal },
@@ -480,7 +488,6 @@ static void be_confined(void *arg)
 	(void)arg;
 	if (ruleset < 0)
 		test_skip("no Landlock here");
-	MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 	MUST(syscall(SYS_landlock_restrict_self, ruleset, 0));
 	MUST(close(ruleset));
 	child_wait();
@@ -503,6 +510,8 @@ int main(int argc, char **argv)
 	page = MUST(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 	MUST(fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 20));
 	MUST(fcntl(STDIN_FILENO, F_DUPFD, 21));
+	if (strcmp(kind, "confined") == 0)
+		MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)); /* which the domain asks for, and would tell */
 	for (size_t i = 0; i < PLAIN; i++)
 		pids[count++] = test_fork(be_plain, NULL);
 	if (strcmp(kind, "confined") == 0)
