@@ -23,8 +23,12 @@ enum {
 
 /* In the order of struct bpf_vma. */
 static const struct btf_offset wanted[WANTED] = {
-	{ "vm_area_struct", "vm_start" },         { "vm_area_struct", "vm_end" },  { "vm_area_struct", "vm_flags" },
-	{ "vm_area_struct", "vm_pgoff" },         { "vm_area_struct", "vm_file" }, { "vm_area_struct", "vm_ops" },
+	{ "vm_area_struct", "vm_start" },
+	{ "vm_area_struct", "vm_end" },
+	{ "vm_area_struct", "vm_flags" },
+	{ "vm_area_struct", "vm_pgoff" },
+	{ "vm_area_struct", "vm_file" },
+	{ "vm_area_struct", "vm_ops" },
 	{ "vm_area_struct", "anon_name" },        /* CONFIG_ANON_VMA_NAME */
 	{ "vm_area_struct", "vm_policy" },        /* CONFIG_NUMA */
 	{ "mempolicy", "home_node" },             /* since Linux 5.17 */

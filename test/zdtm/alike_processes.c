@@ -393,6 +393,13 @@ static uint64_t get_page_policy(void)
 	return syscall(SYS_get_mempolicy, &mode, NULL, 0, page, MPOL_F_ADDR) < 0 ? 0 : (uint64_t)mode;
 }
 
+static int set_page_policy(void)
+{
+	unsigned long nodes = 1;
+
+	return (int)syscall(SYS_mbind, page, PAGE, MPOL_BIND, &nodes, 64, 0);
+}
+
 static int set_ids(void)
 {
 	return setresgid(1001, 1002, 1001) < 0 ? -1 : setresuid(1001, 1001, 0);
@@ -436,7 +443,7 @@ static const struct respect {
 	{ get_auxv, set_auxv },
 	{ get_segments, set_segment },
 	{ get_future_locks, set_future_locks },
-	{ get_page_policy, NULL },
+	{ get_page_policy, set_page_policy },
 	{ get_ids, set_ids },
 };
 #define RESPECTS (sizeof(respects) / sizeof(respects[0]))
@@ -475,7 +482,7 @@ static void differ(void *arg)
 
 	if (i >= RESPECTS)
 		(void)set_switch(i - RESPECTS);
-	else if (respects[i].set)
+	else
 		(void)respects[i].set();
 	wait_and_compare();
 }
