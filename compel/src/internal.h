@@ -127,7 +127,7 @@ int poll_stop(pid_t tid, bool *ret_stopped, struct stop *ret_stop);
 int wait_event_stop(pid_t tid, uint64_t deadline_ns, int *ret_stop_signal);
 /*
  * A tracee that dies stays a zombie until its tracer has waited for it, and its process's parent hears nothing before
- * that: waits for one that has been found dead or dying.
+ * that: waits for one that has been found dead or dying. One that lives after all is let go.
  */
 void collect_dead(pid_t pid, pid_t tid);
 

@@ -116,13 +116,14 @@ int wait_event_stop(pid_t tid, uint64_t deadline_ns, int *ret_stop_signal)
 
 void collect_dead(pid_t pid, pid_t tid)
 {
-	uint64_t deadline_ns = deadline_after_ms(DEATH_MS);
-	struct stop stop = { STOP_EVENT, 0 };
 	long parent = 0;
+	int stop_signal;
 
 	/* A child of our own is waited for by whoever has made it. */
 	if (tid == pid && proc_status_number(pid, tid, "PPid", &parent) == 0 && parent == getpid())
 		return;
-	while (stop.kind != STOP_GONE && wait_stop(tid, deadline_ns, &stop) == 0)
-		;
+	/* A thread that executed a program has taken the place of the first one: it lives, and nothing of ours is in
+	 * it. */
+	if (wait_event_stop(tid, deadline_after_ms(DEATH_MS), &stop_signal) == 0)
+		(void)ptrace_detach(tid);
 }
