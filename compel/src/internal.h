@@ -7,6 +7,7 @@
 
 #include <compel/compel.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 
 #define COMPEL_PAGE_BYTES 4096UL
@@ -130,6 +131,23 @@ int wait_event_stop(pid_t tid, uint64_t deadline_ns, int *ret_stop_signal);
  * that: waits for one that has been found dead or dying. One that lives after all is let go.
  */
 void collect_dead(pid_t pid, pid_t tid);
+
+/* --- exec-watch.c --- */
+
+/* Zeroed at first. progress is counted up by whoever seizes: standing still for long it means that something is wrong.
+ */
+struct exec_watch {
+	pid_t pid;
+	unsigned int progress;
+	bool running, ended;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+};
+
+/* Does nothing when it runs already, and without memory: then there is no watch. */
+void exec_watch_start(struct exec_watch *w, pid_t pid);
+void exec_watch_end(struct exec_watch *w);
 
 /* --- journal.c --- */
 

@@ -273,7 +273,7 @@ static int seize_thread(struct compel_task *task, pid_t tid, unsigned int flags,
 }
 
 static int seize_listed(struct compel_task *task, const char *dirents, size_t bytes, unsigned int flags, size_t *hint,
-			size_t *count, struct compel_error *err)
+			size_t *count, struct exec_watch *watch, struct compel_error *err)
 {
 	for (size_t at = 0; at < bytes;) {
 		const struct dirent64_record *record = (const void *)(dirents + at);
@@ -283,6 +283,9 @@ static int seize_listed(struct compel_task *task, const char *dirents, size_t by
 		at += record->reclen;
 		if (tid <= 0 || is_listed(task, tid, hint) || is_worker(task, tid))
 			continue;
+		if (task->thread_count)
+			exec_watch_start(watch, task->pid);
+		(void)__atomic_add_fetch(&watch->progress, 1, __ATOMIC_RELAXED);
 		r = seize_thread(task, tid, flags, err);
 		if (r < 0)
 			return r;
@@ -296,20 +299,21 @@ int compel_seize(struct compel_task *task, unsigned int flags, size_t *ret_new, 
 {
 	struct task_state *state = task_state(task);
 	char dirents[DIRENTS_BYTES] __attribute__((aligned(8)));
+	struct exec_watch watch = { 0 };
 	size_t count = 0, hint = 0;
+	int r = 0;
 	long n;
 
 	state->suspend_asked |= (flags & COMPEL_SEIZE_SUSPEND_SECCOMP) != 0;
 	if (lseek(state->task_dirfd, 0, SEEK_SET) < 0)
 		return fail(err, -errno, "pid %d: cannot list its threads", task->pid);
-	while ((n = syscall(SYS_getdents64, state->task_dirfd, dirents, sizeof(dirents))) > 0) {
-		int r = seize_listed(task, dirents, (size_t)n, flags, &hint, &count, err);
-
-		if (r < 0)
-			return r;
-	}
-	if (n < 0 && errno != ENOENT && errno != ESRCH)
-		return fail(err, -errno, "pid %d: cannot list its threads", task->pid);
+	while (r == 0 && (n = syscall(SYS_getdents64, state->task_dirfd, dirents, sizeof(dirents))) > 0)
+		r = seize_listed(task, dirents, (size_t)n, flags, &hint, &count, &watch, err);
+	if (r == 0 && n < 0 && errno != ENOENT && errno != ESRCH)
+		r = fail(err, -errno, "pid %d: cannot list its threads", task->pid);
+	exec_watch_end(&watch);
+	if (r < 0)
+		return r;
 	if (task->thread_count == 0 || task->threads[0].tid != task->pid)
 		return fail_gone(err, task->pid);
 	*ret_new = count;
@@ -388,9 +392,12 @@ static int stop_threads(struct compel_task *task, uint64_t deadline_ns, pid_t *r
 		const uint64_t turn_ns = deadline_after_ms(TURN_MS);
 		int r = thread->stopped ? 0 : stop_thread(task, thread, turn_ns < deadline_ns ? turn_ns : deadline_ns);
 
-		if (r == -ETIMEDOUT)
+		if (r == -ETIMEDOUT) {
 			*ret_slow = thread->tid;
-		else if (r < 0 && r != -ESRCH)
+			/* A thread that executed a program takes the leader's place, and has not been interrupted. */
+			if (thread->tid == task->pid)
+				(void)ptrace_interrupt(thread->tid);
+		} else if (r < 0 && r != -ESRCH)
 			return fail(err, r, "pid %d, thread %d: cannot stop it", task->pid, thread->tid);
 		r = r == -ESRCH ? drop_ended(task, i, err) : 0;
 		if (r < 0)
