@@ -7,6 +7,7 @@
 #include <linux/rseq.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -540,6 +541,104 @@ static int test_rseq(void)
 	return failed;
 }
 
+/* --- a program executed by a thread while the others are seized ------------------------------------------------------
+ */
+
+enum { EXEC_THREADS = 60, EXEC_ROUNDS = 60, EXEC_ROUND_MS = 10000 };
+
+static void *wait_to_execute(void *arg)
+{
+	struct shared *shared = arg;
+	char *argv[] = { "sleep", "1000", NULL };
+
+	(void)__atomic_add_fetch(&shared->ready, 1, __ATOMIC_SEQ_CST);
+	while (!shared->stop)
+		(void)sched_yield();
+	for (volatile long i = 0; i < shared->scratch[0]; i++)
+		;
+	(void)execv("/bin/sleep", argv);
+	target_fail(shared, "exec: %s", strerror(errno));
+	return NULL;
+}
+
+static void *wait_for_end(void *arg)
+{
+	(void)__atomic_add_fetch(&((struct shared *)arg)->ready, 1, __ATOMIC_SEQ_CST);
+	for (;;)
+		(void)pause();
+	return NULL;
+}
+
+static void executing_target(struct shared *shared)
+{
+	pthread_t thread;
+
+	for (int i = 0; i < EXEC_THREADS; i++)
+		(void)pthread_create(&thread, NULL, i == EXEC_THREADS - 1 ? wait_to_execute : wait_for_end, shared);
+	(void)wait_for_end(shared);
+}
+
+/* Whether it fails is a matter of luck: it must come to an end and let the target go. */
+static int seize_while_executing(const struct target *target)
+{
+	struct compel_task *task;
+	struct compel_error err;
+	size_t fresh = 0;
+	int r;
+
+	if (compel_task_new(NULL, target->pid, &task, &err) < 0)
+		return test_fail("%s", err.text);
+	target->shared->stop = 1;
+	r = compel_seize(task, 0, &fresh, &err);
+	if (r == 0)
+		r = compel_wait_stopped(task, now_ns() + EXEC_ROUND_MS / 2 * 1000000ull, &err);
+	(void)compel_detach(task, &err);
+	compel_task_free(task);
+	return r == -ETIMEDOUT ? test_fail("%s", err.text) : 0;
+}
+
+/* One that waits in PTRACE_SEIZE for ever hears nothing but SIGKILL. */
+static int seize_in_child(const struct target *target)
+{
+	const uint64_t deadline = now_ns() + EXEC_ROUND_MS * 1000000ull;
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(seize_while_executing(target));
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		sleep_ms(1);
+		if (now_ns() < deadline)
+			continue;
+		(void)kill(pid, SIGKILL);
+		(void)waitpid(pid, &status, 0);
+		return test_fail("seizing does not come to an end");
+	}
+	return status ? test_fail("wait status %x", status) : 0;
+}
+
+static int test_exec(void)
+{
+	int failed = 0;
+
+	for (int i = 0; !failed && i < EXEC_ROUNDS; i++) {
+		struct target target = target_start(executing_target, EXEC_THREADS + 1);
+		char letter;
+
+		target.shared->scratch[0] = i * 2000;
+		failed = seize_in_child(&target);
+		/* The first thread is dead for a moment, until the one that executes takes its place. */
+		for (int n = 0; (letter = thread_state(target.pid, target.pid)) == 'Z' && n < 5000; n++)
+			sleep_ms(1);
+		if (!failed && (letter == 't' || letter == 'Z' || !letter))
+			failed = test_fail("round %d: the target is left in state %c", i, letter ? letter : '-');
+		if (!failed && target.shared->failure[0])
+			failed = test_fail("%s", (const char *)target.shared->failure);
+		target_kill(&target);
+	}
+	return failed;
+}
+
 const struct test odd_tests[] = {
 	{ "odd: a seccomp filter that kills", test_filter },
 	{ "odd: strict seccomp", test_strict },
@@ -555,5 +654,6 @@ const struct test odd_tests[] = {
 	{ "odd: the tracer dies at each stage", test_tracer_dies },
 	{ "odd: the parent of a killed target", test_parent_hears },
 	{ "odd: inside a restartable sequence", test_rseq },
+	{ "odd: a thread executes a program while it is seized", test_exec },
 	{ 0 },
 };
