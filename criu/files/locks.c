@@ -152,9 +152,6 @@ static int fill_lock(const struct lock_line *line, struct file_lock *lock)
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		if (!strcmp(line->kind, kinds[i].word))
 			lock->kind = kinds[i].kind;
-	/* Its type is what it is to become, which may be none. */
-	if (lock->kind == LOCK_LEASE && strcmp(line->state, "ACTIVE") != 0)
-		return -EBUSY;
 	if (!strcmp(line->access, "READ"))
 		lock->type = F_RDLCK;
 	else if (!strcmp(line->access, "WRITE"))
@@ -163,6 +160,7 @@ static int fill_lock(const struct lock_line *line, struct file_lock *lock)
 		lock->type = F_UNLCK;
 	else
 		return -EOPNOTSUPP;
+	/* The type of one that is being broken is what it is to become, which may be none. */
 	if (lock->kind == LOCK_LEASE && strcmp(line->state, "ACTIVE") != 0)
 		lock->type |= LEASE_IS_BREAKING;
 	lock->start = line->start;
