@@ -651,7 +651,7 @@ static int identify_table(int program_fd, struct open_file **files, size_t count
 {
 	AUTO_FREE struct bpf_file *listed = NULL;
 	size_t listed_count = 0, at = 0;
-	int r = bpf_files_list(program_fd, files[0]->task->pidfd, &listed, &listed_count);
+	int r = bpf_files_list(program_fd, files[0]->task->host_pid, &listed, &listed_count);
 
 	if (r < 0)
 		return r;

@@ -17,7 +17,6 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "kernel/features.h"
-#include "kernel/pidfd.h"
 
 struct listed {
 	const struct task *task;
@@ -121,11 +120,10 @@ static bool is_true(const struct bpf_file *const found[SPECIMENS], const struct 
 
 static int learn_from(struct file_facts *facts, const int fds[SPECIMENS])
 {
-	AUTO_CLOSE int pidfd = pidfd_open_pid(getpid());
 	AUTO_FREE struct bpf_file *files = NULL;
 	const struct bpf_file *found[SPECIMENS];
 	size_t count = 0;
-	int r = pidfd < 0 ? pidfd : bpf_files_list(facts->program_fd, pidfd, &files, &count);
+	int r = bpf_files_list(facts->program_fd, getpid(), &files, &count);
 
 	if (r == 0)
 		r = stat_specimen(fds[EVENT], &facts->anonymous, &facts->anonymous_mnt_id);
@@ -160,7 +158,6 @@ static int learn(struct file_facts *facts)
 
 /* --- those of tasks ---------------------------------------------------------------------------------------------- */
 
-/* A thread with a table of its own is walked too, and such a process is refused. */
 static int check_ascending(const struct listed *list)
 {
 	for (size_t i = 1; i < list->count; i++)
@@ -172,7 +169,7 @@ static int check_ascending(const struct listed *list)
 static int list_task(struct file_facts *facts, const struct task *task)
 {
 	struct listed *list = calloc(1, sizeof(*list));
-	int r = list ? bpf_files_list(facts->program_fd, task->pidfd, &list->files, &list->count) : -ENOMEM;
+	int r = list ? bpf_files_list(facts->program_fd, task->host_pid, &list->files, &list->count) : -ENOMEM;
 
 	if (r == 0)
 		r = check_ascending(list);

@@ -152,10 +152,10 @@ int bpf_files_open(void)
 	return bpf_iterator_load(btf, "bpf_iter_task_file", program.insns, program.count);
 }
 
-int bpf_files_list(int program_fd, int pidfd, struct bpf_file **ret, size_t *ret_count)
+int bpf_files_list(int program_fd, pid_t tid, struct bpf_file **ret, size_t *ret_count)
 {
 	AUTO_BUFFER struct buffer data = { 0 };
-	int r = bpf_iterator_run(program_fd, pidfd, &data);
+	int r = bpf_iterator_run_thread(program_fd, tid, &data);
 
 	if (r < 0)
 		return r;

@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct bpf_file {
 	uint64_t fd;
@@ -27,5 +28,5 @@ struct bpf_file {
 /* Loads the program: a descriptor of it, or -errno. */
 int bpf_files_open(void);
 
-/* All descriptors of a process, ascending; malloc()ed. */
-int bpf_files_list(int program_fd, int pidfd, struct bpf_file **ret, size_t *ret_count);
+/* All descriptors of a thread, ascending; malloc()ed. */
+int bpf_files_list(int program_fd, pid_t tid, struct bpf_file **ret, size_t *ret_count);

@@ -45,21 +45,18 @@ int bpf_iterator_load(const struct btf *btf, const char *target, const struct bp
 	return bpf_load(&attr);
 }
 
-/* pidfd: -1 for all there are */
-static int open_iterator(int program_fd, int pidfd)
+/* info: NULL for all there are */
+static int open_iterator(int program_fd, const union bpf_iter_link_info *info)
 {
-	union bpf_iter_link_info info;
 	union bpf_attr attr;
 	AUTO_CLOSE int link = -1;
 
-	memset(&info, 0, sizeof(info));
-	info.task.pid_fd = (uint32_t)pidfd;
 	memset(&attr, 0, sizeof(attr));
 	attr.link_create.prog_fd = (uint32_t)program_fd;
 	attr.link_create.attach_type = BPF_TRACE_ITER;
-	if (pidfd >= 0) {
-		attr.link_create.iter_info = (uintptr_t)&info;
-		attr.link_create.iter_info_len = sizeof(info);
+	if (info) {
+		attr.link_create.iter_info = (uintptr_t)info;
+		attr.link_create.iter_info_len = sizeof(*info);
 	}
 	link = bpf(BPF_LINK_CREATE, &attr);
 	if (link < 0)
@@ -69,9 +66,27 @@ static int open_iterator(int program_fd, int pidfd)
 	return bpf(BPF_ITER_CREATE, &attr);
 }
 
-int bpf_iterator_run(int program_fd, int pidfd, struct buffer *output)
+static int run(int program_fd, const union bpf_iter_link_info *info, struct buffer *output)
 {
-	AUTO_CLOSE int iterator = open_iterator(program_fd, pidfd);
+	AUTO_CLOSE int iterator = open_iterator(program_fd, info);
 
 	return iterator < 0 ? iterator : buffer_read_fd(output, iterator);
+}
+
+int bpf_iterator_run(int program_fd, int pidfd, struct buffer *output)
+{
+	union bpf_iter_link_info info;
+
+	memset(&info, 0, sizeof(info));
+	info.task.pid_fd = (uint32_t)pidfd;
+	return run(program_fd, pidfd < 0 ? NULL : &info, output);
+}
+
+int bpf_iterator_run_thread(int program_fd, pid_t tid, struct buffer *output)
+{
+	union bpf_iter_link_info info;
+
+	memset(&info, 0, sizeof(info));
+	info.task.tid = (uint32_t)tid;
+	return run(program_fd, &info, output);
 }

@@ -7,6 +7,7 @@
 
 #include <linux/bpf.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "base/buffer.h"
 #include "kernel/btf.h"
@@ -24,3 +25,6 @@ int bpf_iterator_load(const struct btf *btf, const char *target, const struct bp
 
 /* Runs it over one process, over all of our pid namespace with pidfd -1; output is replaced by what it wrote. */
 int bpf_iterator_run(int program_fd, int pidfd, struct buffer *output);
+
+/* The same over one thread, as our pid namespace numbers it. */
+int bpf_iterator_run_thread(int program_fd, pid_t tid, struct buffer *output);

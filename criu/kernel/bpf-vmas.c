@@ -93,11 +93,11 @@ int bpf_vmas_open(void)
 	return bpf_iterator_load(btf, "bpf_iter_task_vma", program.insns, program.count);
 }
 
-int bpf_vmas_list(int program_fd, int pidfd, struct buffer *output, size_t *ret_count)
+int bpf_vmas_list(int program_fd, pid_t tid, struct buffer *output, size_t *ret_count)
 {
 	const struct bpf_vma *vmas;
 	size_t count;
-	int r = bpf_iterator_run(program_fd, pidfd, output);
+	int r = bpf_iterator_run_thread(program_fd, tid, output);
 
 	if (r < 0)
 		return r;

@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/buffer.h"
 
@@ -25,5 +26,5 @@ struct bpf_vma {
 /* Loads the program: a descriptor of it, or -errno. Takes a millisecond. */
 int bpf_vmas_open(void);
 
-/* Ascending by start; output is replaced by an array of struct bpf_vma. */
-int bpf_vmas_list(int program_fd, int pidfd, struct buffer *output, size_t *ret_count);
+/* Those of the process of a thread, ascending by start; output is replaced by an array of struct bpf_vma. */
+int bpf_vmas_list(int program_fd, pid_t tid, struct buffer *output, size_t *ret_count);

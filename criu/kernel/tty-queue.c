@@ -178,12 +178,12 @@ static int take_queue(const struct layout *layout, const char *end, struct tty_q
 	return 0;
 }
 
-static int read_once(const struct layout *layout, int program_fd, int pidfd, struct tty_queue *own,
+static int read_once(const struct layout *layout, int program_fd, pid_t tid, struct tty_queue *own,
 		     struct tty_queue *other)
 {
 	size_t bytes = PIECE_BYTES + BUFFER_BYTES + (size_t)pieces_of_discipline(layout) * PIECE_BYTES;
 	AUTO_BUFFER struct buffer data = { 0 };
-	int r = bpf_iterator_run(program_fd, pidfd, &data);
+	int r = bpf_iterator_run_thread(program_fd, tid, &data);
 
 	if (r < 0)
 		return r;
@@ -193,7 +193,7 @@ static int read_once(const struct layout *layout, int program_fd, int pidfd, str
 	return r < 0 ? r : take_queue(layout, data.data + bytes, other);
 }
 
-int tty_queues_read(int pidfd, int fd, struct tty_queue *ret_own, struct tty_queue *ret_other)
+int tty_queues_read(pid_t tid, int fd, struct tty_queue *ret_own, struct tty_queue *ret_other)
 {
 	struct bpf_program program = { .count = 0 };
 	const struct btf *btf;
@@ -212,7 +212,7 @@ int tty_queues_read(int pidfd, int fd, struct tty_queue *ret_own, struct tty_que
 	if (program_fd < 0)
 		return program_fd;
 	for (int i = 0; i < ARRIVAL_TRIES; i++) {
-		r = read_once(&layout, program_fd, pidfd, ret_own, ret_other);
+		r = read_once(&layout, program_fd, tid, ret_own, ret_other);
 		if (r < 0 || (!ret_own->has_more && !ret_other->has_more))
 			return r;
 		(void)usleep(ARRIVAL_PAUSE_US);

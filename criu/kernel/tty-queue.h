@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define TTY_QUEUE_BYTES 4096
 
@@ -20,7 +21,7 @@ struct tty_queue {
 };
 
 /*
- * Both ends of the terminal that descriptor fd of the process (by pidfd) is open on: its own one and the other one.
+ * Both ends of the terminal that descriptor fd of a thread is open on: its own one and the other one.
  * It must be an end of a pair, and nobody may be reading or writing meanwhile. -errno: this cannot be asked here.
  */
-int tty_queues_read(int pidfd, int fd, struct tty_queue *ret_own, struct tty_queue *ret_other);
+int tty_queues_read(pid_t tid, int fd, struct tty_queue *ret_own, struct tty_queue *ret_other);

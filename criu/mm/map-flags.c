@@ -17,7 +17,6 @@
 #include "engine/dump.h"
 #include "kernel/bpf-vmas.h"
 #include "kernel/features.h"
-#include "kernel/pidfd.h"
 #include "kernel/proc-pid.h"
 #include "kernel/task-facts.h"
 
@@ -121,17 +120,16 @@ bool map_flags_may_hide_policies(const struct task *task)
 
 static int learn_from_ourselves(struct map_flags *flags)
 {
-	AUTO_CLOSE int pidfd = pidfd_open_pid(getpid());
 	AUTO_CLOSE int procfd = proc_open(0);
 	AUTO_PROC_MAPS struct proc_maps maps = { 0 };
 	AUTO_BUFFER struct buffer words = { 0 };
 	size_t count = 0;
-	int r = pidfd < 0 ? pidfd : procfd;
+	int r = procfd;
 
 	if (r >= 0)
 		r = proc_maps_read(procfd, true, &maps);
 	if (r == 0)
-		r = bpf_vmas_list(flags->program_fd, pidfd, &words, &count);
+		r = bpf_vmas_list(flags->program_fd, getpid(), &words, &count);
 	return r < 0 ? r : learn(flags, &maps, (const void *)words.data, count);
 }
 
@@ -236,7 +234,7 @@ static int read_words(struct map_flags *flags, struct task *task, bool *ret_comp
 	AUTO_BUFFER struct buffer words = { 0 };
 	const struct bpf_vma *vmas;
 	size_t count = 0;
-	int r = bpf_vmas_list(flags->program_fd, task->pidfd, &words, &count);
+	int r = bpf_vmas_list(flags->program_fd, task->host_pid, &words, &count);
 
 	if (r < 0)
 		return r;
@@ -264,7 +262,7 @@ int map_flags_list(const struct map_flags *flags, const struct task *task, struc
 
 	if (!flags && !feature_is_masked("bpf_vmas"))
 		program_fd = own_fd = bpf_vmas_open();
-	return program_fd < 0 ? program_fd : bpf_vmas_list(program_fd, task->pidfd, output, ret_count);
+	return program_fd < 0 ? program_fd : bpf_vmas_list(program_fd, task->host_pid, output, ret_count);
 }
 
 int map_flags_read(struct dump *d, struct task *task, struct error *err)
