@@ -264,7 +264,7 @@ static int wait_done(struct compel_task *task, const struct remote_addr *done, s
 	while (count) {
 		size_t set = 0;
 
-		r = read_done_words(task->pid, done, count, &set);
+		r = read_done_words(acting_tid(task), done, count, &set);
 		if (r < 0)
 			return r;
 		done += set;
@@ -349,11 +349,11 @@ int compel_collect(struct compel_task *task, const struct remote_addr *done, siz
 	const struct iovec remote = { (void *)from.value, bytes }, local = { to, bytes };
 	int r;
 
-	if (read_finished(task->pid, done, done_count, &remote, &local))
+	if (read_finished(acting_tid(task), done, done_count, &remote, &local))
 		return 0;
 	r = wait_done(task, done, done_count, deadline_ns);
 	if (r == 0)
-		r = read_memory(task->pid, from.value, to, bytes);
+		r = read_memory(acting_tid(task), from.value, to, bytes);
 	return follow_error(task, r, err);
 }
 

@@ -60,6 +60,7 @@ struct task_state {
 	size_t thread_capacity;
 	bool suspend_asked;
 	bool seccomp_suspended; /* for every thread seized so far */
+	bool leader_is_traced;  /* although it has ended: the process's end is reported to us then */
 	uint64_t offered_start, offered_end;
 	bool offered_words_known;
 	uint64_t offered_words[STUB_SEARCH_WORDS]; /* what the offered mapping ends in */
@@ -175,7 +176,7 @@ int poke_memory(pid_t tid, uint64_t to, const void *from, size_t bytes);
 int keep_call_waiting(pid_t tid, struct user_regs_struct *regs);
 bool needs_kernel_restart(const struct user_regs_struct *regs);
 /* Inside a restartable sequence the next instruction is its abort handler, as after any preemption. */
-int leave_restartable_sequence(pid_t pid, pid_t tid, struct user_regs_struct *regs);
+int leave_restartable_sequence(pid_t tid, struct user_regs_struct *regs);
 
 /* --- stub.c --- */
 
@@ -238,3 +239,11 @@ int call_error(const struct compel_task *task, long number, int r, struct compel
 void conclude_call(struct compel_journal_task *journal, enum compel_operation operation, int64_t value);
 int call_on_leader(struct compel_task *task, enum compel_operation operation, long number, const uint64_t args[6],
 		   int64_t *ret_value, struct compel_error *err);
+
+/* --- the list of threads --- */
+
+/* Through whom /proc and memory of the process are reached: those of a leader that has ended are empty. */
+static inline pid_t acting_tid(const struct compel_task *task)
+{
+	return task->thread_count ? task->threads[0].tid : task->pid;
+}

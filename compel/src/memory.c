@@ -50,7 +50,7 @@ int poke_memory(pid_t tid, uint64_t to, const void *from, size_t bytes)
 
 int compel_read(const struct compel_task *task, struct remote_addr from, void *to, size_t bytes)
 {
-	return read_memory(task->pid, from.value, to, bytes);
+	return read_memory(acting_tid(task), from.value, to, bytes);
 }
 
 int flush_code(const struct compel_task *task)
@@ -59,7 +59,7 @@ int flush_code(const struct compel_task *task)
 	const void *code = state->pending_code;
 
 	state->pending_code = NULL;
-	return code ? write_memory(task->pid, state->pending_addr, code, state->pending_bytes) : 0;
+	return code ? write_memory(acting_tid(task), state->pending_addr, code, state->pending_bytes) : 0;
 }
 
 int compel_write(const struct compel_task *task, struct remote_addr to, const void *from, size_t bytes)
@@ -72,10 +72,10 @@ int compel_write(const struct compel_task *task, struct remote_addr to, const vo
 	int r;
 
 	if (state->pending_code &&
-	    process_vm_writev(task->pid, local, 2, remote, 2, 0) == (ssize_t)(state->pending_bytes + bytes)) {
+	    process_vm_writev(acting_tid(task), local, 2, remote, 2, 0) == (ssize_t)(state->pending_bytes + bytes)) {
 		state->pending_code = NULL;
 		return 0;
 	}
 	r = flush_code(task);
-	return r < 0 ? r : write_memory(task->pid, to.value, from, bytes);
+	return r < 0 ? r : write_memory(acting_tid(task), to.value, from, bytes);
 }

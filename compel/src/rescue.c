@@ -112,14 +112,14 @@ static bool is_frame_of_ours(const struct rescue *rescue, const struct compel_jo
 }
 
 /* Reads what can be read: a stack simply ends somewhere. */
-static void read_stack(pid_t pid, uint64_t from, uint64_t *words, size_t bytes)
+static void read_stack(pid_t tid, uint64_t from, uint64_t *words, size_t bytes)
 {
 	for (size_t at = 0; at < bytes;) {
 		size_t n = COMPEL_PAGE_BYTES - ((from + at) & (COMPEL_PAGE_BYTES - 1));
 
 		if (n > bytes - at)
 			n = bytes - at;
-		if (read_memory(pid, from + at, (char *)words + at, n) < 0)
+		if (read_memory(tid, from + at, (char *)words + at, n) < 0)
 			memset((char *)words + at, 0, n);
 		at += n;
 	}
@@ -129,7 +129,7 @@ static bool leads_back(const struct rescue *rescue, const struct compel_journal_
 {
 	uint64_t words[FRAME_BYTES / 8];
 
-	read_stack(rescue->journal->pid, from & ~7UL, words, sizeof(words));
+	read_stack(thread->tid, from & ~7UL, words, sizeof(words));
 	for (size_t i = -FRAME_R14; i < FRAME_BYTES / 8 - FRAME_CS; i++)
 		if (is_frame_of_ours(rescue, thread, &words[i]))
 			return true;
@@ -389,17 +389,17 @@ static int explain(const struct rescue *rescue, int r, struct compel_error *err)
 static int rescue_task(struct compel_journal *journal, uint32_t index, struct compel_error *err)
 {
 	struct rescue rescue = { 0 };
-	pid_t pid = journal->tasks[index].pid;
+	const struct compel_journal_task *task = &journal->tasks[index];
 	int r;
 
 	/* Without our stub in it nothing was borrowed, or the process has ended or become another program. */
-	if (stub_is_ours(&journal->tasks[index])) {
+	if (stub_is_ours(task)) {
 		r = list_patients(journal, index, &rescue);
 		if (r == 0 && rescue.patients[0].journal) {
 			r = undo_task(&rescue);
 			let_go(&rescue);
 		}
-		if (r < 0 && r != -ESRCH && !has_ended(pid, pid))
+		if (r < 0 && r != -ESRCH && !has_ended(task->pid, task->caller_tid))
 			r = explain(&rescue, r, err);
 		else
 			r = 0;

@@ -19,7 +19,7 @@ struct rseq_configuration {
 	uint32_t area_bytes, signature, flags, pad;
 };
 
-int leave_restartable_sequence(pid_t pid, pid_t tid, struct user_regs_struct *regs)
+int leave_restartable_sequence(pid_t tid, struct user_regs_struct *regs)
 {
 	struct rseq_configuration config = { 0 };
 	struct rseq_cs sequence;
@@ -32,10 +32,10 @@ int leave_restartable_sequence(pid_t pid, pid_t tid, struct user_regs_struct *re
 	/* An old kernel cannot say, and where nothing is registered there is nothing to leave. */
 	if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, tid, sizeof(config), &config) < 0 || !config.area)
 		return 0;
-	r = read_memory(pid, config.area + offsetof(struct rseq, rseq_cs), &sequence_addr, sizeof(sequence_addr));
+	r = read_memory(tid, config.area + offsetof(struct rseq, rseq_cs), &sequence_addr, sizeof(sequence_addr));
 	if (r < 0 || !sequence_addr)
 		return 0;
-	r = read_memory(pid, sequence_addr, &sequence, sizeof(sequence));
+	r = read_memory(tid, sequence_addr, &sequence, sizeof(sequence));
 	/* The thread's own mistake: the kernel will tell it so. */
 	if (r < 0)
 		return 0;

@@ -168,6 +168,7 @@ static void forget_thread(struct compel_task *task, size_t thread)
 	memmove(&state->thread_states[thread], &state->thread_states[thread + 1],
 		behind * sizeof(state->thread_states[0]));
 	task->thread_count--;
+	task->journal->caller_tid = acting_tid(task);
 }
 
 /* The directory lists threads by age, as we do, so that the search mostly ends at *hint. */
@@ -203,22 +204,10 @@ static bool is_worker(const struct compel_task *task, pid_t tid)
 /* --- seizing
  * ---------------------------------------------------------------------------------------------------------- */
 
-/* What the leader's state Z means. */
-static int explain_zombie(const struct compel_task *task, struct compel_error *err)
-{
-	long threads = 0;
-
-	if (proc_status_number(task->pid, task->pid, "Threads", &threads) < 0 || threads <= 1)
-		return fail_gone(err, task->pid);
-	return fail_say(err, -ENOTSUP, "pid %d: its first thread has exited while others live on", task->pid);
-}
-
 static int explain_refusal(const struct compel_task *task, pid_t tid, struct compel_error *err)
 {
 	long tracer = 0;
 
-	if (proc_thread_state(task->pid, tid) == 'Z')
-		return explain_zombie(task, err);
 	if (proc_status_number(task->pid, tid, "TracerPid", &tracer) == 0 && tracer)
 		return fail_say(err, -EPERM, "pid %d, thread %d: it is already traced by pid %ld", task->pid, tid,
 				tracer);
@@ -265,7 +254,7 @@ static int seize_thread(struct compel_task *task, pid_t tid, unsigned int flags,
 	}
 	journal->state = COMPEL_THREAD_FREE;
 	letter = r == -EPERM ? proc_thread_state(task->pid, tid) : 0;
-	if (r == -ESRCH || (tid != task->pid && r == -EPERM && (letter == 0 || letter == 'Z' || letter == 'X')))
+	if (r == -ESRCH || (r == -EPERM && (letter == 0 || letter == 'Z' || letter == 'X')))
 		return 0;
 	if (r == -EPERM)
 		return explain_refusal(task, tid, err);
@@ -314,8 +303,9 @@ int compel_seize(struct compel_task *task, unsigned int flags, size_t *ret_new, 
 	exec_watch_end(&watch);
 	if (r < 0)
 		return r;
-	if (task->thread_count == 0 || task->threads[0].tid != task->pid)
+	if (task->thread_count == 0)
 		return fail_gone(err, task->pid);
+	task->journal->caller_tid = acting_tid(task);
 	*ret_new = count;
 	return 0;
 }
@@ -327,8 +317,6 @@ static int explain_timeout(const struct compel_task *task, pid_t tid, struct com
 {
 	char letter = proc_thread_state(task->pid, tid);
 
-	if (letter == 'Z' && tid == task->pid)
-		return explain_zombie(task, err);
 	return fail_say(err, -ETIMEDOUT, "pid %d, thread %d: it does not stop (state %c%s)", task->pid, tid,
 			letter ? letter : '?',
 			letter == 'D' ? ": it waits for a device, a frozen cgroup or the end of a vfork" : "");
@@ -347,13 +335,22 @@ static int stop_thread(struct compel_task *task, struct compel_thread *thread, u
 	if (r == 0)
 		r = keep_call_waiting(thread->tid, &thread->regs);
 	if (r == 0)
-		r = leave_restartable_sequence(task->pid, thread->tid, &thread->regs);
+		r = leave_restartable_sequence(thread->tid, &thread->regs);
 	if (r == 0)
 		thread->stopped = true;
 	return r;
 }
 
-/* The leader has ended, so all others have or will. */
+/*
+ * While others live on its end is not reported. Asked when these stand still: as long as one does not, it may be about
+ * to take the leader's place by execve.
+ */
+static bool is_ended_leader(const struct compel_task *task, const struct compel_thread *thread)
+{
+	return thread->tid == task->pid && task->thread_count > 1 && proc_thread_state(task->pid, task->pid) == 'Z';
+}
+
+/* The process has ended, so all its threads have or will. */
 static void collect_threads(struct compel_task *task)
 {
 	while (task->thread_count) {
@@ -364,7 +361,7 @@ static void collect_threads(struct compel_task *task)
 	}
 }
 
-/* One that has ended. Without the leader there is no process. */
+/* One whose end has been reported; that of the leader comes last. */
 static int drop_ended(struct compel_task *task, size_t index, struct compel_error *err)
 {
 	pid_t tid = task->threads[index].tid;
@@ -392,6 +389,11 @@ static int stop_threads(struct compel_task *task, uint64_t deadline_ns, pid_t *r
 		const uint64_t turn_ns = deadline_after_ms(TURN_MS);
 		int r = thread->stopped ? 0 : stop_thread(task, thread, turn_ns < deadline_ns ? turn_ns : deadline_ns);
 
+		if (r == -ETIMEDOUT && !*ret_slow && is_ended_leader(task, thread)) {
+			task_state(task)->leader_is_traced = true;
+			forget_thread(task, i);
+			continue;
+		}
 		if (r == -ETIMEDOUT) {
 			*ret_slow = thread->tid;
 			/* A thread that executed a program takes the leader's place, and has not been interrupted. */
@@ -403,7 +405,11 @@ static int stop_threads(struct compel_task *task, uint64_t deadline_ns, pid_t *r
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	if (task->thread_count)
+		return 0;
+	if (task_state(task)->leader_is_traced)
+		collect_dead(task->pid, task->pid);
+	return fail_gone(err, task->pid);
 }
 
 int compel_wait_stopped(struct compel_task *task, uint64_t deadline_ns, struct compel_error *err)
@@ -470,6 +476,8 @@ int compel_detach(struct compel_task *task, struct compel_error *err)
 	}
 	if (dead)
 		collect_threads(task);
+	if (dead && task_state(task)->leader_is_traced)
+		collect_dead(task->pid, task->pid);
 	task->thread_count = 0;
 	return first;
 }

@@ -18,7 +18,7 @@ bool stub_is_ours(const struct compel_journal_task *journal)
 {
 	uint64_t word;
 
-	return journal->stub_addr && read_memory(journal->pid, journal->stub_addr, &word, sizeof(word)) == 0 &&
+	return journal->stub_addr && read_memory(journal->caller_tid, journal->stub_addr, &word, sizeof(word)) == 0 &&
 	       word == stub_word(journal->pid);
 }
 
@@ -57,7 +57,7 @@ static bool find_offered(const struct compel_task *task, uint64_t *ret_addr)
 
 	if (state->offered_words_known)
 		return find_free_word(state->offered_words, state->offered_end, ret_addr);
-	return find_padding(task->pid, state->offered_start, state->offered_end, ret_addr);
+	return find_padding(acting_tid(task), state->offered_start, state->offered_end, ret_addr);
 }
 
 struct mapping {
@@ -118,9 +118,9 @@ int stub_put(struct compel_task *task, struct compel_error *err)
 	if (task->journal->stub_addr)
 		return 0;
 	if (!find_offered(task, &addr))
-		r = search_maps(task->pid, &addr);
+		r = search_maps(acting_tid(task), &addr);
 	/* One that has been killed has no mappings any more. */
-	if (r == -ENOTSUP && compel_get_regs(task->pid, &regs) == -ESRCH)
+	if (r == -ENOTSUP && compel_get_regs(acting_tid(task), &regs) == -ESRCH)
 		return fail_gone(err, task->pid);
 	if (r == -ENOTSUP)
 		return fail_say(

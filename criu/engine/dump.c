@@ -185,19 +185,20 @@ static int save_pstree(struct dump_run *run, struct error *err)
 	for_each_task (&run->d, task) {
 		PstreeEntry entry = PSTREE_ENTRY__INIT;
 		uint32_t *threads = calloc(task->thread_count + 1, sizeof(*threads));
+		size_t first = task->ended_leader ? 1 : 0;
 		int r;
 
 		if (!threads)
 			return error_set(err, -ENOMEM, TASK_FORMAT, TASK_ARGS(task));
 		threads[0] = (uint32_t)task_id_own(&task->id);
 		for (size_t i = 0; i < task->thread_count; i++)
-			threads[i] = (uint32_t)task_id_own(&task->threads[i].id);
+			threads[first + i] = (uint32_t)task_id_own(&task->threads[i].id);
 		entry.pid = (uint32_t)task_id_own(&task->id);
 		entry.ppid = task->parent ? (uint32_t)task_id_own(&task->parent->id) : 0;
 		entry.pgid = (uint32_t)task->stat.pgid;
 		entry.sid = (uint32_t)task->stat.sid;
 		entry.threads = threads;
-		entry.n_threads = task->thread_count ? task->thread_count : 1;
+		entry.n_threads = task->thread_count ? first + task->thread_count : 1;
 		r = image_writer_add(&w, &entry, err);
 		free(threads);
 		if (r < 0)

@@ -108,6 +108,7 @@ static void look_at_hidden_state(struct dump *d)
 		gather(d, semaphore_undo_look(d, task, plain_pid, &reason), &reason);
 		if (!d->is_live)
 			timers_look(d, task);
+		task_look_ended_leader(d, task);
 	}
 }
 

@@ -336,16 +336,15 @@ static int choose_probes(struct task *task, struct landlock_probes *probes, stru
 /* The kernel sends it at the end of the thread that made the process, which is the first one after a restore. */
 static int check_death_signals(const struct task *task, struct error *err)
 {
-	for (size_t i = 0; i < task->thread_count; i++) {
-		const int signal = task->threads[i].parasite->pdeath_signal;
+	int signal = task->ended_leader ? task->ended_leader->state->pdeath_signal : 0;
 
-		if (signal <= 0 || !task->parent || task->maker_tid == task->parent->host_pid)
-			continue;
+	for (size_t i = 0; i < task->thread_count && signal <= 0; i++)
+		signal = task->threads[i].parasite->pdeath_signal;
+	if (signal > 0 && task->parent && task->maker_tid != task->parent->host_pid)
 		return error_say(err, -ENOTSUP,
 				 TASK_FORMAT ": gets signal %d at the end of thread %d of pid %d, which made it and is "
 					     "not the first one: that cannot be restored",
 				 TASK_ARGS(task), signal, task->maker_tid, task->parent->host_pid);
-	}
 	return 0;
 }
 

@@ -46,6 +46,12 @@
 
 extern const char pie_restorer_start[], pie_restorer_end[];
 
+/* The one that makes the calls for its process: the leader, unless that has ended again. */
+static struct restorer_thread *acting_thread(const struct restorer_task *task)
+{
+	return &task->threads[task->acting];
+}
+
 static unsigned long seize_options(const struct restorer_thread *thread)
 {
 	return PTRACE_O_TRACESYSGOOD | (thread->is_filtered ? PTRACE_O_SUSPEND_SECCOMP : 0);
@@ -106,7 +112,7 @@ static int for_all_threads(struct restore *r, thread_step step, const char *what
 	for (size_t i = 0; i < r->task_count; i++) {
 		struct restorer_task *task = r->tasks[i]->restorer;
 
-		for (uint64_t k = 0; task && k < task->thread_count; k++) {
+		for (uint64_t k = task ? task->acting : 0; task && k < task->thread_count; k++) {
 			int result = step(&task->threads[k]);
 
 			if (result == 0)
@@ -178,7 +184,7 @@ static int set_user_dispatch(struct restorer_thread *thread)
  */
 static bool may_go_unwaited(const struct restorer_thread *thread)
 {
-	return thread != thread->task->threads && !thread->call_number;
+	return thread != acting_thread(thread->task) && !thread->call_number;
 }
 
 static int wait_for_interruption(const struct restorer_thread *thread)
@@ -345,14 +351,14 @@ static int make_others_final(const struct restorer_task *task)
 {
 	int r = 0;
 
-	for (uint64_t i = 1; r == 0 && i < task->thread_count; i++)
+	for (uint64_t i = task->acting + 1; r == 0 && i < task->thread_count; i++)
 		r = make_final(&task->threads[i]);
 	return r;
 }
 
 static int begin_unmap(const struct restorer_task *task)
 {
-	const pid_t tid = task->threads[0].tid;
+	const pid_t tid = acting_thread(task)->tid;
 	struct user_regs_struct regs;
 	int r = compel_get_regs(tid, &regs);
 
@@ -375,14 +381,14 @@ static int begin_unmap(const struct restorer_task *task)
 
 static int enter_unmap(const struct restorer_task *task)
 {
-	int r = wait_for_syscall_stop(task->threads[0].tid);
+	int r = wait_for_syscall_stop(acting_thread(task)->tid);
 
-	return r < 0 ? r : trace(PTRACE_SYSCALL, task->threads[0].tid, 0, 0);
+	return r < 0 ? r : trace(PTRACE_SYSCALL, acting_thread(task)->tid, 0, 0);
 }
 
 static int end_unmap(const struct restorer_task *task)
 {
-	const pid_t tid = task->threads[0].tid;
+	const pid_t tid = acting_thread(task)->tid;
 	struct user_regs_struct regs;
 	int r = wait_for_syscall_stop(tid);
 
@@ -397,13 +403,13 @@ static void remove_stub(const struct restorer_task *task)
 {
 	if (!task->slot->stub_poked)
 		return;
-	if (trace(PTRACE_POKEDATA, task->threads[0].tid, task->stub_addr, 0) == 0)
+	if (trace(PTRACE_POKEDATA, acting_thread(task)->tid, task->stub_addr, 0) == 0)
 		task->slot->stub_poked = 0;
 }
 
 static int complete_leader(const struct restorer_task *task)
 {
-	int r = make_final(&task->threads[0]);
+	int r = make_final(acting_thread(task));
 
 	if (r == 0)
 		remove_stub(task);
@@ -429,7 +435,7 @@ static int let_go(const struct restorer_task *task)
 		(void)kill(task->pid, (int)task->stop_signal);
 		task->slot->stop_sent = 1;
 	}
-	for (uint64_t i = 0; i < task->thread_count; i++) {
+	for (uint64_t i = task->acting; i < task->thread_count; i++) {
 		int r = goes_by_itself(&task->threads[i]) ? 0 : trace(PTRACE_DETACH, task->threads[i].tid, 0, 0);
 
 		if (r < 0 && r != -ESRCH)
@@ -457,7 +463,7 @@ static void make_calls(struct restore *r, uint64_t code_address)
 		for (size_t i = 0; i < r->task_count; i++) {
 			struct restorer_task *task = r->tasks[i]->restorer;
 
-			for (uint64_t k = 0; task && k < task->thread_count; k++)
+			for (uint64_t k = task ? task->acting : 0; task && k < task->thread_count; k++)
 				make_call(&task->threads[k], code_address, step);
 		}
 }
@@ -556,7 +562,7 @@ static int drop_sigchld(struct restorer_thread *parent, uint64_t code_address)
 /* Its last thread completes the stop: then there is something to wait for. */
 static void wait_until_stopped(const struct restore_task *task)
 {
-	AUTO_CLOSE int procfd = proc_open(task->pid);
+	AUTO_CLOSE int procfd = proc_open(acting_thread(task->restorer)->tid);
 	const uint64_t deadline = now_ns() + STOP_NS;
 	struct proc_stat stat;
 
@@ -575,9 +581,9 @@ static int settle_with_parent(const struct restore_task *task, uint64_t code_add
 		return 0;
 	wait_until_stopped(task);
 	if (!tc->stopped_uncollected)
-		r = collect_stop(&parent->restorer->threads[0], code_address, task->pid);
+		r = collect_stop(acting_thread(parent->restorer), code_address, task->pid);
 	if (r == 0 && !has_pending(parent->image->threads[0].core->tc->signals_s, SIGCHLD))
-		r = drop_sigchld(&parent->restorer->threads[0], code_address);
+		r = drop_sigchld(acting_thread(parent->restorer), code_address);
 	return r;
 }
 
@@ -634,7 +640,7 @@ static bool take_again(const struct restorer_task *task, struct restorer_thread 
 			thread->call_made = 0;
 		return true;
 	}
-	if (thread == &task->threads[0])
+	if (thread == acting_thread(task))
 		remove_stub(task);
 	(void)set_user_dispatch(thread);
 	/* A signal that came in between is the program's. */
@@ -659,7 +665,7 @@ static void carry_on_others(const struct restorer_task *task)
 {
 	struct user_regs_struct regs;
 
-	for (uint64_t i = 1; i < task->thread_count; i++) {
+	for (uint64_t i = task->acting + 1; i < task->thread_count; i++) {
 		struct restorer_thread *thread = &task->threads[i];
 
 		if (!take_again(task, thread, &regs))
@@ -676,9 +682,9 @@ static void carry_on_task(const struct restorer_task *task)
 	int r = 0;
 
 	carry_on_others(task);
-	if (!take_again(task, &task->threads[0], &regs))
+	if (!take_again(task, acting_thread(task), &regs))
 		return;
-	note_call(&task->threads[0], &regs);
+	note_call(acting_thread(task), &regs);
 	if (is_in_area(task, regs.rip) || (regs.rip == task->stub_addr && regs.rax == SYS_munmap)) {
 		r = begin_unmap(task);
 		if (r == 0)
@@ -690,7 +696,7 @@ static void carry_on_task(const struct restorer_task *task)
 		(void)complete_leader(task);
 	if (task->stop_signal && !task->slot->stop_sent)
 		(void)kill(task->pid, (int)task->stop_signal);
-	(void)trace(PTRACE_DETACH, task->threads[0].tid, 0, 0);
+	(void)trace(PTRACE_DETACH, acting_thread(task)->tid, 0, 0);
 }
 
 int restore_carry_on(void *ctx)

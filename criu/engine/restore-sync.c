@@ -30,6 +30,8 @@
 #define DEATH_TIMEOUT_MS 5000
 #define DEATH_POLL_MS    5
 #define ABORT_PASSES     64
+#define LEADER_NS        10000000000ull
+#define LEADER_LOOK_US   50
 
 static void futex_wake(uint32_t *word, int count)
 {
@@ -88,7 +90,7 @@ static bool is_dead(pid_t pid)
 
 	if (procfd < 0 || proc_stat_read(procfd, "stat", &stat) < 0)
 		return true;
-	return stat.state == 'Z' || stat.state == 'X';
+	return (stat.state == 'Z' && stat.thread_count <= 1) || stat.state == 'X';
 }
 
 int restore_look_after(const struct restore *r, struct error *err)
@@ -103,6 +105,34 @@ int restore_look_after(const struct restore *r, struct error *err)
 			return restore_death_describe(r, r->tasks[i], err);
 	}
 	return 0;
+}
+
+/* What can be seen of the process by its pid is what it was at the dump: nothing but a zombie. */
+static int wait_for_zombie(pid_t pid, struct error *err)
+{
+	const uint64_t deadline_ns = now_ns() + LEADER_NS;
+	AUTO_CLOSE int procfd = proc_open(pid);
+	struct proc_stat stat = { 0 };
+	int result = procfd < 0 ? procfd : 0;
+
+	while (result == 0 && stat.state != 'Z') {
+		result = proc_stat_read(procfd, "stat", &stat);
+		if (result == 0 && stat.state != 'Z' && now_ns() > deadline_ns)
+			result = -ETIMEDOUT;
+		if (result == 0 && stat.state != 'Z')
+			(void)usleep(LEADER_LOOK_US);
+	}
+	return result < 0 ? error_set(err, result, "pid %d: wait for the end of its first thread", pid) : 0;
+}
+
+int restore_wait_for_ended_leaders(const struct restore *r, struct error *err)
+{
+	int result = 0;
+
+	for (size_t i = 0; result == 0 && i < r->task_count; i++)
+		if (r->tasks[i]->restorer && r->tasks[i]->restorer->acting)
+			result = wait_for_zombie(r->tasks[i]->pid, err);
+	return result;
 }
 
 static int fill_one(struct restore *r, struct restore_task *task, const struct restorer_slot *slot, struct error *err)

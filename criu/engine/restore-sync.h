@@ -33,6 +33,12 @@ int restore_wait_for(struct restore *r, const uint32_t *left, struct error *err)
 int restore_look_after(const struct restore *r, struct error *err);
 
 /*
+ * In the worker, when all is ready: first threads that are to end have done so a moment ago, and are seen as zombies on
+ * return.
+ */
+int restore_wait_for_ended_leaders(const struct restore *r, struct error *err);
+
+/*
  * Kills all processes of a tree that is not complete, and waits until they are dead; by the worker or the rescuer. Only
  * processes that have the restore area are touched.
  */

@@ -285,7 +285,7 @@ static int make_words(struct restore *r, struct error *err)
 			return error_set(err, -ENOMEM, "restore area");
 		shared->restorers[i] = task->restorer;
 		shared->words.installing++;
-		shared->words.preparing += (uint32_t)task->image->thread_count;
+		shared->words.preparing += (uint32_t)task->image->thread_count - task->image->leader_has_ended;
 	}
 	return 0;
 }
@@ -408,13 +408,18 @@ static int fork_tree(struct restore_run *run, struct error *err)
 	return result;
 }
 
+static bool is_filtered(const struct restorer_task *task)
+{
+	return task->threads[task->acting].is_filtered;
+}
+
 static int install_filters(struct restore_run *run, struct error *err)
 {
 	struct restore *r = &run->r;
 	int result;
 
 	for (size_t i = 0; i < r->task_count; i++)
-		if (r->tasks[i]->restorer && r->tasks[i]->restorer->threads[0].is_filtered)
+		if (r->tasks[i]->restorer && is_filtered(r->tasks[i]->restorer))
 			goto needed;
 	return 0;
 needed:
@@ -426,6 +431,8 @@ static int wait_until_ready(struct restore_run *run, struct error *err)
 {
 	int result = restore_wait_for(&run->r, &run->r.shared->words.preparing, err);
 
+	if (result == 0)
+		result = restore_wait_for_ended_leaders(&run->r, err);
 	if (result == 0)
 		files_remove_own_links(&run->r);
 	return result;

@@ -50,7 +50,7 @@ static int compare_kernel(enum kcmp_kind kind, const struct task *a, const struc
 	if (one && other && kind == KCMP_KIND_FS)
 		return compare_numbers(one->fs, other->fs);
 	/* What cannot be compared is taken for different, in the order of its pids. */
-	if (kcmp_object(kind, a->host_pid, b->host_pid, &order) < 0)
+	if (kcmp_object(kind, a->acting_tid, b->acting_tid, &order) < 0)
 		return a->host_pid - b->host_pid;
 	return order;
 }
@@ -114,7 +114,7 @@ static void look_at_parent_outside(struct dump *d, const struct shared_kind *kin
 {
 	const struct task *root = d->tasks[0];
 
-	if (root->stat.ppid > 0 && is_same(kind->kind, root->stat.ppid, root->host_pid))
+	if (root->stat.ppid > 0 && is_same(kind->kind, root->stat.ppid, root->acting_tid))
 		refuse_shared(d, kind, root, root->stat.ppid);
 }
 
@@ -183,9 +183,9 @@ static void look_at_thread(struct dump *d, const struct task *task, const struct
 	const struct task_facts *leader = task->threads[0].facts, *facts = thread->facts;
 	const bool is_known = leader && facts;
 
-	if (is_known ? leader->fs != facts->fs : !is_same(KCMP_KIND_FS, task->host_pid, thread->tid))
+	if (is_known ? leader->fs != facts->fs : !is_same(KCMP_KIND_FS, task->acting_tid, thread->tid))
 		refuse_own(d, task, thread, "a working directory of its own (unshare)", NULL);
-	if (is_known ? leader->files != facts->files : !is_same(KCMP_KIND_FILES, task->host_pid, thread->tid))
+	if (is_known ? leader->files != facts->files : !is_same(KCMP_KIND_FILES, task->acting_tid, thread->tid))
 		refuse_own(d, task, thread, "a descriptor table of its own (unshare)", NULL);
 	if ((is_known && leader->has_loginuid && leader->loginuid != facts->loginuid) ||
 	    (task->thread_facts &&
@@ -198,7 +198,7 @@ static void look_at_threads(struct dump *d, const struct task *task)
 	uint64_t leaders[ARRAY_SIZE(thread_namespaces)];
 
 	for (size_t i = 0; task->thread_count > 1 && i < ARRAY_SIZE(thread_namespaces); i++)
-		leaders[i] = namespace_inode(task, task->host_pid, thread_namespaces[i]);
+		leaders[i] = namespace_inode(task, task->acting_tid, thread_namespaces[i]);
 	for (size_t i = 1; i < task->thread_count; i++) {
 		if (task->threads[i].facts_own)
 			continue;
@@ -210,7 +210,7 @@ static void look_at_threads(struct dump *d, const struct task *task)
 /* Without kcmp every thread would seem to have everything of its own. */
 static bool can_compare(const struct task *task)
 {
-	return is_same(KCMP_KIND_FILES, task->host_pid, task->host_pid);
+	return is_same(KCMP_KIND_FILES, task->acting_tid, task->acting_tid);
 }
 
 void sharing_look(struct dump *d)

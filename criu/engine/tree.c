@@ -7,6 +7,7 @@
 #include "engine/tree.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -41,7 +42,8 @@
 #define VFORK_SEEN_NS   20000000ull    /* how long a task may take to stop before it is asked what it waits for */
 #define VFORK_NS        500000000ull   /* how long the child of a vfork may take to its exec */
 #define SETTLE_NS       10000000000ull /* without --timeout: how long all tasks may take to stop */
-#define STOP_WAIT_NS    1000000000ull  /* how long tasks that were sent SIGSTOP may take */
+#define DEATH_WAIT_MS   1000
+#define STOP_WAIT_NS    1000000000ull /* how long tasks that were sent SIGSTOP may take */
 
 /* --- tasks ------------------------------------------------------------------------------------------------------- */
 
@@ -49,10 +51,13 @@ static void task_free(struct task *task)
 {
 	if (!task)
 		return;
+	if (task->acting_pidfd != task->pidfd)
+		close_fd(&task->acting_pidfd);
 	close_fd(&task->pidfd);
 	close_fd(&task->procfd);
 	compel_task_free(task->compel);
 	free(task->threads);
+	free(task->ended_leader);
 	free(task->parasite);
 	free(task);
 }
@@ -65,8 +70,32 @@ static int task_open(struct task *task, struct error *err)
 	task->pidfd = pidfd_open_pid(task->host_pid);
 	if (task->pidfd < 0)
 		return error_set(err, task->pidfd, "pid %d", task->host_pid);
+	task->acting_tid = task->host_pid;
+	task->acting_pidfd = task->pidfd;
 	task->id.levels = 1;
 	task->id.ns_pids[0] = task->host_pid;
+	return 0;
+}
+
+/* Another thread than the one so far stands for the process. */
+static int task_set_acting(struct task *task, pid_t tid, struct error *err)
+{
+	AUTO_CLOSE int procfd = -1, pidfd = -1;
+
+	if (tid == task->acting_tid)
+		return 0;
+	procfd = proc_open(tid);
+	if (procfd < 0)
+		return error_set(err, procfd, TASK_FORMAT ", thread %d", TASK_ARGS(task), tid);
+	pidfd = pidfd_open_tid(tid);
+	if (pidfd < 0)
+		return error_set(err, pidfd, TASK_FORMAT ", thread %d", TASK_ARGS(task), tid);
+	if (task->acting_pidfd != task->pidfd)
+		close_fd(&task->acting_pidfd);
+	close_fd(&task->procfd);
+	task->acting_tid = tid;
+	task->procfd = take_fd(&procfd);
+	task->acting_pidfd = take_fd(&pidfd);
 	return 0;
 }
 
@@ -77,10 +106,31 @@ static void name_task(struct task *task)
 		(void)strcpy(task->comm, "?");
 }
 
+/* What only the first thread has, dead or alive. */
+static int read_stat_of_leader(struct task *task)
+{
+	struct proc_stat leader;
+	char path[48];
+	int r;
+
+	(void)snprintf(path, sizeof(path), "task/%d/stat", task->host_pid);
+	r = proc_stat_read(task->procfd, path, &leader);
+	if (r < 0)
+		return r;
+	task->stat.pid = leader.pid;
+	task->stat.start_time_ticks = leader.start_time_ticks;
+	task->stat.flags = leader.flags;
+	task->stat.exit_signal = leader.exit_signal;
+	(void)strcpy(task->stat.comm, leader.comm);
+	return 0;
+}
+
 static int task_read_stat(struct task *task, struct error *err)
 {
 	int r = proc_stat_read(task->procfd, "stat", &task->stat);
 
+	if (r == 0 && task->acting_tid != task->host_pid)
+		r = read_stat_of_leader(task);
 	if (r < 0)
 		return error_set(err, r, "pid %d: read its stat", task->host_pid);
 	(void)strcpy(task->comm, task->stat.comm);
@@ -133,7 +183,7 @@ static int tree_add(struct dump *d, pid_t pid, struct task *parent, pid_t maker_
 	task->host_pid = pid;
 	task->parent = parent;
 	task->maker_tid = maker_tid;
-	task->pidfd = task->procfd = -1;
+	task->pidfd = task->acting_pidfd = task->procfd = -1;
 	r = task_open(task, &own);
 	if (r == 0)
 		r = tree_insert(d, task);
@@ -185,10 +235,7 @@ static int check_root(struct task *root, size_t *ret_table_size, struct error *e
 		return error_set(err, r, TASK_FORMAT ": read its status", TASK_ARGS(root));
 	if (status.kernel_thread || root->stat.flags & 0x00200000 /* PF_KTHREAD */)
 		return error_say(err, -EINVAL, TASK_FORMAT ": is a kernel thread", TASK_ARGS(root));
-	if (root->stat.state == 'Z' && root->stat.thread_count > 1)
-		return error_say(err, -ENOTSUP, TASK_FORMAT ": its first thread has exited while others live on",
-				 TASK_ARGS(root));
-	if (root->stat.state == 'Z') {
+	if (root->stat.state == 'Z' && root->stat.thread_count <= 1) {
 		error_hint(err, "its parent, pid %d, has to wait for it", root->stat.ppid);
 		return error_say(err, -EINVAL, TASK_FORMAT ": has ended already (a zombie)", TASK_ARGS(root));
 	}
@@ -448,7 +495,8 @@ static int wait_for_task(struct task *task, uint64_t deadline_ns, struct error *
 			   "--timeout SECONDS allows more time; a task in uninterruptible sleep cannot be stopped");
 	if (r < 0)
 		name_task(task);
-	return r < 0 ? compel_error_pass(err, task, &compel_err, r) : 0;
+	return r < 0 ? compel_error_pass(err, task, &compel_err, r)
+		     : task_set_acting(task, task->compel->threads[0].tid, err);
 }
 
 static int wait_all(struct dump *d, uint64_t deadline_ns, struct error *err)
@@ -582,11 +630,24 @@ static void sort_tree(struct dump *d, struct task **sorted)
 	}
 }
 
+/* Of the first thread, when it has ended. */
+static int add_ended_leader(struct task *task)
+{
+	if (task->acting_tid == task->host_pid)
+		return 0;
+	task->ended_leader = calloc(1, sizeof(*task->ended_leader));
+	if (!task->ended_leader)
+		return -ENOMEM;
+	task->ended_leader->tid = task->host_pid;
+	task->ended_leader->id = task->id;
+	return 0;
+}
+
 static int read_frozen(struct dump *d, struct task *task, struct error *err)
 {
 	task->thread_count = task->compel->thread_count;
 	task->threads = calloc(task->thread_count, sizeof(*task->threads));
-	if (!task->threads)
+	if (!task->threads || add_ended_leader(task) < 0)
 		return error_set(err, -ENOMEM, TASK_FORMAT, TASK_ARGS(task));
 	for (size_t i = 0; i < task->thread_count; i++) {
 		const struct compel_thread *from = &task->compel->threads[i];
@@ -658,6 +719,19 @@ static int read_live_threads(struct task *task, pid_t *tids, size_t count)
 	return 0;
 }
 
+/* Behind a first thread that has ended: who stands for the process. */
+static int skip_ended_leader(struct task *task, pid_t *tids, size_t *count)
+{
+	struct error ignored = { 0 };
+
+	if (task->stat.state != 'Z' || *count < 2 || tids[0] != task->host_pid)
+		return 0;
+	memmove(tids, tids + 1, --*count * sizeof(*tids));
+	if (task_set_acting(task, tids[0], &ignored) < 0 || task_read_stat(task, &ignored) < 0)
+		return -ESRCH;
+	return add_ended_leader(task);
+}
+
 static int walk_task(struct dump *d, struct task *task, struct error *err)
 {
 	AUTO_FREE pid_t *tids = NULL;
@@ -669,6 +743,8 @@ static int walk_task(struct dump *d, struct task *task, struct error *err)
 	r = proc_list_threads(task->procfd, &tids, &count);
 	if (r == 0 && count == 0)
 		r = -ESRCH;
+	if (r == 0)
+		r = skip_ended_leader(task, tids, &count);
 	if (r == 0)
 		r = read_live_threads(task, tids, count);
 	if (r < 0 && task->parent && (r == -ESRCH || r == -ENOENT)) {
@@ -751,6 +827,8 @@ static bool is_soon_gone(const struct task *task)
 
 static void wait_dead(const struct task *task)
 {
+	struct pollfd end = { .fd = task->pidfd, .events = POLLIN };
+
 	/* The leader is reported to its tracer last, when all its threads are gone. */
 	for (size_t i = task->compel->thread_count; i-- > 0;) {
 		int status;
@@ -759,6 +837,9 @@ static void wait_dead(const struct task *task)
 		       !WIFSIGNALED(status))
 			;
 	}
+	/* One that had ended before is nobody's tracee. */
+	if (task->ended_leader)
+		(void)poll(&end, 1, DEATH_WAIT_MS);
 }
 
 void tree_kill(struct dump *d)

@@ -79,7 +79,8 @@ static bool is_target(const struct open_file *epoll, const struct epoll_target *
 {
 	int order;
 
-	return kcmp_epoll_target(task->host_pid, fd, epoll->task->host_pid, epoll->fd, target->fd, nth, &order) == 0 &&
+	return kcmp_epoll_target(task->acting_tid, fd, epoll->task->acting_tid, epoll->fd, target->fd, nth, &order) ==
+		   0 &&
 	       order == 0;
 }
 

@@ -82,7 +82,7 @@ static uint64_t position_of(int fd)
 /* -EBADF: the table has no such descriptor. */
 static int probe_fd(struct task *task, int fd, bool keep_local, struct open_file *file)
 {
-	AUTO_CLOSE int local = pidfd_getfd_from(task->pidfd, fd);
+	AUTO_CLOSE int local = pidfd_getfd_from(task->acting_pidfd, fd);
 	int flags, r;
 
 	if (local < 0)
@@ -122,7 +122,7 @@ static bool is_place_known(const struct open_file *file)
 
 static int ask_file(struct open_file *file)
 {
-	AUTO_CLOSE int local = pidfd_getfd_from(file->task->pidfd, file->fd);
+	AUTO_CLOSE int local = pidfd_getfd_from(file->task->acting_pidfd, file->fd);
 	int r = local < 0 ? local : stat_file(local, "", file);
 
 	if (r < 0)
@@ -193,7 +193,8 @@ static struct open_file *find_inherited(const struct table_probe *probe, int fd)
 	struct open_file *file = probe->parent ? find_fd(probe->parent, fd) : NULL;
 	int order;
 
-	if (!file || kcmp_files(file->task->host_pid, file->fd, probe->task->host_pid, fd, &order) < 0 || order != 0)
+	if (!file || kcmp_files(file->task->acting_tid, file->fd, probe->task->acting_tid, fd, &order) < 0 ||
+	    order != 0)
 		return NULL;
 	return file;
 }
@@ -541,7 +542,7 @@ static int compare_tables(const struct table *a, const struct table *b, int *ret
 	else if (one && other)
 		*ret_order = one->files < other->files ? -1 : one->files > other->files;
 	else
-		return kcmp_object(KCMP_KIND_FILES, a->task->host_pid, b->task->host_pid, ret_order);
+		return kcmp_object(KCMP_KIND_FILES, a->task->acting_tid, b->task->acting_tid, ret_order);
 	return 0;
 }
 
@@ -643,7 +644,7 @@ static bool number_by_records(struct open_file *const *files, size_t count)
 
 static int compare_descriptions(const struct open_file *a, const struct open_file *b, int *ret_order)
 {
-	return kcmp_files(a->task->host_pid, a->fd, b->task->host_pid, b->fd, ret_order);
+	return kcmp_files(a->task->acting_tid, a->fd, b->task->acting_tid, b->fd, ret_order);
 }
 
 /* The kernel's own identities of one table, into the files of a run with the same task. */
@@ -651,7 +652,7 @@ static int identify_table(int program_fd, struct open_file **files, size_t count
 {
 	AUTO_FREE struct bpf_file *listed = NULL;
 	size_t listed_count = 0, at = 0;
-	int r = bpf_files_list(program_fd, files[0]->task->host_pid, &listed, &listed_count);
+	int r = bpf_files_list(program_fd, files[0]->task->acting_tid, &listed, &listed_count);
 
 	if (r < 0)
 		return r;

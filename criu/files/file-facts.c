@@ -169,7 +169,7 @@ static int check_ascending(const struct listed *list)
 static int list_task(struct file_facts *facts, const struct task *task)
 {
 	struct listed *list = calloc(1, sizeof(*list));
-	int r = list ? bpf_files_list(facts->program_fd, task->host_pid, &list->files, &list->count) : -ENOMEM;
+	int r = list ? bpf_files_list(facts->program_fd, task->acting_tid, &list->files, &list->count) : -ENOMEM;
 
 	if (r == 0)
 		r = check_ascending(list);

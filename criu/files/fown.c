@@ -38,7 +38,7 @@ void fown_read(int fd, struct file_signal_owner *ret)
 static pid_t own_pid_of(const struct dump *d, const struct file_signal_owner *owner)
 {
 	for_each_task (d, task) {
-		if (owner->type != F_OWNER_TID && task->host_pid == owner->pid)
+		if (task->host_pid == owner->pid)
 			return task_id_own(&task->id);
 		for (size_t i = 0; owner->type == F_OWNER_TID && i < task->thread_count; i++)
 			if (task->threads[i].tid == owner->pid)

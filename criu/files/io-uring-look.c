@@ -62,7 +62,7 @@ static int read_leader(struct kernel_memory *km, const struct task *task, struct
 
 	for (size_t i = 0; r == 0 && i < count; i++) {
 		r = io_uring_thread_read(km, threads[i], ret);
-		if (r < 0 || ret->at == ret->leader)
+		if (r < 0 || ret->at == ret->leader || task->ended_leader)
 			return r;
 	}
 	return r < 0 ? r : -ESRCH;
@@ -157,7 +157,7 @@ static int check_submitter(const struct uring_look *look, struct error *err)
 
 	if (!(c->flags & IORING_SETUP_SINGLE_ISSUER) || !c->submitter)
 		return 0;
-	if (c->submitter != look->owner_leader.at)
+	if (c->submitter != look->owner_leader.at || look->owner->ended_leader)
 		return open_file_refuse(
 		    look->file, err,
 		    "only one of the threads may use it (IORING_SETUP_SINGLE_ISSUER), which is supported "

@@ -40,7 +40,7 @@ static int own_pid(const struct dump *d, pid_t pid)
 static bool is_thread(const struct dump *d, pid_t tid)
 {
 	for_each_task (d, task)
-		for (size_t i = 1; i < task->thread_count; i++)
+		for (size_t i = 0; i < task->thread_count; i++)
 			if (task->threads[i].tid == tid)
 				return true;
 	return false;

@@ -55,7 +55,7 @@ int open_file_local(struct dump *d, struct open_file *file)
 		return file->local_fd;
 	if (file->fd < 0)
 		return -EBADF;
-	file->local_fd = pidfd_getfd_from(file->task->pidfd, file->fd);
+	file->local_fd = pidfd_getfd_from(file->task->acting_pidfd, file->fd);
 	return file->local_fd;
 }
 

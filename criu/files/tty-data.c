@@ -89,7 +89,7 @@ int tty_data_look(struct dump *d, struct tty_end *master, struct tty_end *slave,
 	queues = calloc(2, sizeof(*queues));
 	if (!queues)
 		return open_file_error(master->file, err, -ENOMEM, "terminal");
-	r = tty_queues_read(master->file->task->host_pid, master->file->fd, &queues[0], &queues[1]);
+	r = tty_queues_read(master->file->task->acting_tid, master->file->fd, &queues[0], &queues[1]);
 	if (r < 0)
 		return look_without_help(d, master, slave, r, err);
 	if (queues[0].has_more)

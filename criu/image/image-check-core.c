@@ -327,6 +327,9 @@ static int check_task_core(const struct checked_task *task, const TaskCoreEntry 
 
 	if (tc->task_state != 1 && tc->task_state != 3)
 		return check_bad(at, "task state %u is not known", tc->task_state);
+	/* A thread that ends alone has called exit(2). */
+	if (task->leader_has_ended && tc->leader_exit_code & ~0xff00u)
+		return check_bad(at, "0x%x is no exit code", tc->leader_exit_code);
 	if (strlen(tc->comm) > COMM_MAX)
 		return check_bad(at, "the name of the process is too long");
 	if (tc->has_stop_signo && tc->stop_signo > CHECK_SIGNAL_MAX)
@@ -367,6 +370,11 @@ int check_core(struct checked_set *cs, struct checked_task *task, size_t thread,
 		r = check_leader(task, core, at);
 	if (r < 0)
 		return r;
+	if (thread == 0 && task->leader_has_ended) {
+		if (core->thread_info)
+			return check_bad(at, "registers of a thread that has ended");
+		return check_thread_core(cs, core->thread_core, at);
+	}
 	if (!core->thread_info || !core->thread_core)
 		return check_bad(at, "registers or thread state are missing");
 	r = check_thread_info(core->thread_info, at);

@@ -10,6 +10,8 @@
 #include "base/util.h"
 #include "image/image-check-private.h"
 
+#define LEADER_HAS_ENDED 1000 /* a task_state */
+
 /* Limits of the kernel: instructions of one filter, and of a whole chain with four more for each filter. */
 #define FILTER_INSNS_MAX   4096
 #define CHAIN_INSNS_MAX    32768
@@ -125,6 +127,18 @@ static int check_tree(struct checked_set *cs, const struct check_place *at)
 	return r;
 }
 
+/* From here on a process whose first thread has ended has the state of the others. */
+static void read_task_state(struct checked_task *task, TaskCoreEntry *tc)
+{
+	if (!tc)
+		return;
+	task->is_zombie = tc->task_state == 2;
+	task->leader_has_ended = tc->task_state == LEADER_HAS_ENDED && tc->has_leader_exit_code &&
+				 tc->has_leader_task_state && task->entry->n_threads > 1;
+	if (task->leader_has_ended)
+		tc->task_state = tc->leader_task_state;
+}
+
 static int load_core(struct checked_set *cs, struct checked_task *task, size_t thread, struct image_closing *closing,
 		     struct error *err)
 {
@@ -134,7 +148,7 @@ static int load_core(struct checked_set *cs, struct checked_task *task, size_t t
 	    image_read_required_of_many(cs->set, IMAGE_CORE, t->tid, &core_entry__descriptor, closing, &t->core, err);
 
 	if (r == 0 && thread == 0)
-		task->is_zombie = t->core->tc && t->core->tc->task_state == 2;
+		read_task_state(task, t->core->tc);
 	if (r == 0 && thread == 0 && !task->is_zombie)
 		r = load_old_task_parts(cs, task, err);
 	if (r == 0 && !task->is_zombie)

@@ -44,6 +44,7 @@ struct checked_task {
 	PstreeEntry *entry;
 	struct checked_task *parent; /* NULL for the root */
 	bool is_zombie;
+	bool leader_has_ended; /* while others live on: threads[0].core has no thread_info */
 
 	/*
 	 * threads[0] is the leader. A zombie has one, whose core has only tc. Of the leader all of tc, tc->timers,

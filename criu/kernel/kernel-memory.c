@@ -213,18 +213,48 @@ void kernel_memory_free(struct kernel_memory *km)
 	free(km);
 }
 
-int kernel_memory_threads(struct kernel_memory *km, int pidfd, uint64_t **ret_addresses, size_t *ret_count)
+/* A first thread that has ended is listed as long as others live on. */
+static int leave_out_ended(struct kernel_memory *km, uint64_t *threads, size_t *count)
 {
-	AUTO_BUFFER struct buffer data = { 0 };
-	int r = bpf_iterator_run(km->threads_program, pidfd, &data);
+	int state = 0;
+	int r = kernel_memory_member(km, threads[0], "task_struct", "exit_state", &state, sizeof(state));
+
+	if (r == 0 && state && *count > 1)
+		memmove(threads, threads + 1, --*count * sizeof(*threads));
+	return r;
+}
+
+static int list_threads(struct kernel_memory *km, int pidfd, struct buffer *ret)
+{
+	int r = bpf_iterator_run(km->threads_program, pidfd, ret);
 
 	if (r < 0)
 		return r;
-	if (data.bytes == 0 || data.bytes % sizeof(uint64_t))
-		return -ESRCH;
+	return ret->bytes == 0 || ret->bytes % sizeof(uint64_t) ? -ESRCH : 0;
+}
+
+int kernel_memory_ended_leader(struct kernel_memory *km, int pidfd, uint64_t *ret_address)
+{
+	AUTO_BUFFER struct buffer data = { 0 };
+	int r = list_threads(km, pidfd, &data);
+
+	if (r == 0)
+		memcpy(ret_address, data.data, sizeof(*ret_address));
+	return r;
+}
+
+int kernel_memory_threads(struct kernel_memory *km, int pidfd, uint64_t **ret_addresses, size_t *ret_count)
+{
+	AUTO_BUFFER struct buffer data = { 0 };
+	int r = list_threads(km, pidfd, &data);
+
+	if (r < 0)
+		return r;
 	*ret_count = data.bytes / sizeof(uint64_t);
-	*ret_addresses = (uint64_t *)(void *)TAKE_PTR(data.data);
-	return 0;
+	r = leave_out_ended(km, (uint64_t *)(void *)data.data, ret_count);
+	if (r == 0)
+		*ret_addresses = (uint64_t *)(void *)TAKE_PTR(data.data);
+	return r;
 }
 
 int kernel_memory_read(struct kernel_memory *km, uint64_t address, void *to, size_t bytes)

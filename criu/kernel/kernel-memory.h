@@ -17,11 +17,17 @@ struct kernel_memory;
 int kernel_memory_open(struct kernel_memory **ret);
 void kernel_memory_free(struct kernel_memory *km);
 
-/* Where the structures (struct task_struct) of all threads of a process are, those of the kernel's own included. */
+/*
+ * Where the structures (struct task_struct) of all threads of a process are, those of the kernel's own included. A
+ * first thread that has ended is left out.
+ */
 int kernel_memory_threads(struct kernel_memory *km, int pidfd, uint64_t **ret_addresses, size_t *ret_count);
 
 /* Where the address space (struct mm_struct) of a process is. */
 int kernel_memory_mm(struct kernel_memory *km, int pidfd, uint64_t *ret_address);
+
+/* Where that of a first thread is which has ended while others live on. */
+int kernel_memory_ended_leader(struct kernel_memory *km, int pidfd, uint64_t *ret_address);
 
 /* Where the structure (struct file) behind a descriptor of a process is. */
 int kernel_memory_file(struct kernel_memory *km, int pidfd, int fd, uint64_t *ret_address);

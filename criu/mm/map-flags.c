@@ -234,7 +234,7 @@ static int read_words(struct map_flags *flags, struct task *task, bool *ret_comp
 	AUTO_BUFFER struct buffer words = { 0 };
 	const struct bpf_vma *vmas;
 	size_t count = 0;
-	int r = bpf_vmas_list(flags->program_fd, task->host_pid, &words, &count);
+	int r = bpf_vmas_list(flags->program_fd, task->acting_tid, &words, &count);
 
 	if (r < 0)
 		return r;
@@ -262,7 +262,7 @@ int map_flags_list(const struct map_flags *flags, const struct task *task, struc
 
 	if (!flags && !feature_is_masked("bpf_vmas"))
 		program_fd = own_fd = bpf_vmas_open();
-	return program_fd < 0 ? program_fd : bpf_vmas_list(program_fd, task->host_pid, output, ret_count);
+	return program_fd < 0 ? program_fd : bpf_vmas_list(program_fd, task->acting_tid, output, ret_count);
 }
 
 int map_flags_read(struct dump *d, struct task *task, struct error *err)

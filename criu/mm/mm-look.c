@@ -348,7 +348,7 @@ static int read_vdso(struct task *task, struct error *err)
 			return error_set(err, -ENOMEM, TASK_FORMAT ": vdso", TASK_ARGS(task));
 		local = (struct iovec){ memory->vdso, memory->vdso_bytes };
 		remote = (struct iovec){ (void *)entry->start, memory->vdso_bytes };
-		if (process_vm_readv(task->host_pid, &local, 1, &remote, 1, 0) != (ssize_t)memory->vdso_bytes)
+		if (process_vm_readv(task->acting_tid, &local, 1, &remote, 1, 0) != (ssize_t)memory->vdso_bytes)
 			return error_set(err, errno ? -errno : -EIO, TASK_FORMAT ": read the vdso", TASK_ARGS(task));
 		return 0;
 	}

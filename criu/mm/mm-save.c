@@ -250,7 +250,7 @@ static int write_pages(struct dump *d, struct task *task, const struct source_li
 	AUTO_CLOSE int mem_fd = -1;
 	bool failed_write = false;
 	struct page_job job = {
-		.pid = task->host_pid,
+		.pid = task->acting_tid,
 		.sources = list->items,
 		.source_count = list->count,
 		.progress = report_progress,

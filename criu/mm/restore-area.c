@@ -16,7 +16,9 @@
 #include "engine/restore.h"
 #include "image/vma-status.h"
 #include "kernel/proc-maps.h"
+#include "kernel/proc-list.h"
 #include "kernel/proc-pid.h"
+#include "kernel/proc-stat.h"
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
@@ -131,11 +133,26 @@ static int find_common_hole(const struct restore *r, uint64_t bytes, uint64_t *r
 	return result;
 }
 
+/* The directory of a thread of the process that has its mappings: a first thread that has ended has none. */
+static int open_mapped(pid_t pid)
+{
+	AUTO_CLOSE int procfd = proc_open(pid);
+	AUTO_FREE pid_t *tids = NULL;
+	struct proc_stat stat;
+	size_t count = 0;
+
+	if (procfd < 0 || proc_stat_read(procfd, "stat", &stat) < 0 || stat.state != 'Z' || stat.thread_count <= 1)
+		return take_fd(&procfd);
+	if (proc_list_threads(procfd, &tids, &count) < 0 || count < 2)
+		return -ESRCH;
+	return proc_open(tids[1]);
+}
+
 /* maps needs fewer rights than map_files. */
 static int find_area(const struct restore_shared *shared, pid_t pid, struct proc_vma *ret_vma)
 {
 	AUTO_PROC_MAPS struct proc_maps maps = { 0 };
-	AUTO_CLOSE int procfd = proc_open(pid);
+	AUTO_CLOSE int procfd = open_mapped(pid);
 	const struct proc_vma *vma;
 	int r = procfd < 0 ? procfd : proc_maps_read(procfd, false, &maps);
 

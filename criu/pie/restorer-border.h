@@ -375,6 +375,11 @@ struct restorer_task {
 	int32_t pid;
 	uint64_t area_start, area_bytes;
 
+	uint32_t acting;          /* index of the thread that stands for the process: 1 when the first one ends, */
+	int32_t leader_exit_code; /* so, */
+	uint32_t leader_is_there; /* futex: 0 once it does */
+	uint32_t reserved_leader;
+
 	/*
 	 * Processes that have nothing their creator has not: created by its restorer, once nothing else is mapped, so
 	 * that there is nothing to copy. Of its own an heir opens its pages only.

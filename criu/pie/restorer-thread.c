@@ -16,9 +16,10 @@
 #include "pie/restorer-seccomp.h"
 #include "pie/restorer-signals.h"
 
-#define CALL_RSEQ      334
-#define SET_CPUID      0x1012
-#define SET_IO_FLUSHER 57
+#define ROBUST_LIST_BYTES 24 /* struct robust_list_head */
+#define CALL_RSEQ         334
+#define SET_CPUID         0x1012
+#define SET_IO_FLUSHER    57
 
 #define SPECULATION_SETTABLE 0x1u
 #define SPECULATION_VALUES   0x1eu
@@ -46,6 +47,9 @@ static void set_addresses(struct restorer_thread *thread)
 	/* That of another thread was told when it was created. */
 	if (thread == thread->task->threads)
 		(void)SYS1(__NR_set_tid_address, thread->clear_tid);
+	/* The kernel walks it at the end of the thread: not one of ours. */
+	if (thread == thread->task->threads && thread->task->acting)
+		(void)SYS2(__NR_set_robust_list, 0, ROBUST_LIST_BYTES);
 	if (thread->robust_list)
 		check_thread(thread, STEP_ROBUST_LIST,
 			     SYS2(__NR_set_robust_list, thread->robust_list, thread->robust_list_bytes),
@@ -182,12 +186,23 @@ _Noreturn void sleep_until_taken(struct restorer_thread *thread)
 __attribute__((used)) static _Noreturn void thread_main(struct restorer_thread *thread)
 {
 	struct restorer_task *task = thread->task;
+	const int is_acting = thread == &task->threads[task->acting];
 
+	if (is_acting)
+		wait_while(&task->leader_is_there, 1);
 	set_up_thread(thread);
+	if (is_acting)
+		finish_task(task);
 	if (__atomic_sub_fetch(&task->threads_left, 1, __ATOMIC_ACQ_REL) == 0)
 		wake(&task->threads_left, 1);
 	set_strict_mode(thread);
 	sleep_until_taken(thread);
+}
+
+_Noreturn void end_leader(struct restorer_task *task)
+{
+	for (;;)
+		(void)SYS1(__NR_exit, task->leader_exit_code);
 }
 
 /* A number is free a little later than its last holder is gone. */

@@ -90,14 +90,21 @@ static _Noreturn void build_task(struct restorer_task *task)
 	create_timers(task);
 	queue_shared_signals(task);
 	set_up_thread(&task->threads[0]);
+	if (task->acting)
+		end_leader(task);
+	finish_task(task);
+}
+
+_Noreturn void finish_task(struct restorer_task *task)
+{
 	wait_for_threads(task);
 	set_dumpable(task);
 	set_mdwe(task);
 	arm_timers(task);
 	set_limits(task);
 	enter(task, STEP_READY);
-	set_strict_mode(&task->threads[0]);
-	sleep_until_taken(&task->threads[0]);
+	set_strict_mode(&task->threads[task->acting]);
+	sleep_until_taken(&task->threads[task->acting]);
 }
 
 __attribute__((section(".text.pie_entry"))) void pie_entry(struct restorer_task *task)

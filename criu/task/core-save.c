@@ -9,10 +9,11 @@
 #include "base/parallel.h"
 #include "engine/dump.h"
 #include "image/image-write.h"
+#include "pie/parasite-border.h"
 #include "security/seccomp.h"
 #include "task/task-look.h"
 
-enum { TASK_ALIVE = 1, TASK_DEAD = 2, TASK_STOPPED = 3 };
+enum { TASK_ALIVE = 1, TASK_DEAD = 2, TASK_STOPPED = 3, TASK_LEADER_ENDED = 1000 };
 
 #define THREADS_PARALLEL_FROM 64 /* a file each */
 
@@ -86,6 +87,7 @@ static int fill_thread(const struct task_thread *thread, bool is_leader, ThreadC
 
 static int save_thread(struct dump *d, struct task *task, size_t index, struct error *err)
 {
+	const bool is_leader = index == 0 && !task->ended_leader;
 	AUTO_ARENA struct arena arena = { 0 };
 	struct task_thread *thread = &task->threads[index];
 	CoreEntry core = CORE_ENTRY__INIT;
@@ -97,8 +99,8 @@ static int save_thread(struct dump *d, struct task *task, size_t index, struct e
 	core.thread_core = &thread_core;
 	r = registers_save(task, thread, &core, &arena, err);
 	if (r == 0)
-		r = fill_thread(thread, index == 0, &thread_core, &arena);
-	if (r == 0 && index == 0) {
+		r = fill_thread(thread, is_leader, &thread_core, &arena);
+	if (r == 0 && is_leader) {
 		core.tc = &tc;
 		r = fill_process(task, &tc, &arena);
 	}
@@ -108,6 +110,46 @@ static int save_thread(struct dump *d, struct task *task, size_t index, struct e
 		r = image_write_one(d->set, IMAGE_CORE, (uint64_t)task_id_own(&thread->id), &core, err);
 	registers_save_done(&core);
 	return r;
+}
+
+/*
+ * A first thread that has ended while others live on has no registers any more. The state of such a process is none
+ * that another reader knows.
+ */
+static int save_ended_leader(struct dump *d, struct task *task, struct error *err)
+{
+	AUTO_ARENA struct arena arena = { 0 };
+	struct task_thread *leader = task->ended_leader;
+	const struct parasite_thread answers = {
+		.cpuid = 1,
+		.mce_kill = -1,
+		.mempolicy_result = -1,
+		.sas_flags = SS_DISABLE,
+		.no_new_privs = leader->status.no_new_privs,
+		.pdeath_signal = leader->state->pdeath_signal,
+	};
+	CoreEntry core = CORE_ENTRY__INIT;
+	TaskCoreEntry tc = TASK_CORE_ENTRY__INIT;
+	ThreadCoreEntry thread_core = THREAD_CORE_ENTRY__INIT;
+	int r;
+
+	leader->parasite = &answers;
+	core.mtype = CORE_ENTRY__MARCH__X86_64;
+	core.thread_core = &thread_core;
+	core.tc = &tc;
+	r = fill_thread(leader, true, &thread_core, &arena);
+	if (r == 0)
+		r = fill_process(task, &tc, &arena);
+	leader->parasite = NULL;
+	if (r < 0)
+		return error_set(err, r, TASK_FORMAT ": its first thread", TASK_ARGS(task));
+	tc.blk_sigset = 0;
+	tc.has_leader_exit_code = true;
+	tc.leader_exit_code = (uint32_t)leader->stat.exit_code;
+	tc.has_leader_task_state = true;
+	tc.leader_task_state = tc.task_state;
+	tc.task_state = TASK_LEADER_ENDED;
+	return image_write_one(d->set, IMAGE_CORE, (uint64_t)task_id_own(&leader->id), &core, err);
 }
 
 struct save_run {
@@ -134,9 +176,13 @@ static void save_threads(void *ctx, size_t begin, size_t end)
 int core_save(struct dump *d, struct task *task, struct error *err)
 {
 	struct save_run run = { .d = d, .task = task };
+	int r;
 
 	if (task->is_zombie)
 		return save_zombie(d, task, err);
+	r = task->ended_leader ? save_ended_leader(d, task, err) : 0;
+	if (r < 0)
+		return r;
 	parallel_run(task->thread_count, THREADS_PARALLEL_FROM, save_threads, &run);
 	if (run.result < 0)
 		*err = run.err;

@@ -229,6 +229,9 @@ static struct restart_block *read_blocks(struct block_reader *reader, const stru
 	int fd = open_reader(reader);
 	int r = fd < 0 ? fd : restart_block_list(fd, task->pidfd, &blocks, &count);
 
+	/* A first thread that has ended is listed as well. */
+	if (r == 0 && task->ended_leader && count > 1)
+		memmove(blocks, blocks + 1, --count * sizeof(*blocks));
 	if (r == 0 && count == task->thread_count)
 		return blocks;
 	free(blocks);

@@ -125,6 +125,12 @@ void restore_limits_plan(const struct own_limits *own, const struct restore_task
 	}
 }
 
+/* A first thread that has ended reaches nothing of the process. */
+static pid_t acting_tid(const struct restore_task *task)
+{
+	return task->restorer->threads[task->restorer->acting].tid;
+}
+
 static int apply_rlimits(const struct own_limits *own, const struct restore_task *task, struct error *err)
 {
 	const TaskRlimitsEntry *limits = task->image->threads[0].core->tc->rlimits;
@@ -134,7 +140,7 @@ static int apply_rlimits(const struct own_limits *own, const struct restore_task
 
 		if (!is_raised(own, i, limits->rlimits[i]))
 			continue;
-		if (prlimit(task->pid, (__rlimit_resource_t)i, &wanted, NULL) < 0)
+		if (prlimit(acting_tid(task), (__rlimit_resource_t)i, &wanted, NULL) < 0)
 			return error_set(err, -errno, "set %s", limit_names[i]);
 	}
 	return 0;
@@ -258,11 +264,11 @@ int restore_limits_apply(const struct own_limits *own, const struct restore_task
 		r = apply_thread(own, i ? (pid_t)image->threads[i].tid : task->pid, image->threads[i].core->thread_core,
 				 err);
 	if (r == 0 && tc->has_oom_score_adj && tc->oom_score_adj != own->oom_score_adj)
-		r = write_proc_number(task->pid, "oom_score_adj", "%ld", tc->oom_score_adj, err);
+		r = write_proc_number(acting_tid(task), "oom_score_adj", "%ld", tc->oom_score_adj, err);
 	if (r == 0 && tc->has_coredump_filter && tc->coredump_filter != own->coredump_filter)
-		r = write_proc_number(task->pid, "coredump_filter", "0x%lx", (long)tc->coredump_filter, err);
+		r = write_proc_number(acting_tid(task), "coredump_filter", "0x%lx", (long)tc->coredump_filter, err);
 	if (r == 0)
-		r = apply_autogroup(task->pid, tc, err);
+		r = apply_autogroup(acting_tid(task), tc, err);
 	if (r == 0)
 		r = apply_rlimits(own, task, err);
 	if (r < 0)

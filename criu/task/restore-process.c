@@ -451,7 +451,7 @@ static void plan_addresses(const struct checked_thread *thread, struct restorer_
 {
 	const ThreadCoreEntry *core = thread->core->thread_core;
 
-	out->clear_tid = thread->core->thread_info->clear_tid_addr;
+	out->clear_tid = thread->core->thread_info ? thread->core->thread_info->clear_tid_addr : 0;
 	out->robust_list = core->futex_rla;
 	out->robust_list_bytes = core->futex_rla_len;
 	if (core->sas && !(core->sas->ss_flags & SS_DISABLE)) {
@@ -490,7 +490,7 @@ static int plan_thread(struct restore *r, const struct own_creds *own, const str
 	(void)snprintf(out->comm, sizeof(out->comm), "%s", comm);
 	out->signal_mask = index ? (core->has_blk_sigset ? core->blk_sigset : 0) : tc->blk_sigset;
 	plan_addresses(thread, out);
-	result = plan_registers(r, thread, out, err);
+	result = thread->core->thread_info ? plan_registers(r, thread, out, err) : 0;
 	if (result == 0)
 		result = plan_queue(r, task->restorer, core->signals_p, &out->pending, &out->pending_count, err);
 	if (result == 0 && core->creds)
@@ -509,12 +509,20 @@ static void mark_filtered(struct restore *r, struct restorer_task *out)
 {
 	bool filtered = false;
 
-	for (size_t i = 0; i < out->thread_count; i++)
+	for (size_t i = out->acting; i < out->thread_count; i++)
 		filtered |= out->threads[i].seccomp_mode != 0;
-	for (size_t i = 0; filtered && i < out->thread_count; i++) {
+	for (size_t i = out->acting; filtered && i < out->thread_count; i++) {
 		out->threads[i].is_filtered = 1;
 		r->shared->words.filtering++;
 	}
+}
+
+/* Its end is told by the word that the kernel clears then. */
+static void plan_end_of_leader(const TaskCoreEntry *tc, struct restorer_task *out)
+{
+	out->leader_exit_code = (int32_t)(tc->leader_exit_code >> 8);
+	out->leader_is_there = 1;
+	out->threads[0].clear_tid = (uint64_t)&out->leader_is_there;
 }
 
 int restore_process_plan(struct restore *r, const struct own_creds *own, struct restore_task *task, struct error *err)
@@ -524,7 +532,8 @@ int restore_process_plan(struct restore *r, const struct own_creds *own, struct 
 	int result;
 
 	out->thread_count = task->image->thread_count;
-	out->threads_left = (uint32_t)out->thread_count - 1;
+	out->acting = task->image->leader_has_ended;
+	out->threads_left = (uint32_t)out->thread_count - out->acting - 1;
 	out->threads = area_alloc(r, out->thread_count * sizeof(*out->threads));
 	if (!out->threads)
 		return error_set(err, -ENOMEM, "pid %d: threads", task->pid);
@@ -537,6 +546,8 @@ int restore_process_plan(struct restore *r, const struct own_creds *own, struct 
 		result = plan_queue(r, out, tc->signals_s, &out->pending, &out->pending_count, err);
 	for (size_t i = 0; result == 0 && i < out->thread_count; i++)
 		result = plan_thread(r, own, task, i, err);
+	if (out->acting)
+		plan_end_of_leader(tc, out);
 	if (result == 0)
 		mark_filtered(r, out);
 	if (result < 0)

@@ -13,9 +13,11 @@
 #include "arch/x86/regs.h"
 #include "arch/x86/xstate.h"
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/util.h"
 #include "compel/compel.h"
 #include "engine/dump.h"
+#include "kernel/kernel-memory.h"
 #include "kernel/proc-misc.h"
 #include "kernel/task-facts.h"
 #include "kernel/thread-facts.h"
@@ -51,6 +53,56 @@ static int look_thread(struct task *task, struct task_thread *thread, struct err
 	if (r < 0)
 		return error_set(err, r, TASK_FORMAT ", thread %d: read its robust list", TASK_ARGS(task), thread->tid);
 	return 0;
+}
+
+/* What can still be seen of a first thread that has ended. */
+static int look_ended_leader(struct task *task, struct task_thread *leader, struct error *err)
+{
+	char path[48];
+	int r;
+
+	leader->state = calloc(1, sizeof(*leader->state));
+	if (!leader->state)
+		return error_set(err, -ENOMEM, TASK_FORMAT, TASK_ARGS(task));
+	(void)snprintf(path, sizeof(path), "task/%d/status", leader->tid);
+	r = proc_status_read(task->procfd, path, &leader->status);
+	(void)snprintf(path, sizeof(path), "task/%d/stat", leader->tid);
+	if (r == 0)
+		r = proc_stat_read(task->procfd, path, &leader->stat);
+	if (r == 0)
+		r = sched_read_attributes(leader->tid, &leader->state->sched);
+	if (r == 0)
+		r = sched_read_affinity(leader->tid, &leader->state->affinity, &leader->state->affinity_words);
+	if (r < 0)
+		return error_set(err, r, TASK_FORMAT ": read what is left of its first thread", TASK_ARGS(task));
+	if (leader->stat.exit_code & 0x7f)
+		return error_say(err, -ENOTSUP,
+				 TASK_FORMAT
+				 ": its first thread has been ended by signal %d (seccomp) while others live on, "
+				 "which is not supported",
+				 TASK_ARGS(task), leader->stat.exit_code & 0x7f);
+	return 0;
+}
+
+void task_look_ended_leader(struct dump *d, const struct task *task)
+{
+	struct kernel_memory *km;
+	uint64_t address = 0;
+	int r;
+
+	if (!task->ended_leader || !task->ended_leader->state)
+		return;
+	r = dump_kernel_memory(d, &km);
+	if (r == 0)
+		r = kernel_memory_ended_leader(km, task->pidfd, &address);
+	if (r == 0)
+		r = kernel_memory_member(km, address, "task_struct", "pdeath_signal",
+					 &task->ended_leader->state->pdeath_signal, sizeof(int));
+	if (r < 0)
+		log_warn(TASK_FORMAT
+			 ": whether its first thread, which has ended, had asked for a signal at the end of its "
+			 "parent cannot be told: %s",
+			 TASK_ARGS(task), strerror(-r));
 }
 
 /* One scheduling group per session; that of a session which began outside of the tree stays outside. */
@@ -105,6 +157,8 @@ int task_look(struct dump *d, struct task *task, struct error *err)
 	if (!task->state)
 		return error_set(err, -ENOMEM, TASK_FORMAT, TASK_ARGS(task));
 	r = look_process(task, err);
+	if (r == 0 && task->ended_leader)
+		r = look_ended_leader(task, task->ended_leader, err);
 	for (size_t i = 0; i < task->thread_count && r == 0; i++)
 		r = look_thread(task, &task->threads[i], err);
 	if (r == 0)
@@ -216,6 +270,8 @@ void task_look_free(struct task *task)
 	likeness_free(task);
 	for (size_t i = 0; i < task->thread_count; i++)
 		free_thread(&task->threads[i]);
+	if (task->ended_leader)
+		free_thread(task->ended_leader);
 	proc_maps_done(&task->maps);
 	map_flags_forget(task);
 	if (!task->state)

@@ -53,10 +53,17 @@ struct thread_state {
 	int io_priority;
 	struct interrupted_call interrupted_call;
 	struct ended_call ended_call;
+	int pdeath_signal; /* of one that has ended: no other can be asked from outside */
 };
 
 /* From /proc and by system calls that name a pid; may run for several tasks at once. */
 int task_look(struct dump *d, struct task *task, struct error *err);
+
+/*
+ * What only the kernel's own structures tell of a first thread that has ended; by one thread, for all tasks one after
+ * the other.
+ */
+void task_look_ended_leader(struct dump *d, const struct task *task);
 
 /* By ptrace: in the tracer's thread only. */
 int task_look_traced(struct dump *d, struct task *task, struct error *err);

@@ -62,13 +62,19 @@ struct task_fd {
 
 struct task {
 	pid_t host_pid;
+	/*
+	 * Through whom its files in /proc, its memory and its descriptors are reached: the first thread, or, where that
+	 * has ended while others live on, the oldest of these.
+	 */
+	pid_t acting_tid;
 	struct task_id id;
 	struct task *parent; /* NULL for the root */
 	pid_t maker_tid;     /* which thread of the parent has it as a child; 0: root */
 	struct task *first_child, *last_child, *next_sibling; /* in the order in which they were found */
 	char comm[64];
-	int pidfd;
-	int procfd; /* /proc/PID */
+	int pidfd;        /* of the process */
+	int acting_pidfd; /* of that thread; the same descriptor when it is the first one */
+	int procfd;       /* /proc/ACTING_TID */
 	bool is_zombie;
 	int stop_signal; /* != 0: stopped by this signal */
 	bool
@@ -79,8 +85,9 @@ struct task {
 	struct map_words
 	    *map_words; /* mm/: how the kernel keeps them, where that was read; set when maps is complete */
 
-	struct task_thread *threads; /* [0] is the leader; empty for a zombie */
+	struct task_thread *threads; /* [0] is the acting one; empty for a zombie */
 	size_t thread_count;
+	struct task_thread *ended_leader;  /* what is left of a first thread that has ended; NULL: it lives */
 	struct thread_facts *thread_facts; /* of all of them, or NULL */
 	struct compel_task *compel;
 	struct parasite_task *parasite; /* local copy of the parasite's answers */

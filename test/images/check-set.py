@@ -14,7 +14,7 @@ from imagefile import Bad
 
 PAGE = 4096
 TASK_SIZE = 0x7ffffffff000
-ALIVE, DEAD, STOPPED = 1, 2, 3
+ALIVE, DEAD, STOPPED, LEADER_ENDED = 1, 2, 3, 1000
 PARENT, LAZY, PRESENT = 1, 2, 4
 O_CLOEXEC = 0o2000000
 MAP_SHARED, MAP_PRIVATE, MAP_TYPE, MAP_DROPPABLE, MAP_LOCKED = 1, 2, 0xf, 8, 0x2000
@@ -152,8 +152,14 @@ def check_registers(s, core):
 
 def check_thread_core(s, core, leader, cgroup_sets, filters):
     thread = core.get('thread_core', {})
-    s.has(core, 'thread_info', 'thread_core')
-    s.has(thread, 'sched_nice', 'sched_policy', 'sas', 'signals_p', 'creds', 'comm', 'cg_set', 'rseq_entry')
+    has_ended = core.get('tc', {}).get('task_state') == LEADER_ENDED
+    s.has(core, 'thread_core')
+    s.has(thread, 'sched_nice', 'sched_policy', 'sas', 'signals_p', 'creds', 'comm', 'cg_set')
+    if has_ended:
+        s.lacks(core, 'thread_info')
+    else:
+        s.has(core, 'thread_info')
+        s.has(thread, 'rseq_entry')
     s.expect(('sched_prio' in thread) == (thread.get('sched_policy') in (1, 2)), 'real time priority')
     s.expect(leader == ('blk_sigset' not in thread), 'the signal mask is in the wrong place')
     s.expect(thread.get('pdeath_sig') != 0, 'no parent death signal should be no field')
@@ -167,7 +173,8 @@ def check_thread_core(s, core, leader, cgroup_sets, filters):
     s.expect(mode in (None, 1, 2), 'seccomp mode %s', mode)
     s.expect((mode == 2) == ('seccomp_filter' in thread), 'seccomp mode and filter do not agree')
     s.expect(thread.get('seccomp_filter', -1) < len(filters), 'seccomp filter %s', thread.get('seccomp_filter'))
-    check_registers(s, core)
+    if not has_ended:
+        check_registers(s, core)
     check_signals(s, thread.get('signals_p', {}))
 
 
@@ -177,8 +184,14 @@ def check_signals(s, queue):
 
 
 def check_task_core(s, tc):
-    s.expect(tc['task_state'] in (ALIVE, STOPPED), 'state %d', tc['task_state'])
-    s.expect(('stop_signo' in tc) == (tc['task_state'] == STOPPED), 'signal that stopped it')
+    state = tc['task_state']
+    if state == LEADER_ENDED:
+        s.has(tc, 'leader_exit_code')
+        state = tc.get('leader_task_state', 0)
+    else:
+        s.lacks(tc, 'leader_exit_code', 'leader_task_state')
+    s.expect(state in (ALIVE, STOPPED), 'state %d', state)
+    s.expect(('stop_signo' in tc) == (state == STOPPED), 'signal that stopped it')
     s.expect(tc['exit_code'] == 0, 'exit code of a living task')
     s.has(tc, 'timers', 'rlimits', 'signals_s', 'loginuid', 'oom_score_adj', 'child_subreaper')
     s.lacks(tc, 'cg_set', 'old_seccomp_mode', 'old_seccomp_filter')

@@ -498,16 +498,20 @@ static void note_stopped(void *arg, int pid, int tid, char state)
 {
 	unsigned char *stopped = arg;
 
-	if (pid == tid && state == 'T' && pid < MOST_PIDS)
+	(void)tid;
+	if (state == 'T' && pid < MOST_PIDS)
 		stopped[pid] = 1;
 }
 
 static void continue_process(void *arg, int pid, int tid, char state)
 {
-	const unsigned char *stopped_before = arg;
+	unsigned char *done = arg;
 
-	if (pid == tid && state == 'T' && pid < MOST_PIDS && !stopped_before[pid])
-		(void)kill(pid, SIGCONT);
+	(void)tid;
+	if (state != 'T' || pid >= MOST_PIDS || done[pid])
+		return;
+	(void)kill(pid, SIGCONT);
+	done[pid] = 1;
 }
 
 static void run_stopped(void)

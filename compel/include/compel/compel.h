@@ -131,7 +131,11 @@ struct compel_thread {
 
 struct compel_task {
 	pid_t pid;
-	struct compel_thread *threads; /* threads[0] is the leader; in order of /proc/PID/task */
+	/*
+	 * In order of /proc/PID/task. threads[0] is the leader, or, where that has ended while others live on, the
+	 * oldest of these: it makes the calls.
+	 */
+	struct compel_thread *threads;
 	size_t thread_count;
 	struct compel_journal_task *journal;
 	void *internal;
@@ -152,8 +156,8 @@ void compel_task_free(struct compel_task *task);
 /*
  * Seizes and interrupts all threads that /proc/PID/task shows and that are not seized yet; *ret_new counts them.
  * Threads that the kernel made for itself (io_uring) are left alone: no code of the program runs there. Threads that
- * end meanwhile are skipped; a leader that has exited while others live is seen as a zombie leader and reported with
- * -ENOTSUP; -ESRCH when the process is gone, -EPERM with the tracer's pid in the text when it is traced.
+ * end meanwhile are skipped, and so is a leader that has ended while others live on, which nobody can trace; -ESRCH
+ * when the process is gone, -EPERM with the tracer's pid in the text when it is traced.
  */
 int compel_seize(struct compel_task *task, unsigned int flags, size_t *ret_new, struct compel_error *err);
 
@@ -176,7 +180,7 @@ int compel_wait_stopped(struct compel_task *task, uint64_t deadline_ns, struct c
  */
 void compel_offer_stub(struct compel_task *task, uint64_t start, uint64_t end, const void *contents);
 
-/* Runs one system call on the leader. *ret_value is what the kernel returned (-errno inside). */
+/* Runs one system call on threads[0]. *ret_value is what the kernel returned (-errno inside). */
 int compel_syscall(struct compel_task *task, long number, const uint64_t args[6], int64_t *ret_value,
 		   struct compel_error *err);
 
