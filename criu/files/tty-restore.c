@@ -279,7 +279,10 @@ static int open_slave(struct restore *r, const struct restore_file *file, int ma
 		if (fd >= 0 || errno != EXDEV)
 			return fd < 0 ? -errno : fd;
 	}
-	fd = ioctl(master, TIOCGPTPEER, flags);
+	/* Unlike open(2) it leaves O_CLOEXEC among the flags of the description, where F_GETFL shows it. */
+	fd = ioctl(master, TIOCGPTPEER, flags & ~(uint32_t)O_CLOEXEC);
+	if (fd >= 0 && flags & O_CLOEXEC)
+		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
 

@@ -1,6 +1,6 @@
 /*
  * Ends of terminals by themselves: a slave whose master was closed, a master whose slave was, one that never had any;
- * packet mode, exclusive use, the lock, several descriptions with flags of their own.
+ * packet mode, exclusive use, the lock, several descriptions with flags of their own, also of one that a child shares.
  */
 #include "zdtmlib.h"
 
@@ -29,11 +29,17 @@ static int events(int fd)
 	return state.revents;
 }
 
+static void hold(void *unused)
+{
+	child_wait();
+}
+
 int main(void)
 {
 	char path[64], first[64], text[8];
-	int gone, hung, left, alone, busy, slave, second, value = 1;
+	int gone, hung, left, alone, busy, slave, second, shared, flags, value = 1;
 	unsigned int number;
+	pid_t child;
 
 	test_start();
 	busy = open_master(first);
@@ -49,7 +55,13 @@ int main(void)
 	gone = open_master(path);
 	hung = MUST(open(path, O_RDWR | O_NOCTTY));
 	close(gone);
+	shared = MUST(ioctl(open_master(path), TIOCGPTPEER, O_RDWR | O_NOCTTY));
+	flags = fcntl(shared, F_GETFL);
+	child = test_fork(hold, NULL);
 	test_wait();
+	EXPECT_EQ(fcntl(shared, F_GETFL), flags);
+	EXPECT_EQ(fcntl(shared, F_GETFD), 0);
+	test_end_child(child);
 	EXPECT_EQ(read(hung, text, sizeof(text)), 0);
 	EXPECT_EQ(write(hung, "x", 1), -1);
 	EXPECT_EQ(errno, EIO);
