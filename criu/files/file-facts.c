@@ -46,6 +46,8 @@ enum specimen { EVENT, OWNED_EVENT, PIPE, FILLED_PIPE, PLAIN, LOCKED, SPECIMENS 
 #define EVENT_COUNT  0x1234567
 #define POSITION     0x89abc
 #define FILLED_SLOTS 2
+#define FILLED_UID   1
+#define FILLED_GID   2
 
 static int make_pipe(int *ret_fd, bool filled)
 {
@@ -56,7 +58,8 @@ static int make_pipe(int *ret_fd, bool filled)
 		return -errno;
 	*ret_fd = ends[0];
 	other_end = ends[1];
-	if (filled && (fcntl(other_end, F_SETPIPE_SZ, FILLED_SLOTS * PAGE_BYTES) < 0 || write(other_end, "", 1) != 1))
+	if (filled && (fcntl(other_end, F_SETPIPE_SZ, FILLED_SLOTS * PAGE_BYTES) < 0 || write(other_end, "", 1) != 1 ||
+		       fchown(other_end, FILLED_UID, FILLED_GID) < 0))
 		return -errno;
 	return 0;
 }
@@ -115,7 +118,8 @@ static bool is_true(const struct bpf_file *const found[SPECIMENS], const struct 
 	       !locked->position && locked->locks && plain->superblock == locked->superblock &&
 	       plain->superblock != pipe->superblock && S_ISREG(plain->mode) && plain->entry && plain->mount &&
 	       plain->entry != locked->entry && plain->mount == locked->mount && pipe->pipe_head == pipe->pipe_tail &&
-	       filled->pipe_head == filled->pipe_tail + 1 && filled->pipe_slots == FILLED_SLOTS;
+	       filled->pipe_head == filled->pipe_tail + 1 && filled->pipe_slots == FILLED_SLOTS &&
+	       filled->uid == FILLED_UID && filled->gid == FILLED_GID;
 }
 
 static int learn_from(struct file_facts *facts, const int fds[SPECIMENS])
@@ -292,6 +296,8 @@ bool file_facts_fill(const struct file_facts *facts, const struct bpf_file *from
 		file->st = facts->pipe;
 		file->st.st_ino = from->inode_number;
 		file->st.st_mode = (mode_t)from->mode;
+		file->st.st_uid = (uid_t)from->uid;
+		file->st.st_gid = (gid_t)from->gid;
 		file->mnt_id = facts->pipe_mnt_id;
 		return true;
 	}

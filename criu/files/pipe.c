@@ -128,6 +128,16 @@ static void warn_of_outside_end(const struct dump *d, const struct open_file *fi
 		 open_file_describe(file, place, sizeof(place)), number);
 }
 
+/* What a pipe made by root has goes without saying. */
+static void save_rights(const struct stat *st, PipeEntry *pipe)
+{
+	pipe->uid = st->st_uid;
+	pipe->gid = st->st_gid;
+	pipe->mode = st->st_mode & 07777;
+	pipe->has_uid = pipe->has_gid = st->st_uid || st->st_gid;
+	pipe->has_mode = pipe->mode != 0600;
+}
+
 static int save_pipe(struct dump *d, struct open_file *file, FileEntry *entry, struct error *err)
 {
 	PipeEntry *pipe = files_scratch(d, sizeof(*pipe));
@@ -150,6 +160,7 @@ static int save_pipe(struct dump *d, struct open_file *file, FileEntry *entry, s
 		pipe->has_outside = pipe->outside = true;
 		warn_of_outside_end(d, file);
 	}
+	save_rights(&file->st, pipe);
 	pipe->fown = fown_save(d, file);
 	if (!pipe->fown)
 		return open_file_error(file, err, -ENOMEM, "save");
@@ -325,6 +336,13 @@ static int put_aside(struct restore *r, struct restore_file *file, struct restor
 	return 0;
 }
 
+static int bring_back_rights(const PipeEntry *entry, int fd)
+{
+	if (entry->has_uid && entry->has_gid && fchown(fd, entry->uid, entry->gid) < 0)
+		return -errno;
+	return entry->has_mode && fchmod(fd, entry->mode & 07777) < 0 ? -errno : 0;
+}
+
 static int make_pipe(struct restore *r, struct restore_file *file, int *ret_fd, struct error *err)
 {
 	struct restore_pipe *pipe = file->kind_data;
@@ -337,7 +355,11 @@ static int make_pipe(struct restore *r, struct restore_file *file, int *ret_fd, 
 		return error_set(err, -errno, "make a pipe");
 	pipe->is_made = true;
 	pipe->made_flags = flags;
-	result = pipe_fill(ends[1], pipe->data, err);
+	result = bring_back_rights(entry, ends[0]);
+	if (result < 0)
+		(void)error_set(err, result, "give the pipe to user %u, group %u", entry->uid, entry->gid);
+	if (result == 0)
+		result = pipe_fill(ends[1], pipe->data, err);
 	if (result == 0)
 		result = put_aside(r, file, pipe, !end, &ends[!end]);
 	if (result == 0 && (entry->flags & O_ACCMODE) == O_RDWR) {
