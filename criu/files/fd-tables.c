@@ -62,6 +62,7 @@ static int stat_file(int dirfd, const char *path, struct open_file *file)
 	fill_stat(&sx, &file->st);
 	if (sx.stx_mask & STATX_BTIME)
 		file->btime_ns = file_policy_ns(sx.stx_btime.tv_sec, sx.stx_btime.tv_nsec);
+	file->attributes = sx.stx_attributes & sx.stx_attributes_mask;
 	file->mnt_id = sx.stx_mask & STATX_MNT_ID ? (int)sx.stx_mnt_id : -1;
 	return 0;
 }

@@ -58,7 +58,8 @@ struct open_file {
 	struct stat st;
 	uint32_t flags; /* F_GETFL, without O_CLOEXEC */
 	uint64_t pos;
-	uint64_t btime_ns; /* when the inode was made, 0 when that is not known */
+	uint64_t btime_ns;   /* when the inode was made, 0 when that is not known */
+	uint64_t attributes; /* STATX_ATTR_ of the inode, where it has a descriptor */
 	int mnt_id;
 	char *link; /* what /proc/PID/fd/N points to, " (deleted)" kept; NULL for pipes and sockets */
 	enum file_name_state name_state;

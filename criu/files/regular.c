@@ -9,11 +9,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -50,10 +52,55 @@ static bool is_external(const struct dump *d, const struct open_file *file)
 	return options_find_external(d->opts, "file", id) != NULL;
 }
 
+/* chattr(1) decides who may open a file, not who has it open. */
+static int look_at_attributes(const struct open_file *file, struct error *err)
+{
+	if (!S_ISREG(file->st.st_mode) || file->flags & O_PATH || (file->flags & O_ACCMODE) == O_RDONLY)
+		return 0;
+	if (file->attributes & STATX_ATTR_IMMUTABLE) {
+		error_hint(err, "chattr -i takes this away, also while the program has it open");
+		return open_file_refuse(file, err, "is open for writing, and immutable: it could not be opened again");
+	}
+	if (file->attributes & STATX_ATTR_APPEND && !(file->flags & O_APPEND)) {
+		error_hint(err, "chattr -a takes this away, also while the program has it open");
+		return open_file_refuse(file, err,
+					"is open for writing anywhere, and append-only: it could not be opened again");
+	}
+	return 0;
+}
+
+/* PRESSURE files of /proc and of cgroups: what was written into one sets a trigger, which is shown nowhere. */
+static bool may_have_trigger(const struct open_file *file)
+{
+	static const char system[] = "/proc/pressure/", suffix[] = ".pressure";
+	const size_t length = strlen(file->link);
+	struct statfs fs;
+	char path[64];
+
+	if (file->fd < 0 || file->flags & O_PATH || (file->flags & O_ACCMODE) == O_RDONLY)
+		return false;
+	if (!strncmp(file->link, system, strlen(system)))
+		return true;
+	if (length < sizeof(suffix) || strcmp(file->link + length - strlen(suffix), suffix) != 0)
+		return false;
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd/%d", file->task->host_pid, file->fd);
+	return statfs(path, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
+}
+
 int regular_look(struct dump *d, struct open_file *file, struct error *err)
 {
+	int r;
+
 	if (is_external(d, file))
 		return 0;
+	r = look_at_attributes(file, err);
+	if (r < 0)
+		return r;
+	if (may_have_trigger(file)) {
+		error_hint(err, "have the program close it before the dump");
+		return open_file_refuse(file, err,
+					"may have a trigger for pressure (PSI), which the kernel does not show");
+	}
 	if (file->name_state == FILE_NAME_GOOD)
 		return file_policy_look(d, file, err);
 	if (dead_process_look(d, file) && S_ISREG(file->st.st_mode) && file->pos)
