@@ -16,8 +16,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* A thread that has been interrupted but does not stop holds up a detach for so long. */
+/* A thread that has been interrupted but does not stop holds up a detach for so long, */
 #define DETACH_MS 100
+/* one that does not wait for anything but a processor for so long. */
+#define DETACH_READY_MS 5000
 /* How long one thread that does not stop is waited for before the others have their turn. */
 #define TURN_MS 10
 /* Threads of a journal of our own; pages that are not used are not touched. */
@@ -426,15 +428,26 @@ int compel_wait_stopped(struct compel_task *task, uint64_t deadline_ns, struct c
 /* --- letting go
  * ------------------------------------------------------------------------------------------------------- */
 
+/* Whether it is going to stop: nothing but an uninterruptible sleep holds up an interruption for long. */
+static bool is_ready(pid_t pid, pid_t tid)
+{
+	char letter = proc_thread_state(pid, tid);
+
+	return letter != 0 && letter != 'D';
+}
+
 /* A thread can only be detached in a stop; one that does not come to one is freed by the kernel when the tracer ends.
  */
-static int detach_running(pid_t tid, uint64_t deadline_ns)
+static int detach_running(pid_t pid, pid_t tid, uint64_t deadline_ns)
 {
+	const uint64_t ready_deadline_ns = deadline_ns + (DETACH_READY_MS - DETACH_MS) * 1000000ull;
 	int stop_signal, r;
 
 	r = ptrace_interrupt(tid);
 	if (r == 0)
 		r = wait_event_stop(tid, deadline_ns, &stop_signal);
+	while (r == -ETIMEDOUT && is_ready(pid, tid) && clock_ns() < ready_deadline_ns)
+		r = wait_event_stop(tid, deadline_after_ms(DETACH_MS), &stop_signal);
 	if (r == 0)
 		r = ptrace_detach(tid);
 	return r;
@@ -464,7 +477,7 @@ int compel_detach(struct compel_task *task, struct compel_error *err)
 		if (!thread->stopped) {
 			if (!deadline_ns)
 				deadline_ns = deadline_after_ms(DETACH_MS);
-			r = detach_running(thread->tid, deadline_ns);
+			r = detach_running(task->pid, thread->tid, deadline_ns);
 		}
 		dead |= r == -ESRCH;
 		thread->journal->state = COMPEL_THREAD_FREE;

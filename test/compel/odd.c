@@ -296,6 +296,69 @@ static int test_vfork(void)
 	return failed;
 }
 
+/* Nobody else gets that processor for a while. */
+static pid_t hog_processor(int cpu)
+{
+	const struct sched_param first = { .sched_priority = 1 };
+	pid_t pid = fork();
+	cpu_set_t set;
+
+	if (pid != 0)
+		return pid;
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set) < 0 || sched_setscheduler(0, SCHED_FIFO, &first) < 0)
+		_exit(1);
+	for (uint64_t end = now_ns() + 400000000; now_ns() < end;)
+		;
+	_exit(0);
+}
+
+static void pinned_target(struct shared *shared)
+{
+	const struct sched_param last = { 0 };
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(0, &set);
+	(void)sched_setaffinity(0, sizeof(set), &set);
+	(void)sched_setscheduler(0, SCHED_IDLE, &last);
+	tick_for_ever(shared);
+}
+
+/* It cannot stop for longer than one that never will is waited for. */
+static int test_no_processor(void)
+{
+	struct target target = target_start(pinned_target, 1);
+	struct compel_task *task;
+	struct compel_error err;
+	int failed = 0, status = 0, r;
+	cpu_set_t all, set;
+	size_t count;
+	pid_t hog;
+
+	(void)sched_getaffinity(0, sizeof(all), &all);
+	set = all;
+	CPU_CLR(0, &set);
+	if (!CPU_ISSET(0, &all) || sched_setaffinity(0, sizeof(set), &set) < 0) {
+		target_kill(&target);
+		return SKIP;
+	}
+	hog = hog_processor(0);
+	sleep_ms(20);
+	r = compel_task_new(NULL, target.pid, &task, &err);
+	if (r == 0)
+		r = compel_seize(task, 0, &count, &err);
+	if (r == 0)
+		r = compel_detach(task, &err);
+	if (r < 0)
+		failed = test_fail("%s", err.text);
+	(void)waitpid(hog, &status, 0);
+	(void)sched_setaffinity(0, sizeof(all), &all);
+	target_kill(&target);
+	return !failed && status ? SKIP : failed;
+}
+
 static struct shared *leader_shared;
 
 static void *outlive_leader(void *arg)
@@ -648,6 +711,7 @@ const struct test odd_tests[] = {
 	{ "odd: without a vdso", test_no_vdso },
 	{ "odd: without any place for a stub", test_bare },
 	{ "odd: waiting for the end of a vfork", test_vfork },
+	{ "odd: waiting for a processor", test_no_processor },
 	{ "odd: the first thread has exited", test_no_leader },
 	{ "odd: traced by another process", test_traced },
 	{ "odd: no such process", test_no_process },
