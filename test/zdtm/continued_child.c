@@ -23,6 +23,8 @@ static void go_on(pid_t pid, bool collect_stop, bool collect_all)
 	MUST(waitid(P_PID, pid, &info, WSTOPPED | (collect_stop ? 0 : WNOWAIT)));
 	MUST(kill(pid, SIGCONT));
 	MUST(waitid(P_PID, pid, &info, WCONTINUED | (collect_all ? 0 : WNOWAIT)));
+	/* It tells its parent by a signal when it runs again. */
+	test_until_asleep(pid, pid);
 }
 
 int main(void)
@@ -41,7 +43,6 @@ int main(void)
 		pids[i] = test_fork(child, NULL);
 		go_on(pids[i], i > 0, i > 1);
 	}
-	usleep(20000); /* a process that goes on tells it when it runs */
 	(void)sigtimedwait(&set, NULL, &zero);
 	test_wait();
 	/* A checkpoint that leaves the tree stopped makes all of them go on once more. */

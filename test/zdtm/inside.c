@@ -288,7 +288,7 @@ static struct census take_census(void)
 /* Two looks in a row with nobody awake. */
 static void wait_asleep(void)
 {
-	double end = now_s() + (my.run->test->is_busy ? 0.1 : 3);
+	double end = now_s() + (my.run->test->is_busy ? 0.1 : 10);
 
 	for (int quiet = 0; quiet < 2 && now_s() < end; usleep(3000))
 		quiet = take_census().awake ? 0 : quiet + 1;

@@ -22,6 +22,20 @@ static void sleeper(void *arg)
 		pause();
 }
 
+/* A stop can be seen, and collected, before its signal is sent. */
+static void stop(pid_t pid, int signo, bool collect)
+{
+	int status;
+
+	children_heard = 0;
+	MUST(kill(pid, signo));
+	if (collect)
+		EXPECT_EQ(waitpid(pid, &status, WUNTRACED), pid);
+	while (!children_heard)
+		usleep(1000);
+	children_heard = 0;
+}
+
 static void parent(void *arg)
 {
 	pid_t pid = test_fork(sleeper, NULL);
@@ -29,10 +43,7 @@ static void parent(void *arg)
 
 	(void)arg;
 	signal(SIGCHLD, count);
-	MUST(kill(pid, SIGSTOP));
-	EXPECT_EQ(waitpid(pid, &status, WUNTRACED), pid);
-	usleep(1000);
-	children_heard = 0;
+	stop(pid, SIGSTOP, true);
 	test_post(stage, 1);
 	child_ready();
 	test_await(stage, 2);
@@ -40,15 +51,6 @@ static void parent(void *arg)
 	EXPECT_EQ(waitpid(pid, &status, WUNTRACED | WNOHANG), 0);
 	MUST(kill(pid, SIGKILL));
 	EXPECT_EQ(test_reap(pid), SIGKILL);
-}
-
-static void until_stopped(pid_t pid)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	while (!strstr(test_slurp(path), "State:\tT (stopped)"))
-		usleep(1000);
 }
 
 static void make_group(pid_t pid)
@@ -70,16 +72,10 @@ int main(void)
 	with_child = test_fork(parent, NULL);
 	test_await(stage, 1);
 	signal(SIGCHLD, count);
-	MUST(kill(collected, SIGSTOP));
-	EXPECT_EQ(waitpid(collected, &status, WUNTRACED), collected);
-	MUST(kill(with_child, SIGSTOP));
-	EXPECT_EQ(waitpid(with_child, &status, WUNTRACED), with_child);
-	MUST(kill(not_collected, SIGSTOP));
-	MUST(kill(by_tstp, SIGTSTP));
-	until_stopped(not_collected);
-	until_stopped(by_tstp);
-	usleep(1000);
-	children_heard = 0;
+	stop(collected, SIGSTOP, true);
+	stop(with_child, SIGSTOP, true);
+	stop(not_collected, SIGSTOP, false);
+	stop(by_tstp, SIGTSTP, false);
 	test_wait();
 	EXPECT_EQ(children_heard, 0);
 	EXPECT_EQ(waitpid(collected, &status, WUNTRACED | WNOHANG), 0);

@@ -178,9 +178,12 @@ int main(void)
 	for (int i = 0; i < COUNT; i++)
 		test_until_asleep(pids[i], pids[i]);
 	test_wait();
-	/* Whoever was interrupted has to be on the machine once more to wait again: the word may not change before. */
+	/*
+	 * Whoever was interrupted has to be on the machine once more to wait again: neither may the word change before,
+	 * nor may a signal come that pause() is to wait for.
+	 */
 	for (int i = 0; i < COUNT; i++)
-		if (waits[i].act == in_futex)
+		if (waits[i].act == in_futex || waits[i].act == in_pause)
 			test_until_asleep(pids[i], pids[i]);
 	*word = 1;
 	EXPECT_EQ(syscall(SYS_futex, word, FUTEX_WAKE, 100), 1);
