@@ -42,6 +42,7 @@
 #define STUB_BYTES   6
 #define TASK_STOPPED 3 /* task_state in an image */
 #define STOP_NS      1000000000ull
+#define STOP_SOON_NS 100000000ull
 #define SYSCALL_STOP (SIGTRAP | 0x80)
 
 extern const char pie_restorer_start[], pie_restorer_end[];
@@ -80,7 +81,7 @@ static int wait_for_stop(pid_t tid, int *ret_status)
 /* The signal that a stop is about; 0: there is none. */
 static unsigned long stop_signal(int status)
 {
-	return status >> 16 ? 0 : (unsigned long)WSTOPSIG(status);
+	return status >> 16 || WSTOPSIG(status) == SYSCALL_STOP ? 0 : (unsigned long)WSTOPSIG(status);
 }
 
 static int trace(long request, pid_t tid, unsigned long address, unsigned long data)
@@ -141,9 +142,14 @@ static int seize_unfiltered(struct restorer_thread *thread)
 	return thread->is_filtered ? 0 : seize(thread);
 }
 
-static int interrupt(struct restorer_thread *thread)
+static int interrupt(pid_t tid)
 {
-	return trace(PTRACE_INTERRUPT, thread->tid, 0, 0);
+	return trace(PTRACE_INTERRUPT, tid, 0, 0);
+}
+
+static int interrupt_thread(struct restorer_thread *thread)
+{
+	return interrupt(thread->tid);
 }
 
 static int write_user_dispatch(pid_t tid, const uint64_t config[4])
@@ -187,11 +193,22 @@ static bool may_go_unwaited(const struct restorer_thread *thread)
 	return thread != acting_thread(thread->task) && !thread->call_number;
 }
 
+/* Somebody may stop the process just then: it is stopped when it is let go. */
 static int wait_for_interruption(const struct restorer_thread *thread)
 {
-	int status, r = wait_for_stop(thread->tid, &status);
+	int status, r;
 
-	return r == 0 && status >> 16 != PTRACE_EVENT_STOP ? -EPROTO : r;
+	for (;;) {
+		r = wait_for_stop(thread->tid, &status);
+		if (r < 0 || status >> 16 == PTRACE_EVENT_STOP)
+			return r;
+		/* Any stop uses the interruption up. */
+		r = interrupt(thread->tid);
+		if (r == 0)
+			r = trace(PTRACE_CONT, thread->tid, 0, stop_signal(status));
+		if (r < 0)
+			return r;
+	}
 }
 
 static int set_extended_registers(struct restorer_thread *thread)
@@ -235,7 +252,7 @@ int restore_take_over(struct restore *r, struct error *err)
 	int result = for_all_threads(r, seize_unfiltered, "attach to it", err);
 
 	if (result == 0)
-		result = for_all_threads(r, interrupt, "stop it", err);
+		result = for_all_threads(r, interrupt_thread, "stop it", err);
 	if (result == 0)
 		result = for_all_threads(r, stop_and_prepare,
 					 "set its extended and debug registers and its syscall user dispatch", err);
@@ -286,7 +303,7 @@ static int interrupt_call(const struct restorer_thread *thread)
 	int r = wait_for_syscall_stop(thread->tid);
 
 	if (r == 0)
-		r = trace(PTRACE_INTERRUPT, thread->tid, 0, 0);
+		r = interrupt(thread->tid);
 	return r < 0 ? r : trace(PTRACE_SYSCALL, thread->tid, 0, 0);
 }
 
@@ -332,19 +349,26 @@ static int set_signal_mask(const struct restorer_thread *thread)
 	return r;
 }
 
-/* The mask first: from the moment the registers are its own the thread must be complete. */
-static int make_final(struct restorer_thread *thread)
+static int set_own_registers(struct restorer_thread *thread)
 {
 	struct user_regs_struct regs = *(const struct user_regs_struct *)thread->regs;
-	int r = set_signal_mask(thread);
+	int r;
 
-	if (thread->call_made)
-		syscall_take_result(thread->call_number, thread->call_result, &regs);
-	if (r == 0)
-		r = compel_set_regs(thread->tid, &regs);
+	if (!(thread->call_made && syscall_take_result(thread->call_number, thread->call_result, &regs)) &&
+	    thread->restart_code)
+		syscall_leave_to_kernel(thread->restart_code, &regs);
+	r = compel_set_regs(thread->tid, &regs);
 	if (r == 0 && thread->rseq_cs)
 		(void)trace(PTRACE_POKEDATA, thread->tid, thread->rseq_address + 8, thread->rseq_cs);
 	return r < 0 ? r : set_user_dispatch(thread);
+}
+
+/* The mask first: from the moment the registers are its own the thread must be complete. */
+static int make_final(struct restorer_thread *thread)
+{
+	int r = set_signal_mask(thread);
+
+	return r < 0 ? r : set_own_registers(thread);
 }
 
 static int make_others_final(const struct restorer_task *task)
@@ -426,6 +450,22 @@ static bool goes_by_itself(const struct restorer_thread *thread)
 	return thread->task->shared->tracer_ends && may_go_unwaited(thread) && !thread->task->stop_signal;
 }
 
+/* Of one that nobody has waited for: somebody else's SIGSTOP, which it was about to take. */
+static unsigned long signal_to_pass(const struct restorer_thread *thread)
+{
+	siginfo_t info;
+
+	return may_go_unwaited(thread) && ptrace(PTRACE_GETSIGINFO, thread->tid, 0, &info) == 0 &&
+		       info.si_signo == SIGSTOP && info.si_code >> 8 != PTRACE_EVENT_STOP
+		   ? SIGSTOP
+		   : 0;
+}
+
+static int detach(const struct restorer_thread *thread)
+{
+	return goes_by_itself(thread) ? 0 : trace(PTRACE_DETACH, thread->tid, 0, signal_to_pass(thread));
+}
+
 /* The pending signal takes effect before the task runs a single instruction. */
 static int let_go(const struct restorer_task *task)
 {
@@ -436,7 +476,7 @@ static int let_go(const struct restorer_task *task)
 		task->slot->stop_sent = 1;
 	}
 	for (uint64_t i = task->acting; i < task->thread_count; i++) {
-		int r = goes_by_itself(&task->threads[i]) ? 0 : trace(PTRACE_DETACH, task->threads[i].tid, 0, 0);
+		int r = detach(&task->threads[i]);
 
 		if (r < 0 && r != -ESRCH)
 			result = r;
@@ -444,10 +484,12 @@ static int let_go(const struct restorer_task *task)
 	return result;
 }
 
-static const struct {
+struct hand_over_step {
 	int (*run)(const struct restorer_task *task);
 	const char *what;
-} hand_over_steps[] = {
+};
+
+static const struct hand_over_step hand_over_steps[] = {
 	{ make_others_final, "set the registers of its threads" },
 	{ begin_unmap, "inject a system call" },
 	{ enter_unmap, "unmap the restore area" },
@@ -469,15 +511,15 @@ static void make_calls(struct restore *r, uint64_t code_address)
 }
 
 /* Behind its own steps a task runs: the first failure is kept, a task that has died meanwhile is let be. */
-static void run_step(const struct restore_task *task, size_t step, struct error *err, int *result)
+static void run_step(const struct restore_task *task, const struct hand_over_step *step, struct error *err, int *result)
 {
-	int one = task->restorer ? hand_over_steps[step].run(task->restorer) : 0;
+	int one = task->restorer ? step->run(task->restorer) : 0;
 
 	if (one == 0)
 		return;
-	log_error("pid %d: cannot %s: error %d\n", task->pid, hand_over_steps[step].what, one);
+	log_error("pid %d: cannot %s: error %d\n", task->pid, step->what, one);
 	if (*result == 0)
-		*result = error_set(err, one, "pid %d: %s", task->pid, hand_over_steps[step].what);
+		*result = error_set(err, one, "pid %d: %s", task->pid, step->what);
 }
 
 /* --- stopped tasks ----------------------------------------------------------------------------------------------- */
@@ -492,8 +534,7 @@ static bool was_stopped(const struct restore_task *task)
 	return task->restorer && task->image->threads[0].core->tc->task_state == TASK_STOPPED;
 }
 
-static int call_now(struct restorer_thread *thread, uint64_t code_address, struct user_regs_struct *call,
-		    int64_t *ret_result)
+static int enter_call(const struct restorer_thread *thread, uint64_t code_address, struct user_regs_struct *call)
 {
 	struct user_regs_struct regs;
 	int r = compel_get_regs(thread->tid, &regs);
@@ -509,16 +550,29 @@ static int call_now(struct restorer_thread *thread, uint64_t code_address, struc
 	r = compel_set_regs(thread->tid, call);
 	if (r == 0)
 		r = trace(PTRACE_SYSCALL, thread->tid, 0, 0);
-	if (r == 0)
-		r = wait_for_syscall_stop(thread->tid);
-	if (r == 0)
-		r = trace(PTRACE_SYSCALL, thread->tid, 0, 0);
+	return r < 0 ? r : wait_for_syscall_stop(thread->tid);
+}
+
+static int leave_call(const struct restorer_thread *thread, int64_t *ret_result)
+{
+	struct user_regs_struct regs;
+	int r = trace(PTRACE_SYSCALL, thread->tid, 0, 0);
+
 	if (r == 0)
 		r = wait_for_syscall_stop(thread->tid);
 	if (r == 0)
 		r = compel_get_regs(thread->tid, &regs);
-	*ret_result = (int64_t)regs.rax;
+	if (r == 0)
+		*ret_result = (int64_t)regs.rax;
 	return r;
+}
+
+static int call_now(const struct restorer_thread *thread, uint64_t code_address, struct user_regs_struct *call,
+		    int64_t *ret_result)
+{
+	int r = enter_call(thread, code_address, call);
+
+	return r < 0 ? r : leave_call(thread, ret_result);
 }
 
 static bool has_pending(const SignalQueueEntry *queue, int signal)
@@ -560,9 +614,9 @@ static int drop_sigchld(struct restorer_thread *parent, uint64_t code_address)
 }
 
 /* Its last thread completes the stop: then there is something to wait for. */
-static void wait_until_stopped(const struct restore_task *task)
+static void wait_until_stopped(const struct restorer_task *task)
 {
-	AUTO_CLOSE int procfd = proc_open(acting_thread(task->restorer)->tid);
+	AUTO_CLOSE int procfd = proc_open(acting_thread(task)->tid);
 	const uint64_t deadline = now_ns() + STOP_NS;
 	struct proc_stat stat;
 
@@ -579,13 +633,141 @@ static int settle_with_parent(const struct restore_task *task, uint64_t code_add
 
 	if (!tc->has_stopped_uncollected || !parent || !parent->restorer)
 		return 0;
-	wait_until_stopped(task);
+	wait_until_stopped(task->restorer);
 	if (!tc->stopped_uncollected)
 		r = collect_stop(acting_thread(parent->restorer), code_address, task->pid);
 	if (r == 0 && !has_pending(parent->image->threads[0].core->tc->signals_s, SIGCHLD))
 		r = drop_sigchld(acting_thread(parent->restorer), code_address);
 	return r;
 }
+
+static bool stops_soon(pid_t tid)
+{
+	const uint64_t deadline = now_ns() + STOP_SOON_NS;
+	siginfo_t info = { 0 };
+
+	while (waitid(P_PID, (id_t)tid, &info, WEXITED | WSTOPPED | __WALL | WNOWAIT | WNOHANG) == 0 && !info.si_pid &&
+	       now_ns() < deadline)
+		(void)usleep(100);
+	return info.si_pid != 0;
+}
+
+/*
+ * The signal stops it while all others are blocked and the threads are still ours: what is pending for the task waits
+ * until the stop is over. The kernel keeps the stop in mind: whoever is let go stands still at once. Signals of the
+ * terminal do not stop whom nobody controls, and a SIGCONT may just then have taken the signal away: it is sent again.
+ */
+static int stop_thread(const struct restorer_thread *thread)
+{
+	bool is_taken, is_lost = false;
+	int status, r;
+
+	for (;;) {
+		r = wait_for_stop(thread->tid, &status);
+		if (r < 0 || (status >> 16 == PTRACE_EVENT_STOP && WSTOPSIG(status) != SIGTRAP))
+			return r;
+		if (is_lost)
+			(void)kill(thread->task->pid, SIGSTOP);
+		is_taken = stop_signal(status) != 0;
+		r = is_taken ? interrupt(thread->tid) : 0;
+		if (r == 0)
+			r = trace(PTRACE_CONT, thread->tid, 0, stop_signal(status));
+		is_lost = is_taken || !stops_soon(thread->tid);
+		if (r == 0 && is_lost && !is_taken)
+			r = interrupt(thread->tid);
+		if (r < 0)
+			return r;
+	}
+}
+
+static int stop_all(const struct restorer_task *task)
+{
+	int r = compel_set_signal_mask(acting_thread(task)->tid, ~(1ull << (task->stop_signal - 1)));
+
+	if (r == 0 && kill(task->pid, (int)task->stop_signal) < 0)
+		r = -errno;
+	task->slot->stop_sent = 1;
+	/* The first one takes the signal, all others are told of it by then. */
+	for (uint64_t i = task->acting; r == 0 && i < task->thread_count; i++)
+		r = stop_thread(&task->threads[i]);
+	return r;
+}
+
+/*
+ * In a call that waits with another mask (sigsuspend, ppoll ...) the kernel shows that one, and has noted the one to
+ * come back to. So a sigsuspend begins, and ends at once by an interruption, with the registers of the thread's own
+ * call: the kernel gives its mask back when that is made again. All depends on the thread not looking at its signals
+ * between its call and the stop: the mask it comes back to is set when the call has begun already.
+ */
+static int wait_with_mask(const struct restorer_thread *thread, uint64_t code_address, bool is_stub)
+{
+	/* Of the stub nothing but the place is left to use: once the call has begun, the mask stands there. */
+	const uint64_t mask_address = is_stub ? code_address : (uint64_t)&thread->waiting_mask;
+	struct user_regs_struct call = { .rax = SYS_rt_sigsuspend,
+					 .rdi = mask_address,
+					 .rsi = sizeof(thread->waiting_mask) };
+	int64_t result = 0;
+	int r = enter_call(thread, code_address, &call);
+
+	if (r == 0 && is_stub)
+		r = trace(PTRACE_POKEDATA, thread->tid, mask_address, thread->waiting_mask);
+	if (r == 0)
+		r = interrupt(thread->tid);
+	if (r == 0)
+		r = compel_set_signal_mask(thread->tid, thread->signal_mask);
+	if (r == 0)
+		r = leave_call(thread, &result);
+	return r == 0 && !syscall_was_interrupted(result) ? -EPROTO : r;
+}
+
+static int make_stopped_final(struct restorer_thread *thread, uint64_t code_address, bool is_stub)
+{
+	int r = -ENOTSUP;
+
+	if (thread->has_waiting_mask && code_address) {
+		r = wait_with_mask(thread, code_address, is_stub);
+		if (r < 0)
+			log_warn("thread %d: while it is stopped it shows another signal mask: error %d\n", thread->tid,
+				 r);
+	}
+	return r < 0 ? make_final(thread) : set_own_registers(thread);
+}
+
+static int make_stopped_others_final(const struct restorer_task *task)
+{
+	int r = 0;
+
+	for (uint64_t i = task->acting + 1; r == 0 && i < task->thread_count; i++)
+		r = make_stopped_final(&task->threads[i], task->call_code, false);
+	return r;
+}
+
+static int complete_stopped_leader(const struct restorer_task *task)
+{
+	int r = make_stopped_final(acting_thread(task), task->stub_is_own ? 0 : task->stub_addr, true);
+
+	if (r == 0)
+		remove_stub(task);
+	return r;
+}
+
+/* It finds the stop before it looks at what is pending. */
+static int let_go_stopped(const struct restorer_task *task)
+{
+	if (task->stop_is_pending)
+		(void)kill(task->pid, SIGSTOP);
+	return let_go(task);
+}
+
+static const struct hand_over_step stopped_steps[] = {
+	{ stop_all, "stop it" },
+	{ make_stopped_others_final, "set the registers of its threads" },
+	{ begin_unmap, "inject a system call" },
+	{ enter_unmap, "unmap the restore area" },
+	{ end_unmap, "unmap the restore area" },
+	{ complete_stopped_leader, "set its registers" },
+	{ let_go_stopped, "detach from it" },
+};
 
 static void hand_over_stopped(struct restore *r, uint64_t code_address, struct error *err, int *result)
 {
@@ -595,8 +777,9 @@ static void hand_over_stopped(struct restore *r, uint64_t code_address, struct e
 
 		if (!was_stopped(task))
 			continue;
-		for (size_t step = 0; step < ARRAY_SIZE(hand_over_steps); step++)
-			run_step(task, step, err, result);
+		task->restorer->call_code = code_address;
+		for (size_t step = 0; step < ARRAY_SIZE(stopped_steps); step++)
+			run_step(task, &stopped_steps[step], err, result);
 		one = settle_with_parent(task, code_address);
 		if (one < 0)
 			log_warn("pid %d: its parent hears once more of its stop: error %d\n", task->pid, one);
@@ -616,7 +799,7 @@ int restore_hand_over(struct restore *r, struct error *err)
 	for (size_t step = 0; step < ARRAY_SIZE(hand_over_steps); step++)
 		for (size_t i = 0; i < r->task_count; i++)
 			if (!was_stopped(r->tasks[i]))
-				run_step(r->tasks[i], step, err, &result);
+				run_step(r->tasks[i], &hand_over_steps[step], err, &result);
 	return result;
 }
 
@@ -630,7 +813,7 @@ static bool take_again(const struct restorer_task *task, struct restorer_thread 
 
 	if (seize(thread) < 0)
 		return false;
-	(void)trace(PTRACE_INTERRUPT, thread->tid, 0, 0);
+	(void)interrupt(thread->tid);
 	if (wait_for_stop(thread->tid, &status) < 0)
 		return false;
 	if (compel_get_regs(thread->tid, ret_regs) == 0 &&
@@ -676,11 +859,22 @@ static void carry_on_others(const struct restorer_task *task)
 	}
 }
 
+/* No thread of it is traced any more, and all signals are blocked in those that are ours. */
+static void stop_again(const struct restorer_task *task)
+{
+	if (task->stop_signal != SIGSTOP || task->slot->stop_sent)
+		return;
+	(void)kill(task->pid, SIGSTOP);
+	task->slot->stop_sent = 1;
+	wait_until_stopped(task);
+}
+
 static void carry_on_task(const struct restorer_task *task)
 {
 	struct user_regs_struct regs;
 	int r = 0;
 
+	stop_again(task);
 	carry_on_others(task);
 	if (!take_again(task, acting_thread(task), &regs))
 		return;

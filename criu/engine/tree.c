@@ -796,6 +796,18 @@ int tree_check_sessions(struct dump *d, struct error *err)
 
 /* --- settle ------------------------------------------------------------------------------------------------------ */
 
+/*
+ * Of a stopped task a thread that ran for us has taken the SIGSTOP that was still waiting. While the stop lasts another
+ * one waits like that one.
+ */
+static void send_stop_again(const struct task *task)
+{
+	const struct task_thread *leader = task->thread_count ? &task->threads[0] : NULL;
+
+	if (leader && task->stop_signal && leader->status.sig_shared_pending & 1ull << (SIGSTOP - 1))
+		(void)pidfd_send_signal_to(task->pidfd, SIGSTOP);
+}
+
 int tree_release(struct dump *d, struct error *err)
 {
 	int first = 0;
@@ -808,6 +820,7 @@ int tree_release(struct dump *d, struct error *err)
 			continue;
 		r = compel_cure(task->compel, &compel_err);
 		ended_calls_go_on(task);
+		send_stop_again(task);
 		if (r == 0)
 			r = compel_detach(task->compel, &compel_err);
 		if (r < 0 && r != -ESRCH && first == 0)

@@ -343,8 +343,8 @@ struct restorer_thread {
 	int64_t call_time[2];  /* the same as a timespec */
 	uint64_t call_address; /* of the code from which it is made */
 	int64_t call_result;
-	uint32_t call_made; /* it has been made from outside, with that result */
-	uint32_t reserved2;
+	uint32_t call_made;    /* it has been made from outside, with that result */
+	uint32_t restart_code; /* a call to be made again, unless the kernel finds a handler to run; 0: none */
 
 	uint64_t own_flags; /* bits of the flags register that only the thread itself can set */
 
@@ -355,6 +355,9 @@ struct restorer_thread {
 
 	/* for those who hand over from outside */
 	uint64_t signal_mask;
+	uint64_t waiting_mask; /* of a stopped one: with which its call waits */
+	uint32_t has_waiting_mask;
+	uint32_t reserved5;
 	uint64_t *debug_registers; /* NULL: none is armed */
 	void *regs;                /* struct user_regs_struct */
 
@@ -440,7 +443,9 @@ struct restorer_task {
 	uint64_t membarrier_commands;
 	uint8_t (*ldt)[RESTORER_USER_DESC_BYTES]; /* segment descriptors of its own */
 	uint64_t ldt_count;
-	uint32_t stop_signal;        /* the task is stopped by it in the end, 0: runs */
+	uint32_t stop_signal;     /* the task is stopped by it in the end, 0: runs */
+	uint32_t stop_is_pending; /* it is stopped, and SIGSTOP was sent once more */
+	uint32_t reserved2;
 	uint32_t threads_left;       /* futex: threads without the leader that have not set their credentials */
 	uint32_t timers_made;        /* futex */
 	uint32_t timers_by_counting; /* the kernel's help with ids is not to be used */
@@ -449,6 +454,7 @@ struct restorer_task {
 	uint64_t thread_count;
 
 	uint64_t stub_addr;   /* where an injected system call can stand, in memory that stays */
+	uint64_t call_code;   /* for calls from outside, in the blob */
 	uint32_t stub_is_own; /* it is in the blob: nothing is written */
 	uint32_t reserved;
 };

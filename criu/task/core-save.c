@@ -71,9 +71,10 @@ static int fill_process(const struct task *task, TaskCoreEntry *tc, struct arena
 	return r < 0 ? r : switches_save_process(task, tc, arena);
 }
 
-static int fill_thread(const struct task_thread *thread, bool is_leader, ThreadCoreEntry *tc, struct arena *arena)
+static int fill_thread(const struct task *task, const struct task_thread *thread, ThreadCoreEntry *tc,
+		       struct arena *arena)
 {
-	int r = signals_save_thread(thread, is_leader, tc, arena);
+	int r = signals_save_thread(task, thread, tc, arena);
 
 	if (r == 0)
 		r = creds_save(thread, tc, arena);
@@ -99,7 +100,7 @@ static int save_thread(struct dump *d, struct task *task, size_t index, struct e
 	core.thread_core = &thread_core;
 	r = registers_save(task, thread, &core, &arena, err);
 	if (r == 0)
-		r = fill_thread(thread, is_leader, &thread_core, &arena);
+		r = fill_thread(task, thread, &thread_core, &arena);
 	if (r == 0 && is_leader) {
 		core.tc = &tc;
 		r = fill_process(task, &tc, &arena);
@@ -137,7 +138,7 @@ static int save_ended_leader(struct dump *d, struct task *task, struct error *er
 	core.mtype = CORE_ENTRY__MARCH__X86_64;
 	core.thread_core = &thread_core;
 	core.tc = &tc;
-	r = fill_thread(leader, true, &thread_core, &arena);
+	r = fill_thread(task, leader, &thread_core, &arena);
 	if (r == 0)
 		r = fill_process(task, &tc, &arena);
 	leader->parasite = NULL;

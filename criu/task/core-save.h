@@ -22,7 +22,8 @@ int registers_save(const struct task *task, const struct task_thread *thread, Co
 		   struct error *err);
 void registers_save_done(CoreEntry *core);
 int signals_save_process(const struct task *task, TaskCoreEntry *tc, struct arena *arena);
-int signals_save_thread(const struct task_thread *thread, bool is_leader, ThreadCoreEntry *tc, struct arena *arena);
+int signals_save_thread(const struct task *task, const struct task_thread *thread, ThreadCoreEntry *tc,
+			struct arena *arena);
 int timers_save(const struct task *task, TaskCoreEntry *tc, struct arena *arena);
 int creds_save(const struct task_thread *thread, ThreadCoreEntry *tc, struct arena *arena);
 int creds_save_zombie(const struct proc_status *status, TaskCoreEntry *tc, struct arena *arena);

@@ -64,7 +64,8 @@ void likeness_look(struct dump *d)
 	if (feature_is_masked("thread_facts"))
 		return;
 	for_each_task (d, task) {
-		if (task->is_zombie || task->thread_count < MANY_THREADS)
+		/* In a stopped one signal masks are looked at that nothing tells of all threads at once. */
+		if (task->is_zombie || task->stop_signal || task->thread_count < MANY_THREADS)
 			continue;
 		if (program_fd < 0)
 			program_fd = thread_facts_open();

@@ -70,6 +70,7 @@ int registers_save(const struct task *task, const struct task_thread *thread, Co
 		   struct error *err)
 {
 	ThreadInfoX86 *info = arena_alloc(arena, sizeof(*info));
+	const enum restart_signal signal = next_signal(task, thread);
 	struct user_regs_struct live = thread->regs, regs;
 	int r;
 
@@ -80,7 +81,9 @@ int registers_save(const struct task *task, const struct task_thread *thread, Co
 		live.orig_rax = thread->state->interrupted_call.number;
 	if (thread->state->ended_call.is_known)
 		ended_call_make_again(&thread->state->ended_call, &live);
-	regs_for_image_with_signal(&live, next_signal(task, thread), &regs);
+	regs_for_image_with_signal(&live, signal, &regs);
+	core->thread_core->restart_code = (uint32_t)syscall_restart_code(&live, signal);
+	core->thread_core->has_restart_code = core->thread_core->restart_code != 0;
 	r = regs_to_image(&regs, &info->gpregs, err);
 	if (r < 0)
 		return r;

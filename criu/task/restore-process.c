@@ -14,6 +14,7 @@
 #include "arch/x86/debug-registers.h"
 #include "arch/x86/ldt.h"
 #include "arch/x86/regs.h"
+#include "arch/x86/syscall-restart.h"
 #include "arch/x86/xstate.h"
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -159,17 +160,26 @@ static void plan_sigactions(const TaskCoreEntry *tc, struct restorer_task *out)
 	}
 }
 
-static bool is_stop(const ProtobufCBinaryData *siginfo)
+static bool is_of(const ProtobufCBinaryData *siginfo, uint32_t signal)
 {
-	int32_t signal;
+	uint32_t number = 0;
 
-	memcpy(&signal, siginfo->data, sizeof(signal));
-	return signal == SIGSTOP;
+	if (siginfo->len >= sizeof(number))
+		memcpy(&number, siginfo->data, sizeof(number));
+	return number == signal;
+}
+
+static bool is_pending(const SignalQueueEntry *queue, uint32_t signal)
+{
+	for (size_t i = 0; queue && i < queue->n_signals; i++)
+		if (is_of(&queue->signals[i]->siginfo, signal))
+			return true;
+	return false;
 }
 
 /*
  * A pending SIGSTOP, which nothing blocks, would stop the restorer: its process is stopped in the end, as it was about
- * to be. One that is stopped already loses it by the SIGCONT that lets it go on.
+ * to be. One that is stopped already is sent it again then.
  */
 static int plan_queue(struct restore *r, struct restorer_task *task, const SignalQueueEntry *queue,
 		      struct restorer_siginfo **ret_infos, uint64_t *ret_count, struct error *err)
@@ -185,9 +195,11 @@ static int plan_queue(struct restore *r, struct restorer_task *task, const Signa
 
 		if (data->len != sizeof(infos[taken].bytes))
 			return error_say(err, -EBADMSG, "a pending signal of %zu bytes", data->len);
-		if (!is_stop(data))
+		if (!is_of(data, SIGSTOP))
 			memcpy(infos[taken++].bytes, data->data, data->len);
-		else if (!task->stop_signal)
+		else if (task->stop_signal)
+			task->stop_is_pending = 1;
+		else
 			task->stop_signal = SIGSTOP;
 	}
 	*ret_infos = infos;
@@ -262,7 +274,7 @@ static uint32_t choose_stop_signal(const struct restore *r, const struct restore
 
 	if ((signal != SIGTSTP && signal != SIGTTIN && signal != SIGTTOU) || !tc->stopped_uncollected ||
 	    tc->blk_sigset & 1ull << (signal - 1) || out->sigactions[signal - 1].handler ||
-	    !is_group_controlled(r, task))
+	    is_pending(tc->signals_s, signal) || !is_group_controlled(r, task))
 		return SIGSTOP;
 	return signal;
 }
@@ -319,6 +331,7 @@ static int plan_registers(struct restore *r, const struct checked_thread *thread
 			  struct error *err)
 {
 	const ThreadInfoX86 *info = thread->core->thread_info;
+	const ThreadCoreEntry *core = thread->core->thread_core;
 	struct user_desc slots[RESTORER_TLS_SLOTS];
 	struct user_regs_struct *regs = area_alloc(r, sizeof(*regs));
 	int result;
@@ -331,10 +344,13 @@ static int plan_registers(struct restore *r, const struct checked_thread *thread
 	result = regs_from_image(info->gpregs, regs, err);
 	if (result < 0)
 		return result;
-	/* The image says how to go on; the kernel must not restart anything by itself. */
+	/* The image says how to go on; the kernel must not restart anything else by itself. */
 	regs->orig_rax = ~0ull;
 	out->own_flags = regs->eflags & RESTORER_OWN_FLAGS;
-	plan_call(regs, thread->core->thread_core->syscall_restart, out);
+	plan_call(regs, core->syscall_restart, out);
+	if (core->has_restart_code && !syscall_is_restart_code(regs, core->restart_code))
+		return error_say(err, -EBADMSG, "its call cannot be made again with code %u", core->restart_code);
+	out->restart_code = core->has_restart_code ? core->restart_code : 0;
 	result = xstate_from_image(info->fpregs, out->xstate, err);
 	if (result < 0)
 		return result;
@@ -489,6 +505,8 @@ static int plan_thread(struct restore *r, const struct own_creds *own, const str
 	out->stack_top = (uint64_t)(stack + stack_bytes);
 	(void)snprintf(out->comm, sizeof(out->comm), "%s", comm);
 	out->signal_mask = index ? (core->has_blk_sigset ? core->blk_sigset : 0) : tc->blk_sigset;
+	out->has_waiting_mask = core->has_waiting_sigset && tc->task_state == 3;
+	out->waiting_mask = core->waiting_sigset;
 	plan_addresses(thread, out);
 	result = thread->core->thread_info ? plan_registers(r, thread, out, err) : 0;
 	if (result == 0)

@@ -74,8 +74,10 @@ int signals_save_process(const struct task *task, TaskCoreEntry *tc, struct aren
 	return r < 0 ? r : save_queue(&task->state->signals, &tc->signals_s, arena);
 }
 
-int signals_save_thread(const struct task_thread *thread, bool is_leader, ThreadCoreEntry *tc, struct arena *arena)
+int signals_save_thread(const struct task *task, const struct task_thread *thread, ThreadCoreEntry *tc,
+			struct arena *arena)
 {
+	const bool is_leader = thread == (task->ended_leader ? task->ended_leader : task->threads);
 	ThreadSasEntry *sas = arena_alloc(arena, sizeof(*sas));
 
 	if (!sas)
@@ -87,5 +89,9 @@ int signals_save_thread(const struct task_thread *thread, bool is_leader, Thread
 	tc->sas = sas;
 	tc->has_blk_sigset = !is_leader; /* the leader's stands in its task's entry */
 	tc->blk_sigset = is_leader ? 0 : thread->signal_mask;
+	/* Whoever runs on makes its call again at once. */
+	tc->has_waiting_sigset =
+	    task->stop_signal && thread != task->ended_leader && thread->status.sig_blocked != thread->signal_mask;
+	tc->waiting_sigset = tc->has_waiting_sigset ? thread->status.sig_blocked : 0;
 	return save_queue(&thread->state->signals, &tc->signals_p, arena);
 }

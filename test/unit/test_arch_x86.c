@@ -397,9 +397,16 @@ static struct user_regs_struct regs_at(long orig, long result)
 static void expect_again(struct user_regs_struct live, enum restart_signal signal)
 {
 	struct user_regs_struct image;
+	int code;
 
 	regs_for_image_with_signal(&live, signal, &image);
 	assert_true(image.rax == live.orig_rax && image.rip == live.rip - 2 && image.orig_rax == live.orig_rax);
+	code = syscall_restart_code(&live, signal);
+	assert_true(code == ((long)live.rax == -516 ? 514 : -(long)live.rax));
+	assert_true(syscall_is_restart_code(&image, (uint32_t)code));
+	image.orig_rax = ~0ull;
+	syscall_leave_to_kernel((uint32_t)code, &image);
+	assert_true(image.orig_rax == live.orig_rax && image.rip == live.rip && (long)image.rax == -code);
 }
 
 static void expect_result(struct user_regs_struct live, enum restart_signal signal, long result)
@@ -408,6 +415,7 @@ static void expect_result(struct user_regs_struct live, enum restart_signal sign
 
 	regs_for_image_with_signal(&live, signal, &image);
 	assert_true((long)image.rax == result && image.rip == live.rip);
+	assert_int_equal(syscall_restart_code(&live, signal), 0);
 }
 
 static void test_restart(void **state)
@@ -487,14 +495,17 @@ static void test_calls_that_go_on(void **state)
 	syscall_make_elsewhere(&image, 0x5000, 0x6000, 1000001, &call);
 	assert_true(call.rip == 0x5000 && call.rdx == 2 && (long long)call.orig_rax == -1);
 	regs = image;
-	syscall_take_result(SYS_poll, -516, &regs);
+	assert_true(syscall_take_result(SYS_poll, -516, &regs));
 	assert_true(regs.rip == 0x1002 && (long long)regs.rax == -516 && regs.orig_rax == SYS_poll);
 	regs = image;
-	syscall_take_result(SYS_poll, 0, &regs);
+	assert_true(syscall_take_result(SYS_poll, 0, &regs));
 	assert_true(regs.rip == 0x1002 && regs.rax == 0 && (long long)regs.orig_rax == -1);
 	regs = image;
-	syscall_take_result(SYS_poll, -512, &regs);
+	assert_false(syscall_take_result(SYS_poll, -512, &regs));
 	assert_memory_equal(&regs, &image, sizeof(regs));
+	assert_false(syscall_is_restart_code(&image, 516));
+	image.rax = ~0ull;
+	assert_false(syscall_is_restart_code(&image, 514));
 }
 
 /* --- processor -----------------------------------------------------------------------------------------------------

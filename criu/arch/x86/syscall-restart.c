@@ -7,6 +7,11 @@
  *   ERESTART_RESTARTBLOCK  continued by restart_syscall(2) from a state in the kernel that nobody can read or set
  * (poll, nanosleep and futex with a timeout); EINTR after any handler
  *
+ * Until a thread is back in its program a signal may still come to it, soon after a restore or long after it where the
+ * process is stopped: then a call that was already rewound would be made again behind the handler, and a program that
+ * waits for that signal would wait for ever. So the image says besides what the code was, and the restored thread is
+ * given its registers as they were in the kernel, which decides when it lets it go.
+ *
  * The last is made again as well: a program never expects EINTR where no handler ran. Timeouts that are points in time
  * stay exact. What is left of a span of time is restored where it is known (task/interrupted-call.h): the call is made
  * once more from elsewhere, interrupted at once, and its restart block is then good for the program's own registers. A
@@ -85,6 +90,34 @@ void regs_for_image_with_signal(const struct user_regs_struct *live, enum restar
 		else
 			image->rax = (unsigned long long)-EINTR;
 	}
+}
+
+/* What is left of a restart block is the image's to say: without it, the call begins anew. */
+int syscall_restart_code(const struct user_regs_struct *live, enum restart_signal signal)
+{
+	int code;
+
+	if (!is_restart_pending(live, &code) || !is_made_again(live, code, signal))
+		return 0;
+	return code == CODE_ERESTART_RESTARTBLOCK ? CODE_ERESTARTNOHAND : code;
+}
+
+bool syscall_is_restart_code(const struct user_regs_struct *image, uint32_t code)
+{
+	return (long long)image->rax >= 0 &&
+	       (code == CODE_ERESTARTSYS || code == CODE_ERESTARTNOINTR || code == CODE_ERESTARTNOHAND);
+}
+
+void syscall_leave_to_kernel(uint32_t code, struct user_regs_struct *regs)
+{
+	regs->orig_rax = regs->rax;
+	regs->rax = (unsigned long long)-(long long)code;
+	regs->rip += SYSCALL_BYTES;
+}
+
+bool syscall_was_interrupted(int64_t result)
+{
+	return result <= -CODE_ERESTARTSYS && result >= -CODE_ERESTARTNOHAND;
 }
 
 /* --- calls that go on with what is left of their time ------------------------------------------------------------ */
@@ -173,11 +206,12 @@ void syscall_make_elsewhere(const struct user_regs_struct *image, uint64_t code_
 	}
 }
 
-void syscall_take_result(uint64_t number, int64_t result, struct user_regs_struct *regs)
+bool syscall_take_result(uint64_t number, int64_t result, struct user_regs_struct *regs)
 {
 	if (result <= -CODE_ERESTARTSYS && result > -CODE_ERESTART_RESTARTBLOCK)
-		return;
+		return false;
 	regs->rip += SYSCALL_BYTES;
 	regs->rax = (uint64_t)result;
 	regs->orig_rax = result == -CODE_ERESTART_RESTARTBLOCK ? number : ~0ull;
+	return true;
 }

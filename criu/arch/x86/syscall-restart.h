@@ -24,6 +24,18 @@ enum restart_signal {
 void regs_for_image_with_signal(const struct user_regs_struct *live, enum restart_signal signal,
 				struct user_regs_struct *image);
 
+/* The code behind a call that those registers make again, 0 when they do not. */
+int syscall_restart_code(const struct user_regs_struct *live, enum restart_signal signal);
+
+/* Whether an image may say so of these registers. */
+bool syscall_is_restart_code(const struct user_regs_struct *image, uint32_t code);
+
+/* Makes registers of an image those of a thread in the kernel, for which the call is made again or ends with EINTR. */
+void syscall_leave_to_kernel(uint32_t code, struct user_regs_struct *regs);
+
+/* Whether a result says that the call was interrupted, and would be made again. */
+bool syscall_was_interrupted(int64_t result);
+
 /* --- calls that go on with what is left of their time ------------------------------------------------------------ */
 
 struct syscall_arguments {
@@ -59,8 +71,8 @@ bool syscall_is_made_again(const struct user_regs_struct *image, uint64_t number
 /*
  * The registers to make the call from code at another place, for remaining_ns only: time_address is where a timespec of
  * that span stands. Its result then tells what becomes of the thread that called: *regs, of the image, are changed so
- * that the kernel goes on with the call, or that it has this result; a call that the kernel would make again is left.
+ * that the kernel goes on with the call, or that it has this result; false: they are left, to make the call again.
  */
 void syscall_make_elsewhere(const struct user_regs_struct *image, uint64_t code_address, uint64_t time_address,
 			    uint64_t remaining_ns, struct user_regs_struct *ret_regs);
-void syscall_take_result(uint64_t number, int64_t result, struct user_regs_struct *regs);
+bool syscall_take_result(uint64_t number, int64_t result, struct user_regs_struct *regs);
