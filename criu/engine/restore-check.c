@@ -80,7 +80,7 @@ static int describe_process(pid_t pid, char *text, size_t bytes)
 
 	if (procfd < 0 || proc_status_read(procfd, "status", &status) < 0)
 		return -ENOENT;
-	if (status.state == 'Z')
+	if (status.state == 'Z' && status.thread_count <= 1)
 		(void)snprintf(kind, sizeof(kind), ", a zombie until pid %d waits for it", status.ppid);
 	if (status.tgid != pid)
 		(void)snprintf(text, bytes, "a thread of %d (%s)%s", status.tgid, status.name, kind);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <asm/prctl.h>
+#include <asm/signal.h>
 #include <linux/futex.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
@@ -199,8 +200,21 @@ __attribute__((used)) static _Noreturn void thread_main(struct restorer_thread *
 	sleep_until_taken(thread);
 }
 
+static uint64_t signals_of(const struct restorer_siginfo *pending, uint64_t count)
+{
+	uint64_t set = 0;
+
+	for (uint64_t i = 0; i < count; i++)
+		set |= 1ull << (*(const int32_t *)(const void *)pending[i].bytes - 1);
+	return set;
+}
+
+/* It can be seen which signals it had blocked. What is pending already must not be taken by it. */
 _Noreturn void end_leader(struct restorer_task *task)
 {
+	const uint64_t mask = task->threads[0].signal_mask | signals_of(task->pending, task->pending_count);
+
+	(void)SYS4(__NR_rt_sigprocmask, SIG_SETMASK, &mask, 0, sizeof(mask));
 	for (;;)
 		(void)SYS1(__NR_exit, task->leader_exit_code);
 }

@@ -144,7 +144,7 @@ static int save_ended_leader(struct dump *d, struct task *task, struct error *er
 	leader->parasite = NULL;
 	if (r < 0)
 		return error_set(err, r, TASK_FORMAT ": its first thread", TASK_ARGS(task));
-	tc.blk_sigset = 0;
+	tc.blk_sigset = leader->status.sig_blocked;
 	tc.has_leader_exit_code = true;
 	tc.leader_exit_code = (uint32_t)leader->stat.exit_code;
 	tc.has_leader_task_state = true;

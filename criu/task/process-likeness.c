@@ -66,8 +66,8 @@ static bool can_be_like_another(const struct task *task, const struct process_fa
 {
 	const struct process_values *values = facts->values;
 
-	if (task->is_zombie || task->thread_count != 1 || task->first_child || task->state->timer_count ||
-	    (task->fd_count && task->fds[task->fd_count - 1].fd >= KNOWN_FDS))
+	if (task->is_zombie || task->ended_leader || task->thread_count != 1 || task->first_child ||
+	    task->state->timer_count || (task->fd_count && task->fds[task->fd_count - 1].fd >= KNOWN_FDS))
 		return false;
 	return !values->io_uring && !values->numa_policy && !values->likeness.ldt && !has_timers(values) &&
 	       has_usual_actions(facts) && facts->auxv_bytes <= sizeof(task->parasite->auxv);

@@ -8,6 +8,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <time.h>
 
@@ -17,6 +18,7 @@
 static pid_t leader, other_tid, own_child, leaders_child;
 static volatile int started, go;
 static volatile uint32_t cleared = 1;
+static long long blocked; /* by the dead one */
 
 /* A futex that the dead one held: the kernel marks it at its end, and once only. */
 static struct {
@@ -104,6 +106,8 @@ static void check_leader(void)
 	EXPECT_STR(strtok((char *)slurp_of_leader("comm"), "\n"), "leader");
 	EXPECT_EQ(exit_code_of_leader(), EXIT_CODE << 8);
 	EXPECT_EQ(test_field(slurp_of_leader("status"), "NoNewPrivs", 10), 1);
+	EXPECT_EQ(test_field(slurp_of_leader("status"), "SigBlk", 16), blocked);
+	EXPECT_EQ(getpriority(PRIO_PROCESS, leader), 7);
 }
 
 static void *act(void *arg)
@@ -169,6 +173,10 @@ int main(int argc, char **argv)
 	EXPECT_EQ(pthread_create(&thread, NULL, act, argc > 1 ? argv[1] : NULL), 0);
 	MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 	MUST(prctl(PR_SET_NAME, "leader"));
+	MUST(setpriority(PRIO_PROCESS, leader, 7));
+	sigaddset(&mask, SIGRTMIN + 7);
+	MUST(sigprocmask(SIG_BLOCK, &mask, NULL));
+	blocked = test_field(test_slurp("/proc/thread-self/status"), "SigBlk", 16);
 	hold_futex();
 	syscall(SYS_exit, EXIT_CODE);
 	return 1;

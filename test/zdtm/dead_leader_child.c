@@ -1,7 +1,7 @@
 /*
  * A child whose first thread has ended while others go on. Its parent hears nothing before all have ended, and then how
  * the last one did. The argument says what it is besides: stopped, filtered (by a seccomp filter that forbids the end
- * of a thread), user (without rights), crowd (of threads).
+ * of a thread), user (without rights), crowd (of threads), many (such children).
  */
 #include "zdtmlib.h"
 
@@ -14,9 +14,10 @@
 
 #define LAST_CODE 9
 #define CROWD     40
+#define MANY      20
 
 static const char *what;
-static volatile int *go; /* shared with the parent */
+static volatile int *go, *ready; /* shared with the parent */
 static pid_t leader;
 
 /* exit(2) fails, exit_group(2) does not. */
@@ -48,7 +49,7 @@ static void *act(void *arg)
 	wait_for_end_of_leader();
 	if (!strcmp(what, "filtered"))
 		forbid_exit();
-	test_post(go, 1);
+	test_post(ready, __atomic_add_fetch(&ready[1], 1, __ATOMIC_SEQ_CST));
 	test_await(go, 2);
 	EXPECT_EQ(getpid(), leader);
 	if (!strcmp(what, "filtered"))
@@ -115,20 +116,26 @@ int main(int argc, char **argv)
 {
 	sigset_t mask;
 	int status;
-	pid_t pid;
+	pid_t pids[MANY], pid;
+	int count;
 
 	what = argc > 1 ? argv[1] : "plain";
 	go = MUST(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+	ready = go + 1;
+	count = strcmp(what, "many") ? 1 : MANY;
 	test_start();
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGCHLD);
 	MUST(sigprocmask(SIG_BLOCK, &mask, NULL));
-	pid = MUST(fork());
-	if (pid == 0) {
-		child(NULL);
-		_exit(1);
+	for (int i = 0; i < count; i++) {
+		pids[i] = MUST(fork());
+		if (pids[i] == 0) {
+			child(NULL);
+			_exit(1);
+		}
+		test_await(ready, i + 1);
 	}
-	test_await(go, 1);
+	pid = pids[0];
 	if (!strcmp(what, "stopped")) {
 		MUST(kill(pid, SIGSTOP));
 		EXPECT_EQ(waitpid(pid, &status, WUNTRACED), pid);
@@ -144,6 +151,7 @@ int main(int argc, char **argv)
 		EXPECT(WIFCONTINUED(status));
 	}
 	test_post(go, 2);
-	check_end(pid);
+	for (int i = 0; i < count; i++)
+		check_end(pids[i]);
 	return test_pass();
 }
