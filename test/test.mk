@@ -138,6 +138,7 @@ test: test-build $(TEST_B)/fallbacks
 		'kill=$(KILL_ENV) $(KILL) -c $(CRIU) -r 40 -s 60' \
 		$(if $(SAN),,'fail=$(KILL) -c $(CRIU) -e -s 40') \
 		'signal=$(KILL_ENV) $(KILL) -c $(CRIU) -r 20 -s 40 -k 2' \
+		'kill-ended=$(KILL_ENV) $(KILL) -c $(CRIU) -r 20 -s 30 -l' \
 		'killed-tree=$(TEST_ENV) unshare --pid --fork --mount-proc test/kill/tree.py 10' \
 		'real=$(TEST_ENV) test/real/real.sh' \
 		'shell=$(TEST_ENV) unshare --pid --fork --mount-proc test/real/shell.py' \

@@ -1,14 +1,15 @@
 /*
- * kill [-c CRIU] [-r COUNT] [-s POINTS] [-o OPERATION] [-S SEED] [-n CALL] [-k SIGNAL] [-e]
+ * kill [-c CRIU] [-r COUNT] [-s POINTS] [-o OPERATION] [-S SEED] [-n CALL] [-k SIGNAL] [-e] [-l]
  *
  * Kills criu's processes in the middle of a dump that leaves the target running, of a dump that kills it, and of a
  * restore: COUNT times at a random moment, and at each system call in turn (POINTS of them; 0 for all). After each the
  * target has to be as if nothing had happened, or the operation carried to its end; and nothing of ours may be left.
  * -k SIGNAL (a number) sends that one to criu's process group instead, as a terminal does: criu has to take everything
  * back and say so, or carry it to its end. -e lets a system call fail that needs memory, descriptors, processes or
- * disk, with what it fails with for lack of those. -n CALL tries that system call alone, COUNT times. Each operation
- * works in a pid and mount namespace of its own. Where that has a kernel.pid_max of its own (Linux 6.14) the restored
- * pid is above it: what a restore raises is lowered again when nothing comes of it.
+ * disk, with what it fails with for lack of those. -n CALL tries that system call alone, COUNT times. -l: the target's
+ * first thread has ended. Each operation works in a pid and mount namespace of its own. Where that has a kernel.pid_max
+ * of its own (Linux 6.14) the restored pid is above it: what a restore raises is lowered again when nothing comes of
+ * it.
  */
 #include "driver.h"
 #include "state.h"
@@ -56,6 +57,7 @@ struct arena {
 	long only_call;
 	int signal;
 	bool fails_call;
+	bool leader_ends;
 	unsigned int seed;
 	char dir[128], images[160], set[160], log[160], said[160], watch_path[160], pidfile[160];
 	struct watch *watch;
@@ -192,7 +194,7 @@ static void exec_target(const struct arena *arena)
 		_exit(126);
 	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0 || close_range(3, ~0U, 0) < 0)
 		_exit(126);
-	execl(arena->target_program, "target", arena->watch_path, (char *)NULL);
+	execl(arena->target_program, "target", arena->watch_path, arena->leader_ends ? "ends" : NULL, (char *)NULL);
 	_exit(127);
 }
 
@@ -205,6 +207,15 @@ static bool is_ticking(const struct watch *watch)
 	return true;
 }
 
+static bool is_complete(const struct arena *arena)
+{
+	char state;
+	int tracer;
+
+	state_brief(arena->target, &state, &tracer);
+	return !arena->leader_ends || state == 'Z';
+}
+
 static bool start_target(struct arena *arena)
 {
 	pid_t wanted = HIGH_PID;
@@ -214,7 +225,7 @@ static bool start_target(struct arena *arena)
 	arena->target = arena->operation == RESTORE ? (pid_t)syscall(SYS_clone3, &args, sizeof(args)) : fork();
 	if (arena->target == 0)
 		exec_target(arena);
-	for (int i = 0; i < 10000 && !is_ticking(arena->watch); i++)
+	for (int i = 0; i < 10000 && !(is_ticking(arena->watch) && is_complete(arena)); i++)
 		usleep(1000);
 	return is_ticking(arena->watch) && state_note(arena->target, &arena->noted) == 0;
 }
@@ -629,7 +640,7 @@ int main(int argc, char **argv)
 	int option, random_count = 40, points = 60;
 	unsigned int seed = 1;
 
-	while ((option = getopt(argc, argv, "c:r:s:o:S:n:k:e")) != -1) {
+	while ((option = getopt(argc, argv, "c:r:s:o:S:n:k:el")) != -1) {
 		switch (option) {
 		case 'c':
 			if (!realpath(optarg, criu))
@@ -646,6 +657,9 @@ int main(int argc, char **argv)
 			break;
 		case 'e':
 			arena.fails_call = true;
+			break;
+		case 'l':
+			arena.leader_ends = true;
 			break;
 		case 'k':
 			arena.signal = atoi(optarg);

@@ -44,6 +44,8 @@ static int note_thread(struct state *state, pid_t pid, const char *tid)
 		return -errno;
 	append(state, "thread %s\n", tid);
 	while (fgets(line, sizeof(line), file)) {
+		if (strncmp(line, "State:\tZ", 8) == 0)
+			append(state, "has ended\n");
 		for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 			if (strncmp(line, keys[i], strlen(keys[i])) == 0)
 				append(state, "%s", line);
@@ -108,19 +110,6 @@ static int each_number(struct state *state, pid_t pid, const char *name, bool ar
 	return r;
 }
 
-int state_note(pid_t pid, struct state *ret_state)
-{
-	int r;
-
-	ret_state->text[0] = 0;
-	r = each_number(ret_state, pid, "task", true);
-	if (r == 0)
-		r = note_text(ret_state, pid, "maps");
-	if (r == 0)
-		r = each_number(ret_state, pid, "fd", false);
-	return r;
-}
-
 /* '?' and 0 of a process that is not there. */
 static void read_brief(const char *path, char *ret_state, int *ret_tracer)
 {
@@ -145,6 +134,42 @@ void state_brief(pid_t pid, char *ret_state, int *ret_tracer)
 	read_brief(path, ret_state, ret_tracer);
 }
 
+/* The files of a first thread that has ended are empty: those of the last one are the same. */
+static pid_t find_reader(pid_t pid)
+{
+	struct dirent **entries;
+	char path[64], state;
+	int count, tracer;
+	pid_t reader = pid;
+
+	state_brief(pid, &state, &tracer);
+	if (state != 'Z')
+		return pid;
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	count = scandir(path, &entries, is_number, compare_numbers);
+	for (int i = 0; i < count; i++) {
+		reader = atoi(entries[i]->d_name);
+		free(entries[i]);
+	}
+	if (count >= 0)
+		free(entries);
+	return reader;
+}
+
+int state_note(pid_t pid, struct state *ret_state)
+{
+	const pid_t reader = find_reader(pid);
+	int r;
+
+	ret_state->text[0] = 0;
+	r = each_number(ret_state, pid, "task", true);
+	if (r == 0)
+		r = note_text(ret_state, reader, "maps");
+	if (r == 0)
+		r = each_number(ret_state, reader, "fd", false);
+	return r;
+}
+
 /* The first thread that is traced or stopped, in words; empty when there is none. */
 static void find_disturbed(pid_t pid, char *ret_why, size_t bytes)
 {
@@ -165,7 +190,8 @@ static void find_disturbed(pid_t pid, char *ret_why, size_t bytes)
 
 		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/status", pid, entries[i]->d_name);
 		read_brief(path, &state, &tracer);
-		if (tracer || !strchr("RSD", state))
+		/* Whether the first one is to have ended has been noted. */
+		if (tracer || !strchr(atoi(entries[i]->d_name) == pid ? "RSDZ" : "RSD", state))
 			snprintf(ret_why, bytes, "thread %.20s has state %c and tracer %d", entries[i]->d_name, state,
 				 tracer);
 		free(entries[i]);

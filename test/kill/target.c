@@ -5,7 +5,8 @@
  * It has files without a name open, in its working directory and in one that is gone, so that a restore has to make
  * names for them.
  *
- * target FILE: FILE holds a struct watch and is mapped shared.
+ * target FILE: FILE holds a struct watch and is mapped shared. With a second argument the first thread ends, and there
+ * is another one in its place.
  */
 #include "watch.h"
 
@@ -171,7 +172,7 @@ static bool make_nameless(void)
 int main(int argc, char **argv)
 {
 	pthread_t thread;
-	int fd = argc == 2 ? open(argv[1], O_RDWR) : -1;
+	int fd = argc == 2 || argc == 3 ? open(argv[1], O_RDWR) : -1;
 
 	if (fd < 0)
 		return 2;
@@ -182,10 +183,12 @@ int main(int argc, char **argv)
 		return 2;
 	for (size_t i = 0; i < (size_t)WATCH_THREADS * SLICE_BYTES / 8; i++)
 		memory[i] = word_at(i);
-	for (long i = 1; i < WATCH_THREADS; i++) {
+	for (long i = argc == 3 ? 0 : 1; i < WATCH_THREADS; i++) {
 		if (pthread_create(&thread, NULL, act, (void *)i) != 0)
 			return 2;
 	}
+	if (argc == 3)
+		syscall(SYS_exit, 5);
 	act((void *)0L);
 	return 0;
 }
