@@ -99,6 +99,7 @@ int ghost_place_rename(struct ghost_place *place, unsigned int id)
 	char *last = strrchr(place->path, '/') + 1, suffix[32];
 	size_t bytes = (size_t)snprintf(suffix, sizeof(suffix), ".cr.%x.ghost", id), length = strlen(last);
 
+	(void)strcpy(place->own_name, last);
 	if (length + bytes > NAME_MAX)
 		length = NAME_MAX - bytes;
 	if ((size_t)(last - place->path) + length + bytes >= sizeof(place->path))
@@ -120,6 +121,52 @@ int ghost_place_note(struct ghost_place *place)
 void ghost_place_forget(struct ghost_place *place)
 {
 	undo_forget_file(place->undo, place->path);
+}
+
+/* "a/b.cr.1.ghost" to "a/b". */
+static bool replace_name(const char *path, const char *own_name, char ret[PATH_MAX])
+{
+	const char *slash = strrchr(path, '/');
+	int length = slash ? (int)(slash + 1 - path) : 0;
+
+	return snprintf(ret, PATH_MAX, "%.*s%s", length, path, own_name) < PATH_MAX;
+}
+
+/* Not if somebody has put something else there since. */
+static void remove_own(const struct ghost_place *place, const char *own, const struct stat *st, int flags)
+{
+	struct stat now;
+
+	if (fstatat(place->write_dirfd, own, &now, AT_SYMLINK_NOFOLLOW) == 0 && now.st_dev == st->st_dev &&
+	    now.st_ino == st->st_ino)
+		(void)unlinkat(place->write_dirfd, own, flags);
+}
+
+static bool remove_by_own_name(struct ghost_place *place, int flags)
+{
+	char own[PATH_MAX], path[PATH_MAX];
+	struct stat st, there;
+	bool is_renamed;
+
+	if (!place->own_name[0] || !replace_name(place->name, place->own_name, own) ||
+	    !replace_name(place->path, place->own_name, path) ||
+	    fstatat(place->write_dirfd, place->name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    fstatat(place->write_dirfd, own, &there, AT_SYMLINK_NOFOLLOW) == 0)
+		return false;
+	undo_note_file(place->undo, path);
+	is_renamed = renameat2(place->write_dirfd, place->name, place->write_dirfd, own, RENAME_NOREPLACE) == 0;
+	if (is_renamed)
+		remove_own(place, own, &st, flags);
+	undo_forget_file(place->undo, path);
+	return is_renamed;
+}
+
+void ghost_place_remove(struct ghost_place *place, bool is_directory)
+{
+	int flags = is_directory ? AT_REMOVEDIR : 0;
+
+	if (!remove_by_own_name(place, flags))
+		(void)unlinkat(place->write_dirfd, place->name, flags);
 }
 
 static void remove_parents(struct ghost_place *place)

@@ -13,10 +13,11 @@ struct undo;
 #define GHOST_PARENTS_MAX 64
 
 struct ghost_place {
-	char path[PATH_MAX]; /* of the inode; longer than what it had when its name is taken */
-	char *name;          /* in path: what is to be made below the directory, with the directories between */
-	int dirfd;           /* the nearest directory that exists */
-	int write_dirfd;     /* the same, where its mount is read-only through one that is not; else dirfd */
+	char path[PATH_MAX];         /* of the inode; longer than what it had when its name is taken */
+	char *name;                  /* in path: what is to be made below the directory, with the directories between */
+	int dirfd;                   /* the nearest directory that exists */
+	int write_dirfd;             /* the same, where its mount is read-only through one that is not; else dirfd */
+	char own_name[NAME_MAX + 1]; /* the last component of the path it had, when it was given another; else "" */
 	size_t parents[GHOST_PARENTS_MAX]; /* in path: ends of the directories that were made */
 	size_t parent_count;
 	struct undo *undo;
@@ -35,6 +36,12 @@ int ghost_place_make_parents(struct ghost_place *place, struct undo *undo);
 
 /* Gives the inode a name of ours beside its own: -ENAMETOOLONG. */
 int ghost_place_rename(struct ghost_place *place, unsigned int id);
+
+/*
+ * Takes the name away. Where nobody else has its own name by now the inode gets that for an instant: what is open of it
+ * is known by the last name it had.
+ */
+void ghost_place_remove(struct ghost_place *place, bool is_directory);
 
 /* Before something is made under the name: notes it unless there is something already, which is -EEXIST. */
 int ghost_place_note(struct ghost_place *place);

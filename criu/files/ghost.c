@@ -3,10 +3,10 @@
  * ghost-file-ID.img (ghost-content.c), if it is not too large.
  *
  * At restore the root of the tree makes each one, under "<path>.cr.<id>.ghost" (a directory under its own name), and
- * links it under the other names it had, opens it and takes the name away at once, before anything is written to it;
- * what a failure leaves in between is in the undo log. All who need the inode open it by the descriptor that the root
- * holds and its descendants inherit. What has only one description is made when and where that is opened, so that
- * programs with thousands of deleted files can be restored.
+ * links it under the other names it had, opens it and takes the name away at once, before anything is written to it
+ * (by way of the name it had, which is what /proc shows then); what a failure leaves in between is in the undo log. All
+ * who need the inode open it by the descriptor that the root holds and its descendants inherit. What has only one
+ * description is made when and where that is opened, so that programs with thousands of deleted files can be restored.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -403,7 +403,7 @@ static void take_names_away(struct ghost_names *names)
 	while (names->count) {
 		struct ghost_place *place = &names->places[--names->count];
 
-		(void)unlinkat(place->write_dirfd, place->name, names->is_directory ? AT_REMOVEDIR : 0);
+		ghost_place_remove(place, names->is_directory);
 		ghost_place_forget(place);
 		ghost_place_done(place);
 	}

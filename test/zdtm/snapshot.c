@@ -96,15 +96,11 @@ static long inode_order(struct snapshot *shot, unsigned long inode, bool add)
 	return (long)shot->inode_count++;
 }
 
-/* A removed file comes back with a new inode, and with what stands before its removal behind its name. */
+/* What was made by O_TMPFILE is called by the number of its inode, which is a new one. */
 static void normalise_deleted(char *path)
 {
-	char *mark = strstr(path, ".cr."), *end = mark ? strstr(mark, ".ghost (deleted)") : NULL;
+	char *mark = strstr(path, "/#"), *end;
 
-	if (end)
-		memmove(mark, end + strlen(".ghost"), strlen(end + strlen(".ghost")) + 1);
-	/* What was made by O_TMPFILE is called by the number of its inode. */
-	mark = strstr(path, "/#");
 	end = mark ? mark + 2 + strspn(mark + 2, "0123456789") : NULL;
 	if (end && strcmp(end, " (deleted)") == 0)
 		memmove(mark + 2, end, strlen(end) + 1);
