@@ -89,6 +89,31 @@ int ptrace_read_siginfo_queue(pid_t tid, bool shared, struct siginfo_queue *ret)
 	return 0;
 }
 
+int siginfo_queue_add_bare(struct siginfo_queue *queue, uint64_t pending)
+{
+	size_t capacity = queue->count;
+
+	for (size_t i = 0; i < queue->count; i++) {
+		int32_t signal;
+
+		memcpy(&signal, queue->infos[i], sizeof(signal));
+		if (signal > 0 && signal <= 64)
+			pending &= ~(1ull << (signal - 1));
+	}
+	for (int32_t signal = 1; pending; signal++, pending >>= 1) {
+		int r;
+
+		if (!(pending & 1))
+			continue;
+		r = array_reserve(&queue->infos, &capacity, queue->count, SIGINFO_BYTES);
+		if (r < 0)
+			return r;
+		memset(queue->infos[queue->count], 0, SIGINFO_BYTES);
+		memcpy(queue->infos[queue->count++], &signal, sizeof(signal));
+	}
+	return 0;
+}
+
 void siginfo_queue_done(struct siginfo_queue *queue)
 {
 	free(queue->infos);

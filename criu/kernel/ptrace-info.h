@@ -29,6 +29,12 @@ struct siginfo_queue {
 
 /* Pending signals of the thread, or those of the whole process: 0 or -errno. */
 int ptrace_read_siginfo_queue(pid_t tid, bool shared, struct siginfo_queue *ret);
+
+/*
+ * Of a sender that found the queue full the kernel keeps the signal alone, which no request lists; who takes it is told
+ * of SI_USER from pid 0. Adds that for each one pending (bit 0 is signal 1) of which there is nothing. 0 or -errno.
+ */
+int siginfo_queue_add_bare(struct siginfo_queue *queue, uint64_t pending);
 void siginfo_queue_done(struct siginfo_queue *queue);
 
 /* Layout of the kernel's struct ptrace_sud_config (6.4). */

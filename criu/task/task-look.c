@@ -205,8 +205,12 @@ static int look_signals(struct task *task, struct task_thread *thread, bool is_l
 
 	if (thread->status.sig_pending)
 		r = ptrace_read_siginfo_queue(thread->tid, false, &thread->state->signals);
+	if (r == 0)
+		r = siginfo_queue_add_bare(&thread->state->signals, thread->status.sig_pending);
 	if (r == 0 && is_leader && thread->status.sig_shared_pending)
 		r = ptrace_read_siginfo_queue(thread->tid, true, &task->state->signals);
+	if (r == 0 && is_leader)
+		r = siginfo_queue_add_bare(&task->state->signals, thread->status.sig_shared_pending);
 	return r < 0 ? error_set(err, r, "read its pending signals") : 0;
 }
 

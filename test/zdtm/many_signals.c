@@ -1,7 +1,11 @@
-/* Thousands of signals with values, pending to the process and to a thread: all of them, in their order. */
+/*
+ * Thousands of signals with values, pending to the process and to a thread: all of them, in their order. Where the
+ * queue was full the kernel keeps the signal alone, without its sender: that one waits, too.
+ */
 #include "zdtmlib.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
 
 enum { SHARED = 6000, OWN = 3000 };
 
@@ -39,6 +43,34 @@ static void *act(void *arg)
 	return arg;
 }
 
+/* As they come out: both look as if sent by pid 0. */
+static void take_bare(int signo)
+{
+	const struct timespec zero = { 0 };
+	siginfo_t info;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, signo);
+	EXPECT_EQ(sigtimedwait(&set, &info, &zero), signo);
+	EXPECT_EQ(info.si_code, SI_USER);
+	EXPECT_EQ(info.si_pid, 0);
+	EXPECT_EQ(sigtimedwait(&set, &info, &zero), -1);
+}
+
+static void send_to_full_queue(void)
+{
+	struct rlimit limit, none = { 0, 0 };
+
+	MUST(getrlimit(RLIMIT_SIGPENDING, &limit));
+	none.rlim_max = limit.rlim_max;
+	MUST(setrlimit(RLIMIT_SIGPENDING, &none));
+	MUST(kill(getpid(), SIGRTMIN + 6));
+	MUST(tgkill(getpid(), gettid(), SIGUSR2));
+	EXPECT_EQ(sigqueue(getpid(), SIGRTMIN + 7, (union sigval){ 0 }), -1);
+	MUST(setrlimit(RLIMIT_SIGPENDING, &limit));
+}
+
 int main(void)
 {
 	union sigval value;
@@ -54,7 +86,10 @@ int main(void)
 	}
 	EXPECT_EQ(pthread_create(&thread, NULL, act, NULL), 0);
 	test_await(&ready, 1);
+	send_to_full_queue();
 	test_wait();
+	take_bare(SIGRTMIN + 6);
+	take_bare(SIGUSR2);
 	take(SIGRTMIN + 4, SHARED / 2, 0);
 	take(SIGRTMIN + 3, SHARED / 2, 0);
 	test_post(&go, 1);
