@@ -3,6 +3,7 @@
 #   make test             everything that takes minutes (behaviours need root)
 #   make test-unit        units alone, without root
 #   make test-zdtm        behaviours in all modes; M=plain,compare K='file_*' narrow them down
+#   make test-badinput    damaged sets; test-changed: sets of what has changed meanwhile; C='CASE' only these
 #   make test-images      image sets as another reader sees them, and as older versions wrote them
 #   make test-long        full sweeps: kills at every system call, every kernel feature masked, 300 mutations, larger
 #                         programs
@@ -83,7 +84,8 @@ test-images: $(CRIU) $(ZDTM_RUNNER) $(ZDTM_BIN)
 KILL        := $(TEST_B)/kill/kill
 KILL_BIN    := $(KILL) $(TEST_B)/kill/target
 BADINPUT_BIN := $(TEST_B)/badinput/damage $(TEST_B)/badinput/victim $(TEST_B)/badinput/cookie.so
-CHANGED_BIN := $(TEST_B)/changed/holder
+# Sets are changed by the means that damage them.
+CHANGED_BIN := $(TEST_B)/changed/holder $(TEST_B)/badinput/damage
 REAL_BIN    := $(TEST_B)/real/load
 
 $(TEST_B)/kill/%.o: test/kill/%.c
@@ -116,7 +118,14 @@ $(REAL_BIN): test/real/load.cc
 	@mkdir -p $(@D)
 	$(if $(findstring clang,$(CC)),clang++,g++) -std=c++17 -O2 -g -Wall -Wextra -Werror -pthread $< -o $@
 
-TEST_BIN    := $(ZDTM_RUNNER) $(ZDTM_BIN) $(KILL_BIN) $(BADINPUT_BIN) $(CHANGED_BIN) $(REAL_BIN)
+.PHONY: test-badinput test-changed
+test-badinput: $(CRIU) $(BADINPUT_BIN)
+	$(TEST_ENV) test/badinput/badinput.sh $(C)
+
+test-changed: $(CRIU) $(CHANGED_BIN)
+	$(TEST_ENV) test/changed/changed.sh $(C)
+
+TEST_BIN    := $(ZDTM_RUNNER) $(ZDTM_BIN) $(KILL_BIN) $(sort $(BADINPUT_BIN) $(CHANGED_BIN)) $(REAL_BIN)
 
 .PHONY: test-build test test-long
 test-build: $(CRIU) $(UNIT_BIN) $(TEST_BIN)

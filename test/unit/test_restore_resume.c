@@ -1,6 +1,6 @@
 /*
  * What carries a restore on whose worker has died is killed in turn: a signal that a thread was about to take when it
- * was looked at still arrives.
+ * was looked at still arrives. One that somebody stops while it is taken over is taken over nevertheless.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,6 +20,7 @@
 
 #include "base/cleanup.h"
 #include "engine/restore-resume.h"
+#include "engine/restore.h"
 #include "kernel/proc-pid.h"
 #include "kernel/proc-stat.h"
 #include "mm/restore-area.h"
@@ -83,6 +84,8 @@ static bool until_stopped(pid_t pid)
 	return false;
 }
 
+static int end_status; /* of whom next_request() saw end */
+
 /* Runs the rescuer to its next entry of ptrace(); the request, or -1 at its end. */
 static long next_request(pid_t rescuer)
 {
@@ -90,8 +93,10 @@ static long next_request(pid_t rescuer)
 	int status;
 
 	for (;;) {
-		if (ptrace(PTRACE_SYSCALL, rescuer, 0, 0) < 0 || waitpid(rescuer, &status, __WALL) < 0 ||
-		    !WIFSTOPPED(status))
+		if (ptrace(PTRACE_SYSCALL, rescuer, 0, 0) < 0 || waitpid(rescuer, &status, __WALL) < 0)
+			return -1;
+		end_status = status;
+		if (!WIFSTOPPED(status))
 			return -1;
 		if (WSTOPSIG(status) != (SIGTRAP | 0x80))
 			continue;
@@ -139,10 +144,62 @@ static void signal_survives_the_rescuer(void **state)
 	(void)munmap(words, sizeof(*words));
 }
 
+static void run_worker(void)
+{
+	struct restorer_thread thread = { .tid = 0 };
+	struct restorer_task task = { .threads = &thread, .thread_count = 1 };
+	struct restore_task restored = { .restorer = &task };
+	struct restore_task *tasks[] = { &restored };
+	struct restore r = { .tasks = tasks, .task_count = 1 };
+	struct error err = { 0 };
+
+	if (fork() == 0)
+		run_program();
+	while (!words->program || !words->may_begin)
+		(void)usleep(1000);
+	thread.tid = task.pid = words->program;
+	thread.task = &task;
+	_exit(restore_take_over(&r, &err) == 0 ? 0 : 1);
+}
+
+static void stop_during_the_takeover(void **state)
+{
+	bool is_sent = false;
+	pid_t worker;
+	long request;
+	int status;
+
+	words = mmap(NULL, sizeof(*words), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(words != MAP_FAILED);
+	worker = fork();
+	if (worker == 0)
+		run_worker();
+	assert_true(worker > 0);
+	if (ptrace(PTRACE_SEIZE, worker, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL) < 0) {
+		(void)kill(worker, SIGKILL);
+		skip();
+	}
+	assert_int_equal(ptrace(PTRACE_INTERRUPT, worker, 0, 0), 0);
+	assert_int_equal(waitpid(worker, &status, __WALL), worker);
+	words->may_begin = 1;
+	while ((request = next_request(worker)) >= 0) {
+		if (request != PTRACE_INTERRUPT || is_sent)
+			continue;
+		is_sent = true;
+		assert_int_equal(kill(words->program, SIGSTOP), 0);
+		assert_true(until_stopped(words->program));
+	}
+	assert_true(is_sent);
+	(void)kill(words->program, SIGKILL);
+	assert_int_equal(end_status, 0);
+	(void)munmap(words, sizeof(*words));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(signal_survives_the_rescuer),
+		cmocka_unit_test(stop_during_the_takeover),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
