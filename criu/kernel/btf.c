@@ -173,7 +173,7 @@ static uint32_t find_name(const struct btf *btf, const char *name)
 }
 
 /* Its name is far behind in the strings: to look at the names on the way is quicker than to search for it. */
-int btf_find_function(const struct btf *btf, const char *name)
+static int find_function(const struct btf *btf, const char *name)
 {
 	int id = 1;
 
@@ -181,6 +181,36 @@ int btf_find_function(const struct btf *btf, const char *name)
 		if (BTF_INFO_KIND(info_at(at)) == BTF_KIND_FUNC && is_named(btf, at, name))
 			return id;
 	return -ENOENT;
+}
+
+#define NAMES_KEPT 4
+
+/* The same few are asked for again and again. */
+int btf_find_function(const struct btf *btf, const char *name)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static struct {
+		const struct btf *btf;
+		const char *name;
+		int id;
+	} kept[NAMES_KEPT];
+	static size_t count;
+	int id = 0;
+
+	(void)pthread_mutex_lock(&lock);
+	for (size_t i = 0; i < count; i++)
+		if (kept[i].btf == btf && strcmp(kept[i].name, name) == 0)
+			id = kept[i].id;
+	if (!id) {
+		id = find_function(btf, name);
+		if (count < NAMES_KEPT) {
+			kept[count].btf = btf;
+			kept[count].name = name;
+			kept[count++].id = id;
+		}
+	}
+	(void)pthread_mutex_unlock(&lock);
+	return id;
 }
 
 /* Every so many types it is noted where they are: the way to a type by its number is short then. */
@@ -326,7 +356,7 @@ static const char *find_structure_by_number(const struct btf *btf, uint32_t numb
 
 #define MEMBER_BYTES 64
 
-/* The offset of "a" or "a.b". */
+/* The offset of "a" or "a.b", the size for "". */
 static int find_path(const struct btf *btf, const char *at, const char *path)
 {
 	const size_t bytes = strcspn(path, ".");
@@ -336,6 +366,8 @@ static int find_path(const struct btf *btf, const char *at, const char *path)
 
 	if (bytes >= sizeof(name))
 		return -ENOENT;
+	if (!bytes)
+		return (int)word_at(at, offsetof(struct btf_type, size));
 	memcpy(name, path, bytes);
 	found = find_member(btf, at, name, 0);
 	if (found.offset < 0 || !path[bytes])

@@ -16,12 +16,12 @@ struct btf {
 /* This kernel's, read once and kept: 0 or -errno. For any thread. */
 int btf_get(const struct btf **ret);
 
-/* The number of a function's type, or -ENOENT. */
+/* The number of a function's type, or -ENOENT. The name is a constant: it is kept. */
 int btf_find_function(const struct btf *btf, const char *name);
 
 /*
  * A member of a structure, and its offset in bytes once it was looked up: -ENOENT when there is none. "a.b" is the
- * member b of the structure that the member a is.
+ * member b of the structure that the member a is; "" stands for the structure's end, whose offset is its size.
  */
 struct btf_offset {
 	const char *structure, *member;

@@ -14,6 +14,7 @@
 #include "base/util.h"
 #include "kernel/bpf-iterator.h"
 #include "kernel/bpf-program.h"
+#include "kernel/pidfd.h"
 
 #ifndef PR_GET_TID_ADDRESS
 #define PR_GET_TID_ADDRESS 40
@@ -58,30 +59,38 @@ static const struct {
 	{ 113, NULL },                     /* ipe */
 };
 
-static int module_bytes(const struct btf *btf, uint64_t id)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(modules); i++)
-		if (modules[i].id == id)
-			return modules[i].structure ? btf_structure_bytes(btf, modules[i].structure) : 0;
-	return -ENOENT;
-}
-
-/* How long all of it is together, in whole words; -errno when that is not known. */
-static int security_bytes(const struct btf *btf)
+/* Appends what has to be known of the modules that are in use: so many, or -errno when one is not known. */
+static int list_structures(struct btf_offset *ret, size_t room)
 {
 	uint64_t ids[MODULES_MAX];
 	uint32_t size = sizeof(ids);
 	long count = syscall(SYS_lsm_list_modules, ids, &size, 0);
-	int sum = 0;
+	size_t found = 0;
 
 	if (count < 0)
 		return -errno;
 	for (long i = 0; i < count; i++) {
-		int bytes = module_bytes(btf, ids[i]);
+		size_t k = 0;
 
-		if (bytes < 0)
-			return bytes;
-		sum += (bytes + 7) & ~7;
+		while (k < ARRAY_SIZE(modules) && modules[k].id != ids[i])
+			k++;
+		if (k == ARRAY_SIZE(modules) || found == room)
+			return -ENOENT;
+		if (modules[k].structure)
+			ret[found++] = (struct btf_offset){ modules[k].structure, "" };
+	}
+	return (int)found;
+}
+
+/* How long all of it is together, in whole words; -errno when that is not known. */
+static int security_bytes(const struct btf_offset *structures, size_t count)
+{
+	int sum = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (structures[i].offset < 0)
+			return -ENOENT;
+		sum += (structures[i].offset + 7) & ~7;
 	}
 	return sum <= PROCESS_SECURITY_BYTES ? sum : -E2BIG;
 }
@@ -122,6 +131,7 @@ enum {
 	CRED_FIRST_CAPS,
 	CRED_LAST_CAPS,
 	CRED_SECURITY,
+	TASK_END,
 	MM_AUXV,
 	SIGNAL_LIMITS,
 	SIGHAND_ACTION,
@@ -148,6 +158,7 @@ static const struct btf_offset others[OTHERS_COUNT] = {
 	[CRED_FIRST_CAPS] = { "cred", "cap_inheritable" },
 	[CRED_LAST_CAPS] = { "cred", "cap_ambient" },
 	[CRED_SECURITY] = { "cred", "security" },
+	[TASK_END] = { "task_struct", "" },
 	[MM_AUXV] = { "mm_struct", "saved_auxv" },
 	[SIGNAL_LIMITS] = { "signal_struct", "rlim" },
 	[SIGHAND_ACTION] = { "sighand_struct", "action" },
@@ -223,14 +234,16 @@ struct plan {
 
 static int find_offsets(const struct btf *btf, struct plan *plan)
 {
-	struct btf_offset all[VALUES + OTHERS_COUNT];
-	const int task_bytes = btf_structure_bytes(btf, "task_struct"); /* a whole number of cache lines */
-	int fpu;
+	struct btf_offset all[VALUES + OTHERS_COUNT + MODULES_MAX];
+	int modules_used, fpu;
 
 	for (size_t i = 0; i < VALUES; i++)
 		all[i] = values[i].member;
 	memcpy(all + VALUES, others, sizeof(others));
-	btf_find_offsets(btf, all, ARRAY_SIZE(all));
+	modules_used = list_structures(all + VALUES + OTHERS_COUNT, MODULES_MAX);
+	if (modules_used < 0)
+		return modules_used;
+	btf_find_offsets(btf, all, VALUES + OTHERS_COUNT + (size_t)modules_used);
 	memcpy(plan->value_at, all, sizeof(plan->value_at));
 	memcpy(plan->at, all + VALUES, sizeof(plan->at));
 	for (size_t i = 0; i < VALUES; i++)
@@ -239,13 +252,14 @@ static int find_offsets(const struct btf *btf, struct plan *plan)
 	for (size_t i = 0; i < OTHERS_COUNT; i++)
 		if (plan->at[i].offset < 0 && i != TASK_FPU)
 			return -ENOENT;
-	if (task_bytes < 0 || plan->at[CRED_FSGID].offset - plan->at[CRED_UID].offset != (CREDENTIAL_IDS - 1) * 4 ||
+	if (plan->at[CRED_FSGID].offset - plan->at[CRED_UID].offset != (CREDENTIAL_IDS - 1) * 4 ||
 	    plan->at[CRED_LAST_CAPS].offset - plan->at[CRED_FIRST_CAPS].offset != 4 * 8)
 		return -ENOENT;
-	/* Since 6.16 the state of the processor stands behind the task. */
-	fpu = plan->at[TASK_FPU].offset < 0 ? task_bytes : plan->at[TASK_FPU].offset;
+	/* Since 6.16 the state of the processor stands behind the task, which is a whole number of cache lines. */
+	fpu = plan->at[TASK_FPU].offset < 0 ? plan->at[TASK_END].offset : plan->at[TASK_FPU].offset;
 	plan->state_components = fpu + plan->at[FPU_STATES].offset;
-	return 0;
+	plan->security_bytes = security_bytes(all + VALUES + OTHERS_COUNT, (size_t)modules_used);
+	return plan->security_bytes < 0 ? plan->security_bytes : 0;
 }
 
 static void emit_value(struct bpf_program *p, int16_t slot, int offset, int16_t to, int32_t bytes)
@@ -340,11 +354,12 @@ static struct process_values *record(const struct process_fact_list *list, size_
 	return (struct process_values *)(void *)(list->records.data + i * list->record_bytes);
 }
 
-int process_facts_read(int program_fd, struct process_fact_list *ret)
+/* pidfd: of the only one, -1: of all */
+static int read_facts(int program_fd, int pidfd, struct process_fact_list *ret)
 {
 	uint64_t auxv[AUXV_MAX / 8];
 	int auxv_size = auxv_bytes(auxv, sizeof(auxv));
-	int r = auxv_size < 0 ? auxv_size : bpf_iterator_run(program_fd, -1, &ret->records);
+	int r = auxv_size < 0 ? auxv_size : bpf_iterator_run(program_fd, pidfd, &ret->records);
 
 	if (r < 0)
 		return r;
@@ -358,6 +373,11 @@ int process_facts_read(int program_fd, struct process_fact_list *ret)
 			return -EIO;
 	}
 	return 0;
+}
+
+int process_facts_read(int program_fd, struct process_fact_list *ret)
+{
+	return read_facts(program_fd, -1, ret);
 }
 
 void process_facts_done(struct process_fact_list *list)
@@ -451,7 +471,8 @@ static int check(int program_fd)
 {
 	struct process_fact_list list = { .count = 0 };
 	struct process_facts own;
-	int r = process_facts_read(program_fd, &list);
+	AUTO_CLOSE int pidfd = pidfd_open_pid(getpid());
+	int r = pidfd < 0 ? pidfd : read_facts(program_fd, pidfd, &list);
 
 	if (r == 0 && !process_facts_find(&list, getpid(), &own))
 		r = -EIO;
@@ -474,8 +495,6 @@ int process_facts_open(void)
 
 	if (r == 0)
 		r = find_offsets(btf, &plan);
-	if (r == 0)
-		r = plan.security_bytes = security_bytes(btf);
 	if (r >= 0)
 		r = plan.auxv_bytes = auxv_bytes(auxv, sizeof(auxv));
 	if (r >= 0)
