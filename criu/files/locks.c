@@ -30,10 +30,11 @@
 #include "base/util.h"
 #include "engine/dump.h"
 #include "files/registry.h"
-#include "kernel/bpf-files.h"
 #include "files/restore-files.h"
 #include "image/image-read.h"
 #include "images/file-lock.pb-c.h"
+#include "kernel/bpf-files.h"
+#include "kernel/pidfd.h"
 #include "kernel/proc-misc.h"
 #include "kernel/proc-pid.h"
 #include "mm/restore-area.h"
@@ -250,7 +251,14 @@ struct candidate {
 struct candidates {
 	struct candidate *items;
 	size_t count, capacity;
+	struct candidate **asked; /* those whose fdinfo is read */
+	size_t asked_count;
 };
+
+static const struct open_file *file_of(const struct candidate *candidate)
+{
+	return candidate->task->fds[candidate->index].file;
+}
 
 static int find_candidates(const struct dump *d, struct candidates *found)
 {
@@ -269,17 +277,74 @@ static int find_candidates(const struct dump *d, struct candidates *found)
 	return 0;
 }
 
-static void probe_candidates(void *ctx, size_t begin, size_t end)
+/* By description, and in the order in which they stand. */
+static int compare_files(const void *a, const void *b)
+{
+	const struct candidate *one = *(struct candidate *const *)a, *other = *(struct candidate *const *)b;
+	const struct open_file *file = file_of(one), *other_file = file_of(other);
+
+	if (file != other_file)
+		return file < other_file ? -1 : 1;
+	return (one > other) - (one < other);
+}
+
+/* Whether anybody holds a record lock on the file behind a descriptor: true when it cannot be told. */
+static bool may_have_record_locks(const struct candidate *candidate)
+{
+	AUTO_CLOSE int fd = pidfd_getfd_from(candidate->task->pidfd, candidate->task->fds[candidate->index].fd);
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	return fd < 0 || fcntl(fd, F_GETLK, &lock) < 0 || lock.l_type != F_UNLCK;
+}
+
+/*
+ * Any descriptor of a description tells all its locks, but for record locks, which are told by those of the table that
+ * they belong to: only where there are any all descriptors of a description are asked.
+ */
+static int choose_whom_to_ask(struct candidates *found)
+{
+	AUTO_FREE struct candidate **sorted = calloc(found->count + 1, sizeof(*sorted));
+	size_t end;
+
+	found->asked = calloc(found->count + 1, sizeof(*found->asked));
+	if (!sorted || !found->asked)
+		return -ENOMEM;
+	for (size_t i = 0; i < found->count; i++)
+		sorted[i] = &found->items[i];
+	qsort(sorted, found->count, sizeof(*sorted), compare_files);
+	for (size_t first = 0; first < found->count; first = end) {
+		size_t asked = 1;
+
+		for (end = first + 1; end < found->count && file_of(sorted[end]) == file_of(sorted[first]);)
+			end++;
+		if (end - first > 1 && may_have_record_locks(sorted[first]))
+			asked = end - first;
+		for (size_t i = first; i < first + asked; i++)
+			found->asked[found->asked_count++] = sorted[i];
+	}
+	return 0;
+}
+
+static void ask(void *ctx, size_t begin, size_t end)
 {
 	struct candidates *found = ctx;
 	AUTO_FDINFO struct fdinfo info = { 0 };
 
 	for (size_t i = begin; i < end; i++) {
-		struct candidate *at = &found->items[i];
+		struct candidate *at = found->asked[i];
 
 		/* What cannot be read is looked at again, where the reason can be told. */
 		at->is_locked = fdinfo_read(at->task->procfd, at->task->fds[at->index].fd, &info) < 0 || info.has_locks;
 	}
+}
+
+static int probe_each(struct candidates *found)
+{
+	int r = choose_whom_to_ask(found);
+
+	if (r == 0)
+		parallel_run(found->asked_count, PARALLEL_FROM, ask, found);
+	return r;
 }
 
 static int probe_by_inode(struct candidates *found)
@@ -293,7 +358,7 @@ static int probe_by_inode(struct candidates *found)
 	if (r == 0)
 		r = parse_locks(text.data, &inodes);
 	for (size_t i = 0; r == 0 && i < found->count; i++)
-		found->items[i].is_locked = is_locked(&inodes, found->items[i].task->fds[found->items[i].index].file);
+		found->items[i].is_locked = is_locked(&inodes, file_of(&found->items[i]));
 	free(inodes.items);
 	return r;
 }
@@ -306,13 +371,14 @@ int locks_look(struct dump *d, struct error *err)
 	if (r == 0 && found.count > BY_INODE_FROM)
 		r = probe_by_inode(&found);
 	else if (r == 0)
-		parallel_run(found.count, PARALLEL_FROM, probe_candidates, &found);
+		r = probe_each(&found);
 	if (r < 0)
 		(void)error_set(err, r, "look for file locks");
 	for (size_t i = 0; r == 0 && i < found.count; i++)
 		if (found.items[i].is_locked)
 			r = look_fd(d, found.items[i].task, found.items[i].index, err);
 	free(found.items);
+	free(found.asked);
 	return r;
 }
 

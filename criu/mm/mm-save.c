@@ -34,7 +34,12 @@ struct source_list {
 	size_t page_count, page_capacity;
 	uint64_t pages;
 	bool uses_mem;
+	size_t ranges_asked; /* whether others have their pages as well */
+	bool is_sharing;
 };
+
+/* Who forked or was forked has pages of its program and libraries in common with others, and these come first. */
+#define RANGES_TO_ASK 16
 
 static int add_source(struct source_list *list, struct page_source source)
 {
@@ -65,13 +70,15 @@ static int add_vdso(const struct task_memory *memory, struct source_list *list, 
 
 static int add_part(void *ctx, uint64_t start, uint64_t page_count, bool is_shared)
 {
+	struct source_list *list = ctx;
 	struct page_source source = {
 		.kind = is_shared ? PAGES_FROM_MEM : PAGES_FROM_TASK,
 		.address = start,
 		.bytes = page_count * PAGE_BYTES,
 	};
 
-	return add_source(ctx, source);
+	list->is_sharing |= is_shared;
+	return add_source(list, source);
 }
 
 static int add_range(const struct task *task, const struct area *area, uint64_t start, uint64_t page_count,
@@ -79,10 +86,13 @@ static int add_range(const struct task *task, const struct area *area, uint64_t 
 {
 	int r;
 
-	if (area->entry.prot & PROT_READ)
-		r = page_sharing_split(task->memory->pagemap_fd, start, page_count, add_part, list);
+	if (!(area->entry.prot & PROT_READ))
+		r = add_source(list, (struct page_source){
+					 .kind = PAGES_FROM_MEM, .address = start, .bytes = page_count * PAGE_BYTES });
+	else if (!list->is_sharing && list->ranges_asked++ >= RANGES_TO_ASK)
+		r = add_part(list, start, page_count, false);
 	else
-		r = add_part(list, start, page_count, true);
+		r = page_sharing_split(task->memory->pagemap_fd, start, page_count, add_part, list);
 	if (r < 0)
 		return error_set(err, -ENOMEM, "page list");
 	return pagemap_writer_add(w, start, page_count, PAGEMAP_PRESENT | (area->can_be_lazy ? PAGEMAP_LAZY : 0), err);
