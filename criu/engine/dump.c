@@ -38,7 +38,6 @@
 #include "security/seccomp.h"
 #include "task/core-save.h"
 #include "task/likeness.h"
-#include "task/process-likeness.h"
 
 #define TASK_LIMIT    (1u << 17)
 #define THREAD_LIMIT  (1u << 19)
@@ -138,7 +137,6 @@ static int look(struct dump_run *run, struct error *err)
 	run->d.map_flags = preparation_take_map_flags(&run->d.preparation);
 	map_flags_start(&run->d);
 	likeness_look(&run->d);
-	process_likeness_look(&run->d);
 	r = for_all_tasks(run, look_at_task, err);
 	time_ns_look(&run->d, &run->own.ns);
 	if (r == 0)

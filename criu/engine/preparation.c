@@ -1,10 +1,10 @@
 #include "engine/preparation.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stddef.h>
 
 #include "base/cleanup.h"
+#include "base/parallel.h"
 #include "kernel/features.h"
 #include "kernel/process-facts.h"
 #include "kernel/task-facts.h"
@@ -12,59 +12,64 @@
 
 #define MANY_DESCRIPTORS 8000
 
+static void set_done(struct preparation *prep, enum preparation_step step)
+{
+	(void)pthread_mutex_lock(&prep->lock);
+	prep->done = step;
+	(void)pthread_cond_broadcast(&prep->is_done);
+	(void)pthread_mutex_unlock(&prep->lock);
+}
+
+/* In the order in which they are waited for. */
 static void *prepare(void *arg)
 {
 	struct preparation *prep = arg;
 
-	prep->facts_program = feature_is_masked("task_facts") ? -EOPNOTSUPP : task_facts_open();
-	prep->process_program = -EOPNOTSUPP;
-	if (!prep->is_for_many)
-		return NULL;
-	prep->map_flags = map_flags_open();
-	if (!feature_is_masked("process_facts"))
+	if (!feature_is_masked("task_facts"))
+		prep->facts_program = task_facts_open();
+	set_done(prep, PREPARED_TASK_FACTS);
+	if (prep->is_for_many)
+		prep->map_flags = map_flags_open();
+	set_done(prep, PREPARED_MAP_FLAGS);
+	if (prep->is_for_many && !feature_is_masked("process_facts"))
 		prep->process_program = process_facts_open();
+	set_done(prep, PREPARED_ALL);
 	return NULL;
-}
-
-/*
- * Each time a descriptor table grows under several threads the kernel waits for an RCU grace period, many milliseconds:
- * it grows here, while there is one. fd: any that is open.
- */
-static void make_room_for_descriptors(int fd)
-{
-	AUTO_CLOSE int highest = fcntl(fd, F_DUPFD_CLOEXEC, MANY_DESCRIPTORS);
-
-	(void)highest; /* a limit may forbid it: then it takes longer */
 }
 
 void preparation_start(struct preparation *prep, int fd, bool is_for_many)
 {
 	if (prep->started)
 		return;
-	make_room_for_descriptors(fd);
-	prep->started = true;
-	prep->is_for_many = is_for_many;
+	parallel_make_room(fd, MANY_DESCRIPTORS);
+	*prep = (struct preparation){ .started = true, .is_for_many = is_for_many };
+	prep->facts_program = prep->process_program = -EOPNOTSUPP;
+	(void)pthread_mutex_init(&prep->lock, NULL);
+	(void)pthread_cond_init(&prep->is_done, NULL);
 	prep->running = pthread_create(&prep->thread, NULL, prepare, prep) == 0;
 	if (!prep->running)
 		(void)prepare(prep);
 }
 
-static void wait_ready(struct preparation *prep)
+static void wait_until_done(struct preparation *prep, enum preparation_step step)
 {
-	if (prep->running)
-		(void)pthread_join(prep->thread, NULL);
-	prep->running = false;
+	if (!prep->running)
+		return;
+	(void)pthread_mutex_lock(&prep->lock);
+	while (prep->done < step)
+		(void)pthread_cond_wait(&prep->is_done, &prep->lock);
+	(void)pthread_mutex_unlock(&prep->lock);
 }
 
 int preparation_facts_program(struct preparation *prep)
 {
-	wait_ready(prep);
+	wait_until_done(prep, PREPARED_TASK_FACTS);
 	return prep->started ? prep->facts_program : -ENOENT;
 }
 
 int preparation_process_program(struct preparation *prep)
 {
-	wait_ready(prep);
+	wait_until_done(prep, PREPARED_ALL);
 	return prep->started ? prep->process_program : -ENOENT;
 }
 
@@ -72,7 +77,7 @@ struct map_flags *preparation_take_map_flags(struct preparation *prep)
 {
 	struct map_flags *flags;
 
-	wait_ready(prep);
+	wait_until_done(prep, PREPARED_MAP_FLAGS);
 	flags = prep->map_flags;
 	prep->map_flags = NULL;
 	return flags;
@@ -80,11 +85,14 @@ struct map_flags *preparation_take_map_flags(struct preparation *prep)
 
 void preparation_done(struct preparation *prep)
 {
-	wait_ready(prep);
-	if (prep->started) {
-		close_fd(&prep->facts_program);
-		close_fd(&prep->process_program);
-	}
+	if (!prep->started)
+		return;
+	if (prep->running)
+		(void)pthread_join(prep->thread, NULL);
+	(void)pthread_cond_destroy(&prep->is_done);
+	(void)pthread_mutex_destroy(&prep->lock);
+	close_fd(&prep->facts_program);
+	close_fd(&prep->process_program);
 	map_flags_close(prep->map_flags);
 	*prep = (struct preparation){ 0 };
 }

@@ -9,10 +9,20 @@
 
 struct map_flags;
 
+enum preparation_step {
+	PREPARED_NOTHING,
+	PREPARED_TASK_FACTS,
+	PREPARED_MAP_FLAGS,
+	PREPARED_ALL,
+};
+
 struct preparation {
 	bool started, running;
 	bool is_for_many; /* what is worth it for many tasks only */
 	pthread_t thread;
+	pthread_mutex_t lock; /* of done */
+	pthread_cond_t is_done;
+	enum preparation_step done;
 	int facts_program, process_program; /* -errno where it cannot be had */
 	struct map_flags *map_flags;
 };
@@ -20,7 +30,7 @@ struct preparation {
 /* Once: later calls do nothing. Our descriptor table is made large on the way, with any descriptor that is open. */
 void preparation_start(struct preparation *prep, int fd, bool is_for_many);
 
-/* What was prepared, waiting for it: the programs stay prep's, the map flags are given away. */
+/* What was prepared, waiting for that much: the programs stay prep's, the map flags are given away. */
 int preparation_facts_program(struct preparation *prep);
 int preparation_process_program(struct preparation *prep);
 struct map_flags *preparation_take_map_flags(struct preparation *prep);

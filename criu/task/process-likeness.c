@@ -32,7 +32,7 @@ _Static_assert(sizeof(struct parasite_sigaction) == sizeof(struct process_action
 _Static_assert(sizeof(struct parasite_limit) == sizeof(struct process_limit) && PARASITE_LIMITS == PROCESS_LIMITS,
 	       "the same");
 
-void process_likeness_look(struct dump *d)
+static void read_facts(struct dump *d)
 {
 	int r;
 
@@ -93,6 +93,7 @@ void process_likeness_choose(struct dump *d)
 	struct model models[MODELS_MAX];
 	size_t count = 0, alike = 0;
 
+	read_facts(d);
 	for_each_task (d, task) {
 		struct process_facts facts;
 

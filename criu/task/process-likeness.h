@@ -11,10 +11,10 @@
 
 struct dump;
 
-/* Look stage, when all stand still: reads what is known of all processes, where that is worth it. */
-void process_likeness_look(struct dump *d);
-
-/* Infect stage: sets task->like where a task may take the answers of another one, which is asked itself. */
+/*
+ * Infect stage, when all stand still: sets task->like where a task may take the answers of another one, which is asked
+ * itself.
+ */
 void process_likeness_choose(struct dump *d);
 
 /* What the parasite would be told, in place of asking: task->like has been asked. */
