@@ -27,6 +27,7 @@
 #include "kernel/proc-maps.h"
 #include "kernel/proc-misc.h"
 #include "mm/page-save.h"
+#include "mm/shmids.h"
 
 #ifndef MFD_HUGETLB
 #define MFD_HUGETLB 0x0004U
@@ -34,7 +35,7 @@
 #define SCAN_BYTES (256ul << 10)
 
 struct shared_object {
-	uint64_t inode;
+	uint32_t shmid; /* known when all objects are */
 	int fd;
 	char *name;
 	struct stat st;
@@ -48,8 +49,7 @@ struct shared_object {
 struct shared_memory {
 	struct shared_object *objects;
 	size_t count, capacity;
-	uint32_t *slots; /* hash table by inode: numbers of objects from 1, 0 is free */
-	size_t slot_count;
+	struct shmids shmids; /* of the objects, in the same order */
 };
 
 static dev_t shared_memory_device;
@@ -103,43 +103,12 @@ bool is_shared_memory_vma(const struct proc_vma *vma)
 	       (shared_memory_device == device || (vma->vm_flags & VMF_BIT(HT) && is_huge_device(device)));
 }
 
-/* Where an object stands in the hash table, or would: there is always a free slot. */
-static uint32_t *slot_of(const struct shared_memory *shared, uint64_t inode)
-{
-	size_t at = (size_t)(inode * 0x9e3779b97f4a7c15ull >> 20);
-
-	for (;; at++) {
-		uint32_t *slot = &shared->slots[at & (shared->slot_count - 1)];
-
-		if (!*slot || shared->objects[*slot - 1].inode == inode)
-			return slot;
-	}
-}
-
-static int reserve_slot(struct shared_memory *shared)
-{
-	size_t count = shared->slot_count ? 2 * shared->slot_count : 64;
-	uint32_t *slots;
-
-	if (2 * shared->count < shared->slot_count)
-		return 0;
-	slots = calloc(count, sizeof(*slots));
-	if (!slots)
-		return -ENOMEM;
-	free(shared->slots);
-	shared->slots = slots;
-	shared->slot_count = count;
-	for (size_t i = 0; i < shared->count; i++)
-		*slot_of(shared, shared->objects[i].inode) = (uint32_t)i + 1;
-	return 0;
-}
-
-static struct shared_object *find_object(const struct dump *d, uint64_t inode)
+static struct shared_object *find_object(const struct dump *d, dev_t device, uint64_t inode)
 {
 	const struct shared_memory *shared = d->shared_memory;
-	uint32_t number = shared && shared->slot_count ? *slot_of(shared, inode) : 0;
+	size_t place = shared ? shmids_find(&shared->shmids, device, inode) : SHMIDS_NONE;
 
-	return number ? &shared->objects[number - 1] : NULL;
+	return place == SHMIDS_NONE ? NULL : &shared->objects[place];
 }
 
 /* "/memfd:name (deleted)" is called name, "/dev/zero (deleted)" keeps its path. */
@@ -166,33 +135,29 @@ static int add_object(struct dump *d, int *fd, const char *link, struct shared_o
 	if (!d->shared_memory)
 		d->shared_memory = calloc(1, sizeof(*d->shared_memory));
 	shared = d->shared_memory;
-	if (!shared || array_reserve(&shared->objects, &shared->capacity, shared->count, sizeof(object)) < 0 ||
-	    reserve_slot(shared) < 0)
+	if (!shared || array_reserve(&shared->objects, &shared->capacity, shared->count, sizeof(object)) < 0)
 		return error_set(err, -ENOMEM, "shared memory %s", link);
 	if (fstat(*fd, &object.st) < 0)
 		return error_set(err, -errno, "shared memory %s", link);
-	if (object.st.st_ino > UINT32_MAX)
-		return error_say(err, -EOVERFLOW, "shared memory %s: inode number %llu does not fit the image format",
-				 link, (unsigned long long)object.st.st_ino);
 	object.huge_page_bytes = hugepages_of_file(*fd);
 	object.seals = fcntl(*fd, F_GET_SEALS);
 	if (object.seals < 0)
 		object.seals = F_SEAL_SEAL;
-	object.inode = object.st.st_ino;
 	object.inode_id = (uint32_t)shared->count + 1;
 	object.name = object_name(link);
-	if (!object.name)
+	if (!object.name || shmids_add(&shared->shmids, object.st.st_dev, object.st.st_ino) < 0) {
+		free(object.name);
 		return error_set(err, -ENOMEM, "shared memory %s", link);
+	}
 	(void)take_fd(fd);
 	shared->objects[shared->count] = object;
-	*slot_of(shared, object.inode) = object.inode_id;
 	*ret_object = &shared->objects[shared->count++];
 	return 0;
 }
 
 int shared_memory_add_file(struct dump *d, const struct open_file *file, uint32_t *ret_inode_id, struct error *err)
 {
-	struct shared_object *object = find_object(d, file->st.st_ino);
+	struct shared_object *object = find_object(d, file->st.st_dev, file->st.st_ino);
 	AUTO_CLOSE int fd = -1;
 	int r;
 
@@ -215,7 +180,7 @@ int shared_memory_add_file(struct dump *d, const struct open_file *file, uint32_
 int shared_memory_add_mapping(struct dump *d, struct task *task, const struct proc_vma *vma, const char *path,
 			      uint32_t *ret_file_id, struct error *err)
 {
-	struct shared_object *object = find_object(d, vma->inode);
+	struct shared_object *object = find_object(d, makedev(vma->dev_major, vma->dev_minor), vma->inode);
 	AUTO_CLOSE int fd = -1;
 	uint32_t *id;
 	int r;
@@ -359,7 +324,7 @@ static int save_contents(struct dump *d, const struct shared_object *object, str
 	struct page_source *sources = NULL;
 	size_t count = 0;
 	uint32_t pages_id = image_set_next_pages_id(d->set);
-	int r = pagemap_writer_open(&w, d->set, IMAGE_PAGEMAP_SHMEM, object->inode, pages_id, err);
+	int r = pagemap_writer_open(&w, d->set, IMAGE_PAGEMAP_SHMEM, object->shmid, pages_id, err);
 
 	if (r == 0)
 		r = collect_data(object, &sources, &count, &w, err);
@@ -381,7 +346,7 @@ static int save_inode(struct image_writer *w, const struct shared_object *object
 	entry.uid = object->st.st_uid;
 	entry.gid = object->st.st_gid;
 	entry.size = (uint64_t)object->st.st_size;
-	entry.shmid = (uint32_t)object->inode;
+	entry.shmid = object->shmid;
 	entry.seals = (uint32_t)object->seals;
 	entry.inode_id = object->inode_id;
 	entry.has_mode = true;
@@ -393,13 +358,28 @@ static int save_inode(struct image_writer *w, const struct shared_object *object
 	return image_writer_add(w, &entry, err);
 }
 
+static int assign_shmids(struct shared_memory *shared)
+{
+	AUTO_FREE uint32_t *numbers = calloc(shared->count + 1, sizeof(*numbers));
+
+	if (!numbers)
+		return -ENOMEM;
+	shmids_assign(&shared->shmids, numbers);
+	for (size_t i = 0; i < shared->count; i++)
+		shared->objects[i].shmid = numbers[i];
+	return 0;
+}
+
 int shared_memory_save(struct dump *d, struct error *err)
 {
 	AUTO_IMAGE_WRITER struct image_writer w = IMAGE_WRITER_INIT;
-	int r = 0;
+	int r;
 
 	if (!d->shared_memory)
 		return 0;
+	r = assign_shmids(d->shared_memory);
+	if (r < 0)
+		return error_set(err, r, "shared memory");
 	image_writer_open(&w, d->set, IMAGE_MEMFD, 0);
 	for (size_t i = 0; i < d->shared_memory->count && r == 0; i++) {
 		r = save_inode(&w, &d->shared_memory->objects[i], err);
@@ -450,7 +430,7 @@ void shared_memory_free(struct dump *d)
 		free(shared->objects[i].name);
 	}
 	free(shared->objects);
-	free(shared->slots);
+	shmids_done(&shared->shmids);
 	free(shared);
 	d->shared_memory = NULL;
 }

@@ -1,7 +1,7 @@
 /*
  * Memory that several processes can share: memfds and shared anonymous mappings, which are inodes of the kernel's own
- * tmpfs mount, or of its hugetlbfs mounts. An object is known by its inode number (the images' shmid) and saved once,
- * however it is reached.
+ * tmpfs mount, or of its hugetlbfs mounts. An object is known by device and inode number and saved once, however it is
+ * reached.
  */
 #pragma once
 
