@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -150,9 +151,12 @@ static void run_worker(void)
 	struct restorer_task task = { .threads = &thread, .thread_count = 1 };
 	struct restore_task restored = { .restorer = &task };
 	struct restore_task *tasks[] = { &restored };
-	struct restore r = { .tasks = tasks, .task_count = 1 };
+	struct restore_shared *shared = calloc(1, sizeof(*shared) + sizeof(struct restorer_slot));
+	struct restore r = { .tasks = tasks, .task_count = 1, .shared = shared };
 	struct error err = { 0 };
 
+	if (!shared)
+		_exit(2);
 	if (fork() == 0)
 		run_program();
 	while (!words->program || !words->may_begin)
@@ -202,5 +206,7 @@ int main(void)
 		cmocka_unit_test(stop_during_the_takeover),
 	};
 
+	/* Whoever fails in the middle may leave somebody waiting. */
+	(void)alarm(60);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
