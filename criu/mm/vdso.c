@@ -218,7 +218,7 @@ static bool is_same(const struct vdso_image *own, const struct old_vdso *old)
 
 static bool is_in_old(const struct old_vdso *old, const struct checked_task *task)
 {
-	for (size_t i = 0; i < task->thread_count; i++) {
+	for (size_t i = task->leader_has_ended; i < task->thread_count; i++) {
 		uint64_t ip = task->threads[i].core->thread_info->gpregs->ip;
 
 		if (ip >= old->start && ip < old->end)

@@ -114,6 +114,20 @@ static void refuse_changed(struct fixture *f, enum image_kind kind, uint64_t id,
 		change;                                                                                                \
 	}
 
+static void end_leader(CoreEntry *core, uint32_t exit_code, uint32_t state)
+{
+	core->tc->task_state = 1000;
+	core->tc->has_leader_exit_code = core->tc->has_leader_task_state = true;
+	core->tc->leader_exit_code = exit_code;
+	core->tc->leader_task_state = state;
+}
+
+static void drop_registers(CoreEntry *core)
+{
+	image_message_free(core->thread_info);
+	core->thread_info = NULL;
+}
+
 DAMAGE(kernel_cs, CoreEntry, m->thread_info->gpregs->cs = 0x10)
 DAMAGE(kernel_ss, CoreEntry, m->thread_info->gpregs->ss = 0x18)
 DAMAGE(io_privilege, CoreEntry, m->thread_info->gpregs->flags |= 0x3000)
@@ -130,8 +144,12 @@ DAMAGE(few_rlimits, CoreEntry, image_message_free(m->tc->rlimits->rlimits[--m->t
 DAMAGE(short_siginfo, CoreEntry, m->tc->signals_s->signals[0]->siginfo.len = 127)
 DAMAGE(filter_index, CoreEntry, m->thread_core->seccomp_filter = 2)
 DAMAGE(big_usec, CoreEntry, m->tc->timers->real->vusec = 1000000)
-DAMAGE(no_registers, CoreEntry, image_message_free(m->thread_info); m->thread_info = NULL)
+DAMAGE(no_registers, CoreEntry, drop_registers(m))
 DAMAGE(odd_state, CoreEntry, m->tc->task_state = 6)
+DAMAGE(lone_leader_state, CoreEntry, m->tc->task_state = 1000)
+DAMAGE(ended_with_registers, CoreEntry, end_leader(m, 7 << 8, 1))
+DAMAGE(ended_by_signal, CoreEntry, end_leader(m, 9, 1); drop_registers(m))
+DAMAGE(ended_twice, CoreEntry, end_leader(m, 7 << 8, 1000); drop_registers(m))
 DAMAGE(version, InventoryEntry, m->img_version = 3)
 DAMAGE(pre_dump, InventoryEntry, m->img_version = 0)
 DAMAGE(by_process, InventoryEntry, m->has_fdinfo_per_id = false)
@@ -181,6 +199,10 @@ static void contradictions_are_refused(void **state)
 		{ IMAGE_CORE, SAMPLE_PID, big_usec, "core-100.img: an interval timer is out of range" },
 		{ IMAGE_CORE, SAMPLE_TID, no_registers, "core-101.img: registers or thread state are missing" },
 		{ IMAGE_CORE, SAMPLE_PID, odd_state, "core-100.img: task state 6 is not known" },
+		{ IMAGE_CORE, SAMPLE_PID, lone_leader_state, "core-100.img: task state 1000 is not known" },
+		{ IMAGE_CORE, SAMPLE_PID, ended_with_registers, "core-100.img: registers of a thread that has ended" },
+		{ IMAGE_CORE, SAMPLE_PID, ended_by_signal, "core-100.img: 0x9 is no exit code" },
+		{ IMAGE_CORE, SAMPLE_PID, ended_twice, "core-100.img: task state 1000 is not known" },
 		{ IMAGE_CORE, SAMPLE_ZOMBIE, zombie_status, "core-102.img: 0x7f is no exit status" },
 		{ IMAGE_INVENTORY, 0, version, "inventory.img: image version 3 is not known" },
 		{ IMAGE_INVENTORY, 0, pre_dump, "this image set is of a pre-dump" },
