@@ -157,6 +157,28 @@ case_core_pattern() {
 	return 0
 }
 
+# Another kernel's: a byte of its header that means nothing is not the same.
+case_other_vdso() {
+	start ended
+	dumped
+	python3 - set/pages-*.img <<-'END' || fail "no vdso in the set"
+		import sys
+		found = 0
+		for name in sys.argv[1:]:
+		    with open(name, 'r+b') as file:
+		        pages = bytearray(file.read())
+		        for at in range(0, len(pages), 4096):
+		            if pages[at:at + 4] == b'\x7fELF' and b'__vdso_clock_gettime' in pages[at:at + 8192]:
+		                pages[at + 15] ^= 1
+		                found = 1
+		        file.seek(0)
+		        file.write(pages)
+		sys.exit(not found)
+	END
+	restored
+	passes
+}
+
 case_core_limit() {
 	start_core
 	dumped

@@ -5,6 +5,7 @@
  *	keeper clocks     two clocks that never run backwards, timers and a sleep with points in time that still hold
  *	keeper death      wants SIGUSR1 at the end of its parent
  *	keeper core       has a child that dumped a core and was not waited for
+ *	keeper ended      its first thread ends, another one goes on
  *	keeper idle
  */
 #include <errno.h>
@@ -50,6 +51,7 @@ static void wait_until_told(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigprocmask(SIG_BLOCK, &set, &old);
+	sigdelset(&old, SIGTERM);
 	while (!told)
 		sigsuspend(&old);
 }
@@ -196,16 +198,38 @@ static void keep_core(void)
 		FAIL("its child's end is %d, %d", info.si_code, info.si_status);
 }
 
+/* --- ended ------------------------------------------------------------------------------------------------------- */
+
+static void *outlive(void *arg)
+{
+	usleep(10000);
+	wait_until_told();
+	printf("PASS\n");
+	exit(0);
+	return arg;
+}
+
+static void keep_ended(void)
+{
+	pthread_t thread;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	if (pthread_create(&thread, NULL, outlive, NULL) != 0)
+		FAIL("pthread_create");
+	syscall(SYS_exit, 0);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
 		void (*keep)(void);
 	} kinds[] = {
-		{ "clocks", keep_clocks },
-		{ "death", keep_death },
-		{ "core", keep_core },
-		{ "idle", wait_until_told },
+		{ "clocks", keep_clocks }, { "death", keep_death },     { "core", keep_core },
+		{ "ended", keep_ended },   { "idle", wait_until_told },
 	};
 
 	(void)setsid();
