@@ -48,6 +48,11 @@ static size_t count_children(const struct task *task)
 	return count;
 }
 
+static size_t count_fds_to_ask(const struct task *task)
+{
+	return task->knows_close_on_exec ? 0 : task->fd_count;
+}
+
 static struct layout make_layout(const struct task *task)
 {
 	struct layout layout;
@@ -55,7 +60,7 @@ static struct layout make_layout(const struct task *task)
 	layout.timers = sizeof(struct parasite_task);
 	layout.mappings = layout.timers + task->state->timer_count * sizeof(struct parasite_posix_timer);
 	layout.fds = layout.mappings + task->maps.count * sizeof(struct parasite_mapping);
-	layout.children = layout.fds + task->fd_count * sizeof(int32_t);
+	layout.children = layout.fds + count_fds_to_ask(task) * sizeof(int32_t);
 	layout.threads = (layout.children + count_children(task) * sizeof(int32_t) + 63) & ~(size_t)63;
 	layout.stacks = (layout.threads + task->thread_count * sizeof(struct parasite_thread) + 63) & ~(size_t)63;
 	layout.ldt = page_align_up(layout.stacks + task->thread_count * PARASITE_STACK_BYTES);
@@ -82,7 +87,7 @@ static int prepare(struct task *task, const struct layout *layout, uint64_t remo
 	task->parasite = area;
 	area->version = BORDER_VERSION;
 	area->posix_timer_count = (uint32_t)task->state->timer_count;
-	area->fd_count = (uint32_t)task->fd_count;
+	area->fd_count = (uint32_t)count_fds_to_ask(task);
 	area->posix_timers = remote + layout->timers;
 	area->fds = remote + layout->fds;
 	area->ldt = task->state->has_ldt ? remote + layout->ldt : 0;
@@ -95,7 +100,7 @@ static int prepare(struct task *task, const struct layout *layout, uint64_t remo
 	for (size_t i = 0; i < task->maps.count; i++)
 		mappings[i].start = task->maps.vmas[i].has_no_policy ? 0 : task->maps.vmas[i].start;
 	fds = (void *)((char *)area + layout->fds);
-	for (size_t i = 0; i < task->fd_count; i++)
+	for (size_t i = 0; i < count_fds_to_ask(task); i++)
 		fds[i] = task->fds[i].fd;
 	area->child_count = (uint32_t)count_children(task);
 	area->children = remote + layout->children;
@@ -256,7 +261,7 @@ static void take_fd_flags(struct task *task, const struct layout *layout)
 {
 	const int32_t *flags = (const void *)((char *)task->parasite + layout->fds);
 
-	for (size_t i = 0; i < task->fd_count; i++)
+	for (size_t i = 0; i < count_fds_to_ask(task); i++)
 		task->fds[i].close_on_exec = flags[i] > 0 && flags[i] & 1;
 }
 

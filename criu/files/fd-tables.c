@@ -170,7 +170,8 @@ static struct open_file *find_fd(const struct task *task, int fd)
 }
 
 struct probed_fd {
-	int fd; /* -1: there is no such descriptor */
+	int fd;             /* -1: there is no such descriptor */
+	bool close_on_exec; /* where that is known */
 	struct open_file *file;
 };
 
@@ -254,8 +255,9 @@ static int add_fds(const struct table_probe *probe, size_t count)
 	task->fds = fds;
 	for (size_t i = 0; i < count; i++)
 		if (probe->items[i].fd >= 0)
-			fds[task->fd_count++] =
-			    (struct task_fd){ .fd = probe->items[i].fd, .file = probe->items[i].file };
+			fds[task->fd_count++] = (struct task_fd){ .fd = probe->items[i].fd,
+								  .close_on_exec = probe->items[i].close_on_exec,
+								  .file = probe->items[i].file };
 	return 0;
 }
 
@@ -393,7 +395,8 @@ static void sort_records(struct record_probe *records, const struct file_facts *
 			take_record(probe->task, record, file);
 			sort_record(records, facts, file);
 		}
-		probe->items[i] = (struct probed_fd){ .fd = (int)record->fd, .file = file };
+		probe->items[i] =
+		    (struct probed_fd){ .fd = (int)record->fd, .close_on_exec = BPF_FILE_CLOSES(record), .file = file };
 	}
 }
 
@@ -489,6 +492,7 @@ static bool probe_by_records(struct dump *d, struct table_probe *probe, size_t c
 	    file_facts_list(d->file_facts, probe->task, &listed, &listed_count) < 0 || listed_count != count)
 		return false;
 	*ret_r = probe_records(d, probe, listed, count, err);
+	probe->task->knows_close_on_exec = *ret_r == 0;
 	return true;
 }
 

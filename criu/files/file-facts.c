@@ -81,7 +81,7 @@ static int make_specimens(int fds[SPECIMENS])
 		if (fds[i] < 0)
 			return -errno;
 	if (fcntl(fds[OWNED_EVENT], F_SETOWN, getpid()) < 0 || lseek(fds[PLAIN], POSITION, SEEK_SET) < 0 ||
-	    flock(fds[LOCKED], LOCK_EX) < 0)
+	    flock(fds[LOCKED], LOCK_EX) < 0 || fcntl(fds[PIPE], F_SETFD, 0) < 0)
 		return -errno;
 	return 0;
 }
@@ -112,7 +112,8 @@ static bool is_true(const struct bpf_file *const found[SPECIMENS], const struct 
 	return event->flags == O_RDWR && event->event_count == EVENT_COUNT && event->event_flags & EFD_SEMAPHORE &&
 	       !(owned->event_flags & EFD_SEMAPHORE) && event->operations == owned->operations && event->operations &&
 	       event->inode == owned->inode && event->inode && event->id != owned->id && !event->owner &&
-	       owned->owner && pipe->flags == (O_RDONLY | O_NONBLOCK) && pipe->operations != event->operations &&
+	       owned->owner && BPF_FILE_CLOSES(event) && BPF_FILE_CLOSES(filled) && !BPF_FILE_CLOSES(pipe) &&
+	       pipe->flags == (O_RDONLY | O_NONBLOCK) && pipe->operations != event->operations &&
 	       pipe->inode_number == facts->pipe.st_ino && pipe->mode == facts->pipe.st_mode && pipe->superblock &&
 	       pipe->superblock != event->superblock && plain->position == POSITION && !plain->locks &&
 	       !locked->position && locked->locks && plain->superblock == locked->superblock &&

@@ -9,6 +9,7 @@
 #include "kernel/bpf-iterator.h"
 #include "kernel/bpf-program.h"
 
+#define CTX_TASK 8
 #define CTX_FD   16 /* struct bpf_iter__task_file: meta, task, fd, file */
 #define CTX_FILE 24
 
@@ -34,6 +35,9 @@ enum member {
 	PIPE_SLOTS,
 	EVENT_COUNT,
 	EVENT_FLAGS,
+	TASK_FILES,
+	FILES_TABLE,
+	TABLE_CLOSE_ON_EXEC,
 	MEMBER_COUNT,
 };
 
@@ -59,6 +63,9 @@ static const struct btf_offset wanted[MEMBER_COUNT] = {
 	[PIPE_SLOTS] = { "pipe_inode_info", "max_usage" },
 	[EVENT_COUNT] = { "eventfd_ctx", "count" },
 	[EVENT_FLAGS] = { "eventfd_ctx", "flags" },
+	[TASK_FILES] = { "task_struct", "files" },
+	[FILES_TABLE] = { "files_struct", "fdt" },
+	[TABLE_CLOSE_ON_EXEC] = { "fdtable", "close_on_exec" },
 };
 
 /* The program's stack: the record, then a pointer that has no type. */
@@ -115,6 +122,23 @@ static void emit_private(struct bpf_program *p, int offset, int16_t to, int32_t 
 	bpf_emit_fetch(p, to, bytes);
 }
 
+/* The word of the table's bits where that of the descriptor is. */
+static void emit_close_on_exec(struct bpf_program *p, const struct btf_offset *at)
+{
+	bpf_emit(p, BPF_LDX | BPF_MEM | BPF_DW, 1, 6, CTX_TASK, 0);
+	bpf_emit(p, BPF_JMP | BPF_JNE | BPF_K, 1, 0, 2, 0); /* where there is a file there is a task */
+	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0);
+	bpf_emit(p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+	emit_follow(p, 1, 1, &at[TASK_FILES]);
+	emit_follow(p, 1, 1, &at[FILES_TABLE]);
+	emit_follow(p, 9, 1, &at[TABLE_CLOSE_ON_EXEC]);
+	bpf_emit(p, BPF_LDX | BPF_MEM | BPF_W, 1, 6, CTX_FD, 0);
+	bpf_emit(p, BPF_ALU64 | BPF_RSH | BPF_K, 1, 0, 0, 6);
+	bpf_emit(p, BPF_ALU64 | BPF_LSH | BPF_K, 1, 0, 0, 3);
+	bpf_emit(p, BPF_ALU64 | BPF_ADD | BPF_X, 9, 1, 0, 0);
+	bpf_emit_fetch(p, AT(close_on_exec), 8);
+}
+
 static void build(struct bpf_program *p, const struct btf_offset *at)
 {
 	size_t no_file;
@@ -131,6 +155,7 @@ static void build(struct bpf_program *p, const struct btf_offset *at)
 	bpf_emit(p, BPF_STX | BPF_MEM | BPF_DW, 10, 1, AT(fd), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
 		emit_step(p, &steps[i], at);
+	emit_close_on_exec(p, at); /* the pipe was in r9 */
 	bpf_emit(p, BPF_ST | BPF_MEM | BPF_DW, 10, 0, AT(event_flags), 0);
 	emit_private(p, at[EVENT_COUNT].offset, AT(event_count), 8);
 	emit_private(p, at[EVENT_FLAGS].offset, AT(event_flags), 4);

@@ -12,7 +12,8 @@
 
 struct bpf_file {
 	uint64_t fd;
-	uint64_t id; /* equal for one open file, as long as it stays open; means nothing else */
+	uint64_t close_on_exec; /* its bit of the word, BPF_FILE_CLOSES() */
+	uint64_t id;            /* equal for one open file, as long as it stays open; means nothing else */
 	uint64_t flags;
 	uint64_t position;
 	uint64_t owner;        /* 0: nobody gets its signals */
@@ -24,6 +25,8 @@ struct bpf_file {
 	uint64_t pipe_slots;               /* pages it may have */
 	uint64_t event_count, event_flags; /* what an eventfd has; of other files: garbage */
 };
+
+#define BPF_FILE_CLOSES(file) ((file)->close_on_exec >> (file)->fd % 64 & 1)
 
 /* Loads the program: a descriptor of it, or -errno. */
 int bpf_files_open(void);

@@ -67,7 +67,8 @@ static bool can_be_like_another(const struct task *task, const struct process_fa
 	const struct process_values *values = facts->values;
 
 	if (task->is_zombie || task->ended_leader || task->thread_count != 1 || task->first_child ||
-	    task->state->timer_count || (task->fd_count && task->fds[task->fd_count - 1].fd >= KNOWN_FDS))
+	    task->state->timer_count ||
+	    (task->fd_count && !task->knows_close_on_exec && task->fds[task->fd_count - 1].fd >= KNOWN_FDS))
 		return false;
 	return !values->io_uring && !values->numa_policy && !values->likeness.ldt && !has_timers(values) &&
 	       has_usual_actions(facts) && facts->auxv_bytes <= sizeof(task->parasite->auxv);
@@ -153,7 +154,7 @@ int process_likeness_take_answers(const struct dump *d, struct task *task, struc
 	answers->thread.sas_flags = likeness_sas_flags(facts.values->sas_bytes, facts.values->sas_flags);
 	answers->thread.pdeath_signal = (int32_t)facts.values->pdeath_signal;
 	answers->thread.timer_slack_ns = (int64_t)facts.values->timer_slack_ns;
-	for (size_t i = 0; i < task->fd_count; i++)
+	for (size_t i = 0; i < task->fd_count && !task->knows_close_on_exec; i++)
 		task->fds[i].close_on_exec = facts.values->close_on_exec >> task->fds[i].fd & 1;
 	return 0;
 }

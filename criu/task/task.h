@@ -56,7 +56,7 @@ struct task_thread {
 /* A descriptor: a number in a table that stands for an open file description. */
 struct task_fd {
 	int fd;
-	bool close_on_exec; /* known from the infect stage on */
+	bool close_on_exec; /* known from the infect stage on, or earlier: task->knows_close_on_exec */
 	struct open_file *file;
 };
 
@@ -95,6 +95,7 @@ struct task {
 
 	struct task_fd *fds; /* ascending; NULL when the table is another task's (files_owner) */
 	size_t fd_count;
+	bool knows_close_on_exec;
 	struct task *files_owner; /* who holds the descriptor table: itself, or the task it shares with */
 	uint32_t files_id, fs_id, vm_id, sighand_id;
 	uint64_t time_ns; /* inode, 0 where the kernel has none */
