@@ -49,6 +49,8 @@ static const struct {
 	[STEP_LOCK_FUTURE] = { "lock the memory that it will map", DETAIL_NONE, NULL },
 	[STEP_RING_BUFFERS] = { "register buffers in the io_uring with descriptor", DETAIL_NUMBER, "" },
 	[STEP_MM_MAP] = { "set the memory layout and the exe link (PR_SET_MM_MAP)", DETAIL_NONE, NULL },
+	[STEP_THREAD_FILE] = { "open what stands for a thread", DETAIL_NUMBER, "as descriptor" },
+	[STEP_WATCH] = { "watch a thread", DETAIL_NUMBER, "by descriptor" },
 	[STEP_FILE_LOCK] = { "take a record lock again", DETAIL_NUMBER, "of descriptor" },
 	[STEP_SEAL] = { "seal memory", DETAIL_RANGE, NULL },
 	[STEP_MDWE] = { "deny memory that is writable and executable", DETAIL_NONE, NULL },

@@ -33,6 +33,7 @@
 #include "engine/dump.h"
 #include "files/registry.h"
 #include "files/restore-files.h"
+#include "files/thread-files.h"
 #include "images/eventpoll.pb-c.h"
 #include "kernel/epoll-ready.h"
 #include "kernel/kcmp.h"
@@ -333,6 +334,11 @@ static int look_epoll(struct dump *d, struct open_file *file, struct error *err)
 		if (r < 0)
 			return r;
 		target->watched = watched;
+		if (pidfd_is_of_thread(d, watched) && (target->file || watched->task != file->task))
+			return open_file_refuse(file, err,
+						"watches a pidfd of a thread, once descriptor %d, that the process "
+						"does not have under that number",
+						target->shown.fd);
 		target->is_reported = waits_for_edge(target) && is_ready(d, watched, target->shown.events);
 		any |= target->is_reported;
 	}
@@ -586,7 +592,7 @@ static int finish_epoll(struct restore *r, struct restore_task *task, struct res
 		for (size_t i = 0; i < epoll->n_tfd; i++) {
 			const EventpollTfdEntry *target = epoll->tfd[i];
 
-			if (pass_of(target) != pass)
+			if (pass_of(target) != pass || thread_file_watched(r, task, target))
 				continue;
 			added++;
 			result = pass == ADD_FIRED ? add_fired(r, fd, target) : add_any(r, fd, target);

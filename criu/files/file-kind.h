@@ -86,6 +86,7 @@ struct restore_file {
 	int first_fd;                    /* its lowest number there; -1: only mapped, cwd ... */
 	bool is_late; /* set by check(): open() makes a placeholder, finish() of the first user the file, which the
 			 others then get from there */
+	pid_t thread; /* set by check(): of a file that the restorer opens when this thread is there; else 0 */
 	bool finish_in_each_user; /* set by check(): finish() runs in every task that has the file, not in the first
 				     only */
 	bool is_shared;           /* other tasks than the owner have it, or it must be there before the fork */

@@ -502,6 +502,8 @@ static int finish_file(struct restore *r, struct restore_task *task, struct rest
 	uint32_t flags = 0;
 	int result = 0;
 
+	if (file->thread)
+		return 0;
 	if (file->kind->finish)
 		result = file->kind->finish(r, task, file, fd, err);
 	if (file->kind->owner)

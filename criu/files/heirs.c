@@ -10,6 +10,7 @@
 #include "engine/restore.h"
 #include "files/file-kind.h"
 #include "files/locks.h"
+#include "files/thread-files.h"
 #include "files/restore-files.h"
 #include "images/fdinfo.pb-c.h"
 #include "images/file-lock.pb-c.h"
@@ -70,7 +71,8 @@ bool files_can_inherit(const struct restore *r, const struct restore_task *task,
 
 uint64_t files_closing_room(const struct restore *r, const struct checked_task *task)
 {
-	return area_room((task->fds ? task->fds->count : 0) + 1, sizeof(struct restorer_closing)) + locks_room(r, task);
+	return area_room((task->fds ? task->fds->count : 0) + 1, sizeof(struct restorer_closing)) +
+	       locks_room(r, task) + thread_files_room(r, task);
 }
 
 int files_plan_closing(struct restore *r, struct restore_task *task, struct error *err)
@@ -80,6 +82,7 @@ int files_plan_closing(struct restore *r, struct restore_task *task, struct erro
 	struct restorer_closing *closings = area_alloc(r, (count + 1) * sizeof(*closings));
 	uint64_t closing_count = 0;
 	uint32_t next = 0;
+	int result;
 
 	if (!closings)
 		return error_set(err, -ENOMEM, "restore area");
@@ -93,5 +96,6 @@ int files_plan_closing(struct restore *r, struct restore_task *task, struct erro
 	closings[closing_count++] = (struct restorer_closing){ next, UINT32_MAX };
 	task->restorer->closings = closings;
 	task->restorer->closing_count = closing_count;
-	return locks_plan(r, task, err);
+	result = locks_plan(r, task, err);
+	return result < 0 ? result : thread_files_plan(r, task, err);
 }

@@ -2,8 +2,8 @@
  * Pidfds. Each stands for a process of the tree, or for one that has ended. It can only be opened when all processes
  * are there: until then its number is kept by something else. For a process that has ended a new one is made and ends.
  *
- * Pidfds of processes outside of the tree cannot be saved: after the restore their number may be anybody's. Nor can
- * those of threads (PIDFD_THREAD) but a process's first one: the others come with the restorer, after all files.
+ * Pidfds of processes outside of the tree cannot be saved: after the restore their number may be anybody's. Those of
+ * threads (PIDFD_THREAD) are left to the restorer, see thread-files.h.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,8 +14,10 @@
 
 #include "base/cleanup.h"
 #include "engine/dump.h"
+#include "files/file-kinds.h"
 #include "files/registry.h"
 #include "files/restore-files.h"
+#include "files/thread-files.h"
 #include "images/pidfd.pb-c.h"
 #include "kernel/clone.h"
 #include "kernel/missing-pidfd.h"
@@ -35,15 +37,6 @@ static int own_pid(const struct dump *d, pid_t pid)
 		if (task->host_pid == pid)
 			return task_id_own(&task->id);
 	return 0;
-}
-
-static bool is_thread(const struct dump *d, pid_t tid)
-{
-	for_each_task (d, task)
-		for (size_t i = 0; i < task->thread_count; i++)
-			if (task->threads[i].tid == tid)
-				return true;
-	return false;
 }
 
 static int read_pidfd(struct open_file *file, const struct fdinfo *info)
@@ -68,11 +61,16 @@ static int look_pidfd(struct dump *d, struct open_file *file, struct error *err)
 	*pid = own_pid(d, seen);
 	if (*pid)
 		return 0;
-	if (is_thread(d, seen)) {
-		error_hint(err, "have the program close it before the dump and make it again after the restore");
-		return open_file_refuse(file, err, "stands for thread %d, which is not supported", seen);
+	if (thread_is_of_tree(d, seen)) {
+		*pid = seen;
+		return thread_file_look(d, file, seen, err);
 	}
 	return open_file_refuse(file, err, "stands for process %d, which is not of the tree", seen);
+}
+
+bool pidfd_is_of_thread(const struct dump *d, const struct open_file *file)
+{
+	return file->kind == &pidfd_kind && thread_is_of_tree(d, *(const int *)file->kind_data);
 }
 
 static int save_pidfd(struct dump *d, struct open_file *file, FileEntry *entry, struct error *err)
@@ -109,6 +107,8 @@ static int check_pidfd(struct restore *r, struct restore_file *file, struct erro
 	const PidfdEntry *pidfd = file->entry->pidfd;
 
 	file->is_late = true;
+	if (pidfd->nspid != DEAD && pidfd->flags & PIDFD_THREAD && !is_restored(r, pidfd))
+		return thread_file_check(r, file, pidfd->nspid, err);
 	if (pidfd->nspid != DEAD && !is_restored(r, pidfd))
 		return restore_refuse(r, file, err, "a pidfd stands for process %d, which is not in the images",
 				      pidfd->nspid);

@@ -101,6 +101,9 @@ static inline uint64_t file_policy_ns(int64_t seconds, uint32_t nanoseconds)
 	return (uint64_t)seconds * 1000000000 + nanoseconds;
 }
 
+/* pidfd.c: whether it stands for a thread other than the first of a process. */
+bool pidfd_is_of_thread(const struct dump *d, const struct open_file *file);
+
 /* ghost.c */
 int ghost_look(struct dump *d, struct open_file *file, struct error *err);
 int ghosts_save(struct dump *d, struct image_writer *remaps, struct error *err);

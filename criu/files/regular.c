@@ -23,6 +23,7 @@
 #include "files/build-id.h"
 #include "files/registry.h"
 #include "files/restore-files.h"
+#include "files/thread-files.h"
 #include "kernel/kmsg.h"
 
 /* An offset that is not to be set. */
@@ -89,6 +90,7 @@ static bool may_have_trigger(const struct open_file *file)
 
 int regular_look(struct dump *d, struct open_file *file, struct error *err)
 {
+	pid_t tid;
 	int r;
 
 	if (is_external(d, file))
@@ -101,6 +103,9 @@ int regular_look(struct dump *d, struct open_file *file, struct error *err)
 		return open_file_refuse(file, err,
 					"may have a trigger for pressure (PSI), which the kernel does not show");
 	}
+	tid = file->fd >= 0 ? thread_of_path(d, file->link) : 0;
+	if (tid)
+		return thread_file_look(d, file, tid, err);
 	if (file->name_state == FILE_NAME_GOOD)
 		return file_policy_look(d, file, err);
 	if (dead_process_look(d, file) && S_ISREG(file->st.st_mode) && file->pos)
@@ -428,8 +433,19 @@ static int check_inherited(struct restore *r, struct restore_file *file, bool *r
 	return 0;
 }
 
+static int thread_late(struct restore *r, struct restore_file *file, pid_t tid, struct error *err)
+{
+	struct regular_restore *s = special(r, file);
+
+	if (!s)
+		return error_set(err, -ENOMEM, "open files");
+	s->is_late = true;
+	return thread_file_check(r, file, tid, err);
+}
+
 static int check_regular(struct restore *r, struct restore_file *file, struct error *err)
 {
+	pid_t tid;
 	const RegFileEntry *entry = file->entry->reg;
 	bool found;
 	int result = check_inherited(r, file, &found, err);
@@ -441,6 +457,9 @@ static int check_regular(struct restore *r, struct restore_file *file, struct er
 	/* Old versions did not save modes. */
 	if ((!entry->has_mode || S_ISCHR(entry->mode)) && tty_has_path(r, entry->id))
 		return 0;
+	tid = file->first_fd >= 0 ? thread_of_images(r, entry->name) : 0;
+	if (tid)
+		return thread_late(r, file, tid, err);
 	if (is_proc_of_tree(r, entry->name)) {
 		struct regular_restore *s = special(r, file);
 

@@ -48,6 +48,8 @@ enum restorer_step {
 	STEP_RING_BUFFERS,
 	STEP_MM_MAP,
 	STEP_FILE_LOCK,
+	STEP_THREAD_FILE,
+	STEP_WATCH,
 	STEP_SEAL,
 	STEP_MDWE,
 	STEP_PERSONALITY,
@@ -199,6 +201,24 @@ struct restorer_file_lock {
 	int32_t padding;
 	int64_t start, length;
 	int32_t pid, fd;
+};
+
+/* A descriptor of the task that stands for one of its threads, in place of what keeps its number. */
+struct restorer_thread_file {
+	uint64_t path; /* 0: a pidfd */
+	int32_t tid;
+	uint32_t flags;
+	int32_t fd;
+	uint32_t fd_flags; /* O_CLOEXEC or 0 */
+	int32_t same_as;   /* the descriptor of which it is a copy, -1: none */
+	int32_t reserved;
+};
+
+/* What an epoll watches. */
+struct restorer_watch {
+	int32_t epoll, fd;
+	uint32_t events, reserved;
+	uint64_t data;
 };
 
 /* Laid out as struct iovec. */
@@ -400,6 +420,10 @@ struct restorer_task {
 	uint64_t closing_count;
 	struct restorer_file_lock *file_locks; /* lost when a descriptor of the file is closed: taken again then */
 	uint64_t file_lock_count;
+	struct restorer_thread_file *thread_files;
+	uint64_t thread_file_count;
+	struct restorer_watch *watches; /* of some of these */
+	uint64_t watch_count;
 	uint32_t *table_users; /* who else uses the descriptor table: the last one closes */
 
 	struct restorer_vma *vmas;

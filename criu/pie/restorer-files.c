@@ -5,7 +5,15 @@
 
 #include "pie/restorer-report.h"
 
+#define CALL_PIDFD_OPEN  434
 #define CALL_CLOSE_RANGE 436
+#define EPOLL_ADD        1
+
+/* The kernel's, without what compilers put between. */
+struct epoll_record {
+	uint32_t events;
+	uint64_t data;
+} __attribute__((packed));
 
 /* The images were checked: a file that was exchanged since is noticed when it is read. */
 void open_pages(struct restorer_task *heir)
@@ -38,4 +46,32 @@ void close_files(struct restorer_task *task)
 	for (uint64_t i = 0; i < task->file_lock_count; i++)
 		check(task, SYS3(__NR_fcntl, task->file_locks[i].fd, F_SETLK, &task->file_locks[i]),
 		      task->file_locks[i].fd);
+}
+
+static long open_thread_file(const struct restorer_thread_file *file)
+{
+	if (file->path)
+		return SYS4(__NR_openat, AT_FDCWD, file->path, file->flags | O_CLOEXEC, 0);
+	return SYS2(CALL_PIDFD_OPEN, file->tid, file->flags);
+}
+
+void open_thread_files(struct restorer_task *task)
+{
+	enter(task, STEP_THREAD_FILE);
+	for (uint64_t i = 0; i < task->thread_file_count; i++) {
+		const struct restorer_thread_file *file = &task->thread_files[i];
+		long fd = file->same_as >= 0 ? file->same_as : open_thread_file(file);
+
+		check(task, fd, file->fd);
+		check(task, SYS3(__NR_dup3, fd, file->fd, file->fd_flags), file->fd);
+		if (file->same_as < 0)
+			(void)SYS1(__NR_close, fd);
+	}
+	enter(task, STEP_WATCH);
+	for (uint64_t i = 0; i < task->watch_count; i++) {
+		const struct restorer_watch *watch = &task->watches[i];
+		struct epoll_record event = { watch->events, watch->data };
+
+		check(task, SYS4(__NR_epoll_ctl, watch->epoll, EPOLL_ADD, watch->fd, &event), watch->fd);
+	}
 }

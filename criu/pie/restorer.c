@@ -87,6 +87,7 @@ static _Noreturn void build_task(struct restorer_task *task)
 	become_suid_dumpable(task);
 	set_name(&task->threads[0]);
 	start_threads(task);
+	open_thread_files(task);
 	create_timers(task);
 	queue_shared_signals(task);
 	set_up_thread(&task->threads[0]);
