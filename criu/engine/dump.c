@@ -37,6 +37,7 @@
 #include "ns/time-ns.h"
 #include "security/seccomp.h"
 #include "task/core-save.h"
+#include "task/task-look.h"
 #include "task/likeness.h"
 
 #define TASK_LIMIT    (1u << 17)
@@ -209,6 +210,7 @@ static int save(struct dump_run *run, struct error *err)
 {
 	int r = seccomp_save(&run->d, err);
 
+	timers_look_again(&run->d);
 	if (r == 0)
 		r = for_all_tasks(run, save_task, err);
 	if (r == 0)

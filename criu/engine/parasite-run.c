@@ -154,8 +154,10 @@ static void hint_at_limit(const struct task *task, size_t bytes, struct error *e
 {
 	struct rlimit limit;
 
-	if (prlimit(task->host_pid, RLIMIT_AS, NULL, &limit) == 0 &&
-	    task->stat.vm_size_bytes + bytes + (size_t)(pie_parasite_end - pie_parasite_start) > limit.rlim_cur)
+	/* That of another user's process only who may exceed limits can ask for. */
+	if (prlimit(task->host_pid, RLIMIT_AS, NULL, &limit) < 0)
+		error_hint(err, "does its limit of address space (RLIMIT_AS) leave room, and vm.max_map_count?");
+	else if (task->stat.vm_size_bytes + bytes + (size_t)(pie_parasite_end - pie_parasite_start) > limit.rlim_cur)
 		error_hint(err,
 			   "its limit of %llu KiB of address space (RLIMIT_AS) leaves no room: raise it, for instance "
 			   "with prlimit --pid %d --as=unlimited",

@@ -265,6 +265,8 @@ static int check_posix_timer(const struct checked_task *task, const PosixTimerEn
 		return check_bad(at, "timer %u: a time is out of range", t->it_id);
 	if (t->has_wall_ns && (t->wall_ns > INT64_MAX || t->clock_id != CLOCK_REALTIME))
 		return check_bad(at, "timer %u: a time of the wall clock that it cannot have", t->it_id);
+	if (t->has_missed && t->missed > INT_MAX)
+		return check_bad(at, "timer %u: %" PRIu64 " missed expiries", t->it_id, t->missed);
 	if (t->has_notify_thread_id && !has_thread(task, t->notify_thread_id))
 		return check_bad(at, "timer %u: thread %d is not one of the process", t->it_id, t->notify_thread_id);
 	return 0;

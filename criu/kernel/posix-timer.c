@@ -1,7 +1,6 @@
 #include "kernel/posix-timer.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -13,28 +12,36 @@
 #define TIMERS_MAX (1u << 24)
 
 /* The hrtimer is the first member of the first member of a union without a name. */
-static int read_timer(struct kernel_memory *km, uint64_t timer, struct wall_timer *ret, bool *ret_is_wall)
+static int read_wall_expiry(struct kernel_memory *km, uint64_t timer, uint64_t *ret)
 {
 	const int within = kernel_memory_offset(km, "k_itimer", "it");
-	uint64_t base = 0;
-	int32_t clock = 0, base_clock = 0;
-	int r = within < 0 ? within : kernel_memory_member(km, timer, "k_itimer", "it_clock", &clock, sizeof(clock));
+	uint64_t base = 0, expiry = 0;
+	int32_t base_clock = 0;
+	int r = within < 0 ? within : 0;
 
-	*ret_is_wall = false;
-	if (r < 0 || clock != CLOCK_REALTIME)
-		return r;
-	r = kernel_memory_member(km, timer, "k_itimer", "it_id", &ret->id, sizeof(ret->id));
 	timer += (uint64_t)within;
 	if (r == 0)
 		r = kernel_memory_member(km, timer, "hrtimer", "base", &base, sizeof(base));
 	if (r == 0)
-		r = kernel_memory_member(km, timer, "hrtimer", "_softexpires", &ret->expiry_ns, sizeof(ret->expiry_ns));
+		r = kernel_memory_member(km, timer, "hrtimer", "_softexpires", &expiry, sizeof(expiry));
 	if (r == 0)
 		r = kernel_memory_member(km, base, "hrtimer_clock_base", "clockid", &base_clock, sizeof(base_clock));
 	if (r == 0 && base_clock != CLOCK_REALTIME && base_clock != CLOCK_MONOTONIC)
 		return -EIO;
-	*ret_is_wall = r == 0 && base_clock == CLOCK_REALTIME;
+	*ret = r == 0 && base_clock == CLOCK_REALTIME ? expiry : 0;
 	return r;
+}
+
+static int read_timer(struct kernel_memory *km, uint64_t timer, struct hidden_timer *ret)
+{
+	int32_t clock = 0;
+	int r = kernel_memory_member(km, timer, "k_itimer", "it_clock", &clock, sizeof(clock));
+
+	if (r == 0)
+		r = kernel_memory_member(km, timer, "k_itimer", "it_id", &ret->id, sizeof(ret->id));
+	if (r == 0)
+		r = kernel_memory_member(km, timer, "k_itimer", "it_overrun", &ret->missed, sizeof(ret->missed));
+	return r == 0 && clock == CLOCK_REALTIME ? read_wall_expiry(km, timer, &ret->wall_expiry_ns) : r;
 }
 
 static int find_list(struct kernel_memory *km, int pidfd, uint64_t *ret_list)
@@ -53,10 +60,10 @@ static int find_list(struct kernel_memory *km, int pidfd, uint64_t *ret_list)
 }
 
 /* Kernels before 6.10 close the list to a ring. */
-int wall_timers_read(struct kernel_memory *km, int pidfd, struct wall_timer **ret, size_t *ret_count)
+int hidden_timers_read(struct kernel_memory *km, int pidfd, struct hidden_timer **ret, size_t *ret_count)
 {
 	const int link = kernel_memory_offset(km, "k_itimer", "list");
-	AUTO_FREE struct wall_timer *timers = NULL;
+	AUTO_FREE struct hidden_timer *timers = NULL;
 	size_t count = 0, capacity = 0, seen = 0;
 	uint64_t list = 0, at = 0;
 	int r = link < 0 ? link : find_list(km, pidfd, &list);
@@ -64,15 +71,14 @@ int wall_timers_read(struct kernel_memory *km, int pidfd, struct wall_timer **re
 	if (r == 0)
 		r = kernel_memory_read(km, list, &at, sizeof(at));
 	while (r == 0 && at && at != list) {
-		struct wall_timer timer = { 0 };
-		bool is_wall;
+		struct hidden_timer timer = { 0 };
 
 		if (++seen > TIMERS_MAX)
 			return -ELOOP;
-		r = read_timer(km, at - (uint64_t)link, &timer, &is_wall);
-		if (r == 0 && is_wall)
+		r = read_timer(km, at - (uint64_t)link, &timer);
+		if (r == 0)
 			r = array_reserve(&timers, &capacity, count, sizeof(*timers));
-		if (r == 0 && is_wall)
+		if (r == 0)
 			timers[count++] = timer;
 		if (r == 0)
 			r = kernel_memory_read(km, at, &at, sizeof(at));

@@ -1,6 +1,8 @@
 /*
- * Which POSIX timers of CLOCK_REALTIME wait for a time of that clock (TIMER_ABSTIME), and not for a span: the kernel
- * keeps the latter on CLOCK_MONOTONIC, so that setting the clock does not move them. No interface tells.
+ * What no interface tells of POSIX timers. Which of those of CLOCK_REALTIME wait for a time of that clock
+ * (TIMER_ABSTIME), and not for a span: the kernel keeps the latter on CLOCK_MONOTONIC, so that setting the clock does
+ * not move them. And how many expiries have been missed while the signal of the first one waits to be delivered: the
+ * kernel counts them when the timer is asked for, and tells the sum with the signal.
  */
 #pragma once
 
@@ -9,10 +11,12 @@
 
 struct kernel_memory;
 
-struct wall_timer {
+struct hidden_timer {
 	int id;
-	uint64_t expiry_ns; /* the next one, or the last one of a timer whose signal waits to be delivered */
+	/* 0: it waits for a span. The next expiry, or the last one of a timer whose signal waits to be delivered. */
+	uint64_t wall_expiry_ns;
+	int64_t missed; /* up to when it was last asked for; below 0: none */
 };
 
-/* Those that wait for a time; malloc()ed. 0 or -errno. */
-int wall_timers_read(struct kernel_memory *km, int pidfd, struct wall_timer **ret, size_t *ret_count);
+/* All timers of a process; malloc()ed. 0 or -errno. */
+int hidden_timers_read(struct kernel_memory *km, int pidfd, struct hidden_timer **ret, size_t *ret_count);

@@ -281,6 +281,8 @@ struct restorer_posix_timer {
 	uint64_t value; /* sigev_value */
 	int64_t interval_sec, interval_nsec, value_sec, value_nsec;
 	int64_t wall_ns; /* != 0: the time it expires, in place of what is left */
+	int64_t missed;  /* expiries that its waiting signal stands for, beside the first one */
+	int64_t overrun; /* what timer_getoverrun tells */
 };
 
 struct restorer_limit {

@@ -13,6 +13,9 @@
 #define OTHERS_WAIT_MS    10000
 #define SIGINFO_TIMER     -2 /* si_code SI_TIMER */
 #define TIMER_ABSOLUTE    1
+#define NOTIFY_SIGNAL     0
+#define NOTIFY_THREAD     4
+#define OVERRUN_WAIT_NS   100000000
 
 /* Laid out as the kernel's struct sigevent. */
 struct sigevent_record {
@@ -86,25 +89,53 @@ struct timer_record {
 	int64_t interval_sec, interval_nsec, value_sec, value_nsec;
 };
 
-/*
- * The expiry that the pending signal stands for, on the timer's own clock: a period before the next one. Whatever is in
- * the past does for a timer without a period.
- */
-static int64_t find_past_expiry(const struct restorer_posix_timer *timer)
+static int is_periodic(const struct restorer_posix_timer *timer)
 {
-	const int64_t interval = timer->interval_sec * NSEC_PER_SEC + timer->interval_nsec;
-	const int64_t value = timer->value_sec * NSEC_PER_SEC + timer->value_nsec;
-	int64_t now[2] = { 0, 0 }, expiry;
+	return timer->interval_sec || timer->interval_nsec;
+}
 
-	if (!interval)
-		return 1;
-	/* It counts what it has missed. */
-	if (timer->wall_ns > interval)
-		return timer->wall_ns - interval;
+/* On the timer's own clock; 0: not known. */
+static int64_t find_next_expiry(const struct restorer_posix_timer *timer)
+{
+	int64_t now[2] = { 0, 0 };
+
+	if (timer->wall_ns)
+		return timer->wall_ns;
 	if (SYS2(__NR_clock_gettime, timer->clock_id, now) < 0)
 		return 0;
-	expiry = now[0] * NSEC_PER_SEC + now[1] + value - interval;
-	return expiry > 0 ? expiry : 1;
+	return now[0] * NSEC_PER_SEC + now[1] + timer->value_sec * NSEC_PER_SEC + timer->value_nsec;
+}
+
+/* So many periods before the next expiry; 0: there was no such time. */
+static int64_t find_past_expiry(const struct restorer_posix_timer *timer, int64_t next, int64_t periods)
+{
+	const int64_t interval = timer->interval_sec * NSEC_PER_SEC + timer->interval_nsec;
+
+	return interval > 0 && periods < next / interval ? next - periods * interval : 0;
+}
+
+static long arm_at(const struct restorer_posix_timer *timer, int64_t expiry)
+{
+	struct timer_record record = { timer->interval_sec, timer->interval_nsec, expiry / NSEC_PER_SEC,
+				       expiry % NSEC_PER_SEC };
+
+	return SYS4(__NR_timer_settime, timer->id, TIMER_ABSOLUTE, &record, 0);
+}
+
+/*
+ * The expiry that the pending signal stands for. Whatever is in the past does for a timer without a period; one on a
+ * clock that began anew cannot have missed as much. 0: not known.
+ */
+static int64_t find_noticed_expiry(const struct restorer_posix_timer *timer)
+{
+	int64_t next = is_periodic(timer) ? find_next_expiry(timer) : 1, expiry;
+
+	if (!next || !is_periodic(timer))
+		return next;
+	expiry = find_past_expiry(timer, next, timer->missed + 1);
+	if (!expiry)
+		expiry = find_past_expiry(timer, next, 1);
+	return expiry ? expiry : 1;
 }
 
 static struct restorer_posix_timer *find_timer(const struct restorer_task *task, int32_t id)
@@ -123,15 +154,9 @@ int expire_timer(struct restorer_task *task, const struct restorer_siginfo *info
 {
 	const int32_t *words = (const int32_t *)(const void *)info->bytes;
 	struct restorer_posix_timer *timer = words[2] == SIGINFO_TIMER ? find_timer(task, words[4]) : 0;
-	struct timer_record record;
-	int64_t expiry;
+	int64_t expiry = timer && timer->signal == words[0] ? find_noticed_expiry(timer) : 0;
 
-	if (!timer || timer->signal != words[0])
-		return 0;
-	expiry = find_past_expiry(timer);
-	record = (struct timer_record){ timer->interval_sec, timer->interval_nsec, expiry / NSEC_PER_SEC,
-					expiry % NSEC_PER_SEC };
-	if (!expiry || SYS4(__NR_timer_settime, timer->id, TIMER_ABSOLUTE, &record, 0) < 0)
+	if (!expiry || arm_at(timer, expiry) < 0)
 		return 0;
 	timer->armed = 1;
 	return 1;
@@ -141,11 +166,39 @@ static long arm_timer(const struct restorer_posix_timer *timer)
 {
 	struct timer_record record = { timer->interval_sec, timer->interval_nsec, timer->value_sec, timer->value_nsec };
 
-	if (!timer->wall_ns)
-		return SYS4(__NR_timer_settime, timer->id, 0, &record, 0);
-	record.value_sec = timer->wall_ns / NSEC_PER_SEC;
-	record.value_nsec = timer->wall_ns % NSEC_PER_SEC;
-	return SYS4(__NR_timer_settime, timer->id, TIMER_ABSOLUTE, &record, 0);
+	if (timer->wall_ns)
+		return arm_at(timer, timer->wall_ns);
+	return SYS4(__NR_timer_settime, timer->id, 0, &record, 0);
+}
+
+static int is_among(int32_t signal, const struct restorer_siginfo *infos, uint64_t count)
+{
+	for (uint64_t i = 0; i < count; i++)
+		if (*(const int32_t *)(const void *)infos[i].bytes == signal)
+			return 1;
+	return 0;
+}
+
+/*
+ * What it has missed before its last signal is set by nothing but such a signal: it expires so often in the past, and
+ * this thread takes the signal. One that goes to another thread, or that others of its number wait with, is left alone.
+ */
+static int overrun_once_more(struct restorer_task *task, const struct restorer_posix_timer *timer)
+{
+	const struct restorer_thread *own = &task->threads[task->acting];
+	const uint64_t set = 1ull << (timer->signal - 1);
+	const int64_t limit[2] = { 0, OVERRUN_WAIT_NS };
+	int64_t expiry = 0;
+
+	if (timer->overrun && is_periodic(timer) &&
+	    (timer->notify == NOTIFY_SIGNAL || (timer->notify == NOTIFY_THREAD && timer->notify_tid == own->tid)) &&
+	    !is_among(timer->signal, task->pending, task->pending_count) &&
+	    !is_among(timer->signal, own->pending, own->pending_count))
+		expiry = find_past_expiry(timer, find_next_expiry(timer), timer->overrun + 1);
+	if (!expiry || arm_at(timer, expiry) < 0)
+		return 0;
+	(void)SYS4(__NR_rt_sigtimedwait, &set, 0, limit, sizeof(set));
+	return 1;
 }
 
 void arm_timers(struct restorer_task *task)
@@ -154,7 +207,7 @@ void arm_timers(struct restorer_task *task)
 	for (uint64_t i = 0; i < task->posix_timer_count; i++) {
 		const struct restorer_posix_timer *timer = &task->posix_timers[i];
 
-		if (!timer->armed && (timer->value_sec || timer->value_nsec))
+		if (!timer->armed && (timer->value_sec || timer->value_nsec) && !overrun_once_more(task, timer))
 			check(task, arm_timer(timer), (uint64_t)timer->id);
 	}
 	enter(task, STEP_ITIMER);

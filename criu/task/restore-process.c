@@ -244,6 +244,8 @@ static int plan_timers(struct restore *r, const TaskTimersEntry *timers, struct 
 			.value_sec = (int64_t)entry->vsec,
 			.value_nsec = (int64_t)entry->vnsec,
 			.wall_ns = entry->has_wall_ns ? (int64_t)entry->wall_ns : 0,
+			.missed = entry->has_missed ? (int64_t)entry->missed : 0,
+			.overrun = entry->overrun,
 		};
 	}
 	return 0;

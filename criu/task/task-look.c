@@ -282,7 +282,8 @@ void task_look_free(struct task *task)
 		return;
 	siginfo_queue_done(&task->state->signals);
 	free(task->state->timers);
-	free(task->state->wall_timers);
+	free(task->state->hidden_timers);
+	free(task->state->late_timers);
 	free(task->state->ldt);
 	free(task->state);
 	task->state = NULL;

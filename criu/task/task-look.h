@@ -22,9 +22,10 @@ struct dump;
 struct task_state {
 	struct proc_timer *timers;
 	size_t timer_count;
-	struct wall_timer
-	    *wall_timers; /* those among them that wait for a time of CLOCK_REALTIME, as far as is known */
-	size_t wall_timer_count;
+	struct hidden_timer *hidden_timers; /* as far as it is known */
+	size_t hidden_timer_count;
+	struct hidden_timer *late_timers; /* read again behind the infect stage; only where a signal of one waits */
+	size_t late_timer_count;
 	bool has_loginuid;
 	uint32_t loginuid;
 	int oom_score_adj;
@@ -70,5 +71,8 @@ int task_look_traced(struct dump *d, struct task *task, struct error *err);
 
 /* Which timers wait for a time: by one thread, before the process can be changed. */
 void timers_look(struct dump *d, struct task *task);
+
+/* Save stage: the infected tasks have asked for their timers. */
+void timers_look_again(struct dump *d);
 
 void task_look_free(struct task *task);

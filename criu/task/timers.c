@@ -1,14 +1,17 @@
 /*
  * Interval timers and POSIX timers. /proc/PID/timers lists the POSIX timers with their notification; the time left and
  * the overrun count only the task itself can ask for. Whether a timer waits for a time of the wall clock or for a span
- * is read from the kernel's own structures; where they cannot be read it comes back with the span that was left.
+ * is read from the kernel's own structures; where they cannot be read it comes back with the span that was left. So is
+ * how often one has expired while its signal waits, which otherwise begins anew.
  */
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/log.h"
+#include "base/util.h"
 #include "engine/dump.h"
 #include "kernel/posix-timer.h"
 #include "task/core-save.h"
@@ -44,7 +47,7 @@ void timers_look(struct dump *d, struct task *task)
 		return;
 	r = dump_kernel_memory(d, &km);
 	if (r == 0)
-		r = wall_timers_read(km, task->pidfd, &state->wall_timers, &state->wall_timer_count);
+		r = hidden_timers_read(km, task->pidfd, &state->hidden_timers, &state->hidden_timer_count);
 	if (r < 0)
 		log_debug(TASK_FORMAT ": whether its timers wait for a time or for a span is not known: %s",
 			  TASK_ARGS(task), strerror(-r));
@@ -59,17 +62,65 @@ static void save_wall_time(const struct task_state *state, PosixTimerEntry *entr
 	if (!entry->vsec && !entry->vnsec)
 		return;
 	(void)clock_gettime(CLOCK_REALTIME, &now);
-	for (size_t i = 0; i < state->wall_timer_count; i++) {
+	for (size_t i = 0; i < state->hidden_timer_count; i++) {
 		const uint64_t now_ns = (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
-		uint64_t expiry = state->wall_timers[i].expiry_ns;
+		uint64_t expiry = state->hidden_timers[i].wall_expiry_ns;
 
-		if (state->wall_timers[i].id != (int)entry->it_id || !expiry)
+		if (state->hidden_timers[i].id != (int)entry->it_id || !expiry)
 			continue;
 		if (interval && expiry < now_ns)
 			expiry += ((now_ns - expiry) / interval + 1) * interval;
 		entry->has_wall_ns = true;
 		entry->wall_ns = expiry;
 	}
+}
+
+static bool has_timer_signal(const struct siginfo_queue *queue)
+{
+	for (size_t i = 0; i < queue->count; i++) {
+		siginfo_t info;
+
+		memcpy(&info, queue->infos[i], sizeof(info));
+		if (info.si_code == SI_TIMER)
+			return true;
+	}
+	return false;
+}
+
+static bool has_waiting_timer(const struct task *task)
+{
+	bool has = has_timer_signal(&task->state->signals);
+
+	for (size_t i = 0; i < task->thread_count && !has; i++)
+		has = has_timer_signal(&task->threads[i].state->signals);
+	return has && task->state->timer_count;
+}
+
+void timers_look_again(struct dump *d)
+{
+	for_each_task (d, task) {
+		struct kernel_memory *km;
+		int r;
+
+		if (task->is_zombie || !task->state || !has_waiting_timer(task))
+			continue;
+		r = dump_kernel_memory(d, &km);
+		if (r == 0)
+			r = hidden_timers_read(km, task->pidfd, &task->state->late_timers,
+					       &task->state->late_timer_count);
+		if (r < 0)
+			log_debug(TASK_FORMAT ": how often its timers have expired unnoticed is not known: %s\n",
+				  TASK_ARGS(task), strerror(-r));
+	}
+}
+
+static void save_missed(const struct task_state *state, PosixTimerEntry *entry)
+{
+	for (size_t i = 0; i < state->late_timer_count; i++)
+		if (state->late_timers[i].id == (int)entry->it_id && state->late_timers[i].missed > 0) {
+			entry->has_missed = true;
+			entry->missed = min_u64((uint64_t)state->late_timers[i].missed, INT_MAX);
+		}
 }
 
 static PosixTimerEntry *save_posix_timer(const struct task *task, size_t index,
@@ -92,6 +143,7 @@ static PosixTimerEntry *save_posix_timer(const struct task *task, size_t index,
 	entry->vsec = (uint64_t)times->value_sec;
 	entry->vnsec = (uint64_t)times->value_nsec;
 	save_wall_time(task->state, entry);
+	save_missed(task->state, entry);
 	if (timer->notify & SIGEV_THREAD_ID) {
 		entry->has_notify_thread_id = true;
 		entry->notify_thread_id = timer->notify_pid;

@@ -1,0 +1,101 @@
+/*
+ * Expiries that a periodic timer has missed: those that its waiting signal stands for, and what timer_getoverrun()
+ * tells of the last signal that was taken.
+ */
+#include "zdtmlib.h"
+
+#include <time.h>
+
+#define PERIOD_NS 10000000l
+#define MISSED    1000
+#define TAKEN     7
+
+static int create(clockid_t clock, int signo)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = signo, .sigev_value.sival_int = signo };
+	int id = -1;
+
+	MUST(syscall(SYS_timer_create, clock, &event, &id));
+	return id;
+}
+
+/* So that it has expired so many times and once more, all at once, and does so again in half a period. */
+static int start_in_the_past(clockid_t clock, int signo, long times, long period_ns)
+{
+	const int id = create(clock, signo);
+	struct itimerspec set = { { period_ns / 1000000000, period_ns % 1000000000 }, { 0, 0 } };
+	struct timespec now;
+	int64_t first;
+
+	MUST(clock_gettime(clock, &now));
+	first = now.tv_sec * 1000000000l + now.tv_nsec - times * period_ns - period_ns / 2;
+	set.it_value.tv_sec = first / 1000000000;
+	set.it_value.tv_nsec = first % 1000000000;
+	MUST(syscall(SYS_timer_settime, id, TIMER_ABSTIME, &set, NULL));
+	return id;
+}
+
+static int take(int signo, int id)
+{
+	const struct timespec second = { 1, 0 };
+	siginfo_t info;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, signo);
+	EXPECT_EQ(sigtimedwait(&set, &info, &second), signo);
+	EXPECT_EQ(info.si_code, SI_TIMER);
+	EXPECT_EQ(info.si_timerid, id);
+	EXPECT_EQ(info.si_value.sival_int, signo);
+	return info.si_overrun;
+}
+
+/* Of those that wait, at least what was missed before, and not more than the time since then makes. */
+static void check_waiting(int signo, int id, const struct timespec *since)
+{
+	const int overrun = take(signo, id);
+	struct timespec now;
+	int64_t passed_ns;
+
+	MUST(clock_gettime(CLOCK_BOOTTIME, &now));
+	passed_ns = (now.tv_sec - since->tv_sec) * 1000000000l + now.tv_nsec - since->tv_nsec;
+	if (overrun < MISSED || overrun > MISSED + passed_ns / PERIOD_NS + 2)
+		FAIL("signal %d: %d missed expiries, expected %d and one for each 10 ms of %ld", signo, overrun, MISSED,
+		     (long)passed_ns);
+	EXPECT_EQ(syscall(SYS_timer_getoverrun, id), overrun);
+}
+
+int main(void)
+{
+	int wall, boot, taken, taken_wall;
+	struct itimerspec left;
+	struct timespec start;
+	long period_ns;
+	sigset_t set;
+
+	test_start();
+	sigemptyset(&set);
+	for (int i = 0; i < 4; i++)
+		sigaddset(&set, SIGRTMIN + i);
+	MUST(sigprocmask(SIG_BLOCK, &set, NULL));
+	MUST(clock_gettime(CLOCK_BOOTTIME, &start));
+	if (start.tv_sec < 1200)
+		test_skip("the machine has been up for less than 20 minutes");
+	wall = start_in_the_past(CLOCK_REALTIME, SIGRTMIN, MISSED, PERIOD_NS);
+	boot = start_in_the_past(CLOCK_BOOTTIME, SIGRTMIN + 1, MISSED, PERIOD_NS);
+	/* Its next expiry must not come before the end. */
+	period_ns = start.tv_sec / (TAKEN + 2) * 1000000000l;
+	taken = start_in_the_past(CLOCK_MONOTONIC, SIGRTMIN + 2, TAKEN, period_ns);
+	EXPECT_EQ(take(SIGRTMIN + 2, taken), TAKEN);
+	taken_wall = start_in_the_past(CLOCK_REALTIME, SIGRTMIN + 3, TAKEN, 900000000000l);
+	EXPECT_EQ(take(SIGRTMIN + 3, taken_wall), TAKEN);
+	test_wait();
+	EXPECT_EQ(syscall(SYS_timer_getoverrun, taken), TAKEN);
+	EXPECT_EQ(syscall(SYS_timer_getoverrun, taken_wall), TAKEN);
+	MUST(syscall(SYS_timer_gettime, taken_wall, &left));
+	if (left.it_value.tv_sec > 450 || left.it_value.tv_sec < 300 || left.it_interval.tv_sec != 900)
+		FAIL("the timer has %ld of %ld s left", left.it_value.tv_sec, left.it_interval.tv_sec);
+	check_waiting(SIGRTMIN, wall, &start);
+	check_waiting(SIGRTMIN + 1, boot, &start);
+	return test_pass();
+}
