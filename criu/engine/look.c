@@ -19,6 +19,7 @@
 #include "task/ended-call.h"
 #include "task/interrupted-call.h"
 #include "task/io-context.h"
+#include "task/io-ports.h"
 #include "task/semaphore-undo.h"
 #include "task/task-look.h"
 
@@ -130,6 +131,7 @@ int look_tree(struct dump *d, struct memory_side *memory, bool is_worth_a_thread
 
 	look_at_hidden_state(d);
 	core_scheduling_look(d);
+	io_ports_look(d);
 	r = io_contexts_look(d, plain_pid_of(d), err);
 	if (r == 0)
 		r = files_look(d, err);

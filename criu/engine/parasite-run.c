@@ -5,6 +5,7 @@
 #include "engine/parasite-run.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -113,6 +114,8 @@ static int prepare(struct task *task, const struct layout *layout, uint64_t remo
 		thread->is_leader = i == 0;
 		thread->task = remote;
 		thread->probe_pid = task->threads[i].probe_pid;
+		thread->asks_port_level = task->threads[i].state->port_level < 0 &&
+					  !(task->threads[i].status.cap_eff & 1ull << CAP_SYS_RAWIO);
 		keyring_user_session_name(&task->threads[i], thread->user_session, sizeof(thread->user_session));
 		task->threads[i].parasite = thread;
 	}

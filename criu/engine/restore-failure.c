@@ -67,6 +67,7 @@ static const struct {
 	[STEP_TSC] = { "make the time stamp counter fault", DETAIL_NONE, "" },
 	[STEP_CPUID] = { "make the CPUID instruction fault", DETAIL_NONE, "" },
 	[STEP_MEMPOLICY] = { "set the memory policy", DETAIL_NUMBER, "" },
+	[STEP_IOPL] = { "let it use I/O ports (iopl), level", DETAIL_NUMBER, "" },
 	[STEP_SPECULATION] = { "set the speculation control", DETAIL_NUMBER, "" },
 	[STEP_PENDING_SIGNAL] = { "queue a pending signal", DETAIL_SIGNAL, NULL },
 	[STEP_CAPABILITIES] = { "set capabilities", DETAIL_NONE, NULL },

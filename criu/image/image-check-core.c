@@ -194,6 +194,8 @@ static int check_scheduling(const ThreadCoreEntry *tc, const struct check_place 
 {
 	if (tc->has_sched_policy && !is_policy(tc->sched_policy))
 		return check_bad(at, "scheduling policy %u is not known", tc->sched_policy);
+	if (tc->has_io_privilege && tc->io_privilege > 3)
+		return check_bad(at, "I/O privilege level %u does not exist", tc->io_privilege);
 	if (tc->has_sched_prio && tc->sched_prio > 99)
 		return check_bad(at, "scheduling priority %u is out of range", tc->sched_prio);
 	if (tc->has_sched_nice && (tc->sched_nice < -20 || tc->sched_nice > 19))

@@ -257,6 +257,47 @@ int kernel_memory_threads(struct kernel_memory *km, int pidfd, uint64_t **ret_ad
 	return r;
 }
 
+/* Which of its pid namespaces is ours is not asked: within one process its numbers do not collide with others. */
+static int has_number(struct kernel_memory *km, uint64_t thread, pid_t tid)
+{
+	const int numbers = kernel_memory_offset(km, "pid", "numbers");
+	struct {
+		int32_t number;
+		uint64_t ns;
+	} levels[33];
+	uint32_t level = 0;
+	uint64_t pid;
+	int r =
+	    numbers < 0 ? numbers : kernel_memory_member(km, thread, "task_struct", "thread_pid", &pid, sizeof(pid));
+
+	if (r == 0)
+		r = kernel_memory_member(km, pid, "pid", "level", &level, sizeof(level));
+	if (r == 0 && level >= ARRAY_SIZE(levels))
+		return -ERANGE;
+	if (r == 0)
+		r = kernel_memory_read(km, pid + (uint64_t)numbers, levels, (level + 1) * sizeof(levels[0]));
+	for (uint32_t i = 0; r == 0 && i <= level; i++)
+		if (levels[i].number == tid)
+			return 1;
+	return r;
+}
+
+int kernel_memory_find_thread(struct kernel_memory *km, const uint64_t *addresses, size_t count, pid_t tid,
+			      uint64_t *ret_address)
+{
+	for (size_t i = 0; i < count; i++) {
+		int r = has_number(km, addresses[i], tid);
+
+		if (r < 0)
+			return r;
+		if (r > 0) {
+			*ret_address = addresses[i];
+			return 0;
+		}
+	}
+	return -ESRCH;
+}
+
 int kernel_memory_read(struct kernel_memory *km, uint64_t address, void *to, size_t bytes)
 {
 	for (size_t done = 0; done < bytes; done += WINDOW_BYTES) {

@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "kernel/btf.h"
 
@@ -28,6 +29,10 @@ int kernel_memory_mm(struct kernel_memory *km, int pidfd, uint64_t *ret_address)
 
 /* Where that of a first thread is which has ended while others live on. */
 int kernel_memory_ended_leader(struct kernel_memory *km, int pidfd, uint64_t *ret_address);
+
+/* Which of these structures is that of the thread; -ESRCH when none is. */
+int kernel_memory_find_thread(struct kernel_memory *km, const uint64_t *addresses, size_t count, pid_t tid,
+			      uint64_t *ret_address);
 
 /* Where the structure (struct file) behind a descriptor of a process is. */
 int kernel_memory_file(struct kernel_memory *km, int pidfd, int fd, uint64_t *ret_address);

@@ -55,6 +55,8 @@ static const struct value {
 	WITHIN("se", "sched_entity", "slice", ALIKE(slice_ns), 8),
 	IN_TASK("uclamp_req", ALIKE(clamps), 8),
 	IN_TASK("core_cookie", ALIKE(core_cookie), 8),
+	WITHIN("thread", "thread_struct", "iopl_emul", ALIKE(port_level), 8),
+	WITHIN("thread", "thread_struct", "io_bitmap", ALIKE(port_bitmap), 8),
 	IN_TASK("cpus_mask", ALIKE(cpus), THREAD_CPU_BYTES),
 	IN_TASK("flags", ALIKE(flags), 4),
 	IN_TASK("policy", ALIKE(policy), 4),
@@ -88,7 +90,8 @@ static bool may_be_missing(const struct value *value)
 {
 	return value->to == ALIKE(numa_policy) || value->to == ALIKE(io_context) || value->to == ALIKE(loginuid) ||
 	       value->to == ALIKE(seccomp_mode) || value->to == ALIKE(slice_ns) || value->to == ALIKE(clamps) ||
-	       value->to == ALIKE(core_cookie) || value->to == AT(io_uring);
+	       value->to == ALIKE(core_cookie) || value->to == ALIKE(port_level) || value->to == ALIKE(port_bitmap) ||
+	       value->to == AT(io_uring);
 }
 
 /* The program's stack: the record, then pointers on the way. */

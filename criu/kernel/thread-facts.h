@@ -22,6 +22,7 @@ struct thread_likeness {
 	uint64_t switches;                /* of prctl(2): no_new_privs, speculation */
 	uint64_t arch_switches;           /* TSC and CPUID faults, beside what comes and goes */
 	uint64_t slice_ns, clamps, core_cookie;
+	uint64_t port_level, port_bitmap; /* of iopl(2); of ioperm(2), 0: none */
 	uint8_t cpus[THREAD_CPU_BYTES];
 	uint32_t flags; /* PF_xx that can be asked for */
 	uint32_t policy, static_priority, rt_priority, reset_on_fork;

@@ -57,8 +57,10 @@ struct parasite_thread {
 	uint64_t sas_address, sas_bytes;
 	uint32_t sas_flags;
 	int32_t pdeath_signal;
-	int64_t tsc_mode; /* PR_GET_TSC */
-	int64_t cpuid;    /* ARCH_GET_CPUID: 0 when it faults */
+	int64_t asks_port_level; /* in: it may not raise the level of iopl(2) */
+	int64_t port_level;      /* -errno: it has none */
+	int64_t tsc_mode;        /* PR_GET_TSC */
+	int64_t cpuid;           /* ARCH_GET_CPUID: 0 when it faults */
 	int64_t personality, securebits, io_flusher, mce_kill, no_new_privs, timer_slack_ns;
 	int64_t speculation[PARASITE_MAX_SPECULATION]; /* PR_GET_SPECULATION_CTRL of 0, 1, 2, 3 */
 	int64_t mempolicy_result;

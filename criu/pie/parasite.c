@@ -42,6 +42,7 @@
 #define REGISTER_PROBE         8ul
 #define REGISTER_BY_NUMBER     (1ul << 31)
 #define RING_NUMBERS           16
+#define PORT_LEVELS            3
 #define ERROR_BADF             9
 #define ERROR_INVAL            22
 #define ERROR_NOSYS            38
@@ -124,8 +125,20 @@ static void ask_ring_numbers(struct parasite_thread *self)
 	}
 }
 
+/* A level that is higher than the own one is refused, and the own one changes nothing: the highest is tried first. */
+static void ask_port_level(struct parasite_thread *self)
+{
+	long result = -1;
+
+	for (int64_t level = PORT_LEVELS; self->asks_port_level && level > 0 && result < 0; level--) {
+		result = SYS1(__NR_iopl, level);
+		self->port_level = result < 0 ? result : level;
+	}
+}
+
 static void ask_thread(struct parasite_thread *self)
 {
+	ask_port_level(self);
 	self->clear_tid_result = SYS2(__NR_prctl, PR_GET_TID_ADDRESS, &self->clear_tid_address);
 	ask_signal_stack(self);
 	(void)SYS2(__NR_prctl, PR_GET_PDEATHSIG, &self->pdeath_signal);

@@ -63,6 +63,7 @@ enum restorer_step {
 	STEP_IO_FLUSHER,
 	STEP_MCE_KILL,
 	STEP_MEMPOLICY,
+	STEP_IOPL,
 	STEP_TSC,
 	STEP_CPUID,
 	STEP_SPECULATION,
@@ -356,8 +357,8 @@ struct restorer_thread {
 	struct restorer_creds creds;
 	uint32_t seccomp_mode;
 	uint32_t filter_count;
-	uint32_t is_filtered; /* this thread or another one of its process has filters */
-	uint32_t reserved;
+	uint32_t is_filtered;            /* this thread or another one of its process has filters */
+	uint32_t port_level;             /* of iopl(2) */
 	struct restorer_filter *filters; /* oldest first */
 
 	uint64_t call_number;  /* a call to go on with, 0: none */

@@ -108,6 +108,8 @@ static void set_attributes(struct restorer_thread *thread)
 		check_thread(thread, STEP_TSC, SYS2(__NR_prctl, PR_SET_TSC, PR_TSC_SIGSEGV), 0);
 	if (thread->flags & RESTORER_THREAD_NO_CPUID)
 		check_thread(thread, STEP_CPUID, SYS2(__NR_arch_prctl, SET_CPUID, 0), 0);
+	if (thread->port_level)
+		check_thread(thread, STEP_IOPL, SYS1(__NR_iopl, thread->port_level), thread->port_level);
 	set_speculation(thread);
 }
 

@@ -25,7 +25,8 @@
  */
 static bool can_be_compared(const struct thread_likeness *leader)
 {
-	return !leader->numa_policy && !leader->io_context && leader->seccomp_mode == FILTERING_DISABLED &&
+	return !leader->numa_policy && !leader->io_context && !leader->port_bitmap &&
+	       leader->seccomp_mode == FILTERING_DISABLED &&
 	       (leader->policy == SCHED_OTHER || leader->policy == SCHED_BATCH || leader->policy == SCHED_IDLE);
 }
 

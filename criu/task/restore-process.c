@@ -438,6 +438,7 @@ static int plan_extensions(struct restore *r, const ThreadCoreEntry *core, struc
 		out->flags |= RESTORER_THREAD_NO_TSC;
 	if (core->has_cpuid_faults && core->cpuid_faults)
 		out->flags |= RESTORER_THREAD_NO_CPUID;
+	out->port_level = core->has_io_privilege ? core->io_privilege : 0;
 	if (core->has_mce_kill) {
 		out->flags |= RESTORER_THREAD_MCE_KILL;
 		out->mce_kill = core->mce_kill;

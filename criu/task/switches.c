@@ -7,6 +7,7 @@
 #include <linux/prctl.h>
 
 #include "task/core-save.h"
+#include "task/io-ports.h"
 #include "task/task-look.h"
 #include "pie/parasite-border.h"
 
@@ -96,6 +97,8 @@ int switches_save_thread(const struct task_thread *thread, ThreadCoreEntry *tc, 
 	tc->has_io_flusher = thread->parasite->io_flusher > 0;
 	tc->io_flusher = thread->parasite->io_flusher > 0;
 	tc->has_tsc_faults = tc->tsc_faults = thread->parasite->tsc_mode == PR_TSC_SIGSEGV;
+	tc->io_privilege = io_ports_level(thread);
+	tc->has_io_privilege = tc->io_privilege != 0;
 	tc->has_cpuid_faults = tc->cpuid_faults = thread->parasite->cpuid == 0;
 	tc->has_mce_kill = thread->parasite->mce_kill >= 0 && thread->parasite->mce_kill != MCE_KILL_DEFAULT;
 	tc->mce_kill = (uint32_t)thread->parasite->mce_kill;

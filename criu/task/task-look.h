@@ -52,6 +52,7 @@ struct thread_state {
 	uint64_t *affinity;
 	size_t affinity_words;
 	int io_priority;
+	int port_level; /* of iopl(2); -1: the thread itself tells */
 	struct interrupted_call interrupted_call;
 	struct ended_call ended_call;
 	int pdeath_signal; /* of one that has ended: no other can be asked from outside */

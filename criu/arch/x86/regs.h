@@ -48,7 +48,7 @@ int tls_to_image(const struct user_desc slots[TLS_SLOT_COUNT], UserDescT ***ret,
  */
 int tls_from_image(UserDescT *const *entries, size_t count, struct user_desc ret[TLS_SLOT_COUNT], struct error *err);
 
-/* Whether a stopped tracee may use I/O ports (ioperm(2)). That of iopl(2) the kernel shows to nobody. */
+/* Whether a stopped tracee may use some I/O ports (ioperm(2)); that of iopl(2) is another right. */
 bool has_io_ports(pid_t tid);
 
 /* Whether a descriptor describes nothing. */
