@@ -82,11 +82,18 @@ int bpf_iterator_run(int program_fd, int pidfd, struct buffer *output)
 	return run(program_fd, pidfd < 0 ? NULL : &info, output);
 }
 
-int bpf_iterator_run_thread(int program_fd, pid_t tid, struct buffer *output)
+int bpf_iterator_open_thread(int program_fd, pid_t tid)
 {
 	union bpf_iter_link_info info;
 
 	memset(&info, 0, sizeof(info));
 	info.task.tid = (uint32_t)tid;
-	return run(program_fd, &info, output);
+	return open_iterator(program_fd, &info);
+}
+
+int bpf_iterator_run_thread(int program_fd, pid_t tid, struct buffer *output)
+{
+	AUTO_CLOSE int iterator = bpf_iterator_open_thread(program_fd, tid);
+
+	return iterator < 0 ? iterator : buffer_read_fd(output, iterator);
 }

@@ -28,3 +28,6 @@ int bpf_iterator_run(int program_fd, int pidfd, struct buffer *output);
 
 /* The same over one thread, as our pid namespace numbers it. */
 int bpf_iterator_run_thread(int program_fd, pid_t tid, struct buffer *output);
+
+/* The same for who reads it: a descriptor, or -errno. */
+int bpf_iterator_open_thread(int program_fd, pid_t tid);

@@ -3,12 +3,15 @@
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/util.h"
 #include "kernel/bpf-iterator.h"
 #include "kernel/bpf-program.h"
 
-#define CONTEXT_VMA 16 /* struct bpf_iter__task_vma: meta, task, vma */
+#define READ_BYTES  65536 /* the kernel gives half of it at once */
+#define CONTEXT_VMA 16    /* struct bpf_iter__task_vma: meta, task, vma */
 #define RECORD      (-(int)sizeof(struct bpf_vma))
 
 enum {
@@ -93,22 +96,41 @@ int bpf_vmas_open(void)
 	return bpf_iterator_load(btf, "bpf_iter_task_vma", program.insns, program.count);
 }
 
+/*
+ * After the last mapping of one thread the kernel begins anew with those that followed the last but one read, and never
+ * comes to an end.
+ */
+static int read_mappings(int iterator, struct buffer *output)
+{
+	size_t count = 0;
+
+	output->bytes = 0;
+	for (;;) {
+		int r = buffer_reserve(output, READ_BYTES);
+		ssize_t n = r < 0 ? r : TEMP_FAILURE_RETRY(read(iterator, output->data + output->bytes, READ_BYTES));
+		const struct bpf_vma *vmas = (const void *)output->data;
+
+		if (n <= 0)
+			return r < 0 ? r : n < 0 ? -errno : 0;
+		output->bytes += (size_t)n;
+		for (; (count + 1) * sizeof(*vmas) <= output->bytes; count++) {
+			if (count == 0 || vmas[count].start > vmas[count - 1].start)
+				continue;
+			output->bytes = count * sizeof(*vmas);
+			return 0;
+		}
+	}
+}
+
 int bpf_vmas_list(int program_fd, pid_t tid, struct buffer *output, size_t *ret_count)
 {
-	const struct bpf_vma *vmas;
-	size_t count;
-	int r = bpf_iterator_run_thread(program_fd, tid, output);
+	AUTO_CLOSE int iterator = bpf_iterator_open_thread(program_fd, tid);
+	int r = iterator < 0 ? iterator : read_mappings(iterator, output);
 
 	if (r < 0)
 		return r;
 	if (output->bytes % sizeof(struct bpf_vma))
 		return -EIO;
-	count = output->bytes / sizeof(struct bpf_vma);
-	vmas = (const void *)output->data;
-	/* A thread with a descriptor table of its own is walked too: the same mappings once more. */
-	for (size_t i = 1; i < count; i++)
-		if (vmas[i].start <= vmas[i - 1].start)
-			count = i;
-	*ret_count = count;
+	*ret_count = output->bytes / sizeof(struct bpf_vma);
 	return 0;
 }
