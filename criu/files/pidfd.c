@@ -1,14 +1,17 @@
 /*
  * Pidfds. Each stands for a process of the tree, or for one that has ended. It can only be opened when all processes
- * are there: until then its number is kept by something else. For a process that has ended a new one is made and ends.
+ * are there: until then its number is kept by something else. For a process that has ended a new one is made and ends
+ * as that did, as far as the kernel tells (PIDFD_INFO_EXIT).
  *
  * Pidfds of processes outside of the tree cannot be saved: after the restore their number may be anybody's. Those of
  * threads (PIDFD_THREAD) are left to the restorer, see thread-files.h.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +25,7 @@
 #include "kernel/clone.h"
 #include "kernel/missing-pidfd.h"
 #include "kernel/pidfd.h"
+#include "task/restore-zombie.h"
 
 #define DEAD (-1)
 
@@ -73,6 +77,17 @@ bool pidfd_is_of_thread(const struct dump *d, const struct open_file *file)
 	return file->kind == &pidfd_kind && thread_is_of_tree(d, *(const int *)file->kind_data);
 }
 
+static void save_end(struct dump *d, struct open_file *file, PidfdEntry *pidfd)
+{
+	int fd = open_file_local(d, file), status;
+
+	if (fd >= 0 && pidfd_exit_status(fd, &status) == 0) {
+		pidfd->has_exit_status = true;
+		pidfd->exit_status = (uint32_t)status;
+	}
+	open_file_release(d, file);
+}
+
 static int save_pidfd(struct dump *d, struct open_file *file, FileEntry *entry, struct error *err)
 {
 	PidfdEntry *pidfd = files_scratch(d, sizeof(*pidfd));
@@ -84,6 +99,8 @@ static int save_pidfd(struct dump *d, struct open_file *file, FileEntry *entry, 
 	pidfd->ino = (uint32_t)file->st.st_ino;
 	pidfd->flags = file->flags & ~(uint32_t)O_RDWR;
 	pidfd->nspid = *(const int *)file->kind_data;
+	if (pidfd->nspid == DEAD)
+		save_end(d, file, pidfd);
 	pidfd->fown = fown_save(d, file);
 	if (!pidfd->fown)
 		return open_file_error(file, err, -ENOMEM, "save");
@@ -121,41 +138,90 @@ static int open_pidfd(struct restore *r, struct restore_file *file, int *ret_fd,
 	return *ret_fd < 0 ? error_set(err, *ret_fd, "open /") : 0;
 }
 
+/* That it dumped a core is not repeated. */
+static _Noreturn void end_as(const PidfdEntry *pidfd)
+{
+	int status = pidfd->has_exit_status ? (int)(pidfd->exit_status & 0xff7f) : 0;
+
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	restore_zombie_end(status);
+}
+
+static int put_in_place(struct restore *r, struct restore_task *task, struct restore_file *file, int opened,
+			struct error *err)
+{
+	const PidfdEntry *pidfd = file->entry->pidfd;
+	int result;
+
+	if (opened >= 0 && pidfd->flags & O_NONBLOCK && fcntl(opened, F_SETFL, O_NONBLOCK) < 0) {
+		int reason = -errno;
+
+		(void)close(opened);
+		opened = reason;
+	}
+	if (opened < 0)
+		return error_set(err, opened, "fd %d: pidfd of process %d", file->first_fd, pidfd->nspid);
+	result = restore_replace_fd(r, task, file, opened);
+	return result < 0 ? error_set(err, result, "fd %d: put the pidfd in place", file->first_fd) : 0;
+}
+
+static bool is_of_same_dead(const struct restore_file *a, const struct restore_file *b)
+{
+	return b->kind == &pidfd_kind && b->first_user == a->first_user && b->entry->pidfd->nspid == DEAD &&
+	       b->entry->pidfd->ino == a->entry->pidfd->ino;
+}
+
+/* All that this task has of one dead process, for their inode is one: a child has ended, and was not waited for yet. */
+static int open_all_of(struct restore *r, struct restore_task *task, struct restore_file *file, pid_t child,
+		       struct error *err)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < r->file_count && result == 0; i++) {
+		struct restore_file *other = r->files[i];
+
+		if (!is_of_same_dead(file, other))
+			continue;
+		other->kind_data = file; /* made */
+		result = put_in_place(
+		    r, task, other,
+		    other->entry->pidfd->flags & PIDFD_THREAD ? pidfd_open_tid(child) : pidfd_open_pid(child), err);
+	}
+	return result;
+}
+
 /* Nobody is told of this child's end. */
-static int pidfd_of_dead(void)
+static int finish_dead(struct restore *r, struct restore_task *task, struct restore_file *file, struct error *err)
 {
 	const struct clone_request request = { .exit_signal = 0 };
-	AUTO_CLOSE int fd = -1;
-	pid_t child = clone_process(&request, &fd);
+	siginfo_t info;
+	pid_t child;
+	int result;
 
+	if (file->kind_data)
+		return 0;
+	child = clone_process(&request, NULL);
 	if (child < 0)
-		return child;
+		return error_set(err, child, "fd %d: make a process that ends", file->first_fd);
 	if (child == 0)
-		_exit(0);
-	if (waitpid(child, NULL, __WALL) < 0)
-		return -errno;
-	return take_fd(&fd);
+		end_as(file->entry->pidfd);
+	if (waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT | __WALL) < 0)
+		return error_set(err, -errno, "fd %d: wait for the process that ends", file->first_fd);
+	result = open_all_of(r, task, file, child, err);
+	(void)waitpid(child, NULL, __WALL);
+	return result;
 }
 
 static int finish_pidfd(struct restore *r, struct restore_task *task, struct restore_file *file, int fd,
 			struct error *err)
 {
 	const PidfdEntry *pidfd = file->entry->pidfd;
-	AUTO_CLOSE int opened = -1;
-	int result;
 
 	if (pidfd->nspid == DEAD)
-		opened = pidfd_of_dead();
-	else if (pidfd->flags & PIDFD_THREAD)
-		opened = pidfd_open_tid(pidfd->nspid);
-	else
-		opened = pidfd_open_pid(pidfd->nspid);
-	if (opened < 0)
-		return error_set(err, opened, "fd %d: pidfd of process %d", file->first_fd, pidfd->nspid);
-	if (pidfd->flags & O_NONBLOCK && fcntl(opened, F_SETFL, O_NONBLOCK) < 0)
-		return error_set(err, -errno, "fd %d: pidfd of process %d", file->first_fd, pidfd->nspid);
-	result = restore_replace_fd(r, task, file, take_fd(&opened));
-	return result < 0 ? error_set(err, result, "fd %d: put the pidfd in place", file->first_fd) : 0;
+		return finish_dead(r, task, file, err);
+	return put_in_place(r, task, file,
+			    pidfd->flags & PIDFD_THREAD ? pidfd_open_tid(pidfd->nspid) : pidfd_open_pid(pidfd->nspid),
+			    err);
 }
 
 static const FownEntry *pidfd_owner(const FileEntry *entry, uint32_t *ret_flags)

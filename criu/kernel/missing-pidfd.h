@@ -11,6 +11,14 @@
 #ifndef PIDFD_NONBLOCK
 #define PIDFD_NONBLOCK 00004000
 #endif
+/* struct pidfd_info and its request, 6.13 */
+struct pidfd_information {
+	__u64 mask, cgroup;
+	__u32 pid, tgid, ppid, uids_and_gids[8];
+	__s32 exit_code;
+};
+#define PIDFD_INFORMATION_EXIT (1ULL << 3) /* 6.15 */
+#define PIDFD_GET_INFORMATION  _IOWR(0xFF, 11, struct pidfd_information)
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x00000080
 #endif

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "kernel/missing-pidfd.h"
@@ -43,4 +44,16 @@ bool pidfd_is_alive(int pidfd)
 
 	/* Readable once the process has exited, reaped or not. */
 	return poll(&poll_fd, 1, 0) == 0;
+}
+
+int pidfd_exit_status(int pidfd, int *ret_status)
+{
+	struct pidfd_information info = { .mask = PIDFD_INFORMATION_EXIT };
+
+	if (ioctl(pidfd, PIDFD_GET_INFORMATION, &info) < 0)
+		return -errno;
+	if (!(info.mask & PIDFD_INFORMATION_EXIT))
+		return -EOPNOTSUPP;
+	*ret_status = info.exit_code;
+	return 0;
 }

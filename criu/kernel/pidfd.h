@@ -19,5 +19,8 @@ int pidfd_getfd_from(int pidfd, int fd);
 
 int pidfd_send_signal_to(int pidfd, int signal);
 
+/* How a process ended that was waited for, as wait(2) tells it: 0 or -errno; since 6.15. */
+int pidfd_exit_status(int pidfd, int *ret_status);
+
 /* False for zombies as well: the process has ended. */
 bool pidfd_is_alive(int pidfd);
