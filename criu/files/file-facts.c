@@ -81,7 +81,8 @@ static int make_specimens(int fds[SPECIMENS])
 		if (fds[i] < 0)
 			return -errno;
 	if (fcntl(fds[OWNED_EVENT], F_SETOWN, getpid()) < 0 || lseek(fds[PLAIN], POSITION, SEEK_SET) < 0 ||
-	    flock(fds[LOCKED], LOCK_EX) < 0 || fcntl(fds[PIPE], F_SETFD, 0) < 0)
+	    flock(fds[LOCKED], LOCK_EX) < 0 || flock(fds[PLAIN], LOCK_EX) < 0 || flock(fds[PLAIN], LOCK_UN) < 0 ||
+	    fcntl(fds[PIPE], F_SETFD, 0) < 0)
 		return -errno;
 	return 0;
 }

@@ -29,6 +29,9 @@ enum member {
 	INODE_GID,
 	INODE_SUPERBLOCK,
 	INODE_LOCKS,
+	LOCKS_FLOCK,
+	LOCKS_POSIX,
+	LOCKS_LEASE,
 	INODE_PIPE,
 	PIPE_HEAD,
 	PIPE_TAIL,
@@ -57,6 +60,9 @@ static const struct btf_offset wanted[MEMBER_COUNT] = {
 	[INODE_GID] = { "inode", "i_gid" },
 	[INODE_SUPERBLOCK] = { "inode", "i_sb" },
 	[INODE_LOCKS] = { "inode", "i_flctx" },
+	[LOCKS_FLOCK] = { "file_lock_context", "flc_flock" },
+	[LOCKS_POSIX] = { "file_lock_context", "flc_posix" },
+	[LOCKS_LEASE] = { "file_lock_context", "flc_lease" },
 	[INODE_PIPE] = { "inode", "i_pipe" },
 	[PIPE_HEAD] = { "pipe_inode_info", "head" },
 	[PIPE_TAIL] = { "pipe_inode_info", "tail" },
@@ -72,6 +78,8 @@ static const struct btf_offset wanted[MEMBER_COUNT] = {
 #define RECORD       (-(int)sizeof(struct bpf_file))
 #define AT(member)   ((int16_t)(RECORD + (int)offsetof(struct bpf_file, member)))
 #define SLOT_PRIVATE ((int16_t)(RECORD - 8))
+#define SLOT_LOCKS   ((int16_t)(RECORD - 16))
+#define SLOT_NEXT    ((int16_t)(RECORD - 24))
 
 /* Registers beside those of bpf-program.h: the kernel knows what they point to, which lets them be read directly. */
 enum { TO_FILE = 7, TO_INODE = 8, TO_PIPE = 9 };
@@ -94,7 +102,6 @@ static const struct step {
 	{ INODE_UID, INODE_UID, TO_INODE, BPF_W, AT(uid) },
 	{ INODE_GID, INODE_GID, TO_INODE, BPF_W, AT(gid) },
 	{ INODE_SUPERBLOCK, INODE_SUPERBLOCK, TO_INODE, BPF_DW, AT(superblock) },
-	{ INODE_LOCKS, INODE_LOCKS, TO_INODE, BPF_DW, AT(locks) },
 	{ PIPE_HEAD, PIPE_HEAD, TO_PIPE, BPF_W, AT(pipe_head) },
 	{ PIPE_TAIL, PIPE_TAIL, TO_PIPE, BPF_W, AT(pipe_tail) },
 	{ PIPE_SLOTS, PIPE_SLOTS, TO_PIPE, BPF_W, AT(pipe_slots) },
@@ -120,6 +127,32 @@ static void emit_private(struct bpf_program *p, int offset, int16_t to, int32_t 
 {
 	bpf_emit_address(p, SLOT_PRIVATE, offset);
 	bpf_emit_fetch(p, to, bytes);
+}
+
+/* An inode that was locked once keeps its lists: an empty one leads to itself. */
+static void emit_locks(struct bpf_program *p, const struct btf_offset *at)
+{
+	static const enum member lists[] = { LOCKS_FLOCK, LOCKS_POSIX, LOCKS_LEASE };
+	size_t never_locked;
+
+	bpf_emit(p, BPF_ST | BPF_MEM | BPF_DW, 10, 0, AT(locks), 0);
+	/* Without its type, for pointers with one cannot be compared. */
+	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_X, 9, TO_INODE, 0, 0);
+	bpf_emit(p, BPF_ALU64 | BPF_ADD | BPF_K, 9, 0, 0, at[INODE_LOCKS].offset);
+	bpf_emit_fetch(p, SLOT_LOCKS, 8);
+	bpf_emit(p, BPF_LDX | BPF_MEM | BPF_DW, 1, 10, SLOT_LOCKS, 0);
+	never_locked = p->count;
+	bpf_emit(p, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, 0, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		bpf_emit_address(p, SLOT_LOCKS, at[lists[i]].offset);
+		bpf_emit_fetch(p, SLOT_NEXT, 8);
+		bpf_emit(p, BPF_LDX | BPF_MEM | BPF_DW, 1, 10, SLOT_NEXT, 0);
+		bpf_emit(p, BPF_ALU64 | BPF_SUB | BPF_X, 1, 9, 0, 0);
+		bpf_emit(p, BPF_LDX | BPF_MEM | BPF_DW, 2, 10, AT(locks), 0);
+		bpf_emit(p, BPF_ALU64 | BPF_OR | BPF_X, 2, 1, 0, 0);
+		bpf_emit(p, BPF_STX | BPF_MEM | BPF_DW, 10, 2, AT(locks), 0);
+	}
+	p->insns[never_locked].off = (int16_t)(p->count - never_locked - 1);
 }
 
 /* The word of the table's bits where that of the descriptor is. */
@@ -155,7 +188,8 @@ static void build(struct bpf_program *p, const struct btf_offset *at)
 	bpf_emit(p, BPF_STX | BPF_MEM | BPF_DW, 10, 1, AT(fd), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
 		emit_step(p, &steps[i], at);
-	emit_close_on_exec(p, at); /* the pipe was in r9 */
+	emit_locks(p, at); /* the pipe was in r9 */
+	emit_close_on_exec(p, at);
 	bpf_emit(p, BPF_ST | BPF_MEM | BPF_DW, 10, 0, AT(event_flags), 0);
 	emit_private(p, at[EVENT_COUNT].offset, AT(event_count), 8);
 	emit_private(p, at[EVENT_FLAGS].offset, AT(event_flags), 4);
