@@ -39,6 +39,7 @@
 #include "task/core-save.h"
 #include "task/task-look.h"
 #include "task/likeness.h"
+#include "task/other-readers.h"
 
 #define TASK_LIMIT    (1u << 17)
 #define THREAD_LIMIT  (1u << 19)
@@ -257,6 +258,7 @@ static int commit(struct dump_run *run, struct error *err)
 	InventoryEntry inventory = INVENTORY_ENTRY__INIT;
 	TaskKobjIdsEntry ids = TASK_KOBJ_IDS_ENTRY__INIT;
 	PluginsEntry plugins = PLUGINS_ENTRY__INIT;
+	const char *needs[OTHER_READERS_NEEDS_MAX];
 	char run_id[37];
 	int r;
 
@@ -274,6 +276,8 @@ static int commit(struct dump_run *run, struct error *err)
 	inventory.has_network_lock_method = true;
 	inventory.network_lock_method = (uint32_t)d->opts->network_lock;
 	inventory.has_allow_uprobes = inventory.allow_uprobes = d->has_uprobes;
+	plugins.n_plugins = other_readers_needs(d, needs);
+	plugins.plugins = (char **)needs;
 	inventory.plugins_entry = &plugins;
 	inventory.dump_criu_run_id = run_id;
 	note_ends(d);

@@ -42,6 +42,7 @@
 #include "mm/restore-shmem.h"
 #include "mm/vdso.h"
 #include "ns/time-ns.h"
+#include "task/other-readers.h"
 #include "task/restore-creds.h"
 #include "task/restore-limits.h"
 #include "task/restore-process.h"
@@ -99,6 +100,16 @@ static int open_set(struct restore_run *run, struct error *err)
 	return result;
 }
 
+static int check_plugins(const PluginsEntry *plugins, struct error *err)
+{
+	for (size_t i = 0; plugins && i < plugins->n_plugins; i++)
+		if (!other_readers_is_need(plugins->plugins[i]))
+			return error_say(err, -EOPNOTSUPP,
+					 "the set was made with the plugin %s: plugins are not supported yet",
+					 plugins->plugins[i]);
+	return 0;
+}
+
 /* What the dump was allowed, or used, has to be there again. */
 static int check_inventory(const struct restore *r, struct error *err)
 {
@@ -110,10 +121,7 @@ static int check_inventory(const struct restore *r, struct error *err)
 		return error_say(
 		    err, -EINVAL,
 		    "the tree was traced by uprobes when it was dumped, the restore needs --allow-uprobes");
-	if (inventory->plugins_entry && inventory->plugins_entry->n_plugins)
-		return error_say(err, -EOPNOTSUPP, "the set was made with the plugin %s: plugins are not supported yet",
-				 inventory->plugins_entry->plugins[0]);
-	return 0;
+	return check_plugins(inventory->plugins_entry, err);
 }
 
 static int check_set(struct restore_run *run, struct error *err)

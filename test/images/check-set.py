@@ -234,6 +234,27 @@ def check_filters(s):
     return filters
 
 
+# Fields of this program alone that a reader must not skip: the inventory names them, which other readers take for
+# plugins that they do not have.
+NEEDS_OF_TASK = {'ldt': 'ldt', 'exit_signal': 'exit_signal'}
+NEEDS_OF_THREAD = {'user_dispatch': 'syscall_user_dispatch', 'tsc_faults': 'tsc_faults', 'cpuid_faults': 'cpuid_faults'}
+
+
+def check_needs(s, inventory, root_pid):
+    needs = set()
+    for (stem, number), records in s.images.items():
+        if stem != 'core':
+            continue
+        fields = dict(records[0].get('tc', {}))
+        if number == root_pid:
+            fields.pop('exit_signal', None)
+        needs |= {name for field, name in NEEDS_OF_TASK.items() if field in fields}
+        needs |= {name for field, name in NEEDS_OF_THREAD.items() if field in records[0].get('thread_core', {})}
+    names = inventory.get('plugins_entry', {}).get('plugins', [])
+    s.place = 'inventory'
+    s.expect(sorted(names) == sorted(needs), 'names %s, the tree needs %s', names, sorted(needs))
+
+
 # --- memory -----------------------------------------------------------------------------------------------------------
 
 def check_area(s, area, files):
@@ -543,6 +564,7 @@ def check(s):
     check_file_kinds(s, files, inodes)
     check_remaps(s, files)
     check_locks(s, descriptors)
+    check_needs(s, root, entries[0]['pid'] if entries else 0)
     check_statistics(s, pages, shared_pages)
     s.place = 'pages'
     s.expect({'pages-%d.img' % each for each in used} == {name for name in s.raw if name.startswith('pages-')},
