@@ -36,7 +36,8 @@ static void in_pause(void)
 }
 
 /* Long enough to span the checkpoint on a slow machine, short enough to end by itself. */
-static const struct timespec nap = { .tv_sec = 2 };
+enum { NAP_S = 5 };
+static const struct timespec nap = { .tv_sec = NAP_S };
 
 static void in_nanosleep(void)
 {
@@ -44,17 +45,17 @@ static void in_nanosleep(void)
 
 	child_ready();
 	EXPECT_EQ(nanosleep(&nap, &rest), 0);
-	EXPECT(since_begun() >= 2);
+	EXPECT(since_begun() >= NAP_S);
 }
 
 static void in_absolute_sleep(void)
 {
 	struct timespec until = begun;
 
-	until.tv_sec += 2;
+	until.tv_sec += NAP_S;
 	child_ready();
 	EXPECT_EQ(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL), 0);
-	EXPECT(since_begun() >= 2);
+	EXPECT(since_begun() >= NAP_S);
 }
 
 static void in_poll_timeout(void)
@@ -62,8 +63,8 @@ static void in_poll_timeout(void)
 	struct pollfd entry = { .fd = pipe_fds[1], .events = POLLIN };
 
 	child_ready();
-	EXPECT_EQ(poll(&entry, 1, 2000), 0);
-	EXPECT(since_begun() >= 2);
+	EXPECT_EQ(poll(&entry, 1, NAP_S * 1000), 0);
+	EXPECT(since_begun() >= NAP_S);
 }
 
 static void in_poll(void)
@@ -119,7 +120,7 @@ static void in_futex_timeout(void)
 	child_ready();
 	EXPECT_EQ(syscall(SYS_futex, word + 1, FUTEX_WAIT, 0, &nap), -1);
 	EXPECT_EQ(errno, ETIMEDOUT);
-	EXPECT(since_begun() >= 2);
+	EXPECT(since_begun() >= NAP_S);
 }
 
 static void in_sigwait(void)
