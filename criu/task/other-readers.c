@@ -9,6 +9,7 @@
 #include "base/util.h"
 #include "engine/dump.h"
 #include "pie/parasite-border.h"
+#include "task/io-ports.h"
 #include "task/task-look.h"
 
 /* Segments of its own: a selector without its descriptor is a fault. */
@@ -38,6 +39,11 @@ static bool catches_cpuid(const struct task_thread *thread)
 	return thread->parasite->cpuid == 0;
 }
 
+static bool may_use_ports(const struct task_thread *thread)
+{
+	return io_ports_level(thread) != 0;
+}
+
 static const struct need {
 	const char *name;
 	bool (*of_task)(const struct task *task);
@@ -48,6 +54,7 @@ static const struct need {
 	{ "syscall_user_dispatch", NULL, catches_calls },
 	{ "tsc_faults", NULL, catches_time_stamps },
 	{ "cpuid_faults", NULL, catches_cpuid },
+	{ "io_privilege", NULL, may_use_ports },
 };
 
 _Static_assert(ARRAY_SIZE(needs) <= OTHER_READERS_NEEDS_MAX, "room for all names");
