@@ -18,10 +18,10 @@
 struct pipe_reader {
 	int ends[2];
 	int capacity;
-	char *data;
+	char *data, *spare;
 	size_t data_bytes;
-	uint32_t *packets;
-	size_t packet_capacity;
+	uint32_t *packets, *stream_bytes;
+	size_t packet_capacity, stream_capacity;
 };
 
 #define PIPE_READER_INIT                                                                                               \

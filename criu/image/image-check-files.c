@@ -409,6 +409,9 @@ static int check_pipe_entry(const struct image_reader *r, const PipeDataEntry *e
 		return image_reader_bad(r, err, "%u bytes in a pipe for %u", entry->bytes, entry->size);
 	for (size_t i = 0; i < entry->n_packets; i++)
 		packets += entry->packets[i];
+	if (entry->n_stream_bytes && entry->n_stream_bytes != entry->n_packets)
+		return image_reader_bad(r, err, "%zu packets, but %zu streams before them", entry->n_packets,
+					entry->n_stream_bytes);
 	if (entry->n_packets && packets != entry->bytes)
 		return image_reader_bad(r, err, "packets of %" PRIu64 " bytes, not of %u", packets, entry->bytes);
 	return 0;
