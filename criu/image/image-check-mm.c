@@ -255,7 +255,7 @@ static int load_pagemap(struct checked_set *cs, struct checked_task *task, size_
 	int r = pagemap_load(cs->set, IMAGE_PAGEMAP, task->entry->pid, &task->pagemap, err);
 
 	if (r == -ENOENT && !error_is_set(err))
-		return 0;
+		return error_say(err, -EBADMSG, "pagemap-%u.img is missing", task->entry->pid);
 	if (r == 0 && check_pages(task->pagemap, task->mm, mappings) < 0)
 		return check_bad(&at, "holds pages outside of private mappings");
 	return r;

@@ -55,3 +55,6 @@ const struct file_row *file_rows(size_t *ret_count);
 /* image-check-mm.c: mappings and page maps; shared memory is complete after all tasks were seen */
 int check_mm(struct checked_set *cs, struct error *err);
 int check_shmems(struct checked_set *cs, struct error *err);
+
+/* image-check-pages.c: after all page maps were loaded */
+int check_lost_pages(const struct checked_set *cs, struct error *err);

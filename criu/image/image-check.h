@@ -59,7 +59,7 @@ struct checked_task {
 	MmEntry *mm;
 	FsEntry *fs;
 	const struct checked_fd_table *fds;
-	struct pagemap *pagemap; /* NULL when there is none: no page is stored */
+	struct pagemap *pagemap;
 };
 
 struct checked_file {

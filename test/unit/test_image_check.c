@@ -256,9 +256,9 @@ static void absent_table_is_empty(void **state)
 static void each_missing_file_is_named(void **state)
 {
 	struct fixture *f = *state;
-	const char *const needed[] = { "inventory.img", "core-100.img", "core-101.img", "core-102.img",
-				       "ids-100.img",   "mm-100.img",   "fs-100.img",   "pages-1.img",
-				       "memfd.img",     "seccomp.img",  "files.img",    "pstree.img" };
+	const char *const needed[] = { "inventory.img", "core-100.img", "core-101.img",   "core-102.img", "ids-100.img",
+				       "mm-100.img",    "fs-100.img",   "pages-1.img",    "memfd.img",    "seccomp.img",
+				       "files.img",     "pstree.img",   "pagemap-100.img" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
 		assert_int_equal(renameat(f->dirfd, needed[i], f->dirfd, "away"), 0);
@@ -266,6 +266,20 @@ static void each_missing_file_is_named(void **state)
 		assert_int_equal(renameat(f->dirfd, "away", f->dirfd, needed[i]), 0);
 	}
 	assert_int_equal(check(f), 0);
+}
+
+/* Shared memory that nobody has written to may be without a page map, as long as no pages are left over. */
+static void lost_shared_pages_are_noticed(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_CLOSE int fd = -1;
+
+	assert_int_equal(faccessat(f->dirfd, "pagemap-shmem-4242.img", F_OK, 0), -1);
+	assert_int_equal(check(f), 0);
+	fd = openat(f->dirfd, "pages-9.img", O_CREAT | O_WRONLY, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(check(f), -EBADMSG);
+	assert_string_equal(f->err.text, "pagemap-shmem-4242.img is missing, and pages-9.img is named by no other");
 }
 
 static void write_ghost(struct image_set *set, uint64_t chunk_len, struct error *err)
@@ -437,6 +451,7 @@ int main(void)
 		TEST(long_name_is_refused),
 		TEST(absent_table_is_empty),
 		TEST(each_missing_file_is_named),
+		TEST(lost_shared_pages_are_noticed),
 		TEST(ghosts_are_looked_at),
 		TEST(old_file_images_are_read),
 		cmocka_unit_test(real_sets_pass),
