@@ -12,10 +12,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -27,6 +29,8 @@
 #include "files/registry.h"
 #include "files/restore-files.h"
 #include "image/image-write.h"
+#include "kernel/bpf-files.h"
+#include "kernel/features.h"
 
 struct link_remap {
 	struct open_file *file;
@@ -100,6 +104,39 @@ static bool take_other_name(struct dump *d, struct open_file *file)
 	file->link = link;
 	file->name_state = FILE_NAME_GOOD;
 	return true;
+}
+
+static int count_links(int fd, uint64_t *ret)
+{
+	AUTO_CLOSE int program_fd = feature_is_masked("bpf_files") ? -EOPNOTSUPP : bpf_files_open();
+	AUTO_FREE struct bpf_file *files = NULL;
+	size_t count;
+	int r = program_fd < 0 ? program_fd : bpf_files_list(program_fd, getpid(), &files, &count);
+
+	for (size_t i = 0; r == 0 && i < count; i++)
+		if (files[i].fd == (uint64_t)fd) {
+			*ret = files[i].links;
+			return 0;
+		}
+	return r < 0 ? r : -ENOENT;
+}
+
+bool link_remap_is_unlinked(struct dump *d, struct open_file *file)
+{
+	AUTO_CLOSE int fd = -1;
+	struct statfs fs;
+	uint64_t links;
+	int r;
+
+	if (!file->link || !link_is_deleted(file->link))
+		return false;
+	fd = open_file_reopen(d, file, O_PATH);
+	if (fd < 0 || fstatfs(fd, &fs) < 0 || fs.f_type != OVERLAYFS_SUPER_MAGIC)
+		return false;
+	r = count_links(fd, &links);
+	if (r < 0)
+		log_debug("%s: the links of overlayfs itself cannot be read: %s", file->link, strerror(-r));
+	return r == 0 && links == 0;
 }
 
 int link_remap_look(struct dump *d, struct open_file *file, struct error *err)

@@ -114,6 +114,8 @@ bool dead_process_look(struct dump *d, struct open_file *file);
 int dead_processes_save(struct dump *d, struct image_writer *remaps, struct error *err);
 
 /* link-remap.c */
+/* The last name of a file in an overlay was removed, though stat(2) tells of links: of those in a layer below. */
+bool link_remap_is_unlinked(struct dump *d, struct open_file *file);
 bool link_remap_touches(const struct dump *d, const struct stat *st);
 int link_remap_look(struct dump *d, struct open_file *file, struct error *err);
 int link_remaps_save(struct dump *d, struct image_writer *remaps, struct error *err);

@@ -112,7 +112,8 @@ int regular_look(struct dump *d, struct open_file *file, struct error *err)
 		return open_file_refuse(file, err, "was read halfway, and the process it tells about has ended");
 	if (file->dead_pid)
 		return 0;
-	if (file->st.st_nlink == 0 || (S_ISDIR(file->st.st_mode) && link_is_deleted(file->link)))
+	if (file->st.st_nlink == 0 || (S_ISDIR(file->st.st_mode) && link_is_deleted(file->link)) ||
+	    link_remap_is_unlinked(d, file))
 		return ghost_look(d, file, err);
 	if (link_remap_look(d, file, err) < 0)
 		return err->code;
