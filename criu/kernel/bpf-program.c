@@ -1,5 +1,10 @@
 #include "kernel/bpf-program.h"
 
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
 #include "kernel/bpf-iterator.h"
 
 #define UPID_BYTES_SHIFT 4 /* struct upid: a number and the namespace it is valid in */
@@ -51,6 +56,38 @@ void bpf_emit_number(struct bpf_program *p, const struct bpf_pid_offsets *at, in
 	bpf_emit_address(p, pid_slot, at->numbers);
 	bpf_emit(p, BPF_ALU64 | BPF_ADD | BPF_X, 9, 8, 0, 0);
 	bpf_emit_fetch(p, to, bytes);
+}
+
+int bpf_values_find(const struct btf *btf, struct bpf_value *values, size_t count, struct btf_offset *others,
+		    size_t other_count)
+{
+	AUTO_FREE struct btf_offset *all = calloc(count + other_count + 1, sizeof(*all));
+
+	if (!all)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		all[i] = values[i].member;
+	if (other_count)
+		memcpy(all + count, others, other_count * sizeof(*others));
+	btf_find_offsets(btf, all, count + other_count);
+	if (other_count)
+		memcpy(others, all + count, other_count * sizeof(*others));
+	for (size_t i = 0; i < count; i++) {
+		values[i].member = all[i];
+		if (all[i].offset < 0 && !values[i].may_be_missing)
+			return -ENOENT;
+	}
+	return 0;
+}
+
+void bpf_emit_values(struct bpf_program *p, const struct bpf_value *values, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (values[i].member.offset < 0)
+			continue;
+		bpf_emit_address(p, values[i].slot, values[i].member.offset);
+		bpf_emit_fetch(p, values[i].to, values[i].bytes);
+	}
 }
 
 void bpf_emit_write(struct bpf_program *p, int16_t stack, int32_t bytes)

@@ -5,8 +5,11 @@
 #pragma once
 
 #include <linux/bpf.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "kernel/btf.h"
 
 #define BPF_PROGRAM_MAX 768
 
@@ -37,6 +40,21 @@ struct bpf_pid_offsets {
 void bpf_emit_own_level(struct bpf_program *p, const struct bpf_pid_offsets *at, int16_t slot, int16_t word);
 void bpf_emit_number(struct bpf_program *p, const struct bpf_pid_offsets *at, int16_t task_slot, int16_t pid_slot,
 		     int16_t to, int32_t bytes);
+
+/* A member of a structure as it is: so many bytes of what the pointer in a slot leads to. */
+struct bpf_value {
+	struct btf_offset member;
+	int16_t slot, to;
+	int32_t bytes;
+	bool may_be_missing; /* kernels are built without it: it stays zero */
+};
+
+/* Finds the members, and others in the same pass: -ENOENT when one is missing that may not; others may all be. */
+int bpf_values_find(const struct btf *btf, struct bpf_value *values, size_t count, struct btf_offset *others,
+		    size_t other_count);
+
+/* In their order, once they were found. */
+void bpf_emit_values(struct bpf_program *p, const struct bpf_value *values, size_t count);
 
 /* Writes bytes of the stack to the reader of the iterator. */
 void bpf_emit_write(struct bpf_program *p, int16_t stack, int32_t bytes);

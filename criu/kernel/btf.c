@@ -190,8 +190,7 @@ int btf_find_function(const struct btf *btf, const char *name)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	static struct {
-		const struct btf *btf;
-		const char *name;
+		const char *types, *end, *name;
 		int id;
 	} kept[NAMES_KEPT];
 	static size_t count;
@@ -199,12 +198,13 @@ int btf_find_function(const struct btf *btf, const char *name)
 
 	(void)pthread_mutex_lock(&lock);
 	for (size_t i = 0; i < count; i++)
-		if (kept[i].btf == btf && strcmp(kept[i].name, name) == 0)
+		if (kept[i].types == btf->types && kept[i].end == btf->types_end && strcmp(kept[i].name, name) == 0)
 			id = kept[i].id;
 	if (!id) {
 		id = find_function(btf, name);
 		if (count < NAMES_KEPT) {
-			kept[count].btf = btf;
+			kept[count].types = btf->types;
+			kept[count].end = btf->types_end;
 			kept[count].name = name;
 			kept[count++].id = id;
 		}

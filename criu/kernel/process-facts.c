@@ -29,10 +29,11 @@
 /* PF_MCE_PROCESS, PF_MCE_EARLY, PF_LOCAL_THROTTLE, PF_MEMALLOC_NOIO */
 #define FLAGS_TO_ASK_FOR (0x00000080u | 0x08000000u | 0x00100000u | 0x00080000u)
 
-#define CREDENTIAL_IDS 8
-#define PIECE_BYTES    256 /* arrays go through the program's stack so much at a time */
-#define AUXV_MAX       (2 * PIECE_BYTES)
-#define OWN_FDS        64
+#define CREDENTIAL_IDS  8
+#define CAPABILITY_SETS 5
+#define PIECE_BYTES     256 /* arrays go through the program's stack so much at a time */
+#define AUXV_MAX        (2 * PIECE_BYTES)
+#define OWN_FDS         64
 
 #ifndef ARCH_GET_XCOMP_PERM
 #define ARCH_GET_XCOMP_PERM 0x1022
@@ -164,101 +165,96 @@ static const struct btf_offset others[OTHERS_COUNT] = {
 	[SIGHAND_ACTION] = { "sighand_struct", "action" },
 };
 
-/* Members that are copied as they are. */
-static const struct value {
-	struct btf_offset member;
-	int16_t slot, to;
-	int32_t bytes;
-} values[] = {
-	{ { "task_struct", "nsproxy" }, SLOT_TASK, LIKE(namespaces), 8 },
-	{ { "task_struct", "atomic_flags" }, SLOT_TASK, LIKE(switches), 8 },
-	{ { "task_struct", "thread_info.flags" }, SLOT_TASK, LIKE(arch_switches), 8 },
-	{ { "task_struct", "flags" }, SLOT_TASK, LIKE(flags), 4 },
-	{ { "task_struct", "personality" }, SLOT_TASK, LIKE(personality), 4 },
-	{ { "task_struct", "clear_child_tid" }, SLOT_TASK, AT(clear_tid), 8 },
-	{ { "task_struct", "timer_slack_ns" }, SLOT_TASK, AT(timer_slack_ns), 8 },
-	{ { "task_struct", "sas_ss_sp" }, SLOT_TASK, AT(sas_address), 8 },
-	{ { "task_struct", "sas_ss_size" }, SLOT_TASK, AT(sas_bytes), 8 },
-	{ { "task_struct", "sas_ss_flags" }, SLOT_TASK, AT(sas_flags), 4 },
-	{ { "task_struct", "pdeath_signal" }, SLOT_TASK, AT(pdeath_signal), 4 },
-	{ { "task_struct", "io_uring" }, SLOT_TASK, AT(io_uring), 8 },
-	{ { "task_struct", "mempolicy" }, SLOT_TASK, AT(numa_policy), 8 },
-	{ { "cred", "securebits" }, SLOT_CRED, LIKE(securebits), 4 },
-	{ { "cred", "jit_keyring" }, SLOT_CRED, LIKE(jit_keyring), 1 },
-	{ { "cred", "session_keyring" }, SLOT_CRED, LIKE(session_keyring), 8 },
-	{ { "cred", "process_keyring" }, SLOT_CRED, LIKE(process_keyring), 8 },
-	{ { "cred", "thread_keyring" }, SLOT_CRED, LIKE(thread_keyring), 8 },
-	{ { "cred", "request_key_auth" }, SLOT_CRED, LIKE(request_key), 8 },
-	{ { "cred", "user_ns" }, SLOT_CRED, LIKE(user_ns), 8 },
-	{ { "mm_struct", "flags" }, SLOT_MM, LIKE(mm_flags), 8 },
-	{ { "mm_struct", "def_flags" }, SLOT_MM, LIKE(mm_default_flags), 8 },
-	{ { "mm_struct", "context.ldt" }, SLOT_MM, LIKE(ldt), 8 },
-	{ { "mm_struct", "context.flags" }, SLOT_MM, LIKE(context), 8 },
-	{ { "mm_struct", "context.untag_mask" }, SLOT_MM, LIKE(untag_mask), 8 },
-	{ { "mm_struct", "membarrier_state" }, SLOT_MM, LIKE(membarrier), 4 },
-	{ { "mm_struct", "brk" }, SLOT_MM, AT(heap_end), 8 },
-	{ { "signal_struct", "it" }, SLOT_SIGNAL, AT(cpu_timers), 2 * sizeof(struct process_cpu_timer) },
-	{ { "signal_struct", "is_child_subreaper" }, SLOT_SIGNAL, LIKE(subreaper), 1 },
-	{ { "signal_struct", "real_timer.state" }, SLOT_SIGNAL, AT(real_is_running), 1 },
-	{ { "signal_struct", "it_real_incr" }, SLOT_SIGNAL, AT(real_interval), 8 },
+#define IN_TASK(m, t, n)                                                                                               \
+	{                                                                                                              \
+		{ "task_struct", m }, SLOT_TASK, t, n                                                                  \
+	}
+#define IN_CRED(m, t, n)                                                                                               \
+	{                                                                                                              \
+		{ "cred", m }, SLOT_CRED, t, n                                                                         \
+	}
+#define IN_MM(m, t, n)                                                                                                 \
+	{                                                                                                              \
+		{ "mm_struct", m }, SLOT_MM, t, n                                                                      \
+	}
+#define IN_SIGNAL(m, t, n)                                                                                             \
+	{                                                                                                              \
+		{ "signal_struct", m }, SLOT_SIGNAL, t, n                                                              \
+	}
+#define OPTIONAL(structure, m, slot, t, n)                                                                             \
+	{                                                                                                              \
+		{ structure, m }, slot, t, n, true                                                                     \
+	}
+
+static const struct bpf_value members[] = {
+	IN_TASK("nsproxy", LIKE(namespaces), 8),
+	IN_TASK("atomic_flags", LIKE(switches), 8),
+	IN_TASK("thread_info.flags", LIKE(arch_switches), 8),
+	IN_TASK("flags", LIKE(flags), 4),
+	IN_TASK("personality", LIKE(personality), 4),
+	OPTIONAL("task_struct", "thread.iopl_emul", SLOT_TASK, LIKE(port_level), 8),
+	OPTIONAL("task_struct", "thread.io_bitmap", SLOT_TASK, LIKE(port_bitmap), 8),
+	IN_TASK("clear_child_tid", AT(clear_tid), 8),
+	IN_TASK("timer_slack_ns", AT(timer_slack_ns), 8),
+	IN_TASK("sas_ss_sp", AT(sas_address), 8),
+	IN_TASK("sas_ss_size", AT(sas_bytes), 8),
+	IN_TASK("sas_ss_flags", AT(sas_flags), 4),
+	IN_TASK("pdeath_signal", AT(pdeath_signal), 4),
+	OPTIONAL("task_struct", "io_uring", SLOT_TASK, AT(io_uring), 8),
+	OPTIONAL("task_struct", "mempolicy", SLOT_TASK, AT(numa_policy), 8),
+	IN_CRED("uid", LIKE(ids), CREDENTIAL_IDS * 4), /* and those behind it */
+	IN_CRED("cap_inheritable", LIKE(capabilities), CAPABILITY_SETS * 8),
+	IN_CRED("securebits", LIKE(securebits), 4),
+	IN_CRED("user_ns", LIKE(user_ns), 8),
+	OPTIONAL("cred", "jit_keyring", SLOT_CRED, LIKE(jit_keyring), 1),
+	OPTIONAL("cred", "session_keyring", SLOT_CRED, LIKE(session_keyring), 8),
+	OPTIONAL("cred", "process_keyring", SLOT_CRED, LIKE(process_keyring), 8),
+	OPTIONAL("cred", "thread_keyring", SLOT_CRED, LIKE(thread_keyring), 8),
+	OPTIONAL("cred", "request_key_auth", SLOT_CRED, LIKE(request_key), 8),
+	IN_MM("flags", LIKE(mm_flags), 8),
+	IN_MM("def_flags", LIKE(mm_default_flags), 8),
+	IN_MM("brk", AT(heap_end), 8),
+	OPTIONAL("mm_struct", "context.ldt", SLOT_MM, LIKE(ldt), 8),
+	OPTIONAL("mm_struct", "context.flags", SLOT_MM, LIKE(context), 8),
+	OPTIONAL("mm_struct", "context.untag_mask", SLOT_MM, LIKE(untag_mask), 8),
+	OPTIONAL("mm_struct", "membarrier_state", SLOT_MM, LIKE(membarrier), 4),
+	IN_SIGNAL("it", AT(cpu_timers), 2 * sizeof(struct process_cpu_timer)),
+	IN_SIGNAL("is_child_subreaper", LIKE(subreaper), 1),
+	IN_SIGNAL("real_timer.state", AT(real_is_running), 1),
+	IN_SIGNAL("it_real_incr", AT(real_interval), 8),
 };
-#define VALUES ARRAY_SIZE(values)
-
-/* A kernel may be built without these: then nobody has them. */
-static bool may_be_missing(size_t i)
-{
-	static const int16_t to[] = { LIKE(session_keyring),
-				      LIKE(process_keyring),
-				      LIKE(thread_keyring),
-				      LIKE(request_key),
-				      LIKE(jit_keyring),
-				      LIKE(membarrier),
-				      LIKE(ldt),
-				      LIKE(context),
-				      LIKE(untag_mask),
-				      AT(io_uring),
-				      AT(numa_policy) };
-
-	for (size_t k = 0; k < ARRAY_SIZE(to); k++)
-		if (values[i].to == to[k])
-			return true;
-	return false;
-}
+#define MEMBERS ARRAY_SIZE(members)
 
 /* What the program is built from. */
 struct plan {
-	struct btf_offset value_at[VALUES], at[OTHERS_COUNT];
+	struct bpf_value values[MEMBERS];
+	struct btf_offset at[OTHERS_COUNT + MODULES_MAX];
 	int state_components; /* offset in struct task_struct, or behind it */
 	int security_bytes, auxv_bytes;
 };
 
 static int find_offsets(const struct btf *btf, struct plan *plan)
 {
-	struct btf_offset all[VALUES + OTHERS_COUNT + MODULES_MAX];
-	int modules_used, fpu;
+	struct btf_offset *at = plan->at;
+	int modules_used = list_structures(at + OTHERS_COUNT, MODULES_MAX), fpu, r;
 
-	for (size_t i = 0; i < VALUES; i++)
-		all[i] = values[i].member;
-	memcpy(all + VALUES, others, sizeof(others));
-	modules_used = list_structures(all + VALUES + OTHERS_COUNT, MODULES_MAX);
 	if (modules_used < 0)
 		return modules_used;
-	btf_find_offsets(btf, all, VALUES + OTHERS_COUNT + (size_t)modules_used);
-	memcpy(plan->value_at, all, sizeof(plan->value_at));
-	memcpy(plan->at, all + VALUES, sizeof(plan->at));
-	for (size_t i = 0; i < VALUES; i++)
-		if (plan->value_at[i].offset < 0 && !may_be_missing(i))
-			return -ENOENT;
+	memcpy(plan->values, members, sizeof(members));
+	memcpy(at, others, sizeof(others));
+	r = bpf_values_find(btf, plan->values, MEMBERS, at, OTHERS_COUNT + (size_t)modules_used);
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < OTHERS_COUNT; i++)
-		if (plan->at[i].offset < 0 && i != TASK_FPU)
+		if (at[i].offset < 0 && i != TASK_FPU)
 			return -ENOENT;
-	if (plan->at[CRED_FSGID].offset - plan->at[CRED_UID].offset != (CREDENTIAL_IDS - 1) * 4 ||
-	    plan->at[CRED_LAST_CAPS].offset - plan->at[CRED_FIRST_CAPS].offset != 4 * 8)
+	if (at[CRED_FSGID].offset - at[CRED_UID].offset != (CREDENTIAL_IDS - 1) * 4 ||
+	    at[CRED_LAST_CAPS].offset - at[CRED_FIRST_CAPS].offset != (CAPABILITY_SETS - 1) * 8)
 		return -ENOENT;
 	/* Since 6.16 the state of the processor stands behind the task, which is a whole number of cache lines. */
-	fpu = plan->at[TASK_FPU].offset < 0 ? plan->at[TASK_END].offset : plan->at[TASK_FPU].offset;
-	plan->state_components = fpu + plan->at[FPU_STATES].offset;
-	plan->security_bytes = security_bytes(all + VALUES + OTHERS_COUNT, (size_t)modules_used);
+	fpu = at[TASK_FPU].offset < 0 ? at[TASK_END].offset : at[TASK_FPU].offset;
+	plan->state_components = fpu + at[FPU_STATES].offset;
+	plan->security_bytes = security_bytes(at + OTHERS_COUNT, (size_t)modules_used);
 	return plan->security_bytes < 0 ? plan->security_bytes : 0;
 }
 
@@ -290,11 +286,7 @@ static void emit_values(struct bpf_program *p, const struct plan *plan)
 	bpf_emit_follow(p, SLOT_TASK, at[TASK_MM].offset, SLOT_MM);
 	bpf_emit_follow(p, SLOT_TASK, at[TASK_SIGNAL].offset, SLOT_SIGNAL);
 	bpf_emit_follow(p, SLOT_TASK, at[TASK_SIGHAND].offset, SLOT_HANDS);
-	for (size_t i = 0; i < VALUES; i++)
-		if (plan->value_at[i].offset >= 0)
-			emit_value(p, values[i].slot, plan->value_at[i].offset, values[i].to, values[i].bytes);
-	emit_value(p, SLOT_CRED, at[CRED_UID].offset, LIKE(ids), CREDENTIAL_IDS * 4);
-	emit_value(p, SLOT_CRED, at[CRED_FIRST_CAPS].offset, LIKE(capabilities), 5 * 8);
+	bpf_emit_values(p, plan->values, MEMBERS);
 	emit_value(p, SLOT_TASK, plan->state_components, LIKE(state_components), 8);
 	if (plan->security_bytes) {
 		bpf_emit_follow(p, SLOT_CRED, at[CRED_SECURITY].offset, SLOT_OTHER);

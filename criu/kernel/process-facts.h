@@ -28,9 +28,10 @@ struct process_likeness {
 	uint64_t user_ns, namespaces;
 	uint8_t security[PROCESS_SECURITY_BYTES]; /* zeros where no module keeps anything */
 	uint64_t mm_flags, mm_default_flags, context, ldt, untag_mask;
-	uint64_t state_components; /* what it may use of the processor's state */
-	uint64_t switches;         /* of prctl(2): no_new_privs, speculation */
-	uint64_t arch_switches;    /* TSC and CPUID faults, beside what comes and goes */
+	uint64_t state_components;        /* what it may use of the processor's state */
+	uint64_t switches;                /* of prctl(2): no_new_privs, speculation */
+	uint64_t port_level, port_bitmap; /* of iopl(2); of ioperm(2) */
+	uint64_t arch_switches;           /* TSC and CPUID faults, beside what comes and goes */
 	uint32_t securebits, membarrier, flags, personality;
 	uint32_t jit_keyring, subreaper;
 };

@@ -19,75 +19,6 @@
 
 /* --- the program ------------------------------------------------------------------------------------------------- */
 
-enum member {
-	TASK_THREAD_PID,
-	TASK_GROUP_LEADER,
-	TASK_REAL_PARENT,
-	TASK_EXIT_STATE,
-	TASK_NSPROXY,
-	TASK_CRED,
-	TASK_CGROUPS,
-	TASK_MM,
-	TASK_FILES,
-	TASK_FS,
-	TASK_SIGHAND,
-	TASK_SIGNAL,
-	TASK_THREAD,
-	TASK_LOGINUID,
-	TASK_SEMAPHORES,
-	SEMAPHORES_UNDO,
-	TASK_IO_CONTEXT,
-	PID_LEVEL,
-	PID_NUMBERS,
-	UPID_NS,
-	CRED_USER_NS,
-	SIGNAL_OOM_SCORE_ADJ,
-	SIGNAL_POSIX_TIMERS,
-	THREAD_TLS,
-	MM_EXE,
-	MM_START_BRK,
-	MM_BRK,
-	MM_START_STACK,
-	FS_CWD,
-	FS_ROOT,
-	MM_FLAGS,
-	MEMBER_COUNT,
-};
-
-static const struct btf_offset wanted[MEMBER_COUNT] = {
-	[TASK_THREAD_PID] = { "task_struct", "thread_pid" },
-	[TASK_GROUP_LEADER] = { "task_struct", "group_leader" },
-	[TASK_REAL_PARENT] = { "task_struct", "real_parent" },
-	[TASK_EXIT_STATE] = { "task_struct", "exit_state" },
-	[TASK_NSPROXY] = { "task_struct", "nsproxy" },
-	[TASK_CRED] = { "task_struct", "real_cred" },
-	[TASK_CGROUPS] = { "task_struct", "cgroups" },
-	[TASK_MM] = { "task_struct", "mm" },
-	[TASK_FILES] = { "task_struct", "files" },
-	[TASK_FS] = { "task_struct", "fs" },
-	[TASK_SIGHAND] = { "task_struct", "sighand" },
-	[TASK_SIGNAL] = { "task_struct", "signal" },
-	[TASK_THREAD] = { "task_struct", "thread" },
-	[TASK_LOGINUID] = { "task_struct", "loginuid" },
-	[TASK_SEMAPHORES] = { "task_struct", "sysvsem" },
-	[SEMAPHORES_UNDO] = { "sysv_sem", "undo_list" },
-	[TASK_IO_CONTEXT] = { "task_struct", "io_context" },
-	[PID_LEVEL] = { "pid", "level" },
-	[PID_NUMBERS] = { "pid", "numbers" },
-	[UPID_NS] = { "upid", "ns" },
-	[CRED_USER_NS] = { "cred", "user_ns" },
-	[SIGNAL_OOM_SCORE_ADJ] = { "signal_struct", "oom_score_adj" },
-	[SIGNAL_POSIX_TIMERS] = { "signal_struct", "posix_timers" },
-	[THREAD_TLS] = { "thread_struct", "tls_array" },
-	[MM_EXE] = { "mm_struct", "exe_file" },
-	[MM_START_BRK] = { "mm_struct", "start_brk" },
-	[MM_BRK] = { "mm_struct", "brk" },
-	[MM_START_STACK] = { "mm_struct", "start_stack" },
-	[FS_CWD] = { "fs_struct", "pwd" },
-	[FS_ROOT] = { "fs_struct", "root" },
-	[MM_FLAGS] = { "mm_struct", "flags" },
-};
-
 #define TLS_BYTES 24
 
 /* What the program writes for each task; narrower members of the kernel stand at the start of zeroed words. */
@@ -111,85 +42,109 @@ struct record {
 #define SLOT_OTHER  ((int16_t)(RECORD - 16))
 #define SLOT_PID    ((int16_t)(RECORD - 24))
 #define SLOT_SIGNAL ((int16_t)(RECORD - 32))
+#define SLOT_CRED   ((int16_t)(RECORD - 40))
 #define SLOT_MM     AT(mm)
 #define SLOT_FS     AT(fs)
 
-/* One word of the record: bytes at an offset of what a slot points to. */
-static void emit_value(struct bpf_program *p, int16_t slot, int offset, int16_t to, int32_t bytes)
-{
-	bpf_emit_address(p, slot, offset);
-	bpf_emit_fetch(p, to, bytes);
-}
+enum { THREAD_PID, GROUP_LEADER, REAL_PARENT, PID_LEVEL, PID_NUMBERS, UPID_NS, OTHERS };
 
-static struct bpf_pid_offsets pid_offsets(const struct btf_offset *at)
-{
-	return (struct bpf_pid_offsets){ at[TASK_THREAD_PID].offset, at[PID_LEVEL].offset, at[PID_NUMBERS].offset };
-}
+static const struct btf_offset others[OTHERS] = {
+	[THREAD_PID] = { "task_struct", "thread_pid" },
+	[GROUP_LEADER] = { "task_struct", "group_leader" },
+	[REAL_PARENT] = { "task_struct", "real_parent" },
+	[PID_LEVEL] = { "pid", "level" },
+	[PID_NUMBERS] = { "pid", "numbers" },
+	[UPID_NS] = { "upid", "ns" },
+};
 
-static void emit_own_level(struct bpf_program *p, const struct btf_offset *at)
+#define IN_TASK(m, t, n)                                                                                               \
+	{                                                                                                              \
+		{ "task_struct", m }, SLOT_TASK, t, n                                                                  \
+	}
+#define IN_MM(m, t, n)                                                                                                 \
+	{                                                                                                              \
+		{ "mm_struct", m }, SLOT_MM, t, n                                                                      \
+	}
+#define IN_FS(m, t, n)                                                                                                 \
+	{                                                                                                              \
+		{ "fs_struct", m }, SLOT_FS, t, n                                                                      \
+	}
+#define IN_SIGNAL(m, t, n)                                                                                             \
+	{                                                                                                              \
+		{ "signal_struct", m }, SLOT_SIGNAL, t, n                                                              \
+	}
+#define OPTIONAL(structure, m, slot, t, n)                                                                             \
+	{                                                                                                              \
+		{ structure, m }, slot, t, n, true                                                                     \
+	}
+
+/* Pointers stand before what they lead to. */
+static const struct bpf_value members[] = {
+	IN_TASK("exit_state", AT(exit_state), 4),
+	IN_TASK("nsproxy", AT(nsproxy), 8),
+	IN_TASK("cgroups", AT(cgroups), 8),
+	IN_TASK("mm", AT(mm), 8),
+	IN_TASK("files", AT(files), 8),
+	IN_TASK("fs", AT(fs), 8),
+	IN_TASK("sighand", AT(sighand), 8),
+	IN_TASK("signal", SLOT_SIGNAL, 8),
+	IN_TASK("real_cred", SLOT_CRED, 8),
+	IN_TASK("thread.tls_array", AT(tls), TLS_BYTES),
+	OPTIONAL("task_struct", "loginuid", SLOT_TASK, AT(loginuid), 4),
+	OPTIONAL("task_struct", "sysvsem.undo_list", SLOT_TASK, AT(undo_list), 8),
+	OPTIONAL("task_struct", "io_context", SLOT_TASK, AT(io_context), 8),
+	{ { "cred", "user_ns" }, SLOT_CRED, AT(user_ns), 8 },
+	IN_SIGNAL("oom_score_adj", AT(oom_score_adj), 2),
+	IN_SIGNAL("posix_timers", AT(posix_timers), 8),
+	IN_FS("pwd", AT(cwd), sizeof(struct path_fact)),
+	IN_FS("root", AT(root), sizeof(struct path_fact)),
+	IN_MM("exe_file", AT(exe), 8),
+	IN_MM("start_brk", AT(heap_start), 8),
+	IN_MM("brk", AT(heap_end), 8),
+	IN_MM("start_stack", AT(stack_start), 8),
+	OPTIONAL("mm_struct", "flags", SLOT_MM, AT(mm_flags), 8), /* once no number, and not believed then */
+};
+#define MEMBERS ARRAY_SIZE(members)
+
+static void emit_ids(struct bpf_program *p, const struct btf_offset *at)
 {
-	const struct bpf_pid_offsets pid_at = pid_offsets(at);
+	const struct bpf_pid_offsets pid_at = { at[THREAD_PID].offset, at[PID_LEVEL].offset, at[PID_NUMBERS].offset };
 
 	bpf_emit_own_level(p, &pid_at, SLOT_PID, AT(level));
 	bpf_emit_address(p, SLOT_PID, at[PID_NUMBERS].offset + at[UPID_NS].offset);
 	bpf_emit(p, BPF_ALU64 | BPF_ADD | BPF_X, 9, 8, 0, 0);
 	bpf_emit_fetch(p, AT(own_ns), 8);
-}
-
-static void emit_ids(struct bpf_program *p, const struct btf_offset *at)
-{
-	const struct bpf_pid_offsets pid_at = pid_offsets(at);
-
 	bpf_emit_number(p, &pid_at, SLOT_TASK, SLOT_PID, AT(tid), 4);
-	emit_value(p, SLOT_PID, at[PID_LEVEL].offset, AT(level), 4);
-	bpf_emit_follow(p, SLOT_TASK, at[TASK_GROUP_LEADER].offset, SLOT_OTHER);
+	bpf_emit_address(p, SLOT_PID, at[PID_LEVEL].offset);
+	bpf_emit_fetch(p, AT(level), 4);
+	bpf_emit_follow(p, SLOT_TASK, at[GROUP_LEADER].offset, SLOT_OTHER);
 	bpf_emit_number(p, &pid_at, SLOT_OTHER, SLOT_PID, AT(tgid), 4);
-	bpf_emit_follow(p, SLOT_TASK, at[TASK_REAL_PARENT].offset, SLOT_OTHER);
-	bpf_emit_follow(p, SLOT_OTHER, at[TASK_GROUP_LEADER].offset, SLOT_OTHER);
-	bpf_emit_number(p, &pid_at, SLOT_OTHER, SLOT_PID, AT(parent), 16);
+	bpf_emit_follow(p, SLOT_TASK, at[REAL_PARENT].offset, SLOT_OTHER);
+	bpf_emit_follow(p, SLOT_OTHER, at[GROUP_LEADER].offset, SLOT_OTHER);
+	bpf_emit_number(p, &pid_at, SLOT_OTHER, SLOT_PID, AT(parent), 2 * sizeof(uint64_t));
 }
 
-static void emit_objects(struct bpf_program *p, const struct btf_offset *at)
+static int build(struct bpf_program *p, const struct btf *btf)
 {
-	emit_value(p, SLOT_TASK, at[TASK_EXIT_STATE].offset, AT(exit_state), 4);
-	emit_value(p, SLOT_TASK, at[TASK_NSPROXY].offset, AT(nsproxy), 8);
-	emit_value(p, SLOT_TASK, at[TASK_CGROUPS].offset, AT(cgroups), 8);
-	emit_value(p, SLOT_TASK, at[TASK_MM].offset, AT(mm), 8);
-	emit_value(p, SLOT_TASK, at[TASK_FILES].offset, AT(files), 8);
-	emit_value(p, SLOT_TASK, at[TASK_FS].offset, AT(fs), 8);
-	emit_value(p, SLOT_TASK, at[TASK_SIGHAND].offset, AT(sighand), 8);
-	emit_value(p, SLOT_TASK, at[TASK_THREAD].offset + at[THREAD_TLS].offset, AT(tls), TLS_BYTES);
-	bpf_emit_follow(p, SLOT_TASK, at[TASK_CRED].offset, SLOT_OTHER);
-	emit_value(p, SLOT_OTHER, at[CRED_USER_NS].offset, AT(user_ns), 8);
-	bpf_emit_follow(p, SLOT_TASK, at[TASK_SIGNAL].offset, SLOT_SIGNAL);
-	emit_value(p, SLOT_SIGNAL, at[SIGNAL_OOM_SCORE_ADJ].offset, AT(oom_score_adj), 2);
-	emit_value(p, SLOT_SIGNAL, at[SIGNAL_POSIX_TIMERS].offset, AT(posix_timers), 8);
-	emit_value(p, SLOT_FS, at[FS_CWD].offset, AT(cwd), sizeof(struct path_fact));
-	emit_value(p, SLOT_FS, at[FS_ROOT].offset, AT(root), sizeof(struct path_fact));
-	emit_value(p, SLOT_MM, at[MM_EXE].offset, AT(exe), 8);
-	emit_value(p, SLOT_MM, at[MM_START_BRK].offset, AT(heap_start), 8);
-	emit_value(p, SLOT_MM, at[MM_BRK].offset, AT(heap_end), 8);
-	emit_value(p, SLOT_MM, at[MM_START_STACK].offset, AT(stack_start), 8);
-	if (at[TASK_LOGINUID].offset >= 0)
-		emit_value(p, SLOT_TASK, at[TASK_LOGINUID].offset, AT(loginuid), 4);
-	if (at[TASK_SEMAPHORES].offset >= 0 && at[SEMAPHORES_UNDO].offset >= 0)
-		emit_value(p, SLOT_TASK, at[TASK_SEMAPHORES].offset + at[SEMAPHORES_UNDO].offset, AT(undo_list), 8);
-	if (at[TASK_IO_CONTEXT].offset >= 0)
-		emit_value(p, SLOT_TASK, at[TASK_IO_CONTEXT].offset, AT(io_context), 8);
-	if (at[MM_FLAGS].offset >= 0)
-		emit_value(p, SLOT_MM, at[MM_FLAGS].offset, AT(mm_flags), 8);
-}
-
-static void build(struct bpf_program *p, const struct btf_offset *at)
-{
+	struct bpf_value values[MEMBERS];
+	struct btf_offset at[OTHERS];
 	size_t begin;
+	int r;
 
+	memcpy(values, members, sizeof(members));
+	memcpy(at, others, sizeof(others));
+	r = bpf_values_find(btf, values, MEMBERS, at, OTHERS);
+	for (size_t i = 0; r == 0 && i < OTHERS; i++)
+		if (at[i].offset < 0)
+			r = -ENOENT;
+	if (r < 0)
+		return r;
 	begin = bpf_emit_begin(p, BPF_CONTEXT_OBJECT, sizeof(struct record));
 	bpf_emit(p, BPF_STX | BPF_MEM | BPF_DW, 10, 7, SLOT_TASK, 0);
-	emit_own_level(p, at);
 	emit_ids(p, at);
-	emit_objects(p, at);
+	bpf_emit_values(p, values, MEMBERS);
 	bpf_emit_end(p, begin, sizeof(struct record));
+	return p->count > BPF_PROGRAM_MAX ? -E2BIG : 0;
 }
 
 /* --- the answer -------------------------------------------------------------------------------------------------- */
@@ -291,29 +246,15 @@ static int take_records(const struct buffer *data, struct task_fact_list *ret)
 	return check(ret);
 }
 
-/* What is not built into every kernel, or not a number in every one: nobody has it, or it is not believed. */
-static bool may_be_missing(enum member member)
-{
-	return member == TASK_LOGINUID || member == TASK_SEMAPHORES || member == SEMAPHORES_UNDO ||
-	       member == TASK_IO_CONTEXT || member == MM_FLAGS;
-}
-
 int task_facts_open(void)
 {
-	struct btf_offset at[MEMBER_COUNT];
 	struct bpf_program program = { .count = 0 };
 	const struct btf *btf;
 	int r = btf_get(&btf);
 
-	if (r < 0)
-		return r;
-	memcpy(at, wanted, sizeof(at));
-	btf_find_offsets(btf, at, MEMBER_COUNT);
-	for (size_t i = 0; i < MEMBER_COUNT; i++)
-		if (at[i].offset < 0 && !may_be_missing((enum member)i))
-			return -ENOENT;
-	build(&program, at);
-	return bpf_iterator_load(btf, "bpf_iter_task", program.insns, program.count);
+	if (r == 0)
+		r = build(&program, btf);
+	return r < 0 ? r : bpf_iterator_load(btf, "bpf_iter_task", program.insns, program.count);
 }
 
 int task_facts_read(int program_fd, struct task_fact_list *ret)

@@ -27,73 +27,6 @@
 
 /* --- the program ------------------------------------------------------------------------------------------------- */
 
-#define AT(member)    ((int16_t)offsetof(struct thread_facts, member))
-#define ALIKE(member) AT(likeness.member)
-#define IN_TASK(m, t, n)                                                                                               \
-	{                                                                                                              \
-		{ "task_struct", m }, { NULL, NULL }, t, n                                                             \
-	}
-#define WITHIN(m, structure, part, t, n)                                                                               \
-	{                                                                                                              \
-		{ "task_struct", m }, { structure, part }, t, n                                                        \
-	}
-
-static const struct value {
-	struct btf_offset member, part; /* part: of the structure that the member is; its name NULL: the whole */
-	int16_t to;
-	int32_t bytes;
-} values[] = {
-	IN_TASK("cred", ALIKE(credentials), 8),
-	IN_TASK("nsproxy", ALIKE(namespaces), 8),
-	IN_TASK("cgroups", ALIKE(cgroups), 8),
-	IN_TASK("files", ALIKE(files), 8),
-	IN_TASK("fs", ALIKE(fs), 8),
-	IN_TASK("mempolicy", ALIKE(numa_policy), 8),
-	IN_TASK("io_context", ALIKE(io_context), 8),
-	IN_TASK("atomic_flags", ALIKE(switches), 8),
-	WITHIN("thread_info", "thread_info", "flags", ALIKE(arch_switches), 8),
-	WITHIN("se", "sched_entity", "slice", ALIKE(slice_ns), 8),
-	IN_TASK("uclamp_req", ALIKE(clamps), 8),
-	IN_TASK("core_cookie", ALIKE(core_cookie), 8),
-	WITHIN("thread", "thread_struct", "iopl_emul", ALIKE(port_level), 8),
-	WITHIN("thread", "thread_struct", "io_bitmap", ALIKE(port_bitmap), 8),
-	IN_TASK("cpus_mask", ALIKE(cpus), THREAD_CPU_BYTES),
-	IN_TASK("flags", ALIKE(flags), 4),
-	IN_TASK("policy", ALIKE(policy), 4),
-	IN_TASK("static_prio", ALIKE(static_priority), 4),
-	IN_TASK("rt_priority", ALIKE(rt_priority), 4),
-	IN_TASK("sched_reset_on_fork", ALIKE(reset_on_fork), 1),
-	IN_TASK("personality", ALIKE(personality), 4),
-	IN_TASK("loginuid", ALIKE(loginuid), 4),
-	WITHIN("seccomp", "seccomp", "mode", ALIKE(seccomp_mode), 4),
-	IN_TASK("robust_list", AT(robust_list), 8),
-	IN_TASK("clear_child_tid", AT(clear_tid), 8),
-	IN_TASK("rseq", AT(rseq), 8),
-	IN_TASK("rseq_len", AT(rseq_bytes), 4),
-	IN_TASK("rseq_sig", AT(rseq_signature), 4),
-	IN_TASK("timer_slack_ns", AT(timer_slack_ns), 8),
-	WITHIN("thread_info", "thread_info", "syscall_work", AT(syscall_work), 8),
-	WITHIN("thread", "thread_struct", "ptrace_dr7", AT(breakpoints), 8),
-	IN_TASK("io_uring", AT(io_uring), 8),
-	IN_TASK("nvcsw", AT(voluntary_switches), 8),
-	WITHIN("pending", "sigpending", "signal", AT(pending), 8),
-	IN_TASK("sas_ss_sp", AT(sas_address), 8),
-	IN_TASK("sas_ss_size", AT(sas_bytes), 8),
-	IN_TASK("sas_ss_flags", AT(sas_flags), 4),
-	IN_TASK("pdeath_signal", AT(pdeath_signal), 4),
-	IN_TASK("comm", AT(name), THREAD_NAME_BYTES),
-};
-#define VALUES ARRAY_SIZE(values)
-
-/* A kernel may lack these; then all threads are alike in them. */
-static bool may_be_missing(const struct value *value)
-{
-	return value->to == ALIKE(numa_policy) || value->to == ALIKE(io_context) || value->to == ALIKE(loginuid) ||
-	       value->to == ALIKE(seccomp_mode) || value->to == ALIKE(slice_ns) || value->to == ALIKE(clamps) ||
-	       value->to == ALIKE(core_cookie) || value->to == ALIKE(port_level) || value->to == ALIKE(port_bitmap) ||
-	       value->to == AT(io_uring);
-}
-
 /* The program's stack: the record, then pointers on the way. */
 #define RECORD    (-(int)sizeof(struct thread_facts))
 #define SLOT_TASK ((int16_t)(RECORD - 8))
@@ -102,51 +35,89 @@ static bool may_be_missing(const struct value *value)
 _Static_assert(sizeof(struct thread_facts) + 16 <= 512, "the stack of a BPF program");
 _Static_assert(sizeof(struct thread_facts) % 8 == 0, "cleared in words");
 
-static int find_offsets(const struct btf *btf, struct btf_offset at[2 * VALUES + 2])
-{
-	for (size_t i = 0; i < VALUES; i++) {
-		at[2 * i] = values[i].member;
-		at[2 * i + 1] = values[i].part.structure ? values[i].part : values[i].member;
+#define AT(member)    ((int16_t)(RECORD + (int)offsetof(struct thread_facts, member)))
+#define ALIKE(member) AT(likeness.member)
+#define MEMBER(m, t, n)                                                                                                \
+	{                                                                                                              \
+		{ "task_struct", m }, SLOT_TASK, t, n                                                                  \
 	}
-	at[2 * VALUES] = (struct btf_offset){ "task_struct", "thread_pid", 0 };
-	at[2 * VALUES + 1] = (struct btf_offset){ "pid", "numbers", 0 };
-	btf_find_offsets(btf, at, 2 * VALUES + 2);
-	if (at[2 * VALUES].offset < 0 || at[2 * VALUES + 1].offset < 0)
-		return -ENOENT;
-	for (size_t i = 0; i < VALUES; i++)
-		if ((at[2 * i].offset < 0 || at[2 * i + 1].offset < 0) && !may_be_missing(&values[i]))
-			return -ENOENT;
-	return 0;
-}
+#define OPTIONAL(m, t, n)                                                                                              \
+	{                                                                                                              \
+		{ "task_struct", m }, SLOT_TASK, t, n, true                                                            \
+	} /* else all threads are alike in it */
 
-static void emit_values(struct bpf_program *p, const struct btf_offset *at, int32_t cpu_bytes)
+static const struct bpf_value members[] = {
+	MEMBER("cred", ALIKE(credentials), 8),
+	MEMBER("nsproxy", ALIKE(namespaces), 8),
+	MEMBER("cgroups", ALIKE(cgroups), 8),
+	MEMBER("files", ALIKE(files), 8),
+	MEMBER("fs", ALIKE(fs), 8),
+	OPTIONAL("mempolicy", ALIKE(numa_policy), 8),
+	OPTIONAL("io_context", ALIKE(io_context), 8),
+	MEMBER("atomic_flags", ALIKE(switches), 8),
+	MEMBER("thread_info.flags", ALIKE(arch_switches), 8),
+	OPTIONAL("se.slice", ALIKE(slice_ns), 8),
+	OPTIONAL("uclamp_req", ALIKE(clamps), 8),
+	OPTIONAL("core_cookie", ALIKE(core_cookie), 8),
+	OPTIONAL("thread.iopl_emul", ALIKE(port_level), 8),
+	OPTIONAL("thread.io_bitmap", ALIKE(port_bitmap), 8),
+	MEMBER("cpus_mask", ALIKE(cpus), THREAD_CPU_BYTES),
+	MEMBER("flags", ALIKE(flags), 4),
+	MEMBER("policy", ALIKE(policy), 4),
+	MEMBER("static_prio", ALIKE(static_priority), 4),
+	MEMBER("rt_priority", ALIKE(rt_priority), 4),
+	MEMBER("sched_reset_on_fork", ALIKE(reset_on_fork), 1),
+	MEMBER("personality", ALIKE(personality), 4),
+	OPTIONAL("loginuid", ALIKE(loginuid), 4),
+	OPTIONAL("seccomp.mode", ALIKE(seccomp_mode), 4),
+	MEMBER("robust_list", AT(robust_list), 8),
+	MEMBER("clear_child_tid", AT(clear_tid), 8),
+	MEMBER("rseq", AT(rseq), 8),
+	MEMBER("rseq_len", AT(rseq_bytes), 4),
+	MEMBER("rseq_sig", AT(rseq_signature), 4),
+	MEMBER("timer_slack_ns", AT(timer_slack_ns), 8),
+	MEMBER("thread_info.syscall_work", AT(syscall_work), 8),
+	MEMBER("thread.ptrace_dr7", AT(breakpoints), 8),
+	OPTIONAL("io_uring", AT(io_uring), 8),
+	MEMBER("nvcsw", AT(voluntary_switches), 8),
+	MEMBER("pending.signal", AT(pending), 8),
+	MEMBER("sas_ss_sp", AT(sas_address), 8),
+	MEMBER("sas_ss_size", AT(sas_bytes), 8),
+	MEMBER("sas_ss_flags", AT(sas_flags), 4),
+	MEMBER("pdeath_signal", AT(pdeath_signal), 4),
+	MEMBER("comm", AT(name), THREAD_NAME_BYTES),
+};
+#define MEMBERS ARRAY_SIZE(members)
+
+enum { TASK_PID, PID_NUMBERS, OTHERS };
+
+static int build(struct bpf_program *p, const struct btf *btf)
 {
-	for (size_t i = 0; i < VALUES; i++) {
-		int part = values[i].part.structure ? at[2 * i + 1].offset : 0;
-		int32_t bytes = values[i].to == ALIKE(cpus) ? cpu_bytes : values[i].bytes;
-
-		if (at[2 * i].offset < 0 || part < 0)
-			continue;
-		bpf_emit_address(p, SLOT_TASK, at[2 * i].offset + part);
-		bpf_emit_fetch(p, (int16_t)(RECORD + values[i].to), bytes);
-	}
-	bpf_emit_follow(p, SLOT_TASK, at[2 * VALUES].offset, SLOT_PID);
-	bpf_emit_address(p, SLOT_PID, at[2 * VALUES + 1].offset);
-	bpf_emit_fetch(p, (int16_t)(RECORD + AT(pids)), sizeof(((struct thread_facts *)0)->pids));
-}
-
-static int build(struct bpf_program *p, const struct btf_offset *at)
-{
+	struct btf_offset others[OTHERS] = {
+		[TASK_PID] = { "task_struct", "thread_pid" }, [PID_NUMBERS] = { "pid", "numbers" }
+	};
 	unsigned long mask[THREAD_CPU_BYTES / sizeof(unsigned long)];
 	long cpu_bytes = syscall(SYS_sched_getaffinity, 0, sizeof(mask), mask);
+	struct bpf_value values[MEMBERS];
 	size_t begin;
+	int r;
 
 	if (cpu_bytes <= 0)
 		return -errno;
+	memcpy(values, members, sizeof(members));
+	r = bpf_values_find(btf, values, MEMBERS, others, OTHERS);
+	if (r < 0 || others[TASK_PID].offset < 0 || others[PID_NUMBERS].offset < 0)
+		return r < 0 ? r : -ENOENT;
+	for (size_t i = 0; i < MEMBERS; i++)
+		if (values[i].to == ALIKE(cpus))
+			values[i].bytes = (int32_t)cpu_bytes;
 
 	begin = bpf_emit_begin(p, BPF_CONTEXT_OBJECT, sizeof(struct thread_facts));
 	bpf_emit(p, BPF_STX | BPF_MEM | BPF_DW, 10, 7, SLOT_TASK, 0);
-	emit_values(p, at, (int32_t)cpu_bytes);
+	bpf_emit_values(p, values, MEMBERS);
+	bpf_emit_follow(p, SLOT_TASK, others[TASK_PID].offset, SLOT_PID);
+	bpf_emit_address(p, SLOT_PID, others[PID_NUMBERS].offset);
+	bpf_emit_fetch(p, AT(pids), sizeof(((struct thread_facts *)0)->pids));
 	bpf_emit_end(p, begin, sizeof(struct thread_facts));
 	return p->count > BPF_PROGRAM_MAX ? -E2BIG : 0;
 }
@@ -220,16 +191,13 @@ static int check(int program_fd)
 
 int thread_facts_open(void)
 {
-	struct btf_offset at[2 * VALUES + 2];
 	struct bpf_program program = { .count = 0 };
 	AUTO_CLOSE int fd = -1;
 	const struct btf *btf;
 	int r = btf_get(&btf);
 
 	if (r == 0)
-		r = find_offsets(btf, at);
-	if (r == 0)
-		r = build(&program, at);
+		r = build(&program, btf);
 	if (r < 0)
 		return r;
 	fd = bpf_iterator_load(btf, "bpf_iter_task", program.insns, program.count);
