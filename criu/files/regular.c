@@ -168,7 +168,8 @@ int regular_fill(struct dump *d, struct open_file *file, uint32_t id, RegFileEnt
 		return open_file_error(file, err, -ENOMEM, "save");
 	reg_file_entry__init(entry);
 	entry->id = id;
-	entry->flags = file->flags;
+	entry->has_temporary = entry->temporary = (file->flags & O_TMPFILE) == O_TMPFILE;
+	entry->flags = entry->temporary ? file->flags & ~(uint32_t)O_TMPFILE : file->flags;
 	entry->pos = file->pos;
 	entry->has_mode = true;
 	entry->mode = file->st.st_mode;

@@ -3,6 +3,7 @@
  * remaps, memory inodes, pipes, epoll targets. Then the descriptor tables and directories of the processes.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -68,9 +69,11 @@ static int check_owner(const FileEntry *entry, const struct check_place *at)
 
 static int check_reg(const struct checked_set *cs, const FileEntry *entry, const struct check_place *at)
 {
-	const RegFileEntry *reg = entry->reg;
+	RegFileEntry *reg = entry->reg;
 	size_t length = strlen(reg->name);
 
+	if (reg->has_temporary && reg->temporary)
+		reg->flags |= O_TMPFILE;
 	if (length == 0 || length >= PATH_MAX)
 		return check_bad(at, "file %u: a path of %zu bytes", entry->id, length);
 	if (reg->name[0] != '/' && !(reg->has_ext && reg->ext))

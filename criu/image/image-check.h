@@ -2,7 +2,8 @@
  * A whole image set, decoded and verified, before a restore creates anything. What stands in a checked_set holds by
  * itself: ids lead somewhere, counts are sane, every process has the files it needs, registers are those of a program.
  * Nothing is decoded twice: the restore takes the messages from here. What old versions kept in files of their own is
- * found where current versions have it, and what they left out is filled in (fdflags of mappings, types of remaps).
+ * found where current versions have it, and what they left out is filled in (fdflags of mappings, types of remaps), as
+ * is O_TMPFILE among the flags of files.
  *
  * Failures are -EBADMSG (damaged) or -EINVAL (not for us, such as another architecture) and one sentence.
  */

@@ -16,7 +16,7 @@ PAGE = 4096
 TASK_SIZE = 0x7ffffffff000
 ALIVE, DEAD, STOPPED, LEADER_ENDED = 1, 2, 3, 1000
 PARENT, LAZY, PRESENT = 1, 2, 4
-O_CLOEXEC = 0o2000000
+O_CLOEXEC, O_TMPFILE = 0o2000000, 0o20200000
 MAP_SHARED, MAP_PRIVATE, MAP_TYPE, MAP_DROPPABLE, MAP_LOCKED = 1, 2, 0xf, 8, 0x2000
 
 # bits of vma_entry.status
@@ -387,6 +387,7 @@ def check_regular(s, file):
     s.expect(file.get('mnt_id', -1) == -1 or any(stem == 'mountpoints' for stem, _ in s.images), 'mount %s',
              file.get('mnt_id'))
     s.has(file, 'mode')
+    s.expect(file['flags'] & O_TMPFILE != O_TMPFILE, 'O_TMPFILE')
     s.expect(stat.S_IFMT(file.get('mode', 0)), 'a mode without a type')
     if stat.S_ISREG(file.get('mode', 0)) and file['flags'] & 0o2001 != 0o2001:
         s.has(file, 'size')
