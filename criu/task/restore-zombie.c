@@ -123,7 +123,7 @@ static bool has_groups(const CredsEntry *creds)
 	long count = groups ? syscall(SYS_getgroups, creds->n_groups, groups) : -1;
 
 	return count >= 0 && (size_t)count == creds->n_groups &&
-	       memcmp(groups, creds->groups, creds->n_groups * sizeof(*groups)) == 0;
+	       (!count || memcmp(groups, creds->groups, creds->n_groups * sizeof(*groups)) == 0);
 }
 
 static uint32_t word_of(size_t count, const uint32_t *words, size_t i)
