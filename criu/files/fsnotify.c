@@ -616,7 +616,8 @@ static int finish_inotify(struct restore *r, struct restore_task *task, struct r
 
 	if (!sorted)
 		return error_set(err, -ENOMEM, "inotify");
-	memcpy(sorted, inotify->wd, inotify->n_wd * sizeof(*sorted));
+	for (size_t i = 0; i < inotify->n_wd; i++)
+		sorted[i] = inotify->wd[i];
 	qsort(sorted, inotify->n_wd, sizeof(*sorted), compare_watches);
 	for (size_t i = 0; i < inotify->n_wd && result == 0; i++) {
 		struct target target;

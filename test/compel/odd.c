@@ -330,7 +330,7 @@ static void pinned_target(struct shared *shared)
 static int test_no_processor(void)
 {
 	struct target target = target_start(pinned_target, 1);
-	struct compel_task *task;
+	struct compel_task *task = NULL;
 	struct compel_error err;
 	int failed = 0, status = 0, r;
 	cpu_set_t all, set;
@@ -353,6 +353,7 @@ static int test_no_processor(void)
 		r = compel_detach(task, &err);
 	if (r < 0)
 		failed = test_fail("%s", err.text);
+	compel_task_free(task);
 	(void)waitpid(hog, &status, 0);
 	(void)sched_setaffinity(0, sizeof(all), &all);
 	target_kill(&target);
