@@ -31,6 +31,15 @@ static void skip_what_is_no_directory(struct ghost_place *place)
 	}
 }
 
+/* chattr(1): in one nothing can be made, and what is made in the other cannot be removed. */
+static bool takes_names(int dirfd)
+{
+	struct statx sx;
+
+	return statx(dirfd, "", AT_EMPTY_PATH, 0, &sx) < 0 ||
+	       !(sx.stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND));
+}
+
 static int find_directory(struct ghost_place *place)
 {
 	for (char *slash = strrchr(place->path, '/'); slash;
@@ -39,9 +48,11 @@ static int find_directory(struct ghost_place *place)
 		place->dirfd = open(slash == place->path ? "/" : place->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		*slash = '/';
 		place->name = slash + 1;
-		if (place->dirfd >= 0)
+		if (place->dirfd >= 0 && takes_names(place->dirfd))
 			break;
-		if (errno != ENOENT && errno != ENOTDIR)
+		if (place->dirfd >= 0)
+			close_fd(&place->dirfd);
+		else if (errno != ENOENT && errno != ENOTDIR)
 			return -errno;
 	}
 	if (place->dirfd < 0)
