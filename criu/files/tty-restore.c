@@ -336,6 +336,18 @@ static bool needs_slave(const struct restore *r, const struct restore_tty *tty)
 	return (tty->master->has_is_left && tty->master->is_left) || find_data(r, tty->slave);
 }
 
+/* As with set_owner(): a restore goes on without. */
+static void set_node(const TtyInfoEntry *master)
+{
+	char path[32];
+
+	if (!master->has_node_uid || !master->has_node_gid || !master->has_node_mode)
+		return;
+	(void)snprintf(path, sizeof(path), "/dev/pts/%u", master->pty->index);
+	(void)!chown(path, master->node_uid, master->node_gid);
+	(void)chmod(path, master->node_mode & 07777);
+}
+
 /* slave_fd: any descriptor of the slave, -1 when nobody in the tree has it open. */
 static int complete_pair(struct restore *r, struct restore_tty *tty, int slave_fd, struct error *err)
 {
@@ -344,6 +356,8 @@ static int complete_pair(struct restore *r, struct restore_tty *tty, int slave_f
 
 	if (!tty->master)
 		return 0; /* the end of the holder hangs it up */
+	if (slave_fd < 0)
+		set_node(tty->master);
 	if (slave_fd < 0 && needs_slave(r, tty)) {
 		own = ioctl(tty->holder, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 		if (own < 0)

@@ -345,7 +345,25 @@ static int save_terminal(struct dump *d, struct open_file *file, FileEntry *entr
 	return 0;
 }
 
-static int save_end(const struct tty_end *end, struct image_writer *w, struct error *err)
+/* Who has one end may open the other one later, if its node lets them. */
+static void save_node(const struct dump *d, const struct tty_end *end, TtyInfoEntry *info)
+{
+	struct stat st;
+	char path[32];
+
+	if (!end->is_master || other_end(&d->files->ttys, end))
+		return;
+	(void)snprintf(path, sizeof(path), "root/dev/pts/%u", end->index);
+	if (fstatat(end->file->task->procfd, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISCHR(st.st_mode) ||
+	    st.st_rdev != end->rdev)
+		return;
+	info->has_node_uid = info->has_node_gid = info->has_node_mode = true;
+	info->node_uid = st.st_uid;
+	info->node_gid = st.st_gid;
+	info->node_mode = st.st_mode & 07777;
+}
+
+static int save_end(const struct dump *d, const struct tty_end *end, struct image_writer *w, struct error *err)
 {
 	TtyInfoEntry info = TTY_INFO_ENTRY__INIT;
 	WinsizeEntry size = WINSIZE_ENTRY__INIT;
@@ -365,6 +383,7 @@ static int save_end(const struct tty_end *end, struct image_writer *w, struct er
 	info.uid = end->file->st.st_uid;
 	info.gid = end->file->st.st_gid;
 	info.has_is_left = info.is_left = end->is_left;
+	save_node(d, end, &info);
 	if (end->type == TTY_TYPE__PTY) {
 		pty.index = end->index;
 		info.pty = &pty;
@@ -391,7 +410,7 @@ int ttys_save(struct dump *d, struct error *err)
 		return 0;
 	image_writer_open(&w, d->set, IMAGE_TTY_INFO, 0);
 	for (size_t i = 0; i < table->count; i++) {
-		r = save_end(&table->ends[i], &w, err);
+		r = save_end(d, &table->ends[i], &w, err);
 		if (r < 0)
 			return r;
 	}
