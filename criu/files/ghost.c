@@ -11,10 +11,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -110,12 +112,39 @@ static bool is_in_lost_mount(struct dump *d, const struct open_file *file)
 	return false;
 }
 
+/* Filesystems whose files the kernel makes. A cgroup is a directory that can be made again. */
+static const char *kernels_own(struct dump *d, struct open_file *file)
+{
+	static const struct {
+		unsigned long magic;
+		const char *name;
+	} filesystems[] = {
+		{ PROC_SUPER_MAGIC, "/proc" },      { SYSFS_MAGIC, "sysfs" },     { CGROUP_SUPER_MAGIC, "cgroup" },
+		{ CGROUP2_SUPER_MAGIC, "cgroup2" }, { DEBUGFS_MAGIC, "debugfs" }, { TRACEFS_MAGIC, "tracefs" },
+		{ SECURITYFS_MAGIC, "securityfs" },
+	};
+	AUTO_CLOSE int fd = open_file_reopen(d, file, O_PATH);
+	struct statfs fs;
+
+	if (fd < 0 || fstatfs(fd, &fs) < 0)
+		return NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(filesystems); i++)
+		if ((unsigned long)fs.f_type == filesystems[i].magic &&
+		    !(S_ISDIR(file->st.st_mode) && strncmp(filesystems[i].name, "cgroup", strlen("cgroup")) == 0))
+			return filesystems[i].name;
+	return NULL;
+}
+
 static int check_ghost(struct dump *d, struct open_file *file, struct error *err)
 {
 	uint64_t allocated = (uint64_t)file->st.st_blocks * 512;
+	const char *filesystem;
 
 	if (!is_storable(file->st.st_mode))
 		return open_file_refuse(file, err, "deleted files of this type are not supported");
+	filesystem = kernels_own(d, file);
+	if (filesystem)
+		return open_file_refuse(file, err, "is not there any more, and nothing can be made in %s", filesystem);
 	if (is_in_lost_mount(d, file))
 		return open_file_refuse(file, err, "the deleted file is in a mount that is nowhere (detached)");
 	if (!S_ISREG(file->st.st_mode) || allocated <= d->opts->ghost_limit_bytes)

@@ -103,7 +103,9 @@ int regular_look(struct dump *d, struct open_file *file, struct error *err)
 		return open_file_refuse(file, err,
 					"may have a trigger for pressure (PSI), which the kernel does not show");
 	}
-	tid = file->fd >= 0 ? thread_of_path(d, file->link) : 0;
+	tid = thread_of_path(d, file->link);
+	if (tid && file->fd < 0)
+		return open_file_refuse(file, err, "is of thread %d, which is not there when it would be needed", tid);
 	if (tid)
 		return thread_file_look(d, file, tid, err);
 	if (file->name_state == FILE_NAME_GOOD)
