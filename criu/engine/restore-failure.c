@@ -68,6 +68,8 @@ static const struct {
 	[STEP_CPUID] = { "make the CPUID instruction fault", DETAIL_NONE, "" },
 	[STEP_MEMPOLICY] = { "set the memory policy", DETAIL_NUMBER, "" },
 	[STEP_IOPL] = { "let it use I/O ports (iopl), level", DETAIL_NUMBER, "" },
+	[STEP_REQUEST_KEYRING] = { "choose where request_key() puts keys", DETAIL_NUMBER, "" },
+	[STEP_FUTEX_HASH] = { "set how many buckets its futexes have", DETAIL_NUMBER, "to" },
 	[STEP_SPECULATION] = { "set the speculation control", DETAIL_NUMBER, "" },
 	[STEP_PENDING_SIGNAL] = { "queue a pending signal", DETAIL_SIGNAL, NULL },
 	[STEP_CAPABILITIES] = { "set capabilities", DETAIL_NONE, NULL },

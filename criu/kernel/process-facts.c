@@ -217,6 +217,7 @@ static const struct bpf_value members[] = {
 	OPTIONAL("mm_struct", "context.ldt", SLOT_MM, LIKE(ldt), 8),
 	OPTIONAL("mm_struct", "context.flags", SLOT_MM, LIKE(context), 8),
 	OPTIONAL("mm_struct", "context.untag_mask", SLOT_MM, LIKE(untag_mask), 8),
+	OPTIONAL("mm_struct", "futex_phash", SLOT_MM, LIKE(futex_hash), 8),
 	OPTIONAL("mm_struct", "membarrier_state", SLOT_MM, LIKE(membarrier), 4),
 	IN_SIGNAL("it", AT(cpu_timers), 2 * sizeof(struct process_cpu_timer)),
 	IN_SIGNAL("is_child_subreaper", LIKE(subreaper), 1),

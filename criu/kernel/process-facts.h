@@ -27,7 +27,7 @@ struct process_likeness {
 	uint64_t session_keyring, process_keyring, thread_keyring, request_key;
 	uint64_t user_ns, namespaces;
 	uint8_t security[PROCESS_SECURITY_BYTES]; /* zeros where no module keeps anything */
-	uint64_t mm_flags, mm_default_flags, context, ldt, untag_mask;
+	uint64_t mm_flags, mm_default_flags, context, ldt, untag_mask, futex_hash;
 	uint64_t state_components;        /* what it may use of the processor's state */
 	uint64_t switches;                /* of prctl(2): no_new_privs, speculation */
 	uint64_t port_level, port_bitmap; /* of iopl(2); of ioperm(2) */

@@ -51,6 +51,7 @@ struct parasite_thread {
 						      has */
 	int64_t thread_keyring, process_keyring;   /* their numbers, -ENOKEY when there is none */
 	int64_t session_keyring;                   /* 0: the user's */
+	int64_t request_keyring;                   /* KEYCTL_SET_REQKEY_KEYRING: where request_key(2) puts keys */
 	char keyring_name[PARASITE_KEYRING_BYTES]; /* what KEYCTL_DESCRIBE says of the first that is not the default */
 	uint64_t clear_tid_address;
 	int64_t clear_tid_result;
@@ -92,6 +93,7 @@ struct parasite_task {
 	struct parasite_limit limits[PARASITE_LIMITS];          /* by RLIMIT_ number */
 	struct parasite_itimer itimers[3];                      /* ITIMER_REAL, _VIRTUAL, _PROF */
 	int64_t dumpable, thp_disabled, child_subreaper, membarrier, mdwe, ksm;
+	int64_t futex_hash;  /* PR_FUTEX_HASH: buckets of its own; -errno: the kernel has none */
 	int64_t locked_here; /* -EINVAL: this memory of ours is locked, as all that is mapped now; engine: MCL_ flags */
 	int64_t personality;
 	uint64_t brk;

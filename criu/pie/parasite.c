@@ -27,6 +27,8 @@
 #define PR_GET_AUXV 0x41555856
 #endif
 
+#define FUTEX_HASH                   78 /* PR_FUTEX_HASH, since 6.16 */
+#define FUTEX_HASH_GET_SLOTS         2
 #define MEMBARRIER_GET_REGISTRATIONS (1 << 9)
 #define GET_CPUID                    0x1011
 #define GET_XCOMP_PERM               0x1022
@@ -93,6 +95,7 @@ static void ask_keyrings(struct parasite_thread *self)
 	self->thread_keyring = SYS3(__NR_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_THREAD_KEYRING, 0);
 	self->process_keyring = SYS3(__NR_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_PROCESS_KEYRING, 0);
 	self->session_keyring = ask_session_keyring(self);
+	self->request_keyring = SYS2(__NR_keyctl, KEYCTL_SET_REQKEY_KEYRING, KEY_REQKEY_DEFL_NO_CHANGE);
 	named = self->thread_keyring > 0    ? self->thread_keyring
 		: self->process_keyring > 0 ? self->process_keyring
 					    : self->session_keyring;
@@ -255,6 +258,7 @@ static void ask_process(struct parasite_task *task)
 	task->mdwe = SYS5(__NR_prctl, PR_GET_MDWE, 0, 0, 0, 0);
 	task->locked_here = ask_locked_here(task);
 	task->ksm = SYS5(__NR_prctl, PR_GET_MEMORY_MERGE, 0, 0, 0, 0);
+	task->futex_hash = SYS5(__NR_prctl, FUTEX_HASH, FUTEX_HASH_GET_SLOTS, 0, 0, 0);
 }
 
 static void __attribute__((used, noreturn)) run(struct parasite_thread *self)

@@ -64,6 +64,8 @@ enum restorer_step {
 	STEP_MCE_KILL,
 	STEP_MEMPOLICY,
 	STEP_IOPL,
+	STEP_REQUEST_KEYRING,
+	STEP_FUTEX_HASH,
 	STEP_TSC,
 	STEP_CPUID,
 	STEP_SPECULATION,
@@ -328,6 +330,7 @@ struct restorer_filter {
 #define RESTORER_THREAD_MEMPOLICY  0x08u
 #define RESTORER_THREAD_NO_TSC     0x10u
 #define RESTORER_THREAD_NO_CPUID   0x20u
+#define RESTORER_THREAD_REQUEST    0x40u
 
 struct restorer_thread {
 	int32_t tid;
@@ -345,6 +348,7 @@ struct restorer_thread {
 	uint32_t pdeath_signal;
 	uint32_t mce_kill;
 	uint64_t timer_slack_ns;
+	uint64_t request_keyring;
 	int32_t mempolicy_mode;
 	uint32_t mempolicy_bits;
 	uint64_t *mempolicy_nodes;
@@ -467,6 +471,7 @@ struct restorer_task {
 	int32_t subreaper;                             /* -1: leave */
 	uint32_t mdwe;                                 /* 0: none */
 	uint32_t lock_future;                          /* MCL_ flags, 0: none */
+	int64_t futex_hash;                            /* buckets of its own, -1: leave */
 	uint64_t membarrier_commands;
 	uint8_t (*ldt)[RESTORER_USER_DESC_BYTES]; /* segment descriptors of its own */
 	uint64_t ldt_count;

@@ -9,6 +9,9 @@
 #define SET_MEMORY_MERGE 67
 #define SET_MDWE         65
 #define WRITE_LDT        0x11
+#define FUTEX_HASH       78
+#define FUTEX_HASH_SET   1
+#define FUTEX_HASH_GET   2
 
 void set_personality(struct restorer_task *task)
 {
@@ -38,6 +41,17 @@ void register_membarriers(struct restorer_task *task)
 	for (uint32_t bit = 0; bit < 32; bit++)
 		if (task->membarrier_commands >> bit & 1)
 			check(task, SYS3(CALL_MEMBARRIER, 1u << bit, 0, 0), bit);
+}
+
+/* All threads are there: who starts one gets as many as the kernel thinks fit. An older one has none to choose. */
+void set_futex_hash(struct restorer_task *task)
+{
+	long found = task->futex_hash < 0 ? -1 : SYS5(__NR_prctl, FUTEX_HASH, FUTEX_HASH_GET, 0, 0, 0);
+
+	if (found < 0 || found == task->futex_hash)
+		return;
+	enter(task, STEP_FUTEX_HASH);
+	check(task, SYS5(__NR_prctl, FUTEX_HASH, FUTEX_HASH_SET, task->futex_hash, 0, 0), (uint64_t)task->futex_hash);
 }
 
 /* The only call whose failure is a positive number: 32 bits without sign. */

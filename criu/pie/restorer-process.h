@@ -7,6 +7,7 @@ void set_personality(struct restorer_task *task);
 void set_ksm(struct restorer_task *task);
 void set_subreaper(struct restorer_task *task);
 void register_membarriers(struct restorer_task *task);
+void set_futex_hash(struct restorer_task *task);
 void set_ldt(struct restorer_task *task);
 void become_suid_dumpable(struct restorer_task *task);
 

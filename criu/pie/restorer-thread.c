@@ -17,10 +17,11 @@
 #include "pie/restorer-seccomp.h"
 #include "pie/restorer-signals.h"
 
-#define ROBUST_LIST_BYTES 24 /* struct robust_list_head */
-#define CALL_RSEQ         334
-#define SET_CPUID         0x1012
-#define SET_IO_FLUSHER    57
+#define ROBUST_LIST_BYTES   24 /* struct robust_list_head */
+#define CALL_RSEQ           334
+#define SET_CPUID           0x1012
+#define SET_IO_FLUSHER      57
+#define SET_REQUEST_KEYRING 14 /* KEYCTL_SET_REQKEY_KEYRING */
 
 #define SPECULATION_SETTABLE 0x1u
 #define SPECULATION_VALUES   0x1eu
@@ -108,6 +109,9 @@ static void set_attributes(struct restorer_thread *thread)
 		check_thread(thread, STEP_TSC, SYS2(__NR_prctl, PR_SET_TSC, PR_TSC_SIGSEGV), 0);
 	if (thread->flags & RESTORER_THREAD_NO_CPUID)
 		check_thread(thread, STEP_CPUID, SYS2(__NR_arch_prctl, SET_CPUID, 0), 0);
+	if (thread->flags & RESTORER_THREAD_REQUEST)
+		check_thread(thread, STEP_REQUEST_KEYRING,
+			     SYS2(__NR_keyctl, SET_REQUEST_KEYRING, thread->request_keyring), thread->request_keyring);
 	if (thread->port_level)
 		check_thread(thread, STEP_IOPL, SYS1(__NR_iopl, thread->port_level), thread->port_level);
 	set_speculation(thread);

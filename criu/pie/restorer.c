@@ -101,6 +101,7 @@ _Noreturn void finish_task(struct restorer_task *task)
 	wait_for_threads(task);
 	set_dumpable(task);
 	set_mdwe(task);
+	set_futex_hash(task);
 	arm_timers(task);
 	set_limits(task);
 	enter(task, STEP_READY);

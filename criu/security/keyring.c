@@ -37,6 +37,12 @@ int keyrings_check(const struct task *task, const struct task_thread *thread, st
 		return refuse(task, thread, "thread", err);
 	if (told->process_keyring > 0)
 		return refuse(task, thread, "process", err);
+	if (told->request_keyring == KEY_REQKEY_DEFL_THREAD_KEYRING ||
+	    told->request_keyring == KEY_REQKEY_DEFL_PROCESS_KEYRING)
+		return error_say(err, -ENOTSUP,
+				 TASK_FORMAT ", thread %d: has inherited that request_key() puts keys into a thread's "
+					     "or process's own keyring, which cannot be brought back",
+				 TASK_ARGS(task), thread->tid);
 	if (told->session_keyring <= 0 || is_ours(told->session_keyring) ||
 	    strstr(told->keyring_name, told->user_session))
 		return 0;

@@ -7,10 +7,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/keyctl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -60,6 +62,7 @@ int own_limits_read(struct own_limits *ret)
 	if (r < 0)
 		return r;
 	ret->timer_slack_ns = (uint64_t)prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0);
+	ret->request_keyring = syscall(SYS_keyctl, KEYCTL_SET_REQKEY_KEYRING, KEY_REQKEY_DEFL_NO_CHANGE);
 	ret->may_raise = has_sys_resource(procfd);
 	if (proc_read_oom_score_adj(procfd, &ret->oom_score_adj) < 0)
 		ret->oom_score_adj = 0;

@@ -25,7 +25,8 @@ struct own_limits {
 	uint32_t coredump_filter;
 	uint32_t loginuid;
 	uint64_t timer_slack_ns;
-	bool may_raise; /* CAP_SYS_RESOURCE */
+	long request_keyring; /* see KEYCTL_SET_REQKEY_KEYRING; -1: not known */
+	bool may_raise;       /* CAP_SYS_RESOURCE */
 };
 
 int own_limits_read(struct own_limits *ret);

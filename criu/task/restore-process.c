@@ -310,6 +310,7 @@ static void plan_switches(const struct restore *r, const struct restore_task *ta
 	out->ksm = tc->has_ksm && tc->ksm ? 1 : -1;
 	out->subreaper = tc->has_child_subreaper && tc->child_subreaper ? 1 : task->subreaper_meanwhile ? 0 : -1;
 	out->lock_future = tc->has_lock_future ? tc->lock_future : 0;
+	out->futex_hash = tc->has_futex_hash ? (int64_t)tc->futex_hash : -1;
 	out->mdwe = tc->has_mdwe ? tc->mdwe : 0;
 	out->membarrier_commands = tc->has_membarrier_registration_mask ? tc->membarrier_registration_mask : 0;
 	if (tc->task_state == 3)
@@ -431,6 +432,10 @@ static int plan_extensions(struct restore *r, const ThreadCoreEntry *core, struc
 	if (core->has_timer_slack_ns && core->timer_slack_ns != r->own_limits->timer_slack_ns) {
 		out->flags |= RESTORER_THREAD_SLACK;
 		out->timer_slack_ns = core->timer_slack_ns;
+	}
+	if (core->has_request_keyring && (long)core->request_keyring != r->own_limits->request_keyring) {
+		out->flags |= RESTORER_THREAD_REQUEST;
+		out->request_keyring = core->request_keyring;
 	}
 	if (core->has_io_flusher && core->io_flusher)
 		out->flags |= RESTORER_THREAD_IO_FLUSHER;

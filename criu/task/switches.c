@@ -1,7 +1,7 @@
 /*
  * What a process or thread has switched on by prctl(2) and its like: child subreaper, parent-death signal, membarrier,
- * MDWE, KSM, locking of future mappings, I/O flusher, MCE policy, speculation controls; robust list, rseq, syscall user
- * dispatch and name of a thread.
+ * MDWE, KSM, locking of future mappings, futex buckets, I/O flusher, MCE policy, speculation controls; robust list,
+ * rseq, syscall user dispatch and name of a thread.
  */
 #include <errno.h>
 #include <linux/prctl.h>
@@ -37,6 +37,9 @@ int switches_save_process(const struct task *task, TaskCoreEntry *tc, struct are
 	tc->mdwe = (uint32_t)told->mdwe;
 	tc->has_ksm = told->ksm > 0;
 	tc->ksm = told->ksm > 0;
+	/* A process with threads has buckets of its own unless it has chosen not to. */
+	tc->has_futex_hash = told->futex_hash > 0 || (told->futex_hash == 0 && task->thread_count > 1);
+	tc->futex_hash = tc->has_futex_hash ? (uint32_t)told->futex_hash : 0;
 	tc->has_thp_disable_flags = told->thp_disabled > 1;
 	tc->thp_disable_flags = (uint32_t)told->thp_disabled;
 	tc->has_lock_future = told->locked_here > 0;
@@ -102,6 +105,8 @@ int switches_save_thread(const struct task_thread *thread, ThreadCoreEntry *tc, 
 	tc->has_cpuid_faults = tc->cpuid_faults = thread->parasite->cpuid == 0;
 	tc->has_mce_kill = thread->parasite->mce_kill >= 0 && thread->parasite->mce_kill != MCE_KILL_DEFAULT;
 	tc->mce_kill = (uint32_t)thread->parasite->mce_kill;
+	tc->has_request_keyring = thread->parasite->request_keyring >= 0;
+	tc->request_keyring = (uint32_t)thread->parasite->request_keyring;
 	if (state->has_rseq) {
 		RseqEntry *rseq = arena_alloc(arena, sizeof(*rseq));
 

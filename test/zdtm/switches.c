@@ -4,6 +4,7 @@
  */
 #include "zdtmlib.h"
 
+#include <linux/keyctl.h>
 #include <linux/mempolicy.h>
 #include <linux/prctl.h>
 #include <pthread.h>
@@ -17,6 +18,9 @@
 #ifndef PR_SET_IO_FLUSHER
 #define PR_SET_IO_FLUSHER 57
 #define PR_GET_IO_FLUSHER 58
+#endif
+#ifndef PR_FUTEX_HASH
+#define PR_FUTEX_HASH 78
 #endif
 #define THP_EXCEPT_ADVISED 2
 
@@ -325,6 +329,33 @@ static void ask_cpuid(long *values)
 	values[0] = syscall(SYS_arch_prctl, 0x1011, 0);
 }
 
+static int set_futex_buckets(bool second)
+{
+	return second ? 0 : prctl(PR_FUTEX_HASH, 1, 64, 0, 0);
+}
+
+static int set_global_futex_buckets(bool second)
+{
+	return second ? 0 : prctl(PR_FUTEX_HASH, 1, 0, 0, 0);
+}
+
+static void ask_futex_buckets(long *values)
+{
+	values[0] = prctl(PR_FUTEX_HASH, 2, 0, 0, 0);
+}
+
+static int set_request_keyring(bool second)
+{
+	long which = second ? KEY_REQKEY_DEFL_USER_KEYRING : KEY_REQKEY_DEFL_USER_SESSION_KEYRING;
+
+	return (int)syscall(SYS_keyctl, KEYCTL_SET_REQKEY_KEYRING, which);
+}
+
+static void ask_request_keyring(long *values)
+{
+	values[0] = syscall(SYS_keyctl, KEYCTL_SET_REQKEY_KEYRING, KEY_REQKEY_DEFL_NO_CHANGE);
+}
+
 static const struct row {
 	const char *name;
 	int (*set)(bool second);
@@ -353,6 +384,9 @@ static const struct row {
 	{ "huge pages", set_huge_pages_off, ask_huge_pages, true },
 	{ "MDWE", set_mdwe, ask_mdwe, true },
 	{ "MDWE not for children", set_mdwe_here, ask_mdwe, true },
+	{ "futex buckets", set_futex_buckets, ask_futex_buckets, true },
+	{ "futex buckets of all", set_global_futex_buckets, ask_futex_buckets, true },
+	{ "keyring for keys requested", set_request_keyring, ask_request_keyring },
 	{ "core dump filter", set_core_filter, ask_core_filter, true },
 	{ "login uid", set_login, ask_login },
 	{ "keep capabilities", set_keep_caps, ask_keep_caps },
