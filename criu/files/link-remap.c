@@ -106,12 +106,25 @@ static bool take_other_name(struct dump *d, struct open_file *file)
 	return true;
 }
 
-static int count_links(int fd, uint64_t *ret)
+static int files_program(struct file_registry *registry)
 {
-	AUTO_CLOSE int program_fd = feature_is_masked("bpf_files") ? -EOPNOTSUPP : bpf_files_open();
+	if (registry->files_program == 0) {
+		int fd = feature_is_masked("bpf_files") ? -EOPNOTSUPP : bpf_files_open();
+
+		registry->files_program = fd < 0 ? fd : fd + 1;
+	}
+	return registry->files_program < 0 ? registry->files_program : registry->files_program - 1;
+}
+
+/* Of the inode itself, by the list of our own files. */
+static int count_links(struct file_registry *registry, int fd, uint64_t *ret)
+{
 	AUTO_FREE struct bpf_file *files = NULL;
 	size_t count;
-	int r = program_fd < 0 ? program_fd : bpf_files_list(program_fd, getpid(), &files, &count);
+	int r = files_program(registry);
+
+	if (r >= 0)
+		r = bpf_files_list(r, getpid(), &files, &count);
 
 	for (size_t i = 0; r == 0 && i < count; i++)
 		if (files[i].fd == (uint64_t)fd) {
@@ -133,7 +146,7 @@ bool link_remap_is_unlinked(struct dump *d, struct open_file *file)
 	fd = open_file_reopen(d, file, O_PATH);
 	if (fd < 0 || fstatfs(fd, &fs) < 0 || fs.f_type != OVERLAYFS_SUPER_MAGIC)
 		return false;
-	r = count_links(fd, &links);
+	r = count_links(d->files, fd, &links);
 	if (r < 0)
 		log_debug("%s: the links of overlayfs itself cannot be read: %s", file->link, strerror(-r));
 	return r == 0 && links == 0;
@@ -302,6 +315,8 @@ int link_remaps_save(struct dump *d, struct image_writer *remaps, struct error *
 
 void link_remaps_free(struct dump *d)
 {
+	if (d->files->files_program > 0)
+		(void)close(d->files->files_program - 1);
 	bool finished = d->set && faccessat(d->set->dirfd, "inventory.img", F_OK, 0) == 0;
 
 	for (size_t i = 0; i < d->files->link_count; i++) {

@@ -34,6 +34,7 @@ struct file_registry {
 	uint32_t ghost_mount; /* the last one that was found, + 1; 0: none */
 	struct link_remap *links;
 	size_t link_count, link_capacity;
+	int files_program; /* what lists open files, loaded when first asked for: + 1; 0: not yet, else -errno */
 	struct hashed_content *hashed; /* see file-policy.c; NULL while there is none */
 	struct file_lock *locks;
 	size_t lock_count, lock_capacity;

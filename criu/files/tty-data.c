@@ -79,6 +79,17 @@ static int refuse_more(const struct tty_end *end, const struct open_file *file, 
 				end->index, end->is_master ? "output" : "input");
 }
 
+static int read_queues(struct dump *d, const struct tty_end *master, struct tty_queue queues[2])
+{
+	struct tty_table *table = &d->files->ttys;
+
+	if (!table->queues && table->queues_result == 0)
+		table->queues_result = tty_queues_open(&table->queues);
+	if (table->queues_result < 0)
+		return table->queues_result;
+	return tty_queues_read(table->queues, master->file->task->acting_tid, master->file->fd, &queues[0], &queues[1]);
+}
+
 int tty_data_look(struct dump *d, struct tty_end *master, struct tty_end *slave, struct error *err)
 {
 	AUTO_FREE struct tty_queue *queues = NULL;
@@ -89,7 +100,7 @@ int tty_data_look(struct dump *d, struct tty_end *master, struct tty_end *slave,
 	queues = calloc(2, sizeof(*queues));
 	if (!queues)
 		return open_file_error(master->file, err, -ENOMEM, "terminal");
-	r = tty_queues_read(master->file->task->acting_tid, master->file->fd, &queues[0], &queues[1]);
+	r = read_queues(d, master, queues);
 	if (r < 0)
 		return look_without_help(d, master, slave, r, err);
 	if (queues[0].has_more)

@@ -9,6 +9,7 @@
  * Not saved: that output is stopped (^S), and the column of the cursor.
  */
 #include "files/tty.h"
+#include "kernel/tty-queue.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -319,6 +320,7 @@ void ttys_free(struct dump *d)
 		free(table->ends[i].line_ends);
 	}
 	free(table->ends);
+	tty_queues_free(table->queues);
 }
 
 /* --- dump: images ----------------------------------------------------------------------------------------------- */

@@ -39,6 +39,8 @@ struct tty_end {
 struct tty_table {
 	struct tty_end *ends;
 	size_t count, capacity;
+	struct tty_queues *queues; /* NULL until something may wait, or when that cannot be asked */
+	int queues_result;
 };
 
 /* tty-settings.c: modes, window size and whether it is exclusive; or that it is hung up. */

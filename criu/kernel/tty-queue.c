@@ -1,7 +1,9 @@
 #include "kernel/tty-queue.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -19,7 +21,7 @@
 /* --- where things are ----------------------------------------------------------------------------------------- */
 
 struct layout {
-	int file_private, private_tty;
+	int file_inode, inode_device, file_private, private_tty;
 	int tty_link, tty_port, tty_discipline;
 	int port_buffers, buffers_head, buffers_tail;
 	int buffer_read, buffer_commit;
@@ -30,6 +32,8 @@ static const struct {
 	const char *structure, *member;
 	size_t at; /* in struct layout */
 } members[] = {
+	{ "file", "f_inode", offsetof(struct layout, file_inode) },
+	{ "inode", "i_rdev", offsetof(struct layout, inode_device) },
 	{ "file", "private_data", offsetof(struct layout, file_private) },
 	{ "tty_file_private", "tty", offsetof(struct layout, private_tty) },
 	{ "tty_struct", "link", offsetof(struct layout, tty_link) },
@@ -69,6 +73,12 @@ static int find_layout(const struct btf *btf, struct layout *ret)
 #define SLOT_PORT  (-24)
 #define SLOT_OTHER (-32)
 #define ROOM       (-32 - PIECE_BYTES)
+
+/* What it writes for each pair: the master's descriptor, both ends. */
+#define FD_BYTES 8
+
+/* /dev/ptmx, in the kernel's own numbers */
+#define MASTER_DEVICE (5 << 20 | 2)
 
 /* What it writes for each end. */
 struct end_layout {
@@ -112,25 +122,29 @@ static void emit_end(struct bpf_program *p, const struct layout *layout, int16_t
 	bpf_emit(p, BPF_JMP | BPF_JNE | BPF_K, 7, 0, (int16_t)((int)loop - (int)p->count - 1), 0);
 }
 
-static void build(struct bpf_program *p, const struct layout *layout, int fd)
+static void build(struct bpf_program *p, const struct layout *layout)
 {
-	size_t no_file, other_fd;
+	size_t no_file, other_device;
 
 	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_X, 6, 1, 0, 0);
 	bpf_emit(p, BPF_LDX | BPF_MEM | BPF_DW, 7, 6, CTX_FILE, 0);
 	no_file = p->count;
 	bpf_emit(p, BPF_JMP | BPF_JEQ | BPF_K, 7, 0, 0, 0);
-	bpf_emit(p, BPF_LDX | BPF_MEM | BPF_W, 1, 6, CTX_FD, 0);
-	other_fd = p->count;
-	bpf_emit(p, BPF_JMP | BPF_JNE | BPF_K, 1, 0, 0, fd);
+	bpf_emit(p, BPF_LDX | BPF_MEM | BPF_DW, 8, 7, (int16_t)layout->file_inode, 0);
+	bpf_emit(p, BPF_LDX | BPF_MEM | BPF_W, 1, 8, (int16_t)layout->inode_device, 0);
+	other_device = p->count;
+	bpf_emit(p, BPF_JMP | BPF_JNE | BPF_K, 1, 0, 0, MASTER_DEVICE);
 	bpf_emit(p, BPF_LDX | BPF_MEM | BPF_DW, 9, 7, (int16_t)layout->file_private, 0);
 	bpf_emit(p, BPF_ALU64 | BPF_ADD | BPF_K, 9, 0, 0, layout->private_tty);
 	bpf_emit_fetch(p, SLOT_TTY, 8);
 	bpf_emit_follow(p, SLOT_TTY, layout->tty_link, SLOT_LINK);
+	bpf_emit(p, BPF_LDX | BPF_MEM | BPF_W, 1, 6, CTX_FD, 0);
+	bpf_emit(p, BPF_STX | BPF_MEM | BPF_DW, 10, 1, SLOT_OTHER, 0);
+	bpf_emit_write(p, SLOT_OTHER, FD_BYTES);
 	emit_end(p, layout, SLOT_TTY);
 	emit_end(p, layout, SLOT_LINK);
 	p->insns[no_file].off = (int16_t)(p->count - no_file - 1);
-	p->insns[other_fd].off = (int16_t)(p->count - other_fd - 1);
+	p->insns[other_device].off = (int16_t)(p->count - other_device - 1);
 	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0);
 	bpf_emit(p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
 }
@@ -178,44 +192,111 @@ static int take_queue(const struct layout *layout, const char *end, struct tty_q
 	return 0;
 }
 
-static int read_once(const struct layout *layout, int program_fd, pid_t tid, struct tty_queue *own,
-		     struct tty_queue *other)
-{
-	size_t bytes = PIECE_BYTES + BUFFER_BYTES + (size_t)pieces_of_discipline(layout) * PIECE_BYTES;
-	AUTO_BUFFER struct buffer data = { 0 };
-	int r = bpf_iterator_run_thread(program_fd, tid, &data);
+struct tty_queues {
+	struct layout layout;
+	int program_fd;
+	pid_t tid; /* of which records are; 0: none */
+	struct buffer records;
+};
 
-	if (r < 0)
-		return r;
-	if (data.bytes != 2 * bytes)
-		return -EIO;
-	r = take_queue(layout, data.data, own);
-	return r < 0 ? r : take_queue(layout, data.data + bytes, other);
+static size_t end_bytes(const struct tty_queues *queues)
+{
+	return PIECE_BYTES + BUFFER_BYTES + (size_t)pieces_of_discipline(&queues->layout) * PIECE_BYTES;
 }
 
-int tty_queues_read(pid_t tid, int fd, struct tty_queue *ret_own, struct tty_queue *ret_other)
+static size_t record_bytes(const struct tty_queues *queues)
+{
+	return FD_BYTES + 2 * end_bytes(queues);
+}
+
+int tty_queues_open(struct tty_queues **ret)
 {
 	struct bpf_program program = { .count = 0 };
+	AUTO_FREE struct tty_queues *queues = calloc(1, sizeof(*queues));
 	const struct btf *btf;
-	AUTO_CLOSE int program_fd = -1;
-	struct layout layout;
-	int r = btf_get(&btf);
+	int r = queues ? btf_get(&btf) : -ENOMEM;
 
 	if (r == 0)
-		r = find_layout(btf, &layout);
+		r = find_layout(btf, &queues->layout);
 	if (r < 0)
 		return r;
-	if (layout.buffers_tail + 8 > PIECE_BYTES || layout.buffer_read + 4 > BUFFER_BYTES)
+	if (queues->layout.buffers_tail + 8 > PIECE_BYTES || queues->layout.buffer_read + 4 > BUFFER_BYTES)
 		return -EOPNOTSUPP;
-	build(&program, &layout, fd);
-	program_fd = bpf_iterator_load(btf, "bpf_iter_task_file", program.insns, program.count);
-	if (program_fd < 0)
-		return program_fd;
-	for (int i = 0; i < ARRIVAL_TRIES; i++) {
-		r = read_once(&layout, program_fd, tid, ret_own, ret_other);
-		if (r < 0 || (!ret_own->has_more && !ret_other->has_more))
-			return r;
-		(void)usleep(ARRIVAL_PAUSE_US);
-	}
+	build(&program, &queues->layout);
+	queues->program_fd = bpf_iterator_load(btf, "bpf_iter_task_file", program.insns, program.count);
+	if (queues->program_fd < 0)
+		return queues->program_fd;
+	*ret = TAKE_PTR(queues);
 	return 0;
+}
+
+void tty_queues_free(struct tty_queues *queues)
+{
+	if (!queues)
+		return;
+	(void)close(queues->program_fd);
+	buffer_done(&queues->records);
+	free(queues);
+}
+
+static int list_records(struct tty_queues *queues, pid_t tid)
+{
+	struct buffer records = { 0 };
+	int r = bpf_iterator_run_thread(queues->program_fd, tid, &records);
+
+	if (r == 0 && records.bytes % record_bytes(queues))
+		r = -EIO;
+	if (r < 0) {
+		buffer_done(&records);
+		return r;
+	}
+	buffer_done(&queues->records);
+	queues->records = records;
+	queues->tid = tid;
+	return 0;
+}
+
+/* They are in the order of descriptors. */
+static const char *find_record(const struct tty_queues *queues, int fd)
+{
+	size_t bytes = record_bytes(queues), low = 0, high = queues->records.bytes / bytes;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const char *record = queues->records.data + middle * bytes;
+
+		if (number_at(record, 0) == fd)
+			return record;
+		if (number_at(record, 0) < fd)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+static int take_record(const struct tty_queues *queues, int fd, struct tty_queue *own, struct tty_queue *other)
+{
+	const char *record = find_record(queues, fd);
+	int r = record ? take_queue(&queues->layout, record + FD_BYTES, own) : -EIO;
+
+	return r < 0 ? r : take_queue(&queues->layout, record + FD_BYTES + end_bytes(queues), other);
+}
+
+int tty_queues_read(struct tty_queues *queues, pid_t tid, int fd, struct tty_queue *ret_own,
+		    struct tty_queue *ret_other)
+{
+	int r = queues->tid == tid ? 0 : list_records(queues, tid);
+
+	for (int i = 0; r == 0 && i < ARRIVAL_TRIES; i++) {
+		if (i > 0) {
+			(void)usleep(ARRIVAL_PAUSE_US);
+			r = list_records(queues, tid);
+		}
+		if (r == 0)
+			r = take_record(queues, fd, ret_own, ret_other);
+		if (r == 0 && !ret_own->has_more && !ret_other->has_more)
+			return 0;
+	}
+	return r;
 }

@@ -20,8 +20,16 @@ struct tty_queue {
 	bool has_more; /* behind it something waits for room in the buffer */
 };
 
+struct tty_queues;
+
+/* Loads the program, which takes milliseconds: -errno when this cannot be asked here. */
+int tty_queues_open(struct tty_queues **ret);
+void tty_queues_free(struct tty_queues *queues);
+
 /*
- * Both ends of the terminal that descriptor fd of a thread is open on: its own one and the other one.
- * It must be an end of a pair, and nobody may be reading or writing meanwhile. -errno: this cannot be asked here.
+ * Both ends of the pair whose master is open as descriptor fd of a thread: its own one and the other one. Nobody may
+ * be reading or writing meanwhile. All pairs of the thread are read at once and kept, until it is another thread's
+ * turn.
  */
-int tty_queues_read(pid_t tid, int fd, struct tty_queue *ret_own, struct tty_queue *ret_other);
+int tty_queues_read(struct tty_queues *queues, pid_t tid, int fd, struct tty_queue *ret_own,
+		    struct tty_queue *ret_other);
