@@ -84,6 +84,7 @@ struct restore_file {
 	struct restore_task *owner; /* lowest common ancestor of all users; opens it before it forks the next user */
 	struct restore_task *first_user; /* first task with a descriptor of it: the one that runs finish() */
 	int first_fd;                    /* its lowest number there; -1: only mapped, cwd ... */
+	size_t fd_count;                 /* of its descriptors in all tables */
 	bool is_late; /* set by check(): open() makes a placeholder, finish() of the first user the file, which the
 			 others then get from there */
 	pid_t thread; /* set by check(): of a file that the restorer opens when this thread is there; else 0 */

@@ -114,6 +114,7 @@ static int find_users(struct restore *r, struct restore_task *task, struct error
 			file->first_user = task;
 			file->first_fd = (int)table->entries[i]->fd;
 		}
+		file->fd_count++;
 		restore_add_user(r, file, task);
 	}
 	return 0;

@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,11 +123,14 @@ static bool is_restored(const struct restore *r, const PidfdEntry *pidfd)
 static int check_pidfd(struct restore *r, struct restore_file *file, struct error *err)
 {
 	const PidfdEntry *pidfd = file->entry->pidfd;
+	bool is_first;
 
 	file->is_late = true;
-	if (pidfd->nspid != DEAD && pidfd->flags & PIDFD_THREAD && !is_restored(r, pidfd))
+	if (pidfd->nspid == DEAD)
+		return restore_join_group(r, file, pidfd->ino, sizeof(pidfd->ino), &is_first, err);
+	if (pidfd->flags & PIDFD_THREAD && !is_restored(r, pidfd))
 		return thread_file_check(r, file, pidfd->nspid, err);
-	if (pidfd->nspid != DEAD && !is_restored(r, pidfd))
+	if (!is_restored(r, pidfd))
 		return restore_refuse(r, file, err, "a pidfd stands for process %d, which is not in the images",
 				      pidfd->nspid);
 	return 0;
@@ -165,41 +169,35 @@ static int put_in_place(struct restore *r, struct restore_task *task, struct res
 	return result < 0 ? error_set(err, result, "fd %d: put the pidfd in place", file->first_fd) : 0;
 }
 
-static bool is_of_same_dead(const struct restore_file *a, const struct restore_file *b)
-{
-	return b->kind == &pidfd_kind && b->first_user == a->first_user && b->entry->pidfd->nspid == DEAD &&
-	       b->entry->pidfd->ino == a->entry->pidfd->ino;
-}
-
 /* All that this task has of one dead process, for their inode is one: a child has ended, and was not waited for yet. */
 static int open_all_of(struct restore *r, struct restore_task *task, struct restore_file *file, pid_t child,
 		       struct error *err)
 {
+	struct restore_file *other = file;
 	int result = 0;
 
-	for (size_t i = 0; i < r->file_count && result == 0; i++) {
-		struct restore_file *other = r->files[i];
-
-		if (!is_of_same_dead(file, other))
-			continue;
-		other->kind_data = file; /* made */
-		result = put_in_place(
-		    r, task, other,
-		    other->entry->pidfd->flags & PIDFD_THREAD ? pidfd_open_tid(child) : pidfd_open_pid(child), err);
-	}
+	do {
+		if (other->first_user == file->first_user) {
+			other->is_finished = true;
+			result = put_in_place(r, task, other,
+					      other->entry->pidfd->flags & PIDFD_THREAD ? pidfd_open_tid(child)
+											: pidfd_open_pid(child),
+					      err);
+		}
+		other = other->group_next;
+	} while (other != file && result == 0);
 	return result;
 }
 
 /* Nobody is told of this child's end. */
 static int finish_dead(struct restore *r, struct restore_task *task, struct restore_file *file, struct error *err)
 {
-	const struct clone_request request = { .exit_signal = 0 };
+	/* Copying the descriptor table would take longer than all else. */
+	const struct clone_request request = { .flags = CLONE_FILES };
 	siginfo_t info;
 	pid_t child;
 	int result;
 
-	if (file->kind_data)
-		return 0;
 	child = clone_process(&request, NULL);
 	if (child < 0)
 		return error_set(err, child, "fd %d: make a process that ends", file->first_fd);

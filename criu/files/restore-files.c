@@ -102,16 +102,36 @@ int restore_inherited(const struct restore *r, const char *key)
 	return service_fds_copy(r, fd);
 }
 
+/* Where it is in a table, which has it. */
+static size_t find_entry(const struct checked_fd_table *table, int fd)
+{
+	size_t low = 0, high = table->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if ((int)table->entries[middle]->fd < fd)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 int restore_replace_fd(struct restore *r, struct restore_task *task, struct restore_file *file, int fd)
 {
 	const struct checked_fd_table *table = task->image->fds;
 	AUTO_CLOSE int owned = fd;
+	size_t left = file->fd_count;
 
-	for (size_t i = 0; i < table->count; i++) {
+	for (size_t i = file->first_user == task ? find_entry(table, file->first_fd) : 0; i < table->count && left;
+	     i++) {
 		const FdinfoEntry *entry = table->entries[i];
 
-		if (restore_table_files(r, table)[i] == file &&
-		    dup3(owned, (int)entry->fd, entry->flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0)
+		if (restore_table_files(r, table)[i] != file)
+			continue;
+		left--;
+		if (dup3(owned, (int)entry->fd, entry->flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0)
 			return -errno;
 	}
 	return 0;
