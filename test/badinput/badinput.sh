@@ -200,7 +200,13 @@ case_limit_of_file_sizes() {
 	untouched
 }
 
+# Sanitizers need memory and tracing for themselves.
+unsanitized() {
+	[ -z "${ASAN_OPTIONS:-}" ] || exit 77
+}
+
 case_not_enough_memory() {
+	unsanitized
 	start plain
 	mkdir set
 	short -v 60000 dump -t "$pid" -D set
@@ -657,6 +663,7 @@ case_pid_is_taken() {
 # The kernel gives a number back a moment after its holder is gone. Only the root's creation is seen by strace here.
 case_pid_free_a_moment_later() {
 	local real=$criu
+	unsanitized
 	make_set plain
 	criu=./later
 	printf '#!/bin/sh\nexec strace -qq -o strace.log -e trace=clone3 -e inject=clone3:error=EEXIST:when=$WHEN %s "$@"\n' \

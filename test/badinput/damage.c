@@ -180,16 +180,21 @@ static void drop_identities(const char *dir)
 		uint32_t bytes;
 		const uint8_t *data = find_message(&file, at, &bytes);
 		FileEntry *entry = file_entry__unpack(NULL, bytes, data);
+		__typeof__(entry->reg->identity) identity;
 
 		if (!entry)
 			die(file.path);
 		at += 4 + bytes;
+		identity = entry->reg ? entry->reg->identity : NULL;
 		if (entry->reg)
 			entry->reg->identity = NULL;
 		bytes = (uint32_t)protobuf_c_message_get_packed_size(&entry->base);
 		memcpy(file.data + to, &bytes, 4);
 		protobuf_c_message_pack(&entry->base, file.data + to + 4);
 		to += 4 + bytes;
+		if (entry->reg)
+			entry->reg->identity = identity;
+		file_entry__free_unpacked(entry, NULL);
 	}
 	file.bytes = to;
 	write_file(&file);
