@@ -166,6 +166,8 @@ static int look_kind(struct dump *d, struct open_file *file, struct error *err)
 {
 	int r;
 
+	if (file->read_error == -ENAMETOOLONG)
+		error_hint(err, "the kernel does not tell paths of more than 4095 bytes: rename what is above it");
 	if (file->read_error < 0)
 		return open_file_error(file, err, file->read_error, "read its state");
 	if (!file->kind)

@@ -317,6 +317,8 @@ static int look_dir(struct dump *d, struct task *task, const char *name, struct 
 	if (count == 1)
 		return 0;
 	r = proc_read_link(task->procfd, name, &link);
+	if (r == -ENAMETOOLONG)
+		error_hint(err, "the kernel does not tell paths of more than 4095 bytes: rename what is above it");
 	if (r < 0)
 		return error_set(err, r, TASK_FORMAT ": read its %s link", TASK_ARGS(task), name);
 	file = new_file(d, task, link, key.dev);

@@ -122,11 +122,21 @@ static void find_deadline(struct timerfd_data *data)
 	data->deadline_ns = to_ns(&now) + to_ns(&data->spec.it_value);
 }
 
+/* The kernel counts it as an expiration, but the timer has not expired: it runs on. */
+static bool is_cancelled(const struct timerfd_data *data)
+{
+	return data->settime_flags & TFD_TIMER_CANCEL_ON_SET && data->ticks && !is_zero(&data->spec.it_value);
+}
+
 static int look_timerfd(struct dump *d, struct open_file *file, struct error *err)
 {
 	struct timerfd_data *data = file->kind_data;
 	int r = 0;
 
+	if (is_cancelled(data)) {
+		error_hint(err, "try again when the program has read it");
+		return open_file_refuse(file, err, "the clock was set, which its next read has to tell (ECANCELED)");
+	}
 	for (int i = 0; r == 0 && i < START_TRIES && is_between_expirations(data); i++)
 		r = start_again(d, file);
 	if (r < 0)
