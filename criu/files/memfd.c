@@ -46,6 +46,8 @@ static int look_memfd(struct dump *d, struct open_file *file, struct error *err)
 	file->kind_data = inode_id;
 	if (!inode_id)
 		return open_file_error(file, err, -ENOMEM, "look");
+	if (file->fd < 0)
+		return open_file_refuse(file, err, "a program whose file is a memfd is not supported");
 	fd = open_file_local(d, file);
 	if (fd < 0)
 		return open_file_error(file, err, fd, "borrow the descriptor");

@@ -238,6 +238,20 @@ int shmem_is_write_sealed(const struct restore *r, uint64_t inode_id)
 	return inode && inode->seals & F_SEAL_WRITE;
 }
 
+/* What was written since are the contents. */
+static void set_times(const struct shmem_object *object)
+{
+	const MemfdInodeEntry *inode = object->image->inode;
+	const uint64_t second = 1000000000;
+	const struct timespec times[2] = {
+		{ (time_t)(inode->atime_ns / second), (long)(inode->atime_ns % second) },
+		{ (time_t)(inode->mtime_ns / second), (long)(inode->mtime_ns % second) },
+	};
+
+	if (inode->has_atime_ns && inode->has_mtime_ns)
+		(void)futimens(object->fd, times);
+}
+
 int shmem_restore_seal(struct restore *r, struct error *err)
 {
 	const struct shmem_objects *objects = r->shared_memory;
@@ -247,6 +261,8 @@ int shmem_restore_seal(struct restore *r, struct error *err)
 		const MemfdInodeEntry *inode = object->image->inode;
 		int present;
 
+		if (inode)
+			set_times(object);
 		if (!inode || !inode->seals)
 			continue;
 		present = fcntl(object->fd, F_GET_SEALS);

@@ -338,6 +338,11 @@ static int save_contents(struct dump *d, const struct shared_object *object, str
 	return r;
 }
 
+static uint64_t to_ns(const struct timespec *t)
+{
+	return (uint64_t)t->tv_sec * 1000000000 + (uint64_t)t->tv_nsec;
+}
+
 static int save_inode(struct image_writer *w, const struct shared_object *object, struct error *err)
 {
 	MemfdInodeEntry entry = MEMFD_INODE_ENTRY__INIT;
@@ -351,6 +356,9 @@ static int save_inode(struct image_writer *w, const struct shared_object *object
 	entry.inode_id = object->inode_id;
 	entry.has_mode = true;
 	entry.mode = object->st.st_mode;
+	entry.has_atime_ns = entry.has_mtime_ns = true;
+	entry.atime_ns = to_ns(&object->st.st_atim);
+	entry.mtime_ns = to_ns(&object->st.st_mtim);
 	if (object->huge_page_bytes) {
 		entry.has_hugetlb_flag = true;
 		entry.hugetlb_flag = MFD_HUGETLB | hugepages_size_bits(object->huge_page_bytes);

@@ -15,6 +15,7 @@ static void child(void *arg)
 
 int main(void)
 {
+	const struct timespec times[2] = { { 1000000000, 123456789 }, { 1100000000, 987654321 } };
 	char *private, link[64];
 	struct stat st, again;
 	int fd, copy, reopened, sealed;
@@ -37,8 +38,12 @@ int main(void)
 	MUST(fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK));
 	sealed = MUST(memfd_create("empty", MFD_ALLOW_SEALING));
 	MUST(fcntl(sealed, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SEAL));
+	MUST(futimens(fd, times));
 	pid = test_fork(child, NULL);
 	test_wait();
+	MUST(fstat(fd, &st));
+	EXPECT_EQ(st.st_mtim.tv_sec, times[1].tv_sec);
+	EXPECT_EQ(st.st_mtim.tv_nsec, times[1].tv_nsec);
 	EXPECT_PATTERN(shared, 8192, 1);
 	EXPECT_PATTERN(private, 4096, 2);
 	EXPECT_EQ(private[4096], 0);
