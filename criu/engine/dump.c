@@ -465,6 +465,7 @@ static void release(struct dump_run *run)
 {
 	struct dump *d = &run->d;
 
+	undo_dismiss(d->undo);
 	look_free(d);
 	preparation_done(&d->preparation);
 	tree_wait_killed(d);

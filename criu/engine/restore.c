@@ -656,7 +656,7 @@ static void release(struct restore_run *run)
 {
 	struct restore *r = &run->r;
 
-	undo_finish(r->undo);
+	undo_dismiss(r->undo);
 	for (size_t i = 0; i < r->task_count; i++)
 		restore_memory_free(r->tasks[i]);
 	shmem_restore_done(r);
@@ -667,6 +667,7 @@ static void release(struct restore_run *run)
 	image_set_done(&run->set);
 	own_creds_done(&run->own_creds);
 	own_limits_done(&run->own_limits);
+	undo_finish(r->undo);
 	close_fd(&r->log_fd);
 	close_fd(&r->log_dirfd);
 	if (run->nofile_raised)

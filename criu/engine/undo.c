@@ -351,16 +351,22 @@ pid_t undo_rescuer_pid(const struct undo *undo)
 	return undo->rescuer;
 }
 
-void undo_finish(struct undo *undo)
+void undo_dismiss(struct undo *undo)
 {
 	if (!undo)
 		return;
 	undo_set_phase(undo, UNDO_DONE);
-	if (undo->rescuer > 0) {
+	if (undo->rescuer > 0)
 		(void)kill(undo->rescuer, SIGKILL);
-		while (waitpid(undo->rescuer, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
+}
+
+void undo_finish(struct undo *undo)
+{
+	if (!undo)
+		return;
+	undo_dismiss(undo);
+	while (undo->rescuer > 0 && waitpid(undo->rescuer, NULL, 0) < 0 && errno == EINTR)
+		;
 	give_signals_back(undo);
 	undo_free(undo);
 }

@@ -80,5 +80,8 @@ int undo_rollback(struct undo *undo);
 /* The rescuer: a process of one thread that shares nothing with anybody. */
 pid_t undo_rescuer_pid(const struct undo *undo);
 
-/* Ends the rescuer, brings the signals back and frees the log. NULL is allowed. */
+/* Nothing is left to be undone: the rescuer begins to end, while we free what we hold. NULL is allowed. */
+void undo_dismiss(struct undo *undo);
+
+/* Waits for its end, brings the signals back and frees the log. NULL is allowed. */
 void undo_finish(struct undo *undo);

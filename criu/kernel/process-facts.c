@@ -449,12 +449,14 @@ static bool is_true_of_descriptors(uint64_t close_on_exec, int program_fd)
 }
 
 /* The values of the process, and of a thread what its first one has. */
-static bool is_true_of_process(const struct process_values *own)
+static bool is_true_of_process(const struct process_values *own, uint64_t heap_end_before)
 {
 	struct itimerval timer = { 0 };
 	uint64_t states = 0;
 
-	return (uint64_t)(uintptr_t)sbrk(0) == own->heap_end && getitimer(ITIMER_REAL, &timer) == 0 &&
+	/* Another thread may have made it longer. */
+	return heap_end_before <= own->heap_end && own->heap_end <= (uint64_t)(uintptr_t)sbrk(0) &&
+	       getitimer(ITIMER_REAL, &timer) == 0 &&
 	       (timer.it_value.tv_sec || timer.it_value.tv_usec) == (own->real_is_running != 0) &&
 	       (syscall(SYS_arch_prctl, ARCH_GET_XCOMP_PERM, &states) < 0 ||
 		(states & own->likeness.state_components) == states);
@@ -465,13 +467,14 @@ static int check(int program_fd)
 	struct process_fact_list list = { .count = 0 };
 	struct process_facts own;
 	AUTO_CLOSE int pidfd = pidfd_open_pid(getpid());
+	const uint64_t heap_end = (uint64_t)(uintptr_t)sbrk(0);
 	int r = pidfd < 0 ? pidfd : read_facts(program_fd, pidfd, &list);
 
 	if (r == 0 && !process_facts_find(&list, getpid(), &own))
 		r = -EIO;
-	if (r == 0 &&
-	    !(is_true_of_arrays(&own) && is_true_of_rights(&own.values->likeness) &&
-	      is_true_of_descriptors(own.values->close_on_exec, program_fd) && is_true_of_process(own.values)))
+	if (r == 0 && !(is_true_of_arrays(&own) && is_true_of_rights(&own.values->likeness) &&
+			is_true_of_descriptors(own.values->close_on_exec, program_fd) &&
+			is_true_of_process(own.values, heap_end)))
 		r = -EIO;
 	process_facts_done(&list);
 	return r;
