@@ -317,12 +317,13 @@ static int check_confinement(struct task *task, const struct place *place, size_
 
 static int check_ring_numbers(const struct task *task, const struct task_thread *thread, struct error *err)
 {
-	if (!thread->parasite->ring_numbers)
+	if (!(thread->parasite->ring_numbers & ~thread->known_ring_numbers))
 		return 0;
 	error_hint(err, "the program has to give it back (IORING_UNREGISTER_RING_FDS)");
 	return error_say(err, -ENOTSUP,
 			 TASK_FORMAT
-			 ", thread %d: has an io_uring under a number of its own (IORING_REGISTER_RING_FDS)",
+			 ", thread %d: has an io_uring under a number of its own (IORING_REGISTER_RING_FDS), and "
+			 "not open",
 			 TASK_ARGS(task), thread->tid);
 }
 

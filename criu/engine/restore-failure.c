@@ -52,6 +52,7 @@ static const struct {
 	[STEP_THREAD_FILE] = { "open what stands for a thread", DETAIL_NUMBER, "as descriptor" },
 	[STEP_WATCH] = { "watch a thread", DETAIL_NUMBER, "by descriptor" },
 	[STEP_FILE_LOCK] = { "take a record lock again", DETAIL_NUMBER, "of descriptor" },
+	[STEP_RING_NUMBER] = { "give an io_uring a number of the thread's own", DETAIL_NUMBER, "" },
 	[STEP_SEAL] = { "seal memory", DETAIL_RANGE, NULL },
 	[STEP_MDWE] = { "deny memory that is writable and executable", DETAIL_NONE, NULL },
 	[STEP_PERSONALITY] = { "set the personality", DETAIL_NUMBER, "" },

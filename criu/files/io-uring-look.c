@@ -44,6 +44,7 @@ struct uring_look {
 	size_t owner_file_count;
 	struct io_uring_memory memory;
 	IoUringFileEntry entry;
+	size_t number_capacity;
 };
 
 static int number_in(const struct task *task, const struct open_file *file)
@@ -438,6 +439,57 @@ static int look_eventfd(struct uring_look *look, struct error *err)
 	return open_file_refuse(look->file, err, "its eventfd is not open in pid %d", look->owner->host_pid);
 }
 
+/* --- numbers of threads ------------------------------------------------------------------------------------------ */
+
+static int add_number(struct uring_look *look, struct task_thread *thread, uint32_t number)
+{
+	IoUringNumber *added = files_scratch(look->d, sizeof(*added));
+
+	if (!added ||
+	    array_reserve(&look->entry.numbers, &look->number_capacity, look->entry.n_numbers, sizeof(added)) < 0)
+		return -ENOMEM;
+	io_uring_number__init(added);
+	added->tid = (uint32_t)thread->tid;
+	added->number = number;
+	look->entry.numbers[look->entry.n_numbers++] = added;
+	thread->known_ring_numbers |= 1u << number;
+	return 0;
+}
+
+static int look_at_thread(struct uring_look *look, struct task_thread *thread, const uint64_t *addresses, size_t count)
+{
+	uint64_t rings[IO_URING_THREAD_NUMBERS], address;
+	int r = kernel_memory_find_thread(look->km, addresses, count, thread->tid, &address);
+
+	if (r == -ESRCH)
+		return 0;
+	if (r == 0)
+		r = io_uring_thread_numbers(look->km, address, rings);
+	for (uint32_t i = 0; i < IO_URING_THREAD_NUMBERS && r == 0; i++)
+		if (rings[i] == look->context.at)
+			r = add_number(look, thread, i);
+	return r;
+}
+
+/* A thread whose process has no descriptor is left to the parasite, which refuses numbers that nobody knows. */
+static int look_numbers(struct uring_look *look, struct error *err)
+{
+	for_each_task (look->d, task) {
+		AUTO_FREE uint64_t *addresses = NULL;
+		size_t count;
+		int r;
+
+		if (task->is_zombie || number_in(task, look->file) < 0)
+			continue;
+		r = kernel_memory_threads(look->km, task->pidfd, &addresses, &count);
+		for (size_t i = 0; i < task->thread_count && r == 0; i++)
+			r = look_at_thread(look, &task->threads[i], addresses, count);
+		if (r < 0)
+			return open_file_error(look->file, err, r, "find out which threads have a number for it");
+	}
+	return 0;
+}
+
 /* --- the record -------------------------------------------------------------------------------------------------- */
 
 static int pack(struct uring_look *look, struct error *err)
@@ -522,6 +574,8 @@ static int look_closely(struct uring_look *look, struct error *err)
 		r = look_buffers(look, err);
 	if (r == 0)
 		r = look_eventfd(look, err);
+	if (r == 0)
+		r = look_numbers(look, err);
 	return r < 0 ? r : pack(look, err);
 }
 
@@ -535,6 +589,7 @@ int io_uring_look(struct dump *d, struct open_file *file, struct error *err)
 	io_uring_context_done(&look.context);
 	io_uring_unmap(&look.memory);
 	free(look.owner_files);
+	free(look.entry.numbers);
 	return r;
 }
 

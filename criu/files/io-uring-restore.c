@@ -16,9 +16,10 @@
 #include "images/io-uring.pb-c.h"
 #include "mm/restore-area.h"
 
-#define NO_NUMBER   (-1)
-#define ENTRY_LIMIT 65536u
-#define SLOT_LIMIT  (1u << 20)
+#define NO_NUMBER    (-1)
+#define ENTRY_LIMIT  65536u
+#define SLOT_LIMIT   (1u << 20)
+#define NUMBER_LIMIT 16
 
 static struct restore_task *find_task(const struct restore *r, uint32_t pid)
 {
@@ -88,6 +89,37 @@ static int check_registered(struct restore *r, struct restore_file *file, struct
 	return 0;
 }
 
+/* The task whose thread that is. */
+static const struct restore_task *find_thread(const struct restore *r, uint32_t tid)
+{
+	for (size_t i = 0; i < r->task_count; i++) {
+		const struct checked_task *image = r->tasks[i]->is_zombie ? NULL : r->tasks[i]->image;
+
+		for (size_t k = 0; image && k < image->thread_count; k++)
+			if (image->threads[k].tid == tid)
+				return r->tasks[i];
+	}
+	return NULL;
+}
+
+static int check_numbers(struct restore *r, struct restore_file *file, struct error *err)
+{
+	const IoUringFileEntry *uring = file->entry->io_uring;
+
+	for (size_t i = 0; i < uring->n_numbers; i++) {
+		const struct restore_task *task = find_thread(r, uring->numbers[i]->tid);
+
+		if (!task || number_in_images(task, file->id) < 0)
+			return restore_refuse(r, file, err,
+					      "thread %u has a number for an io_uring that it has not open",
+					      uring->numbers[i]->tid);
+		if (uring->numbers[i]->number >= NUMBER_LIMIT)
+			return restore_refuse(r, file, err, "thread %u has an impossible number for an io_uring",
+					      uring->numbers[i]->tid);
+	}
+	return 0;
+}
+
 /* A process may have a ring mapped and not open. */
 static void add_mapping_users(struct restore *r, struct restore_file *file)
 {
@@ -111,6 +143,8 @@ int io_uring_check(struct restore *r, struct restore_file *file, struct error *e
 
 	if (result == 0)
 		result = check_registered(r, file, err);
+	if (result == 0)
+		result = check_numbers(r, file, err);
 	if (result < 0)
 		return result;
 	if (!owner || number_in_images(owner, file->id) < 0)
@@ -261,6 +295,31 @@ int io_uring_open_for_mapping(struct restore *r, struct restore_task *task, uint
 	return 0;
 }
 
+static bool is_thread_of(const struct restore *r, uint32_t pid, uint32_t tid)
+{
+	const struct checked_task *task = checked_set_find_task(r->images, pid);
+
+	for (size_t i = 0; task && i < task->thread_count; i++)
+		if (task->threads[i].tid == tid)
+			return true;
+	return false;
+}
+
+/* One array for each number at most. */
+static uint64_t numbers_room(const struct restore *r, uint32_t pid)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < r->images->file_count; i++) {
+		const IoUringFileEntry *uring = r->images->files[i].entry->io_uring;
+
+		for (size_t k = 0; uring && k < uring->n_numbers; k++)
+			if (is_thread_of(r, pid, uring->numbers[k]->tid))
+				bytes += area_room(1, sizeof(struct restorer_ring_number));
+	}
+	return bytes;
+}
+
 uint64_t io_uring_room(const struct restore *r, uint32_t pid)
 {
 	uint64_t bytes = 0, rings = 0;
@@ -274,7 +333,7 @@ uint64_t io_uring_room(const struct restore *r, uint32_t pid)
 		bytes += area_room(uring->buffer_slots, sizeof(struct restorer_iovec)) +
 			 area_room(uring->buffer_slots, sizeof(uint64_t));
 	}
-	return bytes + area_room(rings, sizeof(struct restorer_buffers));
+	return bytes + area_room(rings, sizeof(struct restorer_buffers)) + numbers_room(r, pid);
 }
 
 static int plan_buffers(struct restore *r, const struct restore_task *task, const struct restore_file *file,
@@ -302,10 +361,50 @@ static int plan_buffers(struct restore *r, const struct restore_task *task, cons
 	return 0;
 }
 
+/* In the order of files; the last one found comes first in the list. */
+static int plan_numbers(struct restore *r, struct restore_task *task, struct restorer_thread *thread,
+			const struct restore_file *file, struct error *err)
+{
+	const IoUringFileEntry *uring = file->entry->io_uring;
+
+	for (size_t i = 0; i < uring->n_numbers; i++) {
+		struct restorer_ring_number *number;
+
+		if (uring->numbers[i]->tid != (uint32_t)thread->tid)
+			continue;
+		number = area_alloc(r, sizeof(*number));
+		if (!number)
+			return error_set(err, -ENOMEM, "numbers of an io_uring");
+		*number = (struct restorer_ring_number){
+			.number = uring->numbers[i]->number,
+			.fd = (uint64_t)number_in_images(task, file->id),
+			.next = thread->ring_numbers,
+		};
+		thread->ring_numbers = number;
+	}
+	return 0;
+}
+
+static int plan_all_numbers(struct restore *r, struct restore_task *task, struct error *err)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < r->file_count; i++) {
+		const IoUringFileEntry *uring = r->files[i]->entry->io_uring;
+
+		for (size_t k = 0; uring && uring->n_numbers && k < task->image->thread_count && result == 0; k++)
+			result = plan_numbers(r, task, &task->restorer->threads[k], r->files[i], err);
+	}
+	return result;
+}
+
 int io_uring_plan(struct restore *r, struct restore_task *task, struct error *err)
 {
 	size_t count = 0;
-	int result = 0;
+	int result = plan_all_numbers(r, task, err);
+
+	if (result < 0)
+		return result;
 
 	for (size_t i = 0; i < r->file_count; i++) {
 		const IoUringFileEntry *uring = r->files[i]->entry->io_uring;

@@ -54,6 +54,22 @@ int io_uring_read_table(struct kernel_memory *km, const struct io_uring_thread *
 	return 0;
 }
 
+int io_uring_thread_numbers(struct kernel_memory *km, uint64_t thread, uint64_t ret[IO_URING_THREAD_NUMBERS])
+{
+	int offset = kernel_memory_offset(km, "io_uring_task", "registered_rings");
+	uint64_t files[IO_URING_THREAD_NUMBERS] = { 0 }, own = 0;
+	int r = offset < 0 ? offset : KERNEL_MEMBER(km, thread, "task_struct", "io_uring", &own);
+
+	if (r == 0 && own)
+		r = kernel_memory_read(km, own + (uint64_t)offset, files, sizeof(files));
+	for (size_t i = 0; i < IO_URING_THREAD_NUMBERS && r == 0; i++) {
+		ret[i] = 0;
+		if (files[i])
+			r = io_uring_private(km, files[i], &ret[i]);
+	}
+	return r;
+}
+
 int io_uring_private(struct kernel_memory *km, uint64_t file, uint64_t *ret_private)
 {
 	return KERNEL_MEMBER(km, file, "file", "private_data", ret_private);

@@ -62,6 +62,10 @@ int io_uring_private(struct kernel_memory *km, uint64_t file, uint64_t *ret_priv
 int io_uring_context_read(struct kernel_memory *km, uint64_t at, struct io_uring_context *ret);
 void io_uring_context_done(struct io_uring_context *context);
 
+/* What a thread knows by numbers of its own: instances, 0 where there is none. */
+#define IO_URING_THREAD_NUMBERS 16
+int io_uring_thread_numbers(struct kernel_memory *km, uint64_t thread, uint64_t ret[IO_URING_THREAD_NUMBERS]);
+
 /* How many requests were submitted and have not ended. */
 int io_uring_context_in_flight(struct kernel_memory *km, uint64_t at, uint32_t *ret_count);
 

@@ -81,6 +81,7 @@ enum restorer_step {
 	STEP_SECCOMP,
 	STEP_PDEATH_SIGNAL,
 	STEP_RSEQ,
+	STEP_RING_NUMBER,
 	STEP_DUMPABLE,
 	STEP_THP,
 	STEP_KSM,
@@ -229,6 +230,13 @@ struct restorer_iovec {
 	uint64_t base, bytes;
 };
 
+/* A thread's own number for an io_uring: begins as struct io_uring_rsrc_update. */
+struct restorer_ring_number {
+	uint32_t number, reserved;
+	uint64_t fd;
+	struct restorer_ring_number *next;
+};
+
 /* The buffers of an io_uring. */
 struct restorer_buffers {
 	int32_t fd;
@@ -358,6 +366,7 @@ struct restorer_thread {
 	uint8_t tls[RESTORER_TLS_SLOTS][RESTORER_USER_DESC_BYTES];
 	struct restorer_siginfo *pending;
 	uint64_t pending_count;
+	struct restorer_ring_number *ring_numbers; /* NULL: none */
 	struct restorer_creds creds;
 	uint32_t seccomp_mode;
 	uint32_t filter_count;

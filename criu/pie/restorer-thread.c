@@ -17,11 +17,13 @@
 #include "pie/restorer-seccomp.h"
 #include "pie/restorer-signals.h"
 
-#define ROBUST_LIST_BYTES   24 /* struct robust_list_head */
-#define CALL_RSEQ           334
-#define SET_CPUID           0x1012
-#define SET_IO_FLUSHER      57
-#define SET_REQUEST_KEYRING 14 /* KEYCTL_SET_REQKEY_KEYRING */
+#define ROBUST_LIST_BYTES      24 /* struct robust_list_head */
+#define CALL_RSEQ              334
+#define CALL_IO_URING_REGISTER 427
+#define REGISTER_RING_FDS      20
+#define SET_CPUID              0x1012
+#define SET_IO_FLUSHER         57
+#define SET_REQUEST_KEYRING    14 /* KEYCTL_SET_REQKEY_KEYRING */
 
 #define SPECULATION_SETTABLE 0x1u
 #define SPECULATION_VALUES   0x1eu
@@ -133,12 +135,26 @@ static void register_rseq(struct restorer_thread *thread)
 			     thread->rseq_address);
 }
 
+static void number_rings(struct restorer_thread *thread)
+{
+	for (struct restorer_ring_number *at = thread->ring_numbers; at; at = at->next) {
+		long result = SYS4(CALL_IO_URING_REGISTER, at->fd, REGISTER_RING_FDS, at, 1);
+
+		check_thread(thread, STEP_RING_NUMBER,
+			     result == 1  ? 0
+			     : result < 0 ? result
+					  : -ERROR_EXIST,
+			     at->number);
+	}
+}
+
 void set_up_thread(struct restorer_thread *thread)
 {
 	set_addresses(thread);
 	set_tls(thread);
 	set_attributes(thread);
 	queue_own_signals(thread);
+	number_rings(thread);
 	install_filters(thread);
 	set_credentials(thread);
 	set_pdeath_signal(thread);

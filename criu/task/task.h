@@ -50,6 +50,7 @@ struct task_thread {
 	pid_t probe_pid;                /* whom the parasite tries to look at, to find out whether it is confined */
 	const struct thread_facts *facts_own; /* not NULL: like the first thread, but for these (task/likeness.h) */
 	const struct task_facts *facts; /* NULL: not known; compared with those of others while they stand still */
+	uint32_t known_ring_numbers; /* bit N: number N of its own stands for an io_uring that its process has open */
 	const struct parasite_thread *parasite; /* what the thread itself told; valid from the infect stage on */
 };
 
