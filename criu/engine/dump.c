@@ -23,6 +23,7 @@
 #include "engine/look.h"
 #include "engine/parasite-run.h"
 #include "engine/stats.h"
+#include "engine/tree-settle.h"
 #include "engine/tree.h"
 #include "engine/undo.h"
 #include "files/files.h"

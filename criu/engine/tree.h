@@ -1,4 +1,4 @@
-/* The tree of a dump: found, frozen, let go. */
+/* The tree of a dump: found and frozen; tree-settle.h tells what becomes of it. */
 #pragma once
 
 #include "base/error.h"
@@ -18,17 +18,5 @@ int tree_walk(struct dump *d, struct error *err);
 
 /* Look stage: sessions and groups must lead to tasks of the tree, or be allowed to lead out of it (--shell-job). */
 int tree_check_sessions(struct dump *d, struct error *err);
-
-/* Gives every task back as it was: cured if need be, detached. The first failure is reported, all are tried. */
-int tree_release(struct dump *d, struct error *err);
-
-/* Kills every task: none of them runs on. Their end takes a while, in which there is other work to do. */
-void tree_kill(struct dump *d);
-
-/* Waits for the end of what tree_kill() has killed; of nothing otherwise. */
-void tree_wait_killed(struct dump *d);
-
-/* Leaves them stopped, as by SIGSTOP. */
-int tree_stop(struct dump *d, struct error *err);
 
 void tree_free(struct dump *d);
