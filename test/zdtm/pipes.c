@@ -17,7 +17,7 @@ static void child(void *arg)
 	(void)arg;
 	close(across[1]);
 	child_wait();
-	EXPECT_EQ(read(across[0], text, 16), 8);
+	EXPECT_EQ(read(across[0], text, 8), 8);
 	EXPECT_MEM(text, "to child", 8);
 	EXPECT_EQ(read(across[0], text, 16), 5);
 	EXPECT_EQ(read(across[0], text, 16), 0); /* both writers are gone */
@@ -124,9 +124,7 @@ int main(void)
 	EXPECT_EQ(write(writer_only[1], "x", 1), -1);
 	EXPECT_EQ(errno, EPIPE);
 	MUST(kill(pid, SIGTERM));
-	usleep(10000);
 	EXPECT_EQ(write(across[1], "more!", 5), 5);
-	usleep(10000);
 	close(across[1]);
 	EXPECT_EQ(test_reap(pid), 0);
 	return test_pass();
