@@ -195,7 +195,7 @@ case_limit_of_file_sizes() {
 	start plain
 	mkdir set
 	short -Sf 8 dump -t "$pid" -D set
-	says 'pages-1.img in /.*/set: file too large' '^hint: .*ulimit -f'
+	says 'pages-[0-9]+.img in /.*/set: file too large' '^hint: .*ulimit -f'
 	nothing_in set
 	untouched
 }
