@@ -15,19 +15,14 @@
 #include "kernel/bpf-iterator.h"
 #include "kernel/bpf-program.h"
 #include "kernel/pidfd.h"
+#include "kernel/thread-facts.h"
 
-#ifndef PR_GET_TID_ADDRESS
-#define PR_GET_TID_ADDRESS 40
-#endif
 #ifndef PR_GET_AUXV
 #define PR_GET_AUXV 0x41555856
 #endif
 #ifndef SYS_lsm_list_modules
 #define SYS_lsm_list_modules 461
 #endif
-
-/* PF_MCE_PROCESS, PF_MCE_EARLY, PF_LOCAL_THROTTLE, PF_MEMALLOC_NOIO */
-#define FLAGS_TO_ASK_FOR (0x00000080u | 0x08000000u | 0x00100000u | 0x00080000u)
 
 #define CREDENTIAL_IDS  8
 #define CAPABILITY_SETS 5
@@ -361,7 +356,7 @@ static int read_facts(int program_fd, int pidfd, struct process_fact_list *ret)
 		return -EIO;
 	ret->count = ret->records.bytes / ret->record_bytes;
 	for (size_t i = 0; i < ret->count; i++) {
-		record(ret, i)->likeness.flags &= FLAGS_TO_ASK_FOR;
+		record(ret, i)->likeness.flags &= THREAD_FLAGS_TO_ASK_FOR;
 		if (i > 0 && record(ret, i)->pid <= record(ret, i - 1)->pid)
 			return -EIO;
 	}

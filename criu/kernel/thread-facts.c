@@ -22,9 +22,6 @@
 #define PR_GET_TID_ADDRESS 40
 #endif
 
-/* PF_MCE_PROCESS, PF_MCE_EARLY, PF_LOCAL_THROTTLE, PF_MEMALLOC_NOIO */
-#define FLAGS_TO_ASK_FOR (0x00000080u | 0x08000000u | 0x00100000u | 0x00080000u)
-
 /* --- the program ------------------------------------------------------------------------------------------------- */
 
 /* The program's stack: the record, then pointers on the way. */
@@ -146,7 +143,7 @@ int thread_facts_read(int program_fd, int pidfd, const pid_t *tids, size_t count
 	for (size_t i = 0; i < count; i++) {
 		if (!has_tid(&facts[i], tids[i]))
 			return -ESTALE;
-		facts[i].likeness.flags &= FLAGS_TO_ASK_FOR;
+		facts[i].likeness.flags &= THREAD_FLAGS_TO_ASK_FOR;
 		facts[i].likeness.reset_on_fork &= 1;
 	}
 	*ret = (struct thread_facts *)(void *)TAKE_PTR(data.data);

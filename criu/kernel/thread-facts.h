@@ -29,6 +29,9 @@ struct thread_likeness {
 	uint32_t personality, loginuid, seccomp_mode;
 };
 
+/* What prctl(2) tells of the flags of a thread: PF_MCE_PROCESS, PF_MCE_EARLY, PF_LOCAL_THROTTLE, PF_MEMALLOC_NOIO */
+#define THREAD_FLAGS_TO_ASK_FOR (0x00000080u | 0x08000000u | 0x00100000u | 0x00080000u)
+
 #define THREAD_USER_DISPATCH (1ull << 5) /* SYSCALL_WORK_SYSCALL_USER_DISPATCH */
 
 struct thread_facts {
