@@ -1,14 +1,13 @@
 /*
  * Taking the new tree over: its threads sleep in the restorer blob until they are seized, and get their registers from
  * outside. Up to the commit point their registers are the blob's, so that they go on sleeping should the worker die;
- * from there on each step can be repeated, and what is not done yet can be told from where a thread stands.
+ * from there on each step can be repeated (restore-rescue.h).
  */
 #pragma once
 
 #include "base/error.h"
 
 struct restore;
-struct restore_shared;
 
 /* Seizes the threads that wait for their seccomp filters, with filters suspended, and lets them go on. */
 int restore_trace_filtered(struct restore *r, struct error *err);
@@ -21,9 +20,3 @@ int restore_take_over(struct restore *r, struct error *err);
  * left to the end of the calling thread when the shared word tracer_ends says that it comes.
  */
 int restore_hand_over(struct restore *r, struct error *err);
-
-/* The same for a rescuer that knows nothing but the area. Fits undo_callback. */
-int restore_carry_on(void *shared);
-
-/* Fits undo_callback. */
-int restore_roll_back(void *shared);

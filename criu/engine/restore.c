@@ -24,6 +24,7 @@
 #include "engine/restore-fork.h"
 #include "engine/restore-heap.h"
 #include "engine/restore-heirs.h"
+#include "engine/restore-rescue.h"
 #include "engine/restore-resume.h"
 #include "engine/restore-sync.h"
 #include "engine/restore.h"

@@ -118,7 +118,7 @@ struct restorer_slot {
 	uint32_t fill_state; /* enum restorer_fill; futex */
 	int32_t fill_uffd;
 
-	/* handing over, see engine/restore-resume.c */
+	/* handing over, see engine/hand-over.h */
 	uint32_t stub_poked; /* a stub may stand at restorer_task.stub_addr */
 	uint32_t stop_sent;
 	uint32_t table_ready; /* futex: the descriptor table is complete */

@@ -22,7 +22,7 @@
 void pie_entry(struct restorer_task *task);
 
 /*
- * Where a call is made from outside (engine/restore-resume.c finds the code by its bytes). When the tracer dies the
+ * Where a call is made from outside (engine/restore-calls.c finds the code by its bytes). When the tracer dies the
  * thread waits behind it without another call, which filters could forbid.
  */
 __attribute__((naked, used, section(".text.pie_kept"))) static void call_from_outside(void)

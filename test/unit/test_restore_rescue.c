@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "engine/restore-rescue.h"
 #include "engine/restore-resume.h"
 #include "engine/restore.h"
 #include "kernel/proc-pid.h"

@@ -1,0 +1,23 @@
+/*
+ * Processes that were stopped. One stops again by a signal, of which its parent would hear once more. So these are
+ * handed over first, children before parents, and each parent then does, in calls from outside, what it had done
+ * before: it has waited for the stop, or at least has no signal for it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct restore;
+struct restore_task;
+struct restorer_task;
+
+bool restore_was_stopped(const struct restore_task *task);
+
+/* code_address: see restore_find_call_code(). Errors as hand_over_run() keeps them. */
+void restore_hand_over_stopped(struct restore *r, uint64_t code_address, struct error *err, int *result);
+
+/* Its last thread completes the stop: then there is something to wait for. Gives up after a second. */
+void restore_wait_until_stopped(const struct restorer_task *task);

@@ -1,0 +1,175 @@
+/*
+ * Threads of the new tree under trace.
+ */
+#include "engine/traced-thread.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+
+#include "arch/x86/syscall-restart.h"
+#include "compel/compel.h"
+#include "kernel/missing-ptrace.h"
+#include "kernel/ptrace-info.h"
+
+#define SYSCALL_STOP (SIGTRAP | 0x80)
+
+/* The one that makes the calls for its process: the leader, unless that has ended again. */
+struct restorer_thread *traced_acting(const struct restorer_task *task)
+{
+	return &task->threads[task->acting];
+}
+
+static unsigned long seize_options(const struct restorer_thread *thread)
+{
+	return PTRACE_O_TRACESYSGOOD | (thread->is_filtered ? PTRACE_O_SUSPEND_SECCOMP : 0);
+}
+
+/*
+ * A stop is looked at, not collected: with that the kernel would forget the signal which the thread is about to take,
+ * and if we were killed before it was passed on, that would be lost. An end is collected.
+ */
+int traced_wait_stop(pid_t tid, int *ret_status)
+{
+	siginfo_t info;
+
+	while (waitid(P_PID, (id_t)tid, &info, WEXITED | WSTOPPED | __WALL | WNOWAIT) < 0)
+		if (errno != EINTR)
+			return -errno;
+	if (info.si_code == CLD_TRAPPED || info.si_code == CLD_STOPPED) {
+		*ret_status = W_STOPCODE(info.si_status);
+		return 0;
+	}
+	while (waitpid(tid, NULL, __WALL) < 0 && errno == EINTR)
+		;
+	return -ESRCH;
+}
+
+/* The signal that a stop is about; 0: there is none. */
+unsigned long traced_stop_signal(int status)
+{
+	return status >> 16 || WSTOPSIG(status) == SYSCALL_STOP ? 0 : (unsigned long)WSTOPSIG(status);
+}
+
+int traced_request(long request, pid_t tid, unsigned long address, unsigned long data)
+{
+	return ptrace((enum __ptrace_request)request, tid, address, data) < 0 ? -errno : 0;
+}
+
+int traced_wait_syscall(pid_t tid)
+{
+	int status, r;
+
+	for (;;) {
+		r = traced_wait_stop(tid, &status);
+		if (r < 0 || WSTOPSIG(status) == SYSCALL_STOP)
+			return r;
+		/* Only SIGSTOP gets through: it takes effect when the thread is let go. */
+		r = traced_request(PTRACE_SYSCALL, tid, 0, traced_stop_signal(status));
+		if (r < 0)
+			return r;
+	}
+}
+
+int traced_seize(struct restorer_thread *thread)
+{
+	return traced_request(PTRACE_SEIZE, thread->tid, 0, seize_options(thread));
+}
+
+int traced_interrupt(pid_t tid)
+{
+	return traced_request(PTRACE_INTERRUPT, tid, 0, 0);
+}
+
+static int write_user_dispatch(pid_t tid, const uint64_t config[4])
+{
+	const struct syscall_user_dispatch dispatch = { config[0], config[1], config[2], config[3] };
+
+	return ptrace_write_user_dispatch(tid, &dispatch);
+}
+
+/* It is set last of all, when there is no way back: so it is tried here. */
+int traced_try_user_dispatch(const struct restorer_thread *thread)
+{
+	static const uint64_t off[4];
+	int r;
+
+	if (!thread->user_dispatch[0])
+		return 0;
+	r = write_user_dispatch(thread->tid, thread->user_dispatch);
+	return r < 0 ? r : write_user_dispatch(thread->tid, off);
+}
+
+/* A thread that makes a call of ours must not catch it. */
+int traced_set_user_dispatch(struct restorer_thread *thread)
+{
+	int r;
+
+	if (!thread->user_dispatch[0] || thread->user_dispatch_set)
+		return 0;
+	r = write_user_dispatch(thread->tid, thread->user_dispatch);
+	if (r == 0)
+		thread->user_dispatch_set = 1;
+	return r;
+}
+
+/*
+ * Whatever stops a thread that has all signals blocked is what we want. So one whose further stops nobody waits for is
+ * tried first: mostly it stands still already.
+ */
+bool traced_may_go_unwaited(const struct restorer_thread *thread)
+{
+	return thread != traced_acting(thread->task) && !thread->call_number;
+}
+
+/* Somebody may stop the process just then: it is stopped when it is let go. */
+int traced_wait_interruption(const struct restorer_thread *thread)
+{
+	int status, r;
+
+	for (;;) {
+		r = traced_wait_stop(thread->tid, &status);
+		if (r < 0 || status >> 16 == PTRACE_EVENT_STOP)
+			return r;
+		/* Any stop uses the interruption up. */
+		r = traced_interrupt(thread->tid);
+		if (r == 0)
+			r = traced_request(PTRACE_CONT, thread->tid, 0, traced_stop_signal(status));
+		if (r < 0)
+			return r;
+	}
+}
+
+static int set_signal_mask(const struct restorer_thread *thread)
+{
+	int r = compel_set_signal_mask(thread->tid, thread->signal_mask);
+
+	/* It is on its way to where it stops. */
+	if (r == -ESRCH && traced_may_go_unwaited(thread) && traced_wait_interruption(thread) == 0)
+		r = compel_set_signal_mask(thread->tid, thread->signal_mask);
+	return r;
+}
+
+int traced_set_registers(struct restorer_thread *thread)
+{
+	struct user_regs_struct regs = *(const struct user_regs_struct *)thread->regs;
+	int r;
+
+	if (!(thread->call_made && syscall_take_result(thread->call_number, thread->call_result, &regs)) &&
+	    thread->restart_code)
+		syscall_leave_to_kernel(thread->restart_code, &regs);
+	r = compel_set_regs(thread->tid, &regs);
+	if (r == 0 && thread->rseq_cs)
+		(void)traced_request(PTRACE_POKEDATA, thread->tid, thread->rseq_address + 8, thread->rseq_cs);
+	return r < 0 ? r : traced_set_user_dispatch(thread);
+}
+
+/* The mask first: from the moment the registers are its own the thread must be complete. */
+int traced_make_final(struct restorer_thread *thread)
+{
+	int r = set_signal_mask(thread);
+
+	return r < 0 ? r : traced_set_registers(thread);
+}
