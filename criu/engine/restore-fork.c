@@ -130,6 +130,8 @@ static int reap(const struct restore_task *child, int options, struct error *err
 /* The end of a go-between is behind us. */
 static void note_passing(const struct restore *r, const struct restore_task *between)
 {
+	for (size_t i = 0; i < between->created_count; i++)
+		restore_open_gate(&slot_of(r, between->created[i])->is_orphaned);
 	for (const struct restore_task *at = between->parent; at && at != between->orphan_target; at = at->parent)
 		if (at->passing_orphans)
 			restore_arrive(&slot_of(r, at)->orphans_passing, &slot_of(r, at)->orphans_passed);
@@ -189,6 +191,36 @@ static int let_continue(const struct restore *r, const struct restore_task *task
 	return 0;
 }
 
+/* A sibling that somebody else creates may not be there yet. */
+static void wait_until_born(const struct restore *r, const struct restore_task *task)
+{
+	const struct restorer_slot *slot = slot_of(r, task);
+
+	while (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) < SLOT_ALIVE)
+		(void)usleep(100);
+}
+
+/* Until it may come to its parent. */
+static void wait_for_older(const struct restore *r, const struct restore_task *task)
+{
+	if (!task->older)
+		return;
+	if (task->older->creator->go_between)
+		restore_wait_gate(&slot_of(r, task->older)->is_orphaned);
+	else
+		wait_until_born(r, task->older);
+}
+
+/* The first heir: the others follow it. */
+static void wait_before_heirs(const struct restore *r, const struct restore_task *task)
+{
+	for (size_t i = 0; i < task->created_count; i++)
+		if (task->created[i]->is_heir) {
+			wait_for_older(r, task->created[i]);
+			return;
+		}
+}
+
 static int create_some(struct restore *r, struct restore_task *task, bool before_setsid, struct error *err)
 {
 	for (size_t i = 0; i < task->created_count; i++) {
@@ -198,6 +230,8 @@ static int create_some(struct restore *r, struct restore_task *task, bool before
 
 		if (next->is_heir || next->before_setsid != before_setsid)
 			continue;
+		if (!task->go_between)
+			wait_for_older(r, next);
 		pid = create_process(r, next, next->as_sibling, err);
 		if (pid < 0)
 			return pid;
@@ -257,15 +291,6 @@ static _Noreturn void become_zombie(struct restore *r, const struct restore_task
 	__atomic_store_n(&slot_of(r, task)->state, SLOT_ENDED, __ATOMIC_RELEASE);
 	restore_arrive(&r->shared->words.forking, &r->shared->words.forked);
 	restore_zombie_end((int)tc->exit_code);
-}
-
-/* A zombie that a sibling creates may not be there yet. */
-static void wait_until_born(const struct restore *r, const struct restore_task *task)
-{
-	const struct restorer_slot *slot = slot_of(r, task);
-
-	while (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) < SLOT_ALIVE)
-		(void)usleep(100);
 }
 
 static int wait_for_zombies(const struct restore *r, const struct restore_task *task, struct error *err)
@@ -363,6 +388,8 @@ static int take_place_in_tree(struct restore *r, struct restore_task *task, stru
 		result = files_take_terminal(r, task, err);
 	if (result == 0)
 		result = create_some(r, task, false, err);
+	if (result == 0)
+		wait_before_heirs(r, task);
 	if (result == 0 && task->passing_orphans)
 		result = become_subreaper(r, task, err);
 	if (result == 0)
@@ -454,6 +481,8 @@ static _Noreturn void run_task(struct restore *r, struct restore_task *task, str
 	if (result == 0 && task->go_between) {
 		if (task->orphan_target->subreaper_meanwhile)
 			restore_wait_gate(&slot_of(r, task->orphan_target)->takes_orphans);
+		for (size_t i = 0; i < task->created_count; i++)
+			wait_for_older(r, task->created[i]);
 		end(r, task, 0);
 	}
 	if (result == 0 && task->is_zombie)

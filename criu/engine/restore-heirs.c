@@ -4,8 +4,9 @@
  * the creator's files are complete and nothing but the restore area is mapped any more. That fork has no memory to
  * copy, and the heir none to throw away, which is most of what a process costs otherwise.
  *
- * An heir creates nobody but heirs. A creator that others wait for, or that waits for others before it enters the blob,
- * has none, and neither has a tree with files that need all processes.
+ * Heirs come behind all others, so those that are older than a sibling that is none are none either
+ * (engine/birth-order.h). An heir creates nobody but heirs. A creator that others wait for, or that waits for others
+ * before it enters the blob, has none, and neither has a tree with files that need all processes.
  */
 #include "engine/restore-heirs.h"
 
@@ -54,14 +55,17 @@ static bool can_be_heir(const struct restore *r, const struct restore_task *task
 	       restore_memory_can_inherit(r, task, creator);
 }
 
-/* From the last to the first: children come behind their parents. */
+/* From the last to the first: children come behind their parents, and younger siblings are met first. */
 static size_t find_heirs(struct restore *r)
 {
 	size_t count = 0;
 
 	for (size_t i = r->task_count; i-- > 1;) {
-		r->tasks[i]->is_heir = can_be_heir(r, r->tasks[i]);
-		count += r->tasks[i]->is_heir;
+		struct restore_task *task = r->tasks[i], *parent = task->parent;
+
+		task->is_heir = !parent->has_younger_other && can_be_heir(r, task);
+		parent->has_younger_other = !task->is_heir;
+		count += task->is_heir;
 	}
 	return count;
 }

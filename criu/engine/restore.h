@@ -50,8 +50,10 @@ struct restore_task {
 	struct restore_task *creator;  /* NULL for the root */
 	struct restore_task **created; /* in the order of their creation; those before setsid come first */
 	size_t created_count;
-	bool as_sibling;    /* by CLONE_PARENT */
-	bool before_setsid; /* of the creator */
+	bool is_listed;             /* among those */
+	struct restore_task *older; /* the sibling it comes behind, see engine/birth-order.h; NULL: no matter */
+	bool as_sibling;            /* by CLONE_PARENT */
+	bool before_setsid;         /* of the creator */
 	bool make_session, make_group;
 	bool join_group;                    /* pgid is a group that someone else makes, */
 	struct restore_task *group_leader;  /* this one; NULL: the caller's */
@@ -61,6 +63,7 @@ struct restore_task {
 	uint32_t passing_orphans; /* so many go further up before it is a subreaper */
 	bool is_waited_for;       /* someone joins its group */
 	bool is_heir;             /* created by the restorer of its creator, see engine/restore-heirs.c */
+	bool has_younger_other;   /* a child that is none */
 
 	struct restorer_task *restorer; /* in the shared area; NULL for helpers and zombies */
 	struct mapped_file *mapped;     /* mm/: what restorer->files stand for */

@@ -5,7 +5,7 @@
  *	needs     bottom-up: into which session each process must be born
  *	creators  top-down: who can give it that
  *	helpers   for dead leaders of sessions and of groups
- *	order     lists of created, those before setsid first
+ *	order     lists of created, those before setsid first; who comes behind whom (engine/birth-order.h)
  *	check     everyone is reached from the root
  */
 #include "engine/tree-plan.h"
@@ -17,6 +17,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "engine/birth-order.h"
 
 #define ANY_SESSION (-1)
 
@@ -194,7 +195,18 @@ static bool leads_session(const struct restore_task *task)
 	return task->sid == task->pid;
 }
 
-/* A leader may be born into any session; into which one its children that stayed behind say. */
+/*
+ * A leader may be born into any session; into which one its children that stayed behind say. Among them may be orphans
+ * of sessions that it was never in: its own parent's session goes first, then that of the oldest child.
+ */
+static void note_need(struct plan *plan, const struct restore_task *leader, pid_t need)
+{
+	pid_t *birth = &plan->births[leader->index];
+
+	if (!leader->parent || *birth == ANY_SESSION || *birth != leader->parent->sid)
+		*birth = need;
+}
+
 static void find_needs(struct plan *plan)
 {
 	struct restore *r = plan->r;
@@ -205,9 +217,8 @@ static void find_needs(struct plan *plan)
 		struct restore_task *task = r->tasks[i], *parent = task->parent;
 		pid_t need = plan->births[i];
 
-		if (need != ANY_SESSION && leads_session(parent) && need != parent->sid && need != parent->pid &&
-		    plan->births[parent->index] == ANY_SESSION)
-			plan->births[parent->index] = need;
+		if (need != ANY_SESSION && leads_session(parent) && need != parent->sid && need != parent->pid)
+			note_need(plan, parent, need);
 	}
 	plan->births[0] = PLAN_CALLERS;
 }
@@ -345,6 +356,21 @@ static bool is_created_by_parent(struct plan *plan, struct restore_task *task)
 	return task->creator;
 }
 
+/* Who may be born into any session, and is older than one that the parent can only create before setsid(): likewise. */
+static void find_early_children(struct plan *plan, const struct restore_task *parent)
+{
+	const pid_t early = plan->births[parent->index];
+	bool is_early = false;
+
+	for (size_t i = parent->child_count; i-- > 0 && early != ANY_SESSION && early != parent->sid;) {
+		pid_t *need = &plan->births[parent->children[i]->index];
+
+		is_early = is_early || *need == early;
+		if (*need == ANY_SESSION && is_early)
+			*need = early;
+	}
+}
+
 /* The difficult ones come after all others, so that a helper finds everybody who needs it. */
 static int find_creators(struct plan *plan, struct error *err)
 {
@@ -357,6 +383,7 @@ static int find_creators(struct plan *plan, struct error *err)
 		task->make_group = !task->make_session && task->pgid == task->pid;
 		if (i > 0)
 			(void)is_created_by_parent(plan, task);
+		find_early_children(plan, task);
 	}
 	for (size_t i = 1; i < plan->by_pid_count; i++) {
 		int result = r->tasks[i]->creator ? 0 : find_creator(plan, r->tasks[i], err);
@@ -456,6 +483,19 @@ static void order_go_betweens(struct restore_task *creator)
 		}
 }
 
+/* A helper that creates siblings comes before the first one of them. */
+static void append_created(struct restore_task *task, bool before_setsid)
+{
+	struct restore_task *creator = task->creator;
+
+	if (task->before_setsid != before_setsid || task->is_listed)
+		return;
+	if (task->as_sibling && creator->is_helper)
+		append_created(creator, before_setsid);
+	creator->created[creator->created_count++] = task;
+	task->is_listed = true;
+}
+
 static int order_created(struct restore *r, struct error *err)
 {
 	for (size_t i = 1; i < r->task_count; i++)
@@ -471,12 +511,8 @@ static int order_created(struct restore *r, struct error *err)
 		task->created_count = 0;
 	}
 	for (int before = 1; before >= 0; before--)
-		for (size_t i = 1; i < r->task_count; i++) {
-			struct restore_task *creator = r->tasks[i]->creator;
-
-			if (r->tasks[i]->before_setsid == before)
-				creator->created[creator->created_count++] = r->tasks[i];
-		}
+		for (size_t i = 1; i < r->task_count; i++)
+			append_created(r->tasks[i], before);
 	for (size_t i = 0; i < r->task_count; i++)
 		order_go_betweens(r->tasks[i]);
 	return 0;
@@ -570,7 +606,7 @@ static int run_passes(struct plan *plan, struct error *err)
 		r = find_birth_groups(plan, err);
 	if (r == 0)
 		find_joiners(plan);
-	return r;
+	return r < 0 ? r : birth_order_make(plan->r, err);
 }
 
 int tree_plan_make(struct restore *r, bool (*pid_in_use)(pid_t pid), struct error *err)

@@ -129,7 +129,7 @@ struct restorer_slot {
 	uint32_t takes_orphans;   /* futex: it is one now */
 
 	uint32_t has_continued; /* futex: it was stopped for a moment, and goes on */
-	uint32_t reserved2;
+	uint32_t is_orphaned;   /* futex: its creator, a go-between, is gone */
 };
 
 enum restorer_fill {

@@ -405,27 +405,6 @@ static void parse_words(struct source *src)
 	}
 }
 
-/* Children that were adopted stand in the order of their adoption. */
-static int compare_words(const void *a, const void *b)
-{
-	return atoi(*(char *const *)a) - atoi(*(char *const *)b);
-}
-
-static void parse_children(struct source *src)
-{
-	char *words[4096], field[32];
-	size_t count = 0;
-
-	for (char *word = strtok(src->text, " \n"); word && count < 4096; word = strtok(NULL, " \n"))
-		words[count++] = word;
-	if (count)
-		qsort(words, count, sizeof(words[0]), compare_words);
-	for (size_t i = 0; i < count; i++) {
-		snprintf(field, sizeof(field), "%zu", i);
-		add_line(src, field, words[i]);
-	}
-}
-
 static const struct parser {
 	const char *file;
 	void (*parse)(struct source *src);
@@ -433,7 +412,7 @@ static const struct parser {
 	{ "status", parse_keys },       { "stat", parse_stat },           { "statm", parse_words },
 	{ "limits", parse_limits },     { "maps", parse_maps },           { "smaps", parse_maps },
 	{ "smaps_rollup", parse_maps }, { "numa_maps", parse_numa_maps }, { "timers", parse_timers },
-	{ "children", parse_children }, { "auxv", parse_auxv },           { "cmdline", parse_strings },
+	{ "children", parse_words },    { "auxv", parse_auxv },           { "cmdline", parse_strings },
 	{ "environ", parse_strings },   { "sched", parse_keys },          { "io", parse_keys },
 	{ "fdinfo", parse_fdinfo },     { "syscall", parse_syscall },
 };
