@@ -642,7 +642,7 @@ int files_settle(struct restore *r, struct error *err)
 	for (size_t i = 0; i < r->file_count && result == 0; i++)
 		if (r->files[i]->is_late && r->files[i]->kind->settle && r->files[i]->first_user)
 			result = settle_file(r, r->files[i], err);
-	return result;
+	return result < 0 ? result : ghosts_settle(r, err);
 }
 
 /* --- files without a descriptor ------------------------------------------------------------------------------- */

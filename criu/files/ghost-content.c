@@ -12,12 +12,12 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/util.h"
 #include "engine/dump.h"
+#include "files/file-attributes.h"
 #include "files/registry.h"
 #include "files/restore-files.h"
 #include "image/image-write.h"
@@ -124,61 +124,39 @@ static int read_symlink(struct dump *d, struct open_file *file, GhostFileEntry *
 	return n < 0 ? -errno : 0;
 }
 
-static int read_xattr(struct dump *d, const char *path, const char *name, GhostXattr *ret)
+/* What mknod(2) makes cannot be opened without a trace, and no filesystem but XFS has attributes of it. */
+static bool has_attributes(mode_t mode)
 {
-	ssize_t size = getxattr(path, name, NULL, 0);
-
-	if (size < 0)
-		return -errno;
-	ghost_xattr__init(ret);
-	ret->name = arena_strdup(&d->files->scratch, name);
-	ret->value.data = files_scratch(d, (size_t)size + 1);
-	if (!ret->name || !ret->value.data)
-		return -ENOMEM;
-	size = getxattr(path, name, ret->value.data, (size_t)size);
-	if (size < 0)
-		return -errno;
-	ret->value.len = (size_t)size;
-	return 0;
+	return S_ISREG(mode) || S_ISDIR(mode);
 }
 
-static size_t count_names(const char *names, size_t bytes)
+int ghost_content_look(struct dump *d, struct open_file *file, struct inode_attributes *ret)
 {
-	size_t count = 0;
+	bool is_borrowed = file->fd >= 0 && !(file->flags & O_PATH);
+	AUTO_CLOSE int opened = -1;
+	int r;
 
-	for (size_t i = 0; i < bytes; i++)
-		count += !names[i];
-	return count;
+	*ret = (struct inode_attributes){ .is_known = false };
+	if (!has_attributes(file->st.st_mode))
+		return 0;
+	if (is_borrowed) { /* opening it could break a lease */
+		int fd = open_file_local(d, file);
+
+		r = fd < 0 ? fd : inode_attributes_read(fd, ret);
+		open_file_release(d, file);
+		return r;
+	}
+	opened = open_file_reopen(d, file, O_RDONLY | O_NONBLOCK);
+	return opened < 0 ? opened : inode_attributes_read(opened, ret);
 }
 
-/* Through /proc, for a descriptor that is good for any kind of inode allows none of these calls. */
-static int read_xattrs(struct dump *d, struct open_file *file, GhostFileEntry *entry)
+static int read_attributes(struct dump *d, struct open_file *file, const struct inode_attributes *attributes,
+			   GhostFileEntry *entry)
 {
 	AUTO_CLOSE int fd = open_file_reopen(d, file, O_PATH);
-	AUTO_FREE char *names = malloc(XATTR_LIST_MAX);
-	GhostXattr *xattrs;
-	char path[32];
-	ssize_t bytes;
+	int r = fd < 0 ? fd : file_xattrs_read(&d->files->scratch, fd, &entry->n_xattr, &entry->xattr);
 
-	if (fd < 0 || !names)
-		return fd < 0 ? fd : -ENOMEM;
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	bytes = listxattr(path, names, XATTR_LIST_MAX);
-	if (bytes <= 0)
-		return bytes == 0 || errno == EOPNOTSUPP ? 0 : -errno;
-	entry->n_xattr = count_names(names, (size_t)bytes);
-	entry->xattr = files_scratch(d, entry->n_xattr * sizeof(*entry->xattr));
-	xattrs = files_scratch(d, entry->n_xattr * sizeof(*xattrs));
-	if (!entry->xattr || !xattrs)
-		return -ENOMEM;
-	for (size_t i = 0, at = 0; i < entry->n_xattr; i++, at += strlen(names + at) + 1) {
-		int r = read_xattr(d, path, names + at, &xattrs[i]);
-
-		if (r < 0)
-			return r;
-		entry->xattr[i] = &xattrs[i];
-	}
-	return 0;
+	return r < 0 ? r : file_attributes_fill(&d->files->scratch, attributes, &entry->attributes);
 }
 
 /* Images have the kernel's own device numbers. */
@@ -220,12 +198,13 @@ static void fill_ghost(const struct stat *st, GhostFileEntry *entry, Timeval *ac
 	}
 }
 
-int ghost_content_save(struct dump *d, struct open_file *file, uint32_t id, struct error *err)
+int ghost_content_save(struct dump *d, struct open_file *file, uint32_t id, const struct inode_attributes *attributes,
+		       struct error *err)
 {
 	AUTO_IMAGE_WRITER struct image_writer w = IMAGE_WRITER_INIT;
 	GhostFileEntry entry = GHOST_FILE_ENTRY__INIT;
 	Timeval accessed = TIMEVAL__INIT, modified = TIMEVAL__INIT;
-	int r = read_xattrs(d, file, &entry);
+	int r = read_attributes(d, file, attributes, &entry);
 
 	fill_ghost(&file->st, &entry, &accessed, &modified);
 	image_writer_open(&w, d->set, IMAGE_GHOST_FILE, id);
@@ -317,26 +296,40 @@ static void set_times(const char *path, const GhostFileEntry *entry)
 static int set_attributes(int fd, const GhostFileEntry *entry, struct error *err)
 {
 	char path[32];
+	int r;
 
 	if (fchownat(fd, "", entry->uid, entry->gid, AT_EMPTY_PATH) < 0)
 		return error_set(err, -errno, "give it to user %u, group %u", entry->uid, entry->gid);
-	/* Most calls refuse O_PATH descriptors; their links in /proc do. */
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	if (!S_ISLNK(entry->mode) && chmod(path, entry->mode & 07777) < 0)
 		return error_set(err, -errno, "set its mode");
-	for (size_t i = 0; i < entry->n_xattr; i++) {
-		const GhostXattr *xattr = entry->xattr[i];
-
-		if (setxattr(path, xattr->name, xattr->value.data, xattr->value.len, 0) < 0)
-			return error_set(err, -errno, "set its attribute %s", xattr->name);
-	}
+	r = file_xattrs_set(fd, entry->n_xattr, entry->xattr, err);
+	if (r < 0)
+		return r;
 	set_times(path, entry);
 	return 0;
 }
 
+/* While it is empty: some cannot be chosen later. */
+static int set_flags(int inode_fd, const GhostFileEntry *entry, struct error *err)
+{
+	struct inode_attributes wanted;
+	AUTO_CLOSE int fd = -1;
+	int r;
+
+	if (!entry->attributes || !has_attributes(entry->mode))
+		return 0;
+	wanted = file_attributes_of(entry->attributes);
+	fd = restore_reopen(inode_fd, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	r = fd < 0 ? fd : inode_attributes_set(fd, &wanted);
+	return r < 0 ? error_set(err, r, "set its flags (chattr) 0x%x, project %u", wanted.flags, wanted.project) : 0;
+}
+
 int ghost_content_restore(struct image_reader *reader, int inode_fd, const GhostFileEntry *entry, struct error *err)
 {
-	int r = S_ISREG(entry->mode) ? fill_content(reader, inode_fd, entry, err) : 0;
+	int r = set_flags(inode_fd, entry, err);
 
+	if (r == 0 && S_ISREG(entry->mode))
+		r = fill_content(reader, inode_fd, entry, err);
 	return r < 0 ? r : set_attributes(inode_fd, entry, err);
 }

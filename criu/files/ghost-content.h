@@ -6,15 +6,21 @@
 #include "base/error.h"
 #include "image/image-read.h"
 #include "images/ghost-file.pb-c.h"
+#include "kernel/inode-attributes.h"
 
 struct dump;
 struct open_file;
 
+/* Its flags of chattr(1): 0 or -errno. */
+int ghost_content_look(struct dump *d, struct open_file *file, struct inode_attributes *ret);
+
 /* Writes the image; the failure is stated. */
-int ghost_content_save(struct dump *d, struct open_file *file, uint32_t id, struct error *err);
+int ghost_content_save(struct dump *d, struct open_file *file, uint32_t id, const struct inode_attributes *attributes,
+		       struct error *err);
 
 /*
  * Puts contents and attributes into an inode that was made new, of which there is a descriptor for O_PATH. The reader
- * stands behind the entry. A failure is stated where its object is known here.
+ * stands behind the entry. Flags that would forbid what has yet to be done are not set. A failure is stated where its
+ * object is known here.
  */
 int ghost_content_restore(struct image_reader *reader, int inode_fd, const GhostFileEntry *entry, struct error *err);

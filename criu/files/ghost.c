@@ -41,6 +41,7 @@ struct ghost {
 	struct open_file *file; /* the first one found with this inode */
 	uint32_t *users;        /* reg file ids */
 	size_t user_count, user_capacity;
+	struct inode_attributes attributes;
 };
 
 /* --- dump ----------------------------------------------------------------------------------------------------- */
@@ -156,11 +157,24 @@ static int check_ghost(struct dump *d, struct open_file *file, struct error *err
 				(unsigned long long)allocated, (unsigned long long)d->opts->ghost_limit_bytes);
 }
 
+static int look_attributes(struct dump *d, struct open_file *file, struct inode_attributes *ret, struct error *err)
+{
+	int r = ghost_content_look(d, file, ret);
+	const char *fixed = r == 0 ? inode_attributes_fixed(ret) : NULL;
+
+	if (r < 0)
+		return open_file_error(file, err, r, "read the flags (chattr) of the deleted file");
+	return fixed ? open_file_refuse(file, err, "the deleted file is %s, which cannot be made again", fixed) : 0;
+}
+
 static int add_ghost(struct dump *d, struct open_file *file, struct ghost **ret_ghost, struct error *err)
 {
 	struct file_registry *registry = d->files;
+	struct inode_attributes attributes;
 	int r = check_ghost(d, file, err);
 
+	if (r == 0)
+		r = look_attributes(d, file, &attributes, err);
 	if (r < 0)
 		return r;
 	if (reserve_slots(registry) < 0 ||
@@ -168,7 +182,7 @@ static int add_ghost(struct dump *d, struct open_file *file, struct ghost **ret_
 		return open_file_error(file, err, -ENOMEM, "deleted file");
 	*ret_ghost = &registry->ghosts[registry->ghost_count];
 	*slot_of(registry, &file->st) = (uint32_t)registry->ghost_count + 1;
-	**ret_ghost = (struct ghost){ .id = (uint32_t)++registry->ghost_count, .file = file };
+	**ret_ghost = (struct ghost){ .id = (uint32_t)++registry->ghost_count, .file = file, .attributes = attributes };
 	return 0;
 }
 
@@ -192,7 +206,7 @@ int ghosts_save(struct dump *d, struct image_writer *remaps, struct error *err)
 {
 	for (size_t i = 0; i < d->files->ghost_count; i++) {
 		const struct ghost *ghost = &d->files->ghosts[i];
-		int r = ghost_content_save(d, ghost->file, ghost->id, err);
+		int r = ghost_content_save(d, ghost->file, ghost->id, &ghost->attributes, err);
 
 		for (size_t k = 0; k < ghost->user_count && r == 0; k++) {
 			RemapFilePathEntry remap = REMAP_FILE_PATH_ENTRY__INIT;
@@ -201,6 +215,8 @@ int ghosts_save(struct dump *d, struct image_writer *remaps, struct error *err)
 			remap.remap_id = ghost->id;
 			remap.has_remap_type = true;
 			remap.remap_type = REMAP_TYPE__GHOST;
+			remap.late_flags = inode_attributes_late(&ghost->attributes);
+			remap.has_late_flags = remap.late_flags != 0;
 			r = image_writer_add(remaps, &remap, err);
 		}
 		if (r < 0)
@@ -645,6 +661,81 @@ int ghosts_make(struct restore *r, struct error *err)
 
 		if (result < 0)
 			return result;
+	}
+	return 0;
+}
+
+/* --- when all is there ------------------------------------------------------------------------------------------ */
+
+static int open_link(pid_t pid, const char *name)
+{
+	AUTO_CLOSE int procfd = proc_open(pid);
+
+	return procfd < 0 ? procfd : proc_open_link(procfd, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+}
+
+static int open_mapped(const struct restore_task *task, uint32_t id)
+{
+	const MmEntry *mm = task->image->mm;
+	AUTO_CLOSE int procfd = mm ? proc_open(task->pid) : -1;
+
+	for (size_t i = 0; procfd >= 0 && i < mm->n_vmas; i++)
+		if (mm->vmas[i]->status & (VMA_FILE_PRIVATE | VMA_FILE_SHARED) && mm->vmas[i]->shmid == id)
+			return proc_open_map(procfd, mm->vmas[i]->start, mm->vmas[i]->end,
+					     O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	return -ENOENT;
+}
+
+/* One of those that have it without a descriptor. */
+static int open_by_other_user(const struct restore *r, uint32_t id)
+{
+	for (size_t i = 0; i < r->task_count; i++) {
+		const struct restore_task *task = r->tasks[i];
+		int fd;
+
+		if (!task->image)
+			continue;
+		if (task->image->fs && task->image->fs->cwd_id == id)
+			return open_link(task->pid, "cwd");
+		if (task->image->fs && task->image->fs->root_id == id)
+			return open_link(task->pid, "root");
+		if (task->image->mm && task->image->mm->exe_file_id == id)
+			return open_link(task->pid, "exe");
+		fd = open_mapped(task, id);
+		if (fd != -ENOENT)
+			return fd;
+	}
+	return -ENOENT;
+}
+
+static int open_for_flags(const struct restore *r, const struct restore_file *file)
+{
+	AUTO_CLOSE int procfd = -1;
+
+	if (!file->first_user)
+		return open_by_other_user(r, file->id);
+	procfd = proc_open(file->first_user->pid);
+	return procfd < 0 ? procfd : proc_open_fd(procfd, file->first_fd, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+}
+
+int ghosts_settle(struct restore *r, struct error *err)
+{
+	for (size_t i = 0; i < r->file_count; i++) {
+		const struct restore_file *file = r->files[i];
+		struct restore_ghost *ghost = ghost_of(r, file);
+		AUTO_CLOSE int fd = -1;
+		int result;
+
+		if (!ghost || ghost->is_settled || !file->remap->late_flags)
+			continue;
+		fd = open_for_flags(r, file);
+		result = fd < 0 ? fd : inode_attributes_set_late(fd, file->remap->late_flags);
+		if (result == -ENOENT)
+			continue;
+		if (result < 0)
+			return error_set(err, result, "the deleted file %s: set its flags (chattr) 0x%x", ghost->path,
+					 file->remap->late_flags);
+		ghost->is_settled = true;
 	}
 	return 0;
 }

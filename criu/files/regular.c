@@ -53,6 +53,12 @@ static bool is_external(const struct dump *d, const struct open_file *file)
 	return options_find_external(d->opts, "file", id) != NULL;
 }
 
+static bool has_no_link(struct dump *d, struct open_file *file)
+{
+	return file->st.st_nlink == 0 || (S_ISDIR(file->st.st_mode) && link_is_deleted(file->link)) ||
+	       link_remap_is_unlinked(d, file);
+}
+
 /* chattr(1) decides who may open a file, not who has it open. */
 static int look_at_attributes(const struct open_file *file, struct error *err)
 {
@@ -95,9 +101,6 @@ int regular_look(struct dump *d, struct open_file *file, struct error *err)
 
 	if (is_external(d, file))
 		return 0;
-	r = look_at_attributes(file, err);
-	if (r < 0)
-		return r;
 	if (may_have_trigger(file)) {
 		error_hint(err, "have the program close it before the dump");
 		return open_file_refuse(file, err,
@@ -108,15 +111,19 @@ int regular_look(struct dump *d, struct open_file *file, struct error *err)
 		return open_file_refuse(file, err, "is of thread %d, which is not there when it would be needed", tid);
 	if (tid)
 		return thread_file_look(d, file, tid, err);
-	if (file->name_state == FILE_NAME_GOOD)
-		return file_policy_look(d, file, err);
+	if (file->name_state == FILE_NAME_GOOD) {
+		r = look_at_attributes(file, err);
+		return r < 0 ? r : file_policy_look(d, file, err);
+	}
 	if (dead_process_look(d, file) && S_ISREG(file->st.st_mode) && file->pos)
 		return open_file_refuse(file, err, "was read halfway, and the process it tells about has ended");
 	if (file->dead_pid)
 		return 0;
-	if (file->st.st_nlink == 0 || (S_ISDIR(file->st.st_mode) && link_is_deleted(file->link)) ||
-	    link_remap_is_unlinked(d, file))
+	if (has_no_link(d, file)) /* its flags are set when it is open everywhere */
 		return ghost_look(d, file, err);
+	r = look_at_attributes(file, err);
+	if (r < 0)
+		return r;
 	if (link_remap_look(d, file, err) < 0)
 		return err->code;
 	return file_policy_look(d, file, err);

@@ -30,6 +30,7 @@ struct restore_ghost {
 	size_t description_count; /* of the first name: under all of them */
 	bool has_other_users;     /* of the first name: that map it, execute it, live in it */
 	bool is_made_by_user;
+	bool is_settled; /* of the first name: its late flags are set */
 	const struct restore_file
 	    *temporary; /* made by O_TMPFILE: it can be given a name, and this is its description */
 };
@@ -175,6 +176,8 @@ int ghost_check(struct restore *r, struct restore_file *file, struct restore_gho
 /* When all files were checked: which ghosts the root makes, and whether it can hold them all. */
 int ghosts_plan(struct restore *r, struct error *err);
 int ghosts_make(struct restore *r, struct error *err);
+/* When all tasks are complete: flags that would have been in the way. */
+int ghosts_settle(struct restore *r, struct error *err);
 /* A descriptor for the file: of its description when that is held, else newly opened. -errno, *err may be set. */
 int ghost_open(struct restore *r, struct restore_ghost *ghost, const struct restore_file *file, uint32_t flags,
 	       struct error *err);
