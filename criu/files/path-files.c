@@ -173,7 +173,7 @@ static int examine_mapping(struct open_file *file, const struct proc_vma *vma)
 static int add_mapping(struct dump *d, struct task *task, const struct proc_vma *vma, const char *path,
 		       struct open_file **ret_file, struct error *err)
 {
-	char *link = strdup(path);
+	char *link = proc_map_name(task->procfd, vma->start, vma->end, path);
 	struct open_file *file = link ? new_file(d, task, link, makedev(vma->dev_major, vma->dev_minor)) : NULL;
 	int r;
 

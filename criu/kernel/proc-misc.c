@@ -269,6 +269,14 @@ int proc_open_map(int procfd, uint64_t start, uint64_t end, int open_flags)
 	return proc_open_link(procfd, path, open_flags);
 }
 
+char *proc_map_name(int procfd, uint64_t start, uint64_t end, const char *path)
+{
+	char link[64], *name;
+
+	map_path(link, start, end);
+	return strchr(path, '\n') && proc_read_link(procfd, link, &name) == 0 ? name : strdup(path);
+}
+
 /* --- mountinfo --------------------------------------------------------------------------------------------------- */
 
 /* Ends the word at the cursor with a NUL and moves behind it; NULL at the end of the line. */

@@ -61,6 +61,12 @@ int proc_open_link(int procfd, const char *path, int open_flags);
 int proc_open_fd(int procfd, int fd, int open_flags);
 int proc_open_map(int procfd, uint64_t start, uint64_t end, int open_flags);
 
+/*
+ * The path of a mapping of which maps tells one: malloc()ed, NULL when there is no memory. A newline is escaped there,
+ * a backslash is not: where there is one of either the link of the mapping tells which, as far as that may be read.
+ */
+char *proc_map_name(int procfd, uint64_t start, uint64_t end, const char *path);
+
 /* One line of mountinfo; strings live in the table. Octal escapes are undone. */
 struct proc_mount {
 	int mnt_id, parent_mnt_id;

@@ -20,6 +20,7 @@
 #include "base/util.h"
 #include "engine/restore.h"
 #include "engine/service-fds.h"
+#include "files/file-attributes.h"
 #include "kernel/features.h"
 #include "kernel/missing-mman.h"
 #include "mm/restore-fill.h"
@@ -112,6 +113,18 @@ static int set_owner_and_mode(const MemfdInodeEntry *inode, int fd)
 	return 0;
 }
 
+static int set_attributes(const MemfdInodeEntry *inode, int fd, struct error *err)
+{
+	struct inode_attributes wanted;
+	int r = inode ? file_xattrs_set(fd, inode->n_xattr, inode->xattr, err) : 0;
+
+	if (r < 0 || !inode || !inode->attributes)
+		return r;
+	wanted = file_attributes_of(inode->attributes);
+	r = inode_attributes_set(fd, &wanted);
+	return r < 0 ? error_set(err, r, "set its flags (chattr) 0x%x", wanted.flags) : 0;
+}
+
 static int fill_object(struct restore *r, const struct checked_shmem *image, int fd, struct error *err)
 {
 	void *memory;
@@ -152,6 +165,9 @@ static int open_object(struct restore *r, const struct checked_shmem *image, int
 	result = set_owner_and_mode(image->inode, fd);
 	if (result < 0)
 		return error_set(err, result, "set its owner and mode");
+	result = set_attributes(image->inode, fd, err);
+	if (result < 0)
+		return result;
 	*ret_fd = service_fds_copy(r, fd);
 	return *ret_fd < 0 ? error_set(err, *ret_fd, "keep its descriptor") : 0;
 }
@@ -252,6 +268,30 @@ static void set_times(const struct shmem_object *object)
 		(void)futimens(object->fd, times);
 }
 
+static int add_seals(const struct shmem_object *object)
+{
+	const MemfdInodeEntry *inode = object->image->inode;
+	int present = inode->seals ? fcntl(object->fd, F_GET_SEALS) : -1;
+
+	if (present < 0 || (present & (int)inode->seals) == (int)inode->seals)
+		return 0;
+	return fcntl(object->fd, F_ADD_SEALS, (int)inode->seals & ~present) < 0 ? -errno : 0;
+}
+
+/* They forbid what comes before. */
+static int set_late_flags(const struct shmem_object *object)
+{
+	const FileAttributes *entry = object->image->inode->attributes;
+	struct inode_attributes wanted;
+	uint32_t late;
+
+	if (!entry)
+		return 0;
+	wanted = file_attributes_of(entry);
+	late = inode_attributes_late(&wanted);
+	return late ? inode_attributes_set_late(object->fd, late) : 0;
+}
+
 int shmem_restore_seal(struct restore *r, struct error *err)
 {
 	const struct shmem_objects *objects = r->shared_memory;
@@ -259,19 +299,21 @@ int shmem_restore_seal(struct restore *r, struct error *err)
 	for (size_t i = 0; objects && i < objects->count; i++) {
 		const struct shmem_object *object = &objects->items[i];
 		const MemfdInodeEntry *inode = object->image->inode;
-		int present;
+		int result;
 
-		if (inode)
-			set_times(object);
-		if (!inode || !inode->seals)
+		if (!inode)
 			continue;
-		present = fcntl(object->fd, F_GET_SEALS);
-		if (present < 0 || (present & (int)inode->seals) == (int)inode->seals)
-			continue;
-		if (fcntl(object->fd, F_ADD_SEALS, (int)inode->seals & ~present) < 0)
-			return error_set(err, -errno, "shared memory object %llu (%s): add seals 0x%x",
+		set_times(object);
+		result = add_seals(object);
+		if (result < 0)
+			return error_set(err, result, "shared memory object %llu (%s): add seals 0x%x",
 					 (unsigned long long)object->image->shmid, object_name(object->image),
 					 inode->seals);
+		result = set_late_flags(object);
+		if (result < 0)
+			return error_set(err, result, "shared memory object %llu (%s): set its flags (chattr) 0x%x",
+					 (unsigned long long)object->image->shmid, object_name(object->image),
+					 inode->attributes->flags);
 	}
 	return 0;
 }

@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/util.h"
 #include "engine/dump.h"
+#include "files/file-attributes.h"
 #include "files/file-kind.h"
 #include "image/image-write.h"
 #include "image/pagemap.h"
@@ -181,6 +182,7 @@ int shared_memory_add_mapping(struct dump *d, struct task *task, const struct pr
 			      uint32_t *ret_file_id, struct error *err)
 {
 	struct shared_object *object = find_object(d, makedev(vma->dev_major, vma->dev_minor), vma->inode);
+	AUTO_FREE char *name = NULL;
 	AUTO_CLOSE int fd = -1;
 	uint32_t *id;
 	int r;
@@ -197,7 +199,8 @@ int shared_memory_add_mapping(struct dump *d, struct task *task, const struct pr
 			return error_set(err, fd, TASK_FORMAT ", mapping %llx-%llx %s: open it by map_files",
 					 TASK_ARGS(task), (unsigned long long)vma->start, (unsigned long long)vma->end,
 					 path);
-		r = add_object(d, &fd, path, &object, err);
+		name = proc_map_name(task->procfd, vma->start, vma->end, path);
+		r = name ? add_object(d, &fd, name, &object, err) : error_set(err, -ENOMEM, "shared memory %s", path);
 		if (r < 0)
 			return r;
 	}
@@ -343,9 +346,24 @@ static uint64_t to_ns(const struct timespec *t)
 	return (uint64_t)t->tv_sec * 1000000000 + (uint64_t)t->tv_nsec;
 }
 
+static int fill_attributes(const struct shared_object *object, struct arena *arena, MemfdInodeEntry *entry)
+{
+	struct inode_attributes attributes;
+	int r = file_xattrs_read(arena, object->fd, &entry->n_xattr, &entry->xattr);
+
+	if (r == 0)
+		r = inode_attributes_read(object->fd, &attributes);
+	return r < 0 ? r : file_attributes_fill(arena, &attributes, &entry->attributes);
+}
+
 static int save_inode(struct image_writer *w, const struct shared_object *object, struct error *err)
 {
+	AUTO_ARENA struct arena arena = { 0 };
 	MemfdInodeEntry entry = MEMFD_INODE_ENTRY__INIT;
+	int r = fill_attributes(object, &arena, &entry);
+
+	if (r < 0)
+		return error_set(err, r, "shared memory %s: read its attributes", object->name);
 
 	entry.name = object->name;
 	entry.uid = object->st.st_uid;
