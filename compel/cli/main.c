@@ -260,14 +260,17 @@ static bool parse_number(const char *text, uint64_t *ret_value)
 
 static int stop_all(struct compel_task *task, struct compel_error *err)
 {
-	size_t new_threads;
+	const uint64_t deadline_ns = now_ns() + STOP_NS;
+	size_t new_threads = 0;
 	int r;
 
 	do {
 		r = compel_seize(task, COMPEL_SEIZE_SUSPEND_SECCOMP, &new_threads, err);
 		if (r == 0)
-			r = compel_wait_stopped(task, now_ns() + STOP_NS, err);
-	} while (r == 0 && new_threads);
+			r = compel_wait_stopped(task, deadline_ns, err);
+		if (r == 0 && !new_threads)
+			r = compel_confirm_stopped(task, err);
+	} while ((r == 0 && new_threads) || (r == -EAGAIN && now_ns() < deadline_ns));
 	return r;
 }
 

@@ -43,6 +43,7 @@ enum stop_kind {
 struct stop {
 	enum stop_kind kind;
 	int signal;
+	bool is_unreported; /* gone without a report of its end: no tracee of ours has this number */
 };
 
 /* What the public struct compel_thread does not show; same index. */
@@ -127,6 +128,8 @@ int poll_stop(pid_t tid, bool *ret_stopped, struct stop *ret_stop);
  * system call stop is passed. -ESRCH when the thread has ended.
  */
 int wait_event_stop(pid_t tid, uint64_t deadline_ns, int *ret_stop_signal);
+/* The same; -ECHILD when it has disappeared: it has ended, or executed a program and has the first one's number now. */
+int wait_seized_stop(pid_t tid, uint64_t deadline_ns, int *ret_stop_signal);
 /*
  * A tracee that dies stays a zombie until its tracer has waited for it, and its process's parent hears nothing before
  * that: waits for one that has been found dead or dying. One that lives after all is let go.

@@ -20,6 +20,8 @@
 #define DETACH_MS 100
 /* one that does not wait for anything but a processor for so long. */
 #define DETACH_READY_MS 5000
+/* Attempts to seize a thread that may not be traced: it may be about to disappear. */
+#define SEIZE_ATTEMPTS 3
 /* How long one thread that does not stop is waited for before the others have their turn. */
 #define TURN_MS 10
 /* Threads of a journal of our own; pages that are not used are not touched. */
@@ -203,6 +205,40 @@ static bool is_worker(const struct compel_task *task, pid_t tid)
 	       proc_thread_is_worker(task->pid, tid);
 }
 
+/* --- what an execution leaves
+ * ----------------------------------------------------------------------------------------- */
+
+/* The directory is empty once the process has ended. A first thread alone may have. */
+static bool is_alive(const struct compel_task *task)
+{
+	char letter = proc_thread_state(task->pid, task->pid), name[16];
+	long threads = 0;
+
+	(void)snprintf(name, sizeof(name), "%d", task->pid);
+	if (!letter || faccessat(task_state(task)->task_dirfd, name, F_OK, 0) < 0)
+		return false;
+	if (letter != 'Z' && letter != 'X')
+		return true;
+	return proc_status_number(task->pid, task->pid, "Threads", &threads) == 0 && threads > 1;
+}
+
+/* No thread is left on the list: all that were have ended, as all but one do when that one executes a program. */
+static int fail_emptied(struct compel_task *task, struct compel_error *err)
+{
+	if (!is_alive(task))
+		return fail_gone(err, task->pid);
+	task_state(task)->leader_is_traced = false;
+	return fail_say(err, -EAGAIN, "pid %d: its threads end, or execute programs, faster than they can be stopped",
+			task->pid);
+}
+
+/* Whatever is known of them was of another thread, or of another program: they are waited for anew. */
+static void doubt_all(struct compel_task *task)
+{
+	for (size_t i = 0; i < task->thread_count; i++)
+		task->threads[i].stopped = false;
+}
+
 /* --- seizing
  * ---------------------------------------------------------------------------------------------------------- */
 
@@ -231,6 +267,26 @@ static int attach(struct task_state *state, pid_t tid, unsigned int flags)
 	return r;
 }
 
+/*
+ * A thread of ours that executed a program comes back under the first one's number: it is seized, and only has to be
+ * interrupted. A first thread may end in favour of such a one at the very moment: the next attempt meets that one.
+ */
+static int seize_and_interrupt(struct compel_task *task, pid_t tid, unsigned int flags)
+{
+	int r = -EPERM;
+
+	for (int i = 0; i < SEIZE_ATTEMPTS && r == -EPERM; i++) {
+		r = attach(task_state(task), tid, flags);
+		if (r == 0 || r == -EPERM) {
+			/* Behind an attachment it fails only for one that is dying: the wait for its stop will see. */
+			int interrupted = ptrace_interrupt(tid);
+
+			r = interrupted == 0 ? 0 : r;
+		}
+	}
+	return r;
+}
+
 /* 1: one more thread, 0: it has ended meanwhile. */
 static int seize_thread(struct compel_task *task, pid_t tid, unsigned int flags, struct compel_error *err)
 {
@@ -245,10 +301,8 @@ static int seize_thread(struct compel_task *task, pid_t tid, unsigned int flags,
 	r = journal_add_thread(state->journal, state->journal_index, tid, &journal);
 	if (r < 0)
 		return fail(err, r, "pid %d: the journal has no room for its threads", task->pid);
-	r = attach(state, tid, flags);
+	r = seize_and_interrupt(task, tid, flags);
 	if (r == 0) {
-		/* Fails only for one that is dying: the wait for its stop will see that. */
-		(void)ptrace_interrupt(tid);
 		task->threads[task->thread_count] = (struct compel_thread){ .tid = tid, .journal = journal };
 		state->thread_states[task->thread_count] = (struct thread_state){ 0 };
 		task->thread_count++;
@@ -306,7 +360,7 @@ int compel_seize(struct compel_task *task, unsigned int flags, size_t *ret_new, 
 	if (r < 0)
 		return r;
 	if (task->thread_count == 0)
-		return fail_gone(err, task->pid);
+		return fail_emptied(task, err);
 	task->journal->caller_tid = acting_tid(task);
 	*ret_new = count;
 	return 0;
@@ -324,12 +378,14 @@ static int explain_timeout(const struct compel_task *task, pid_t tid, struct com
 			letter == 'D' ? ": it waits for a device, a frozen cgroup or the end of a vfork" : "");
 }
 
-/* Its stop, its registers, its mask. */
+/* Its stop, its registers, its mask. -ECHILD: no tracee of ours has this number. */
 static int stop_thread(struct compel_task *task, struct compel_thread *thread, uint64_t deadline_ns)
 {
+	bool is_stopped;
 	int r;
 
-	r = wait_event_stop(thread->tid, deadline_ns, &thread->stop_signal);
+	r = wait_seized_stop(thread->tid, deadline_ns, &thread->stop_signal);
+	is_stopped = r == 0;
 	if (r == 0)
 		r = compel_get_regs(thread->tid, &thread->regs);
 	if (r == 0)
@@ -340,7 +396,8 @@ static int stop_thread(struct compel_task *task, struct compel_thread *thread, u
 		r = leave_restartable_sequence(thread->tid, &thread->regs);
 	if (r == 0)
 		thread->stopped = true;
-	return r;
+	/* Killed behind its stop: its end is still to be reported. */
+	return r == -ESRCH && is_stopped ? -ETIMEDOUT : r;
 }
 
 /*
@@ -375,7 +432,7 @@ static int drop_ended(struct compel_task *task, size_t index, struct compel_erro
 		return 0;
 	collect_threads(task);
 	collect_dead(task->pid, task->pid);
-	return fail_gone(err, task->pid);
+	return fail_emptied(task, err);
 }
 
 /*
@@ -401,9 +458,12 @@ static int stop_threads(struct compel_task *task, uint64_t deadline_ns, pid_t *r
 			/* A thread that executed a program takes the leader's place, and has not been interrupted. */
 			if (thread->tid == task->pid)
 				(void)ptrace_interrupt(thread->tid);
-		} else if (r < 0 && r != -ESRCH)
+		} else if (r < 0 && r != -ESRCH && r != -ECHILD)
 			return fail(err, r, "pid %d, thread %d: cannot stop it", task->pid, thread->tid);
-		r = r == -ESRCH ? drop_ended(task, i, err) : 0;
+		/* Not ended but disappeared: another one may be meant by the first one's number now. */
+		if (r == -ECHILD)
+			doubt_all(task);
+		r = r == -ESRCH || r == -ECHILD ? drop_ended(task, i, err) : 0;
 		if (r < 0)
 			return r;
 	}
@@ -411,7 +471,7 @@ static int stop_threads(struct compel_task *task, uint64_t deadline_ns, pid_t *r
 		return 0;
 	if (task_state(task)->leader_is_traced)
 		collect_dead(task->pid, task->pid);
-	return fail_gone(err, task->pid);
+	return fail_emptied(task, err);
 }
 
 int compel_wait_stopped(struct compel_task *task, uint64_t deadline_ns, struct compel_error *err)
@@ -423,6 +483,21 @@ int compel_wait_stopped(struct compel_task *task, uint64_t deadline_ns, struct c
 		r = stop_threads(task, deadline_ns, &slow, err);
 	while (r == 0 && slow && clock_ns() < deadline_ns);
 	return r == 0 && slow ? explain_timeout(task, slow, err) : r;
+}
+
+/* An execution ends the oldest of its threads whichever makes it. */
+int compel_confirm_stopped(struct compel_task *task, struct compel_error *err)
+{
+	bool is_stopped = false;
+	struct stop stop;
+	int r = task->thread_count ? poll_stop(acting_tid(task), &is_stopped, &stop) : 0;
+
+	if (r < 0)
+		return fail(err, r, "pid %d: cannot see whether it stands still", task->pid);
+	if (is_stopped && stop.kind == STOP_EVENT)
+		return 0;
+	doubt_all(task);
+	return fail_say(err, -EAGAIN, "pid %d: a thread of it that ran has ended all others", task->pid);
 }
 
 /* --- letting go

@@ -21,10 +21,10 @@ static struct stop decode_stop(int code)
 	int signal = code & 0xff;
 
 	if (code >> 8 == PTRACE_EVENT_STOP)
-		return (struct stop){ STOP_EVENT, signal };
+		return (struct stop){ .kind = STOP_EVENT, .signal = signal };
 	if (signal == (SIGTRAP | 0x80))
-		return (struct stop){ STOP_SYSCALL, 0 };
-	return (struct stop){ STOP_SIGNAL, signal };
+		return (struct stop){ .kind = STOP_SYSCALL };
+	return (struct stop){ .kind = STOP_SIGNAL, .signal = signal };
 }
 
 /*
@@ -57,7 +57,7 @@ int poll_stop(pid_t tid, bool *ret_stopped, struct stop *ret_stop)
 		return r;
 	*ret_stopped = r < 0 || info.si_pid != 0;
 	/* No child of ours: it has ended, or another thread's execve has taken its place. */
-	*ret_stop = (struct stop){ STOP_GONE, 0 };
+	*ret_stop = (struct stop){ .kind = STOP_GONE, .is_unreported = r < 0 };
 	if (r < 0 || !info.si_pid)
 		return 0;
 	if (info.si_code == CLD_TRAPPED || info.si_code == CLD_STOPPED)
@@ -83,7 +83,7 @@ int wait_stop(pid_t tid, uint64_t deadline_ns, struct stop *ret_stop)
 	}
 }
 
-int wait_event_stop(pid_t tid, uint64_t deadline_ns, int *ret_stop_signal)
+int wait_seized_stop(pid_t tid, uint64_t deadline_ns, int *ret_stop_signal)
 {
 	for (;;) {
 		struct stop stop;
@@ -93,7 +93,7 @@ int wait_event_stop(pid_t tid, uint64_t deadline_ns, int *ret_stop_signal)
 			return r;
 		switch (stop.kind) {
 		case STOP_GONE:
-			return -ESRCH;
+			return stop.is_unreported ? -ECHILD : -ESRCH;
 		case STOP_EVENT:
 			*ret_stop_signal = stop.signal == SIGTRAP ? 0 : stop.signal;
 			return 0;
@@ -112,6 +112,13 @@ int wait_event_stop(pid_t tid, uint64_t deadline_ns, int *ret_stop_signal)
 			break;
 		}
 	}
+}
+
+int wait_event_stop(pid_t tid, uint64_t deadline_ns, int *ret_stop_signal)
+{
+	int r = wait_seized_stop(tid, deadline_ns, ret_stop_signal);
+
+	return r == -ECHILD ? -ESRCH : r;
 }
 
 void collect_dead(pid_t pid, pid_t tid)

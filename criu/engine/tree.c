@@ -36,7 +36,7 @@
 #define PID_INDEX_BYTES ((size_t)PID_LIMIT * sizeof(uint32_t))
 #define MANY_THREADS    16             /* fewer are walked faster than a look at all there is takes */
 #define VFORK_SEEN_NS   20000000ull    /* how long a task may take to stop before it is asked what it waits for */
-#define VFORK_NS        500000000ull   /* how long the child of a vfork may take to its exec */
+#define VFORK_NS        500000000ull   /* how long the child of a vfork may sleep before its exec */
 #define SETTLE_NS       10000000000ull /* without --timeout: how long all tasks may take to stop */
 
 /* --- tasks ------------------------------------------------------------------------------------------------------- */
@@ -305,7 +305,9 @@ static int seize_task(struct dump *d, struct task *task, size_t *ret_new, struct
 	if (r == 0)
 		r = compel_seize(task->compel, COMPEL_SEIZE_SUSPEND_SECCOMP, &fresh, &compel_err);
 	*ret_new += fresh;
-	if (r == 0)
+	if (r == -EAGAIN)
+		(*ret_new)++;
+	if (r == 0 || r == -EAGAIN)
 		return 0;
 	name_task(task);
 	if (r == -EPERM || r == -EACCES)
@@ -428,56 +430,108 @@ static bool waits_for_vfork(const struct task *task, pid_t tid)
 	       sscanf(text, "%ld %lx", &number, &argument) == 2 && is_vfork(tid, number, argument);
 }
 
-/* The thread that stands in a vfork, 0 for none. */
-static pid_t find_vfork(const struct task *task)
-{
-	for (size_t i = 0; i < task->compel->thread_count; i++)
-		if (!task->compel->threads[i].stopped && waits_for_vfork(task, task->compel->threads[i].tid))
-			return task->compel->threads[i].tid;
-	return 0;
-}
-
 /* A task that runs on for a while: the next walk seizes it anew. */
 static int let_run(struct task *task, struct error *err)
 {
 	struct compel_error compel_err = { 0 };
 	int r = compel_detach(task->compel, &compel_err);
 
-	if (r < 0 && r != -ESRCH)
+	if (r < 0 && r != -ESRCH) {
+		name_task(task);
 		return compel_error_pass(err, task, &compel_err, r);
+	}
 	compel_task_free(task->compel);
 	task->compel = NULL;
 	return 0;
 }
 
-/* The child would stand still like all others, and the thread wait for ever. */
+/* One that sleeps may do so for ever. */
+static bool is_some_child_busy(const struct task *task)
+{
+	struct proc_stat stat;
+
+	for (const struct task *child = task->first_child; child; child = child->next_sibling)
+		if (!child->compel && proc_stat_read(child->procfd, "stat", &stat) == 0 && strchr("RD", stat.state))
+			return true;
+	return false;
+}
+
 static int wait_for_vfork(struct task *task, pid_t tid, uint64_t deadline_ns, struct error *err)
 {
-	struct compel_error compel_err = { 0 };
-	int r = 0;
+	struct compel_error compel_err;
+	uint64_t until_ns;
+	int r;
 
-	for (struct task *child = task->first_child; child && r == 0; child = child->next_sibling)
-		if (child->compel && child->maker_tid == tid)
-			r = let_run(child, err);
-	if (r == 0) {
-		r = compel_wait_stopped(task->compel, min_u64(deadline_ns, now_ns() + VFORK_NS), &compel_err);
-		if (r < 0 && r != -ETIMEDOUT)
-			(void)compel_error_pass(err, task, &compel_err, r);
-	}
-	if (r != -ETIMEDOUT)
-		return r;
+	do {
+		until_ns = min_u64(deadline_ns, now_ns() + VFORK_NS);
+		compel_err = (struct compel_error){ 0 };
+		r = compel_wait_stopped(task->compel, until_ns, &compel_err);
+	} while (r == -ETIMEDOUT && until_ns < deadline_ns && is_some_child_busy(task));
+	if (r < 0 && r != -ETIMEDOUT)
+		return compel_error_pass(err, task, &compel_err, r);
+	if (r == 0)
+		return task_set_acting(task, task->compel->threads[0].tid, err);
 	name_task(task);
 	error_hint(err, "try again: a vfork mostly ends with the next exec");
 	return error_say(err, -ENOTSUP, TASK_FORMAT ", thread %d: waits for the end of its vfork", TASK_ARGS(task),
 			 tid);
 }
 
+static int let_vforked_run(struct task *task, pid_t *ret_tid, uint64_t deadline_ns, struct error *err);
+
+/* One that has been made by a vfork, and may wait in one itself: such a one can be let go only when that is over. */
+static int let_child_run(struct task *child, uint64_t deadline_ns, struct error *err)
+{
+	pid_t tid = 0;
+	int r = let_vforked_run(child, &tid, deadline_ns, err);
+
+	if (r == 0 && tid && child->compel)
+		r = wait_for_vfork(child, tid, deadline_ns, err);
+	if (r == 0 || r == -EAGAIN)
+		r = child->compel ? let_run(child, err) : 0;
+	return r;
+}
+
+static bool is_in_vfork(const struct task *task, pid_t tid)
+{
+	const struct compel_task *compel = task->compel;
+
+	if (!compel)
+		return true;
+	for (size_t i = 0; i < compel->thread_count; i++)
+		if (compel->threads[i].tid == tid)
+			return !compel->threads[i].stopped && waits_for_vfork(task, tid);
+	return false;
+}
+
+/*
+ * The children of its threads that stand in a vfork, of which *ret_tid is one, 0 if there is none: they would stand
+ * still like all others, and the threads wait for ever.
+ */
+static int let_vforked_run(struct task *task, pid_t *ret_tid, uint64_t deadline_ns, struct error *err)
+{
+	int r = 0;
+
+	*ret_tid = 0;
+	for (size_t i = 0; task->compel && i < task->compel->thread_count && !*ret_tid; i++)
+		if (is_in_vfork(task, task->compel->threads[i].tid))
+			*ret_tid = task->compel->threads[i].tid;
+	if (task->compel && !*ret_tid)
+		return 0;
+	for (struct task *child = task->first_child; child && r == 0; child = child->next_sibling)
+		if (!child->is_zombie && is_in_vfork(task, child->maker_tid))
+			r = let_child_run(child, deadline_ns, err);
+	return r;
+}
+
 static int wait_for_task(struct task *task, uint64_t deadline_ns, struct error *err)
 {
 	struct compel_error compel_err = { 0 };
 	int r = compel_wait_stopped(task->compel, min_u64(deadline_ns, now_ns() + VFORK_SEEN_NS), &compel_err);
-	pid_t tid = r == -ETIMEDOUT ? find_vfork(task) : 0;
+	pid_t tid = 0;
 
+	if (r == -ETIMEDOUT && let_vforked_run(task, &tid, deadline_ns, err) < 0)
+		return err->code;
 	if (tid)
 		return wait_for_vfork(task, tid, deadline_ns, err);
 	if (r == -ETIMEDOUT) {
@@ -493,13 +547,16 @@ static int wait_for_task(struct task *task, uint64_t deadline_ns, struct error *
 		     : task_set_acting(task, task->compel->threads[0].tid, err);
 }
 
-static int wait_all(struct dump *d, uint64_t deadline_ns, struct error *err)
+/* *ret_again counts those that have to be seized anew. */
+static int wait_all(struct dump *d, uint64_t deadline_ns, size_t *ret_again, struct error *err)
 {
+	*ret_again = 0;
 	for_each_task (d, task) {
 		struct error own = { 0 };
 		int r = task->is_zombie || !task->compel ? 0 : wait_for_task(task, deadline_ns, &own);
 
-		if (r < 0 && !(task->parent && has_ended(task))) {
+		*ret_again += r == -EAGAIN || (!task->is_zombie && !task->compel);
+		if (r < 0 && r != -EAGAIN && !(task->parent && has_ended(task))) {
 			*err = own;
 			return r;
 		}
@@ -552,6 +609,20 @@ static bool is_complete(struct dump *d)
 		if (!is_known(d, &d->facts.items[i], seen))
 			return false;
 	return r == 0;
+}
+
+static int confirm_all(struct dump *d, size_t *ret_again, struct error *err)
+{
+	for_each_task (d, task) {
+		struct compel_error compel_err = { 0 };
+		int r = task->is_zombie || !task->compel ? 0 : compel_confirm_stopped(task->compel, &compel_err);
+
+		if (r == -EAGAIN)
+			(*ret_again)++;
+		else if (r < 0)
+			return compel_error_pass(err, task, &compel_err, r);
+	}
+	return 0;
 }
 
 /* Reads the stat of a task that stands still. Gone, or handed on to another parent: the walk was there too early. */
@@ -637,8 +708,21 @@ static int add_ended_leader(struct task *task)
 	return 0;
 }
 
+/* Children of a thread that has ended, or executed a program, were handed on to the first one. */
+static void update_maker(struct task *task)
+{
+	const struct compel_task *parent = task->parent ? task->parent->compel : NULL;
+
+	for (size_t i = 0; parent && i < parent->thread_count; i++)
+		if (parent->threads[i].tid == task->maker_tid)
+			return;
+	if (parent)
+		task->maker_tid = task->parent->host_pid;
+}
+
 static int read_frozen(struct dump *d, struct task *task, struct error *err)
 {
+	update_maker(task);
 	task->thread_count = task->compel->thread_count;
 	task->threads = calloc(task->thread_count, sizeof(*task->threads));
 	if (!task->threads || add_ended_leader(task) < 0)
@@ -663,7 +747,7 @@ int tree_freeze(struct dump *d, struct error *err)
 {
 	uint64_t limit_ns = d->opts->timeout_sec ? d->opts->timeout_sec * 1000000000ull : SETTLE_NS;
 	uint64_t deadline_ns = now_ns() + limit_ns;
-	size_t fresh = 0, stale = 0;
+	size_t fresh = 0, stale = 0, again = 0;
 	struct task **sorted;
 	bool is_settled;
 	int r;
@@ -671,16 +755,18 @@ int tree_freeze(struct dump *d, struct error *err)
 	do {
 		r = seize_round(d, &fresh, err);
 		if (r == 0)
-			r = wait_all(d, deadline_ns, err);
+			r = wait_all(d, deadline_ns, &again, err);
 		if (r == 0)
 			r = dump_check_interrupted(d, err);
 		if (r == 0 && now_ns() > deadline_ns)
 			r = error_say(err, -ETIMEDOUT, "the tree makes new tasks faster than they can be stopped");
-		is_settled = r == 0 && ((!fresh && d->is_walked) || is_complete(d));
+		is_settled = r == 0 && !again && ((!fresh && d->is_walked) || is_complete(d));
 		d->is_walked = true;
 		if (is_settled)
+			r = confirm_all(d, &again, err);
+		if (r == 0 && is_settled && !again)
 			r = drop_stale(d, &stale, err);
-	} while (r == 0 && !(is_settled && stale == 0));
+	} while (r == 0 && !(is_settled && !again && stale == 0));
 	if (r < 0)
 		return r;
 	sorted = calloc(d->task_count, sizeof(*sorted));

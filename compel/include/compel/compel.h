@@ -158,6 +158,9 @@ void compel_task_free(struct compel_task *task);
  * Threads that the kernel made for itself (io_uring) are left alone: no code of the program runs there. Threads that
  * end meanwhile are skipped, and so is a leader that has ended while others live on, which nobody can trace; -ESRCH
  * when the process is gone, -EPERM with the tracer's pid in the text when it is traced.
+ *
+ * -EAGAIN, from here on until the last call of compel_wait_stopped(): the process lives, but none of its threads is
+ * seized any more, for one of them has executed a program or all have made others and ended. It is to be seized anew.
  */
 int compel_seize(struct compel_task *task, unsigned int flags, size_t *ret_new, struct compel_error *err);
 
@@ -172,6 +175,12 @@ int compel_seize(struct compel_task *task, unsigned int flags, size_t *ret_new, 
  * sequence is shown at its abort handler, where the kernel would resume it.
  */
 int compel_wait_stopped(struct compel_task *task, uint64_t deadline_ns, struct compel_error *err);
+
+/*
+ * When all stand still and nothing new is found: -EAGAIN if a thread that was never seized has executed a program
+ * meanwhile, which ends all others. Then seize and wait once more.
+ */
+int compel_confirm_stopped(struct compel_task *task, struct compel_error *err);
 
 /*
  * Where the stub goes: [start, end) is an executable private mapping whose last bytes are zero padding (the vdso). The
