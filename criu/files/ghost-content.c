@@ -15,12 +15,14 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/util.h"
 #include "engine/dump.h"
 #include "files/file-attributes.h"
 #include "files/registry.h"
 #include "files/restore-files.h"
 #include "image/image-write.h"
+#include "kernel/inode-linkable.h"
 #include "kernel/mount-view.h"
 
 /* Files of this size and more are stored in chunks, so that holes cost nothing; smaller ones when they have holes. */
@@ -150,6 +152,34 @@ int ghost_content_look(struct dump *d, struct open_file *file, struct inode_attr
 	return opened < 0 ? opened : inode_attributes_read(opened, ret);
 }
 
+/* The kernel calls "#NUMBER" what O_TMPFILE makes, whoever opens it later. */
+static bool may_be_temporary(const struct open_file *file)
+{
+	const char *name = file->link ? strrchr(file->link, '/') : NULL;
+
+	return S_ISREG(file->st.st_mode) && name && name[1] == '#' && name[2] >= '0' && name[2] <= '9';
+}
+
+void ghost_content_look_linkable(struct dump *d, struct open_file *file, struct ghost_facts *facts)
+{
+	AUTO_CLOSE int fd = may_be_temporary(file) ? open_file_reopen(d, file, O_PATH) : -1;
+	struct kernel_memory *km;
+	char place[256];
+	int r;
+
+	facts->is_linkable = false;
+	facts->is_linkable_known = !may_be_temporary(file);
+	if (facts->is_linkable_known)
+		return;
+	r = fd < 0 ? fd : dump_kernel_memory(d, &km);
+	if (r == 0)
+		r = inode_is_linkable(km, fd, &facts->is_linkable);
+	facts->is_linkable_known = r == 0;
+	if (r < 0)
+		log_warn("%s: whether it can be given a name (O_TMPFILE without O_EXCL) cannot be told: %s\n",
+			 open_file_describe(file, place, sizeof(place)), strerror(-r));
+}
+
 static int read_attributes(struct dump *d, struct open_file *file, const struct inode_attributes *attributes,
 			   GhostFileEntry *entry)
 {
@@ -198,15 +228,17 @@ static void fill_ghost(const struct stat *st, GhostFileEntry *entry, Timeval *ac
 	}
 }
 
-int ghost_content_save(struct dump *d, struct open_file *file, uint32_t id, const struct inode_attributes *attributes,
+int ghost_content_save(struct dump *d, struct open_file *file, uint32_t id, const struct ghost_facts *facts,
 		       struct error *err)
 {
 	AUTO_IMAGE_WRITER struct image_writer w = IMAGE_WRITER_INIT;
 	GhostFileEntry entry = GHOST_FILE_ENTRY__INIT;
 	Timeval accessed = TIMEVAL__INIT, modified = TIMEVAL__INIT;
-	int r = read_attributes(d, file, attributes, &entry);
+	int r = read_attributes(d, file, &facts->attributes, &entry);
 
 	fill_ghost(&file->st, &entry, &accessed, &modified);
+	entry.has_linkable = facts->is_linkable_known;
+	entry.linkable = facts->is_linkable;
 	image_writer_open(&w, d->set, IMAGE_GHOST_FILE, id);
 	if (r == 0 && S_ISLNK(entry.mode))
 		r = read_symlink(d, file, &entry);

@@ -14,8 +14,17 @@ struct open_file;
 /* Its flags of chattr(1): 0 or -errno. */
 int ghost_content_look(struct dump *d, struct open_file *file, struct inode_attributes *ret);
 
+/* What only the look stage can find out. */
+struct ghost_facts {
+	struct inode_attributes attributes;
+	bool is_linkable_known, is_linkable;
+};
+
+/* Whether it can be given a name. A warning where that cannot be told. */
+void ghost_content_look_linkable(struct dump *d, struct open_file *file, struct ghost_facts *facts);
+
 /* Writes the image; the failure is stated. */
-int ghost_content_save(struct dump *d, struct open_file *file, uint32_t id, const struct inode_attributes *attributes,
+int ghost_content_save(struct dump *d, struct open_file *file, uint32_t id, const struct ghost_facts *facts,
 		       struct error *err);
 
 /*

@@ -41,7 +41,7 @@ struct ghost {
 	struct open_file *file; /* the first one found with this inode */
 	uint32_t *users;        /* reg file ids */
 	size_t user_count, user_capacity;
-	struct inode_attributes attributes;
+	struct ghost_facts facts;
 };
 
 /* --- dump ----------------------------------------------------------------------------------------------------- */
@@ -170,19 +170,20 @@ static int look_attributes(struct dump *d, struct open_file *file, struct inode_
 static int add_ghost(struct dump *d, struct open_file *file, struct ghost **ret_ghost, struct error *err)
 {
 	struct file_registry *registry = d->files;
-	struct inode_attributes attributes;
+	struct ghost_facts facts;
 	int r = check_ghost(d, file, err);
 
 	if (r == 0)
-		r = look_attributes(d, file, &attributes, err);
+		r = look_attributes(d, file, &facts.attributes, err);
 	if (r < 0)
 		return r;
+	ghost_content_look_linkable(d, file, &facts);
 	if (reserve_slots(registry) < 0 ||
 	    array_reserve(&registry->ghosts, &registry->ghost_capacity, registry->ghost_count, sizeof(**ret_ghost)) < 0)
 		return open_file_error(file, err, -ENOMEM, "deleted file");
 	*ret_ghost = &registry->ghosts[registry->ghost_count];
 	*slot_of(registry, &file->st) = (uint32_t)registry->ghost_count + 1;
-	**ret_ghost = (struct ghost){ .id = (uint32_t)++registry->ghost_count, .file = file, .attributes = attributes };
+	**ret_ghost = (struct ghost){ .id = (uint32_t)++registry->ghost_count, .file = file, .facts = facts };
 	return 0;
 }
 
@@ -206,7 +207,7 @@ int ghosts_save(struct dump *d, struct image_writer *remaps, struct error *err)
 {
 	for (size_t i = 0; i < d->files->ghost_count; i++) {
 		const struct ghost *ghost = &d->files->ghosts[i];
-		int r = ghost_content_save(d, ghost->file, ghost->id, &ghost->attributes, err);
+		int r = ghost_content_save(d, ghost->file, ghost->id, &ghost->facts, err);
 
 		for (size_t k = 0; k < ghost->user_count && r == 0; k++) {
 			RemapFilePathEntry remap = REMAP_FILE_PATH_ENTRY__INIT;
@@ -215,7 +216,7 @@ int ghosts_save(struct dump *d, struct image_writer *remaps, struct error *err)
 			remap.remap_id = ghost->id;
 			remap.has_remap_type = true;
 			remap.remap_type = REMAP_TYPE__GHOST;
-			remap.late_flags = inode_attributes_late(&ghost->attributes);
+			remap.late_flags = inode_attributes_late(&ghost->facts.attributes);
 			remap.has_late_flags = remap.late_flags != 0;
 			r = image_writer_add(remaps, &remap, err);
 		}
@@ -526,11 +527,19 @@ static int add_name(struct restore *r, struct ghost_names *names, struct restore
 	return open_name(place, ghost);
 }
 
-/* What O_TMPFILE made can still be given a name, which nothing else without one can. */
-static int make_temporary(struct restore *r, struct restore_ghost *ghost, struct ghost_names *names)
+/* What is open with O_TMPFILE was opened so; it need not be open any more that it can be given a name. */
+static bool is_made_temporary(const struct restore_ghost *ghost, const GhostFileEntry *entry)
+{
+	return S_ISREG(entry->mode) && (ghost->temporary || (entry->has_linkable && entry->linkable));
+}
+
+/* What O_TMPFILE makes can be given a name unless O_EXCL forbids it; nothing else without one can. */
+static int make_temporary(struct restore *r, struct restore_ghost *ghost, const GhostFileEntry *entry,
+			  struct ghost_names *names)
 {
 	AUTO_GHOST_PLACE struct ghost_place place = GHOST_PLACE_INIT;
-	uint32_t flags = restore_open_flags(ghost->temporary->entry->reg->flags);
+	uint32_t flags = ghost->temporary ? restore_open_flags(ghost->temporary->entry->reg->flags) : O_RDWR;
+	uint32_t exclusive = entry->has_linkable && !entry->linkable ? O_EXCL : 0;
 	char directory[PATH_MAX];
 	const char *slash;
 	int result = ghost_place_find(&place, ghost->path);
@@ -542,7 +551,7 @@ static int make_temporary(struct restore *r, struct restore_ghost *ghost, struct
 	slash = strrchr(place.name, '/');
 	(void)snprintf(directory, sizeof(directory), "%.*s", slash ? (int)(slash - place.name) : 1,
 		       slash ? place.name : ".");
-	ghost->fd = openat(place.dirfd, directory, (int)(flags | O_TMPFILE | O_CLOEXEC), 0600);
+	ghost->fd = openat(place.dirfd, directory, (int)(flags | exclusive | O_TMPFILE | O_CLOEXEC), 0600);
 	if (ghost->fd < 0)
 		return -errno;
 	names->write_fd = fcntl(ghost->fd, F_DUPFD_CLOEXEC, 0);
@@ -604,8 +613,8 @@ static int make_ghost(struct restore *r, struct restore_ghost *ghost, struct err
 
 	if (result < 0)
 		return result;
-	result = ghost->temporary && S_ISREG(entry->mode) ? make_temporary(r, ghost, &names)
-							  : make_under_names(r, ghost, entry, &names);
+	result = is_made_temporary(ghost, entry) ? make_temporary(r, ghost, entry, &names)
+						 : make_under_names(r, ghost, entry, &names);
 	if (result == 0)
 		result = ghost_content_restore(&reader, names.write_fd, entry, err);
 	if (result == 0)
