@@ -21,6 +21,7 @@
 #include "security/keyring.h"
 #include "security/landlock.h"
 #include "task/core-save.h"
+#include "task/late-signals.h"
 #include "task/likeness.h"
 #include "task/process-likeness.h"
 #include "task/task-look.h"
@@ -390,6 +391,16 @@ static int check_personalities(const struct task *task, struct error *err)
 	return 0;
 }
 
+static int look_again_at_signals(struct task *task, struct error *err)
+{
+	int r;
+
+	if (!late_signals_are_possible(task))
+		return 0;
+	r = stop_parasite(task, err);
+	return r < 0 ? r : late_signals_look(task, err);
+}
+
 static int take_answers(struct dump *d, struct task *task, const struct place *place, struct landlock_probes *probes,
 			struct error *err)
 {
@@ -414,7 +425,9 @@ static int take_answers(struct dump *d, struct task *task, const struct place *p
 		r = registers_check(task, err);
 	if (r == 0)
 		r = take_ldt(task, place, err);
-	return r < 0 ? r : name_future_locks(task, place, err);
+	if (r == 0)
+		r = name_future_locks(task, place, err);
+	return r < 0 ? r : look_again_at_signals(task, err);
 }
 
 /* Everything that holds of its model holds of it; what has to be looked at is what is its own. */

@@ -218,6 +218,8 @@ static const struct bpf_value members[] = {
 	IN_SIGNAL("is_child_subreaper", LIKE(subreaper), 1),
 	IN_SIGNAL("real_timer.state", AT(real_is_running), 1),
 	IN_SIGNAL("it_real_incr", AT(real_interval), 8),
+	IN_TASK("pending.signal", AT(pending), 8),
+	IN_SIGNAL("shared_pending.signal", AT(shared_pending), 8),
 };
 #define MEMBERS ARRAY_SIZE(members)
 

@@ -49,6 +49,7 @@ struct process_values {
 	uint64_t io_uring, numa_policy;          /* 0: it has used none, it has none */
 	struct process_cpu_timer cpu_timers[2];  /* ITIMER_PROF, ITIMER_VIRTUAL; zeros: not set */
 	uint64_t real_interval, real_is_running; /* ITIMER_REAL */
+	uint64_t pending, shared_pending;        /* signals, read behind the timers; bit 0 is signal 1 */
 	uint64_t close_on_exec;                  /* bit N: descriptor N, of the first 64 */
 };
 

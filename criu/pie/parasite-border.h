@@ -92,6 +92,7 @@ struct parasite_task {
 	struct parasite_sigaction sigactions[PARASITE_SIGNALS]; /* [n - 1] */
 	struct parasite_limit limits[PARASITE_LIMITS];          /* by RLIMIT_ number */
 	struct parasite_itimer itimers[3];                      /* ITIMER_REAL, _VIRTUAL, _PROF */
+	uint64_t pending; /* rt_sigpending() of the leader when the timers were what is told here */
 	int64_t dumpable, thp_disabled, child_subreaper, membarrier, mdwe, ksm;
 	int64_t futex_hash;  /* PR_FUTEX_HASH: buckets of its own; -errno: the kernel has none */
 	int64_t locked_here; /* -EINVAL: this memory of ours is locked, as all that is mapped now; engine: MCL_ flags */

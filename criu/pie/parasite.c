@@ -37,6 +37,7 @@
 #define WAIT_FOR_ALL                 0                                     /* P_ALL */
 #define WAIT_FOR_PID                 1                                     /* P_PID */
 #define WAIT_CONTINUED               (0x8 | 0x1 | 0x01000000 | 0x40000000) /* WCONTINUED WNOHANG WNOWAIT __WALL */
+#define TIMER_TRIES                  8                                     /* some expire all the time */
 #define MADVISE_COLD                 20                                    /* since 5.4 */
 #define PAGE_BYTES                   4096
 
@@ -162,7 +163,7 @@ static void ask_thread(struct parasite_thread *self)
 				      sizeof(self->mempolicy_nodes) * 8, 0, 0);
 }
 
-static void ask_timers(struct parasite_task *task)
+static void read_timers(struct parasite_task *task)
 {
 	struct parasite_posix_timer *timers = (void *)task->posix_timers;
 
@@ -171,6 +172,19 @@ static void ask_timers(struct parasite_task *task)
 	for (uint32_t i = 0; i < task->posix_timer_count; i++) {
 		(void)SYS2(__NR_timer_gettime, timers[i].id, &timers[i].interval_sec);
 		timers[i].overrun = (int32_t)SYS1(__NR_timer_getoverrun, timers[i].id);
+	}
+}
+
+/* Timers run on meanwhile: asked until what they say and which signals wait is of one moment. */
+static void ask_timers(struct parasite_task *task)
+{
+	uint64_t before = 0;
+
+	(void)SYS2(__NR_rt_sigpending, &task->pending, sizeof(task->pending));
+	for (int i = 0; i < TIMER_TRIES && (i == 0 || task->pending != before); i++) {
+		before = task->pending;
+		read_timers(task);
+		(void)SYS2(__NR_rt_sigpending, &task->pending, sizeof(task->pending));
 	}
 }
 

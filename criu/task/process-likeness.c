@@ -61,6 +61,14 @@ static bool has_timers(const struct process_values *values)
 	return memcmp(values->cpu_timers, none, sizeof(none)) != 0 || values->real_interval || values->real_is_running;
 }
 
+/* Since it was looked at; who is asked is looked at again. */
+static bool has_new_signals(const struct task *task, const struct process_values *values)
+{
+	const struct proc_status *known = &task->threads[0].status;
+
+	return values->pending & ~known->sig_pending || values->shared_pending & ~known->sig_shared_pending;
+}
+
 /* Only then is all that is asked of it known, or known to hang on what is compared. */
 static bool can_be_like_another(const struct task *task, const struct process_facts *facts)
 {
@@ -71,7 +79,8 @@ static bool can_be_like_another(const struct task *task, const struct process_fa
 	    (task->fd_count && !task->knows_close_on_exec && task->fds[task->fd_count - 1].fd >= KNOWN_FDS))
 		return false;
 	return !values->io_uring && !values->numa_policy && !values->likeness.ldt && !has_timers(values) &&
-	       has_usual_actions(facts) && facts->auxv_bytes <= sizeof(task->parasite->auxv);
+	       !has_new_signals(task, values) && has_usual_actions(facts) &&
+	       facts->auxv_bytes <= sizeof(task->parasite->auxv);
 }
 
 /* A process that is asked, and what is known of it. */

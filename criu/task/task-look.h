@@ -73,6 +73,12 @@ int task_look_traced(struct dump *d, struct task *task, struct error *err);
 /* Which timers wait for a time: by one thread, before the process can be changed. */
 void timers_look(struct dump *d, struct task *task);
 
+/*
+ * True for a signal that came from a timer and that the timer, as the task has told of it, is still going to send: it
+ * came later than that.
+ */
+bool timers_send_again(const struct task *task, const uint8_t *info);
+
 /* Save stage: the infected tasks have asked for their timers. */
 void timers_look_again(struct dump *d);
 

@@ -75,6 +75,38 @@ static void save_wall_time(const struct task_state *state, PosixTimerEntry *entr
 	}
 }
 
+static bool was_pending(const struct task *task, int signal)
+{
+	return signal > 0 && signal <= PARASITE_SIGNALS && task->parasite->pending >> (signal - 1) & 1;
+}
+
+static bool is_itimer_set(const struct parasite_itimer *timer)
+{
+	return timer->value_sec || timer->value_usec;
+}
+
+/* One that was set once has time left until it expires, and the one of SIGALRM until its signal is taken. */
+bool timers_send_again(const struct task *task, const uint8_t *bytes)
+{
+	static const int signals[3] = { SIGALRM, SIGVTALRM, SIGPROF };
+	const struct parasite_posix_timer *times = (const void *)(task->parasite + 1);
+	const struct parasite_itimer *itimers = task->parasite->itimers;
+	siginfo_t info;
+
+	memcpy(&info, bytes, sizeof(info));
+	for (int i = 0; i < 3 && info.si_code == SI_KERNEL; i++)
+		if (info.si_signo == signals[i])
+			return is_itimer_set(&itimers[i]) &&
+			       (i == 0 || !(itimers[i].interval_sec || itimers[i].interval_usec) ||
+				!was_pending(task, info.si_signo));
+	for (size_t i = 0; i < task->state->timer_count && info.si_code == SI_TIMER; i++)
+		if (task->state->timers[i].id == info.si_timerid)
+			return (times[i].value_sec || times[i].value_nsec) &&
+			       (!(times[i].interval_sec || times[i].interval_nsec) ||
+				!was_pending(task, info.si_signo));
+	return false;
+}
+
 static bool has_timer_signal(const struct siginfo_queue *queue)
 {
 	for (size_t i = 0; i < queue->count; i++) {
