@@ -8,10 +8,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "base/util.h"
 #include "engine/restore-check.h"
 #include "engine/restore.h"
+#include "kernel/process-end.h"
 #include "mm/restore-area.h"
 #include "pie/restorer-border.h"
 
@@ -212,9 +214,14 @@ int restore_failure_describe(const struct restore *r, struct error *err)
 int restore_death_describe(const struct restore *r, const struct restore_task *task, struct error *err)
 {
 	const struct restorer_slot *slot = &r->shared->words.slots[task->index];
-	char name[64];
+	char name[64], end[48];
+	int status = -1;
 
-	error_hint(err, "was it killed from outside, or by the kernel for lack of memory?");
-	return error_say(err, -ECHILD, "%s died while it was being restored, in the step \"%s\"",
-			 restore_task_name(task, name, sizeof(name)), step_name(slot->step));
+	(void)process_end_status(task->pid, -1, &status);
+	process_end_describe(status, end, sizeof(end));
+	if (status < 0 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL))
+		error_hint(err, "was it killed from outside, or by the kernel for lack of memory (see its log, and the "
+				"memory.events of the cgroup)?");
+	return error_say(err, -ECHILD, "%s %s while it was being restored, in the step \"%s\"",
+			 restore_task_name(task, name, sizeof(name)), end, step_name(slot->step));
 }

@@ -25,6 +25,7 @@
 #include "kernel/pidfd.h"
 #include "kernel/proc-pid.h"
 #include "kernel/proc-stat.h"
+#include "kernel/process-end.h"
 
 #define NAME_ARENA_BYTES (64u << 20)
 #define END_LIMIT        (1u << 17)
@@ -288,15 +289,28 @@ static bool is_inventory_in_place(const struct undo *undo)
 	return faccessat(undo->images_dirfd, "inventory.img", F_OK, 0) == 0;
 }
 
+static void warn_of_end(pid_t worker, int worker_pidfd, bool committed)
+{
+	char end[48];
+	int status = -1;
+
+	(void)process_end_status(worker, worker_pidfd, &status);
+	process_end_describe(status, end, sizeof(end));
+	log_warn("the worker, pid %d, %s%s: its rescuer %s", worker, end,
+		 status >= 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL
+		     ? " (from outside, or by the kernel for lack of memory)"
+		     : "",
+		 committed ? "carries the run to its end" : "takes everything back");
+}
+
 /* The worker is gone. */
-static void rescue(struct undo *undo)
+static void rescue(struct undo *undo, pid_t worker, int worker_pidfd)
 {
 	struct compel_error compel_err = { 0 };
 	uint32_t phase = undo->log->phase;
 	bool committed = phase == UNDO_COMMITTED || (phase == UNDO_COMMITTING && is_inventory_in_place(undo));
 
-	log_warn("the worker has died, its rescuer %s",
-		 committed ? "carries the run to its end" : "takes everything back");
+	warn_of_end(worker, worker_pidfd, committed);
 	if (committed) {
 		for (uint32_t i = 0; i < undo->log->end_count; i++)
 			end_noted(&undo->ends[i]);
@@ -309,7 +323,7 @@ static void rescue(struct undo *undo)
 		log_error("rescue: not everything could be taken back");
 }
 
-static void __attribute__((noreturn)) run_rescuer(struct undo *undo, int worker_pidfd)
+static void __attribute__((noreturn)) run_rescuer(struct undo *undo, pid_t worker, int worker_pidfd)
 {
 	struct pollfd wait_end = { .fd = worker_pidfd, .events = POLLIN };
 	sigset_t all;
@@ -321,13 +335,14 @@ static void __attribute__((noreturn)) run_rescuer(struct undo *undo, int worker_
 	while (poll(&wait_end, 1, -1) < 0 && errno == EINTR)
 		;
 	if (undo->log->phase != UNDO_DONE)
-		rescue(undo);
+		rescue(undo, worker, worker_pidfd);
 	_exit(0);
 }
 
 int undo_start(struct undo *undo, struct error *err)
 {
-	AUTO_CLOSE int own_pidfd = pidfd_open_pid(getpid());
+	const pid_t own_pid = getpid();
+	AUTO_CLOSE int own_pidfd = pidfd_open_pid(own_pid);
 	pid_t pid;
 
 	if (own_pidfd < 0)
@@ -341,7 +356,7 @@ int undo_start(struct undo *undo, struct error *err)
 		return error_set(err, r, "cannot start the rescuer");
 	}
 	if (pid == 0)
-		run_rescuer(undo, own_pidfd);
+		run_rescuer(undo, own_pid, own_pidfd);
 	undo->rescuer = pid;
 	return 0;
 }

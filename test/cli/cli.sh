@@ -532,6 +532,20 @@ case_failing_hooks() {
 	gives 1 dump -t $pid -D one --action-script "$PWD/no-such-hook"
 }
 
+# By which signal a half-restored process ended.
+case_killed_in_restore() {
+	mkdir set
+	start
+	gives 0 dump -t $pid -D set
+	gone
+	printf '#!/bin/sh\ncase $CRTOOLS_SCRIPT_ACTION in post-restore) kill -KILL $CRTOOLS_INIT_PID; sleep .1;; esac\n' >hook
+	chmod 755 hook
+	gives 1 restore -d -D set --action-script "$PWD/hook"
+	says err "pid $pid .* was killed by SIGKILL while it was being restored"
+	says err 'hint: .*lack of memory'
+	[ ! -e /proc/$pid ] || fail "a failed restore left $pid"
+}
+
 # --- check and cpuinfo ------------------------------------------------------------------------------------------------
 
 # option_names: the long options in a text, in both spellings where --[no-]NAME stands for two.

@@ -40,6 +40,7 @@
 #include "kernel/proc-stat.h"
 #include "kernel/proc-status.h"
 #include "kernel/proc-timers.h"
+#include "kernel/process-end.h"
 #include "kernel/ptrace-info.h"
 #include "kernel/sched.h"
 #include "kernel/seccomp.h"
@@ -485,6 +486,36 @@ static void test_tracee(void **state)
 		;
 }
 
+/* Told by /proc until it is waited for, by the descriptor behind that where the kernel has it. */
+static void test_end(void **state)
+{
+	pid_t pid = fork();
+	int pidfd, status = -1;
+	siginfo_t info;
+	char text[48];
+
+	if (pid == 0) {
+		(void)kill(getpid(), SIGKILL);
+		_exit(1);
+	}
+	pidfd = pidfd_open_pid(pid);
+	assert_true(pidfd >= 0);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+	assert_int_equal(process_end_status(pid, pidfd, &status), 0);
+	process_end_describe(status, text, sizeof(text));
+	assert_string_equal(text, "was killed by SIGKILL");
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	status = -1;
+	(void)process_end_status(pid, pidfd, &status);
+	assert_true(status == SIGKILL || status == -1);
+	assert_int_equal(process_end_status(pid, -1, &status), -ESRCH);
+	process_end_describe(-1, text, sizeof(text));
+	assert_string_equal(text, "died");
+	process_end_describe(3 << 8, text, sizeof(text));
+	assert_string_equal(text, "ended with status 3");
+	(void)close(pidfd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -494,6 +525,7 @@ int main(void)
 		cmocka_unit_test(test_small_files), cmocka_unit_test(test_timers),
 		cmocka_unit_test(test_identity),    cmocka_unit_test(test_clone),
 		cmocka_unit_test(test_sched),       cmocka_unit_test(test_tracee),
+		cmocka_unit_test(test_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
