@@ -175,24 +175,6 @@ static int save_fifo(struct dump *d, struct open_file *file, FileEntry *entry, s
 	return 0;
 }
 
-/* Of a fifo that nobody of the tree can read something is in it at most, which a writer can ask; then it is opened. */
-static int save_unread(struct dump *d, struct open_file *file, struct pipe_reader *reader, struct image_writer *w,
-		       struct error *err)
-{
-	uint32_t id = (uint32_t)file->st.st_ino;
-	int waiting = 0, fd = open_file_local(d, file), r = fd < 0 ? fd : 0, capacity = 0;
-
-	if (r == 0 && (ioctl(fd, FIONREAD, &waiting) < 0 || (capacity = fcntl(fd, F_GETPIPE_SZ)) < 0))
-		r = -errno;
-	open_file_release(d, file);
-	if (r == 0 && waiting) {
-		AUTO_CLOSE int reading = open_file_reopen(d, file, O_RDONLY | O_NONBLOCK);
-
-		return reading < 0 ? reading : pipe_reader_save(reader, reading, id, file->flags & O_DIRECT, w, err);
-	}
-	return r < 0 ? r : pipe_save_empty(id, (uint32_t)capacity, w, err);
-}
-
 static int save_content(struct dump *d, const struct descriptions *all, struct pipe_reader *reader,
 			struct image_writer *w, struct error *err)
 {
@@ -206,7 +188,7 @@ static int save_content(struct dump *d, const struct descriptions *all, struct p
 			   : pipe_reader_save(reader, fd, (uint32_t)file->st.st_ino, file->flags & O_DIRECT, w, err);
 		open_file_release(d, readable);
 	} else {
-		r = save_unread(d, file, reader, w, err);
+		r = pipe_save_unread(d, file, reader, w, err);
 	}
 	return r < 0 ? open_file_error(file, err, r, "copy what is in the fifo") : 0;
 }

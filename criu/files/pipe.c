@@ -1,6 +1,6 @@
 /*
  * Pipes. The descriptions of a pipe's ends are saved one by one, with the pipe's inode number as what joins them;
- * unread content and capacity go to pipes-data.img when somebody of the tree can read them.
+ * unread content and capacity go to pipes-data.img, unless it is for somebody outside of the tree to read.
  *
  * A pipe whose other end is held outside of the tree is saved as well: whoever restores connects it again with
  * --inherit-fd, which is how container engines give a task its standard streams, and they say nothing of it to the
@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@
 #include "images/pipe.pb-c.h"
 #include "kernel/bpf-files.h"
 
+#define KERNEL_LARGEFILE 0100000 /* O_LARGEFILE is 0 here */
 /* What F_SETFL can bring back. */
 #define STATUS_FLAGS (O_NONBLOCK | O_DIRECT | O_APPEND | O_NOATIME)
 
@@ -175,6 +177,33 @@ static bool is_known_empty(const struct dump *d, const struct open_file *file)
 	       has_both_ends(d->files, file->st.st_ino);
 }
 
+int pipe_save_unread(struct dump *d, struct open_file *file, struct pipe_reader *reader, struct image_writer *w,
+		     struct error *err)
+{
+	uint32_t id = (uint32_t)file->st.st_ino;
+	int waiting = 0, fd = open_file_local(d, file), r = fd < 0 ? fd : 0, capacity = 0;
+
+	if (r == 0 && (ioctl(fd, FIONREAD, &waiting) < 0 || (capacity = fcntl(fd, F_GETPIPE_SZ)) < 0))
+		r = -errno;
+	open_file_release(d, file);
+	if (r == 0 && waiting) {
+		AUTO_CLOSE int reading = open_file_reopen(d, file, O_RDONLY | O_NONBLOCK);
+
+		return reading < 0 ? reading : pipe_reader_save(reader, reading, id, file->flags & O_DIRECT, w, err);
+	}
+	return r < 0 ? r : pipe_save_empty(id, (uint32_t)capacity, w, err);
+}
+
+/* Who comes as a reader later finds what is in it. What others read is theirs. */
+static int save_without_reader(struct dump *d, struct open_file *file, struct pipe_reader *reader,
+			       struct image_writer *w, struct error *err)
+{
+	bool outside;
+	int r = find_outside_end(d, file, &outside);
+
+	return r < 0 || outside ? r : pipe_save_unread(d, file, reader, w, err);
+}
+
 /* All descriptions of one pipe. */
 static int save_one_pipe(struct dump *d, struct open_file **files, size_t count, struct pipe_reader *reader,
 			 struct image_writer *w, struct error *err)
@@ -188,8 +217,10 @@ static int save_one_pipe(struct dump *d, struct open_file **files, size_t count,
 			readable = files[i];
 		packets |= files[i]->flags & O_DIRECT;
 	}
-	if (!readable)
-		return 0;
+	if (!readable) {
+		r = save_without_reader(d, files[0], reader, w, err);
+		return r < 0 ? open_file_error(files[0], err, r, "copy what is in the pipe") : 0;
+	}
 	if (is_known_empty(d, readable))
 		return pipe_save_empty((uint32_t)readable->st.st_ino,
 				       (uint32_t)(readable->facts->pipe_slots * PAGE_BYTES), w, err);
@@ -232,7 +263,7 @@ struct restore_pipe {
 	int inherited;  /* -errno: none */
 	bool is_filled; /* the content is in the inherited one */
 	bool is_made;
-	uint32_t made_flags; /* what both ends were made with */
+	uint32_t made_flags; /* what the ends were made with */
 	int spare[2];        /* an end that was made and not asked for yet; -1 */
 	bool spare_cloexec;
 };
@@ -285,11 +316,19 @@ static uint32_t status_flags(const PipeEntry *entry)
 	return entry->has_packets && entry->packets ? flags | O_DIRECT : flags;
 }
 
+/* What was opened by a path has O_LARGEFILE, an end as pipe(2) makes it has not; it is for one side alone. */
+static bool takes_made_end(const struct restore_file *file)
+{
+	const uint32_t flags = file->entry->pipe->flags;
+
+	return !(flags & KERNEL_LARGEFILE) && (flags & O_ACCMODE) != O_RDWR;
+}
+
 /* The ring member that has this end and gets no other description of it. */
 static struct restore_file *find_taker(struct restore_file *file, uint32_t access_mode)
 {
 	for (struct restore_file *f = file->group_next; f != file; f = f->group_next)
-		if ((f->entry->pipe->flags & O_ACCMODE) == access_mode && f->fd < 0)
+		if ((f->entry->pipe->flags & O_ACCMODE) == access_mode && takes_made_end(f) && f->fd < 0)
 			return f;
 	return NULL;
 }
@@ -303,9 +342,23 @@ static int find_open(const struct restore_file *file)
 	return -1;
 }
 
-static int finish_end(struct restore_file *file, int *fd, uint32_t has_flags, uint32_t has_cloexec, int *ret_fd)
+/* Another description of it. Only F_SETFL can set O_DIRECT. */
+static int open_again(const struct restore_file *file, int fd)
+{
+	const uint32_t flags = (file->entry->pipe->flags & O_ACCMODE) | status_flags(file->entry->pipe);
+	AUTO_CLOSE int opened = restore_reopen(fd, (flags & ~(uint32_t)O_DIRECT) | file->cloexec);
+
+	if (opened >= 0 && flags & O_DIRECT && fcntl(opened, F_SETFL, (int)flags) < 0)
+		return -errno;
+	return take_fd(&opened);
+}
+
+/* pipe2(2) gives O_DIRECT to the writing end alone. */
+static int finish_end(struct restore_file *file, int *fd, uint32_t made_flags, uint32_t has_cloexec, int *ret_fd)
 {
 	uint32_t flags = status_flags(file->entry->pipe);
+	uint32_t has_flags =
+	    (file->entry->pipe->flags & O_ACCMODE) == O_RDONLY ? made_flags & ~(uint32_t)O_DIRECT : made_flags;
 
 	if (flags != has_flags && fcntl(*fd, F_SETFL, (int)flags) < 0)
 		return -errno;
@@ -360,14 +413,14 @@ static int make_pipe(struct restore *r, struct restore_file *file, int *ret_fd, 
 		(void)error_set(err, result, "give the pipe to user %u, group %u", entry->uid, entry->gid);
 	if (result == 0)
 		result = pipe_fill(ends[1], pipe->data, err);
+	if (result == 0 && takes_made_end(file)) {
+		result = finish_end(file, &ends[end], flags, file->cloexec, ret_fd);
+	} else if (result == 0) {
+		*ret_fd = open_again(file, ends[end]);
+		result = *ret_fd < 0 ? *ret_fd : put_aside(r, file, pipe, end, &ends[end]);
+	}
 	if (result == 0)
 		result = put_aside(r, file, pipe, !end, &ends[!end]);
-	if (result == 0 && (entry->flags & O_ACCMODE) == O_RDWR) {
-		*ret_fd = restore_reopen(ends[end], O_RDWR | status_flags(entry) | file->cloexec);
-		result = *ret_fd < 0 ? *ret_fd : 0;
-	} else if (result == 0) {
-		result = finish_end(file, &ends[end], flags, file->cloexec, ret_fd);
-	}
 	cleanup_close(&ends[0]);
 	cleanup_close(&ends[1]);
 	return result < 0 ? error_set(err, result, "make a pipe") : 0;
@@ -406,8 +459,7 @@ static int open_inherited(struct restore_pipe *pipe, const struct restore_file *
 		return r;
 	/* A description of its own where that can be had, so that its flags are nobody else's. */
 	if (S_ISFIFO(st.st_mode)) {
-		fd = restore_reopen(pipe->inherited, (file->entry->pipe->flags & O_ACCMODE) |
-							 status_flags(file->entry->pipe) | file->cloexec);
+		fd = open_again(file, pipe->inherited);
 	} else {
 		fd = fcntl(pipe->inherited, file->cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
 		fd = fd < 0 ? -errno : fd;
@@ -429,14 +481,15 @@ static int open_pipe(struct restore *r, struct restore_file *file, int *ret_fd, 
 		return open_inherited(pipe, file, ret_fd, err);
 	} else if (!pipe->is_made) {
 		return make_pipe(r, file, ret_fd, err);
-	} else if (access_mode != O_RDWR && pipe->spare[end] >= 0) {
+	} else if (takes_made_end(file) && pipe->spare[end] >= 0) {
 		fd = finish_end(file, &pipe->spare[end], pipe->made_flags, pipe->spare_cloexec ? O_CLOEXEC : 0, ret_fd);
 		return fd < 0 ? error_set(err, fd, "set up a pipe") : 0;
 	} else {
 		int other = find_open(file);
 
-		fd = restore_reopen(other >= 0 ? other : pipe->spare[!end],
-				    access_mode | status_flags(entry) | file->cloexec);
+		if (other < 0)
+			other = pipe->spare[pipe->spare[0] < 0];
+		fd = open_again(file, other);
 	}
 	if (fd < 0)
 		return error_set(err, fd, "open a pipe");

@@ -15,6 +15,7 @@
 struct file_lock;
 struct ghost;
 struct link_remap;
+struct pipe_reader;
 
 struct file_registry {
 	struct open_file **files; /* distinct, ascending id */
@@ -158,3 +159,10 @@ int identity_by_serials(struct open_file *const *files, size_t count, size_t *re
 /* Payload images. */
 int pipes_save_data(struct dump *d, struct error *err);
 int fifos_save_data(struct dump *d, struct error *err);
+
+/*
+ * Of a pipe or fifo that nobody of the tree can read something is in it at most, which a writer can ask; then it is
+ * opened.
+ */
+int pipe_save_unread(struct dump *d, struct open_file *file, struct pipe_reader *reader, struct image_writer *w,
+		     struct error *err);

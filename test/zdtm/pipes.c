@@ -1,7 +1,7 @@
 /*
  * Pipes: both ends here, one end in a child, one end closed, data waiting, a full one, sizes, flags, packets also where
- * the flag is gone and in front of other bytes, pages given by vmsplice and splice, and an end opened again through
- * /proc.
+ * the flag is gone and in front of other bytes, pages given by vmsplice and splice, and ends opened again through
+ * /proc, with and without packets; what is in one that has no reader.
  */
 #include "zdtmlib.h"
 
@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 
 static int both[2], across[2], half[2], full[2], sized[2], packet[2], writer_only[2], mixed[2], given[2];
+static int by_path[2], by_path_flags[2], unread[2], flagged[2];
 
 static void child(void *arg)
 {
@@ -39,6 +40,40 @@ static void give_pages(void)
 	close(fd);
 }
 
+/* A reader that was opened by a path, and so has another flag, beside the end as it was made; the latter alone. */
+static void open_more(void)
+{
+	char path[32];
+
+	MUST(pipe(by_path));
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", by_path[0]);
+	close(by_path[0]);
+	by_path[0] = open(path, O_RDONLY);
+	EXPECT_EQ(by_path[0], -1);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", by_path[1]);
+	by_path[0] = MUST(open(path, O_RDONLY | O_NONBLOCK));
+	by_path_flags[0] = MUST(fcntl(by_path[0], F_GETFL));
+	by_path_flags[1] = MUST(fcntl(by_path[1], F_GETFL));
+	MUST(pipe2(flagged, O_DIRECT | O_NONBLOCK));
+	MUST(fcntl(flagged[0], F_SETFL, O_DIRECT | O_NONBLOCK));
+	MUST(pipe(unread));
+	EXPECT_EQ(write(unread[1], "for later", 9), 9);
+	close(unread[0]);
+}
+
+static void check_more(void)
+{
+	char path[32], text[32];
+
+	EXPECT_EQ(fcntl(by_path[0], F_GETFL), by_path_flags[0]);
+	EXPECT_EQ(fcntl(by_path[1], F_GETFL), by_path_flags[1]);
+	EXPECT_EQ(fcntl(flagged[0], F_GETFL), O_RDONLY | O_DIRECT | O_NONBLOCK);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", unread[1]);
+	unread[0] = MUST(open(path, O_RDONLY | O_NONBLOCK));
+	EXPECT_EQ(read(unread[0], text, sizeof(text)), 9);
+	EXPECT_MEM(text, "for later", 9);
+}
+
 static void check_given_pages(void)
 {
 	char found[8192], expected[4096];
@@ -54,7 +89,7 @@ static void check_given_pages(void)
 int main(void)
 {
 	static char data[65536], found[65536];
-	int reopened;
+	int reopened, packet_again;
 	char text[64];
 	pid_t pid;
 
@@ -64,11 +99,12 @@ int main(void)
 	MUST(pipe(half));
 	MUST(pipe2(full, O_NONBLOCK));
 	MUST(pipe(sized));
-	MUST(pipe2(packet, O_DIRECT));
+	MUST(pipe2(packet, O_DIRECT | O_NONBLOCK));
 	MUST(pipe(writer_only));
 	MUST(pipe(mixed));
 	MUST(pipe(given));
 	give_pages();
+	open_more();
 	test_pattern(data, sizeof(data), 1);
 	EXPECT_EQ(write(both[1], "hello", 5), 5);
 	EXPECT_EQ(write(half[1], "the end", 7), 7);
@@ -87,6 +123,9 @@ int main(void)
 	EXPECT_EQ(write(mixed[1], data, 5000), 5000);
 	snprintf(text, sizeof(text), "/proc/self/fd/%d", both[0]);
 	reopened = MUST(open(text, O_RDONLY | O_NONBLOCK));
+	snprintf(text, sizeof(text), "/proc/self/fd/%d", packet[0]);
+	packet_again = MUST(open(text, O_RDWR));
+	MUST(fcntl(packet_again, F_SETFL, O_DIRECT));
 	pid = test_fork(child, NULL);
 	close(across[0]);
 	EXPECT_EQ(write(across[1], "to child", 8), 8);
@@ -112,7 +151,11 @@ int main(void)
 	}
 	EXPECT_EQ(read(packet[0], text, 64), 3);
 	EXPECT_EQ(read(packet[0], text, 64), 6);
-	EXPECT_EQ(fcntl(packet[1], F_GETFL), O_WRONLY | O_DIRECT);
+	EXPECT_EQ(fcntl(packet[1], F_GETFL), O_WRONLY | O_DIRECT | O_NONBLOCK);
+	EXPECT_EQ(fcntl(packet_again, F_GETFL) & (O_ACCMODE | O_DIRECT), O_RDWR | O_DIRECT);
+	EXPECT_EQ(write(packet_again, "third", 5), 5);
+	EXPECT_EQ(read(packet[0], text, 2), 2);
+	EXPECT_EQ(read(packet[0], &text[2], 1), -1);
 	EXPECT_EQ(read(mixed[0], text, 60), 8);
 	EXPECT_MEM(text, "a packet", 8);
 	EXPECT_EQ(read(mixed[0], text, 3), 3); /* the rest of a packet is lost */
@@ -120,6 +163,7 @@ int main(void)
 	EXPECT_EQ(read(mixed[0], found, sizeof(found)), 5000);
 	EXPECT_MEM(found, data, 5000);
 	check_given_pages();
+	check_more();
 	signal(SIGPIPE, SIG_IGN);
 	EXPECT_EQ(write(writer_only[1], "x", 1), -1);
 	EXPECT_EQ(errno, EPIPE);
