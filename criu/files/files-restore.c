@@ -511,7 +511,8 @@ static int finish_file(struct restore *r, struct restore_task *task, struct rest
 		owner = file->kind->owner(file->entry, &flags);
 	if (result == 0)
 		result = set_status_flags(file, flags, fd, err);
-	if (result == 0 && owner && (owner->pid || owner->signum || flags & O_ASYNC) && !(flags & O_PATH))
+	if (result == 0 && owner && (owner->pid || owner->pid_type || owner->signum || flags & O_ASYNC) &&
+	    !(flags & O_PATH))
 		result = fown_restore(r, owner, flags, fd, err);
 	return result;
 }

@@ -25,9 +25,12 @@ void fown_read(int fd, struct file_signal_owner *ret)
 	ret->signal = fcntl(fd, F_GETSIG);
 	if (ret->signal < 0)
 		ret->signal = 0;
-	if (fcntl(fd, F_GETOWN_EX, &owner) < 0 || owner.pid == 0)
+	if (fcntl(fd, F_GETOWN_EX, &owner) < 0)
 		return;
+	/* Of an owner that has ended this is left. */
 	ret->type = owner.type;
+	if (owner.pid == 0)
+		return;
 	ret->pid = owner.pid;
 	if (fcntl(fd, F_GETOWNER_UIDS, uids) == 0) {
 		ret->uid = uids[0];
@@ -79,10 +82,10 @@ FownEntry *fown_save(struct dump *d, const struct open_file *file)
 		return NULL;
 	fown_entry__init(entry);
 	entry->signum = (uint32_t)file->owner.signal;
+	entry->pid_type = (uint32_t)file->owner.type;
 	if (file->owner.pid) {
 		pid_t own = own_pid_of(d, &file->owner);
 
-		entry->pid_type = (uint32_t)file->owner.type;
 		entry->pid = (uint32_t)(own ? own : file->owner.pid);
 		entry->uid = file->owner.uid;
 		entry->euid = file->owner.euid;
@@ -100,7 +103,7 @@ static int set_owner(const FownEntry *owner, int fd)
 {
 	struct f_owner_ex target = { .type = (int)owner->pid_type, .pid = (pid_t)owner->pid };
 	uid_t uid = getuid(), euid = geteuid();
-	bool change = owner->uid != uid || owner->euid != euid;
+	bool change = owner->pid && (owner->uid != uid || owner->euid != euid);
 	int r;
 
 	if (change) {
@@ -131,7 +134,7 @@ int fown_restore(struct restore *r, const FownEntry *owner, uint32_t flags, int 
 
 	if (owner->signum && fcntl(fd, F_SETSIG, (int)owner->signum) < 0)
 		return error_set(err, -errno, "set its signal %u", owner->signum);
-	if (owner->pid && !is_later_thread(r, owner)) {
+	if ((owner->pid || owner->pid_type) && !is_later_thread(r, owner)) {
 		result = set_owner(owner, fd);
 		if (result < 0)
 			return error_set(err, result, "set its signal owner %u", owner->pid);

@@ -1,4 +1,7 @@
-/* Who is told about a file: a thread, a process, a group, of several kinds of files; and that it still is told. */
+/*
+ * Who is told about a file: a thread, a process, a group, one that has ended, of several kinds of files; and that it
+ * still is told.
+ */
 #include "zdtmlib.h"
 
 #include <pthread.h>
@@ -51,10 +54,10 @@ static void child(void *arg)
 
 int main(void)
 {
-	int pipes[2], file, fifo, event;
+	int pipes[2], file, fifo, event, nobody;
 	pthread_t thread;
 	sigset_t set;
-	pid_t pid;
+	pid_t pid, ended;
 
 	test_start();
 	sigemptyset(&set);
@@ -73,11 +76,17 @@ int main(void)
 	set_owner(file, F_OWNER_PID, pid, 0);
 	set_owner(fifo, F_OWNER_PGRP, getpgrp(), SIGRTMIN + 6);
 	set_owner(event, F_OWNER_TID, gettid(), SIGURG);
+	nobody = MUST(eventfd(0, 0));
+	ended = test_fork(child, NULL);
+	set_owner(nobody, F_OWNER_PID, ended, SIGRTMIN + 7);
+	test_end_child(ended);
+	expect_owner(nobody, F_OWNER_PID, 0, SIGRTMIN + 7);
 	test_wait();
 	expect_owner(pipes[0], F_OWNER_TID, tid, SIGRTMIN + 5);
 	expect_owner(file, F_OWNER_PID, pid, 0);
 	expect_owner(fifo, F_OWNER_PGRP, getpgrp(), SIGRTMIN + 6);
 	expect_owner(event, F_OWNER_TID, gettid(), SIGURG);
+	expect_owner(nobody, F_OWNER_PID, 0, SIGRTMIN + 7);
 	EXPECT_EQ(write(pipes[1], "x", 1), 1);
 	test_await(&stage, 2);
 	EXPECT_EQ(got, pipes[0]);
