@@ -141,6 +141,7 @@ test: test-build $(TEST_B)/fallbacks
 		'zdtm=$(ZDTM) $(ZDTM_CHECK) -F $(TEST_B)/fallbacks -m $(M),mask-some' \
 		'old=FORM=old $(ZDTM_OLDER)' 'chain=FORM=chain $(ZDTM_OLDER)' \
 		'trees=$(TEST_ENV) test/trees/trees.sh 20' \
+		'worlds=$(TEST_ENV) test/worlds/worlds.sh 20' \
 		'golden=$(TEST_ENV) test/golden/golden.sh' \
 		'badinput=$(TEST_ENV) test/badinput/badinput.sh' \
 		'changed=$(TEST_ENV) test/changed/changed.sh' \
@@ -160,6 +161,7 @@ test-long: test-build $(TEST_B)/fallbacks
 		'mask=$(ZDTM) -F $(TEST_B)/features -m mask -k "file_regular,pipes,memory_private,pending_signals,wide_tree"' \
 		'old=FORM=old $(ZDTM_OLDER) -L' 'chain=FORM=chain $(ZDTM_OLDER) -L' \
 		'trees=$(TEST_ENV) test/trees/trees.sh 200' \
+		'worlds=$(TEST_ENV) test/worlds/worlds.sh 300' \
 		'badinput=$(TEST_ENV) MUTATIONS=300 test/badinput/badinput.sh' \
 		'changed=$(TEST_ENV) test/changed/changed.sh' \
 		'kill=$(KILL_ENV) $(KILL) -c $(CRIU) -r 500 -s 0' \

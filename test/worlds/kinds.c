@@ -1,0 +1,6 @@
+/* The kinds of objects a world may have. */
+#include "world.h"
+
+extern const struct kind pipe_kind, fifo_kind, event_kind, timer_kind, signals_kind;
+
+const struct kind *const kinds[] = { &pipe_kind, &fifo_kind, &event_kind, &timer_kind, &signals_kind, NULL };
