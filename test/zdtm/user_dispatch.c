@@ -20,6 +20,23 @@ struct catcher {
 };
 
 static __thread struct catcher own;
+
+/* Two places that ask for the number of the parent; calls of the code from `range` to `range_end` are never caught. */
+long ask_inside(void);
+long ask_behind(void);
+extern const char range[], range_end[];
+
+__asm__(".text\n"
+	"range:\n"
+	"ask_inside:\n"
+	"	movl $110, %eax\n" /* getppid */
+	"	syscall\n"
+	"	ret\n"
+	"range_end:\n"
+	"ask_behind:\n"
+	"	movl $110, %eax\n"
+	"	syscall\n"
+	"	ret\n");
 static volatile int ready, go, done;
 
 /* Returning from a handler is a system call, too. */
@@ -38,11 +55,21 @@ static void check_catching(int expected)
 	(void)syscall(SYS_getppid);
 	own.selector = ALLOW;
 	EXPECT_EQ(own.caught, expected);
+	own.caught = 0;
+	own.selector = expected ? BLOCK : ALLOW;
+	(void)ask_behind();
+	own.selector = ALLOW;
+	EXPECT_EQ(own.caught, expected);
+	own.caught = 0;
+	own.selector = expected ? BLOCK : ALLOW;
+	(void)ask_inside();
+	own.selector = ALLOW;
+	EXPECT_EQ(own.caught, 0);
 }
 
 static void start_catching(void)
 {
-	if (prctl(PR_SET_SYSCALL_USER_DISPATCH, 1, 0, 0, &own.selector) < 0)
+	if (prctl(PR_SET_SYSCALL_USER_DISPATCH, 1, range, range_end - range, &own.selector) < 0)
 		test_skip("PR_SET_SYSCALL_USER_DISPATCH: %s", strerror(errno));
 	check_catching(1);
 	check_catching(0);
