@@ -37,6 +37,9 @@
 /* Of what inotify shows only these were given to it. */
 #define WATCH_MASK (IN_ALL_EVENTS | IN_EXCL_UNLINK | IN_ONESHOT)
 
+/* Numbers of inotify are given out one after the other: up to here some seconds are enough. */
+#define WATCH_LIMIT (1u << 24)
+
 struct watch {
 	bool is_mount, is_filesystem;
 	uint32_t wd, mask, ignored_mask, mark_flags, sdev, mnt_id;
@@ -360,6 +363,17 @@ static int pack_paths(struct open_file *file)
 	return 0;
 }
 
+/* Of inotify: whether so many can be used up in reasonable time. See add_watch(). */
+static int look_number(const struct open_file *file, const struct watch *watch, struct error *err)
+{
+	if (watch->wd <= WATCH_LIMIT)
+		return 0;
+	return open_file_refuse(file, err,
+				"has a watch with number %u: so many would have to be made and removed again "
+				"(the limit is %u)",
+				watch->wd, WATCH_LIMIT);
+}
+
 static int look_watches(struct dump *d, struct open_file *file, struct error *err)
 {
 	AUTO_PROC_MOUNTS struct proc_mounts mounts = { 0 };
@@ -378,6 +392,8 @@ static int look_watches(struct dump *d, struct open_file *file, struct error *er
 			r = resolve_mount(file, &mounts, watch, err);
 		else
 			r = resolve(d, file, &mounts, watch, err);
+		if (r == 0)
+			r = look_number(file, watch, err);
 	}
 	packed = pack_paths(file);
 	if (r == 0 && packed < 0)
@@ -554,8 +570,12 @@ static int check_inotify(struct restore *r, struct restore_file *file, struct er
 	const InotifyFileEntry *inotify = file->entry->ify;
 	int result = 0;
 
-	for (size_t i = 0; i < inotify->n_wd && result == 0; i++)
+	for (size_t i = 0; i < inotify->n_wd && result == 0; i++) {
+		if (inotify->wd[i]->wd == 0 || inotify->wd[i]->wd > WATCH_LIMIT)
+			return restore_refuse(r, file, err, "a watch of inotify cannot have number %u",
+					      inotify->wd[i]->wd);
 		result = check_path(r, file, inotify->wd[i]->f_handle->path, err);
+	}
 	return result;
 }
 

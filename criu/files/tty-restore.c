@@ -156,17 +156,44 @@ static int check_first(struct restore *r, struct restore_file *file, struct rest
 	return tty->master ? check_number(r, file, tty, err) : 0;
 }
 
-static int check_info(const struct restore *r, struct restore_file *file, const TtyInfoEntry *info, struct error *err)
+static int check_end(const struct restore *r, const struct restore_file *file, const TtyInfoEntry *info,
+		     struct error *err)
 {
-	if (!info)
-		return restore_refuse(r, file, err, "the images do not describe terminal %u",
-				      file->entry->tty->tty_info_id);
 	if (info->type == TTY_TYPE__PTY && (!info->pty || info->pty->index >= PTY_INDEX_LIMIT))
 		return restore_refuse(r, file, err, "terminal %u has no number", info->id);
 	if (info->termios && info->termios->n_c_cc < NCCS)
 		return restore_refuse(r, file, err, "terminal %u: its settings are incomplete", info->id);
 	if (is_master(info) && !info->termios)
 		return restore_refuse(r, file, err, "terminal %u: its settings are missing", info->id);
+	return 0;
+}
+
+/* An end that nobody has open is described, too. */
+static int check_pair(const struct restore *r, const struct restore_file *file, const struct restore_tty *tty,
+		      struct error *err)
+{
+	const TtyInfoEntry *ends[] = { tty->slave, tty->master };
+	int result = 0;
+
+	for (size_t i = 0; result == 0 && i < 2; i++) {
+		if (ends[i] && ends[i]->type != TTY_TYPE__PTY)
+			return restore_refuse(r, file, err, "terminal %u is no end of a pair", ends[i]->id);
+		if (ends[i])
+			result = check_end(r, file, ends[i], err);
+	}
+	return result;
+}
+
+static int check_info(const struct restore *r, struct restore_file *file, const TtyInfoEntry *info, struct error *err)
+{
+	int result;
+
+	if (!info)
+		return restore_refuse(r, file, err, "the images do not describe terminal %u",
+				      file->entry->tty->tty_info_id);
+	result = check_end(r, file, info, err);
+	if (result < 0)
+		return result;
 	if (info->type != TTY_TYPE__EXT_TTY && !file->entry->tty->has_regf_id)
 		return restore_refuse(r, file, err, "terminal %u: the images do not say which path it has", info->id);
 	return 0;
@@ -192,8 +219,10 @@ int tty_check(struct restore *r, struct restore_file *file, struct error *err)
 		if (info->type == TTY_TYPE__PTY) {
 			tty->slave = find_info(r, info->id & ~1u);
 			tty->master = find_info(r, info->id | 1u);
+			result = check_pair(r, file, tty, err);
 		}
-		result = check_first(r, file, tty, err);
+		if (result == 0)
+			result = check_first(r, file, tty, err);
 	}
 	tty->to_open++;
 	file->finish_in_each_user = info->type == TTY_TYPE__CTTY;

@@ -601,6 +601,145 @@ case_unknown_version() {
 	says 'version' '\b7\b'
 }
 
+edit() {
+	"${self%/*}/../images/edit-image.py" "$@"
+}
+
+# changes_refused: lines IMAGE|CHANGES|WORDS: with such an image in the set there is nothing to restore, and it is told
+# why. PID is the root's, a line that begins with # is left out.
+changes_refused() {
+	local image changes words
+	cp -r set whole
+	while IFS='|' read -r image changes words; do
+		[[ $image != "#"* ]] || continue
+		rm -rf set && cp -r whole set
+		edit "set/${image//PID/$pid}" ${changes//PID/$pid} || fail "cannot change $image: $changes"
+		restore_refused
+		grep -Eqi -- "$words" said || fail "$image with $changes: the message should match /$words/"
+	done
+	rm -rf set && mv whole set
+}
+
+# What is refused while only the images are looked at, and what the kernel makes of the rest.
+case_changed_process() {
+	make_set
+	changes_refused <<-'END'
+		core-PID.img|thread_info.gpregs.cs=0|cs 0x0 is no code segment
+		core-PID.img|thread_info.gpregs.ss=3|ss 0x3 is no stack segment
+		core-PID.img|thread_info.gpregs.ds=1|segment register is not one of a program
+		core-PID.img|thread_info.gpregs.ip=18446603336221196288|instruction pointer 0xffff800000000000 is out of range
+		core-PID.img|thread_info.gpregs.fs_base=18446603336221196288|fs base 0xffff800000000000
+		core-PID.img|thread_info.gpregs.gs_base=18446603336221196288|gs base 0xffff800000000000
+		core-PID.img|thread_info.gpregs.flags=12870|flags 0x3246 are not those of a program
+		core-PID.img|thread_info.gpregs.mode=2|a 32-bit thread
+		core-PID.img|thread_info.gpregs.mode=3|register mode 3 is not known
+		core-PID.img|thread_info.debug_registers.0=1|1 debug registers
+		core-PID.img|thread_info.debug_registers=[] thread_info.debug_registers.0=18446603336221196288 thread_info.debug_registers.1=0 thread_info.debug_registers.2=0 thread_info.debug_registers.3=0 thread_info.debug_registers.4=0|debug register 0 is 0xffff800000000000
+		core-PID.img|thread_info.debug_registers=[] thread_info.debug_registers.0=0 thread_info.debug_registers.1=0 thread_info.debug_registers.2=0 thread_info.debug_registers.3=0 thread_info.debug_registers.4=8192|debug control register is 0x2000
+		core-PID.img|thread_info.fpregs.mxcsr=4294967295|mxcsr 0xffffffff has reserved bits
+		core-PID.img|-tc.sigactions.3|61 signal handlers
+		core-PID.img|tc.signals_s.signals=[] tc.signals_s.signals.0.siginfo=0x:0a00|a pending signal of 2 bytes
+		core-PID.img|thread_core.restart_code=5|cannot be made again with code 5
+		core-PID.img|thread_core.seccomp_mode=2 thread_core.seccomp_filter=0|seccomp
+		core-PID.img|thread_core.user_dispatch.selector=18446603336221196288 thread_core.user_dispatch.offset=0 thread_core.user_dispatch.length=0|user dispatch with a byte or a range outside of user space
+		core-PID.img|thread_core.creds.lsm_profile=strict|security label strict
+		core-PID.img|thread_core.sched_policy=77|scheduling policy 77 is not known
+		core-PID.img|thread_core.sched_policy=1 thread_core.sched_prio=200|priority 200
+		core-PID.img|thread_core.sched_nice=99|nice
+		core-PID.img|thread_core.io_prio=65535|set I/O priority
+		core-PID.img|thread_core.sas.ss_sp=4096 thread_core.sas.ss_size=1 thread_core.sas.ss_flags=0|set the alternate signal stack
+		core-PID.img|thread_core.mempolicy.mode=99|set the memory policy 99
+		core-PID.img|thread_core.mce_kill=77|machine check policy 77
+		core-PID.img|thread_core.pdeath_sig=99|signal 99 does not exist
+		core-PID.img|thread_core.futex_rla_len=7|robust
+		core-PID.img|thread_core.rseq_entry.rseq_abi_pointer=3|register restartable sequences at 0x3
+		core-PID.img|thread_core.request_keyring=77|request_key\(\) puts keys 77
+		core-PID.img|tc.oom_score_adj=5000|oom
+		core-PID.img|tc.exit_signal=99|signal 99 does not exist
+		core-PID.img|tc.mdwe=77|writable and executable
+		core-PID.img|tc.membarrier_registration_mask=2147483648|membarrier
+		core-PID.img|tc.rlimits.rlimits.7.cur=5000000 tc.rlimits.rlimits.7.max=4000000|limit
+		core-PID.img|tc.timers.real.vusec=9999999|timer
+		core-PID.img|tc.comm=a-name-that-is-too-long|name of the process is too long
+		mm-PID.img|exe_file_id=99999|the executable, file 99999, is not there
+		mm-PID.img|mm_brk=1|brk
+		mm-PID.img|mm_arg_start=18446603336221196288|arg
+		mm-PID.img|vmas.0.shmid=99999|file 99999 is not there
+		mm-PID.img|vmas.2.end=1|not at page boundaries
+		mm-PID.img|dumpable=7|dumpable
+		mm-PID.img|aios.0.id=4096 aios.0.nr_req=1 aios.0.ring_len=4096|AIO ring 0x1000 has no mapping
+		fs-PID.img|cwd_id=99999|working directory, file 99999
+		fs-PID.img|root_id=99999|99999
+		pstree.img|pid=0|pid 0
+		pstree.img|threads.1=1|core-1.img is missing
+		fdinfo-2.img|fd=4294967295|fd
+		fdinfo-2.img|id=77777|77777
+		fdinfo-2.img|flags=99|flags
+	END
+}
+
+case_changed_files() {
+	make_set objects
+	changes_refused <<-'END'
+		files.img|@efd efd.counter=18446744073709551615|the counter of an eventfd cannot be that large
+		files.img|@efd efd.fown.signum=99|its owner is out of range
+		files.img|@efd efd.fown.pid_type=9|owner
+		files.img|@epfd epfd.tfd.0.target_id=77777|an epoll watches file 77777, which nobody has open
+		files.img|@epfd epfd.tfd.0.tfd=7777|7777
+		files.img|@fifo fifo.regf_id=7777|its path, file 7777, is not there
+		files.img|@ify ify.wd.0.wd=0|a watch of inotify cannot have number 0
+		files.img|@ify ify.wd.0.wd=4294967295|a watch of inotify cannot have number 4294967295
+		files.img|@memfd memfd.inode_id=7777|its memory, inode 7777, is not there
+		files.img|@nsf nsf.ns_cflag=1|a namespace of unknown kind 1
+		files.img|@pidfd pidfd.nspid=7777|a pidfd stands for process 7777, which is not in the images
+		files.img|@pipe type=13|type
+		files.img|@reg reg.name=relative/path|its path is not absolute
+		files.img|@tfd tfd.clockid=99|timerfd
+		files.img|@tfd tfd.vnsec=4000000000|a time is out of range
+		files.img|@tty tty.tty_info_id=7777|the images do not describe terminal 7777
+		files.img|@tty tty.regf_id=7777|its path, file 7777, is not there
+		files.img|@tty -tty.regf_id|the images do not say which path it has
+		tty-info.img|-pty|has no number
+		tty-info.img|pty.index=9999|has no number
+		tty-info.img|-termios|its settings are missing
+		tty-info.img|-termios.c_cc.0|its settings are incomplete
+		tty-info.img|type=2|is no end of a pair
+		tty-info.img|id=7776|the images do not describe terminal
+		memfd.img|hugetlb_flag=77|huge pages
+		memfd.img|seals=65536|seal
+		remap-fpath.img|remap_id=77777|ghost
+		remap-fpath.img|orig_id=77777|77777
+		remap-fpath.img|remap_type=9|remap
+		remap-fpath.img|remap_type=0|link
+		fifo-data.img|pipe_id=7777|pipe
+		pipes-data.img|pipe_id=7777|pipe
+		pipes-data.img|size=3|11 bytes in a pipe for 3
+	END
+}
+
+case_changed_asynchronous_io() {
+	make_set async
+	changes_refused <<-'END'
+		files.img|@io_uring io_uring.rings=0x:00|the rings of an io_uring are cut short
+		files.img|@io_uring io_uring.sqes=0x:00|size
+		files.img|@io_uring -io_uring.offsets.0|an io_uring of an impossible shape
+		files.img|@io_uring io_uring.sq_entries=3|an io_uring of an impossible shape
+		files.img|@io_uring io_uring.setup_flags=2147483648|an io_uring of an impossible shape
+		files.img|@io_uring io_uring.sq_entries=1|size
+		files.img|@io_uring io_uring.file_slots=1 io_uring.files.0.slot=9 io_uring.files.0.fd=0|file slot 9 of an io_uring is out of range
+		files.img|@io_uring io_uring.file_slots=1 io_uring.files.0.slot=0 io_uring.files.0.fd=7777|register 1 files
+		files.img|@io_uring io_uring.buffer_slots=1 io_uring.buffers.0.slot=9 io_uring.buffers.0.address=4096 io_uring.buffers.0.bytes=4096|buffer slot 9 of an io_uring is out of range
+		files.img|@io_uring io_uring.numbers.0.tid=PID io_uring.numbers.0.number=99|impossible number for an io_uring
+		files.img|@io_uring io_uring.owner_pid=7777|7777
+		files.img|@io_uring io_uring.eventfd=7777|7777
+		files.img|@io_uring io_uring.clock_id=99|clock
+		mm-PID.img|aios=[]|AIO
+		mm-PID.img|aios.0.nr_req=4294967295|AIO
+		mm-PID.img|aios.0.ring_len=4097|AIO
+		mm-PID.img|aios.0.id=4096|AIO
+	END
+}
+
 # What the inventory asks for.
 case_inventory() {
 	local changes words
@@ -608,7 +747,7 @@ case_inventory() {
 	cp -r set whole
 	while IFS='|' read -r changes words; do
 		rm -rf set && cp -r whole set
-		"${self%/*}/../images/edit-image.py" set/inventory.img $changes || fail "cannot change the set"
+		edit set/inventory.img $changes || fail "cannot change the set"
 		restore_refused
 		says "$words"
 	done <<-'END'
@@ -624,7 +763,7 @@ case_inventory() {
 		-root_ids|ids of the dumping process
 	END
 	rm -rf set && cp -r whole set
-	"${self%/*}/../images/edit-image.py" set/inventory.img -ns_per_id -root_cg_set -lsmtype -network_lock_method \
+	edit set/inventory.img -ns_per_id -root_cg_set -lsmtype -network_lock_method \
 		-plugins_entry -dump_criu_run_id allow_uprobes=1 || fail "cannot change the set"
 	run_criu restore -d -D set -v4 -o restore.log --allow-uprobes
 	[ $status -eq 0 ] || fail "what old versions did not write is not needed"
@@ -638,7 +777,7 @@ case_death_signal() {
 	for each in 9 10 28; do
 		rm -rf set
 		make_set
-		"${self%/*}/../images/edit-image.py" set/core-$pid.img thread_core.pdeath_sig=$each || fail "cannot change the set"
+		edit set/core-$pid.img thread_core.pdeath_sig=$each || fail "cannot change the set"
 		run_criu restore -d -D set -v4 -o restore.log
 		[ $status -eq 0 ] || fail "the restore failed"
 		sleep 0.2

@@ -1,16 +1,36 @@
-/* inotify: watches with their descriptors and masks, and events after the restore. */
+/*
+ * inotify: watches with their descriptors and masks, and events after the restore. "numbers": one whose number is too
+ * large to be reached again.
+ */
 #include "zdtmlib.h"
 
 #include <sys/inotify.h>
 #include <sys/stat.h>
 
-int main(void)
+enum { MOST = 1 << 24 };
+
+static int use_up_numbers(void)
+{
+	int fd = MUST(inotify_init1(IN_NONBLOCK)), wd;
+
+	do {
+		wd = MUST(inotify_add_watch(fd, ".", IN_CREATE));
+		if (wd <= MOST)
+			MUST(inotify_rm_watch(fd, wd));
+	} while (wd <= MOST);
+	test_wait();
+	return test_pass();
+}
+
+int main(int argc, char **argv)
 {
 	char buffer[4096] __attribute__((aligned(8)));
 	const struct inotify_event *event = (void *)buffer;
 	int fd, first, second;
 
 	test_start();
+	if (argc > 1 && strcmp(argv[1], "numbers") == 0)
+		return use_up_numbers();
 	MUST(mkdir("watched", 0700));
 	close(MUST(open("file", O_RDWR | O_CREAT, 0600)));
 	fd = MUST(inotify_init1(IN_NONBLOCK));
