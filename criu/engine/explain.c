@@ -25,7 +25,7 @@ static int look_tasks(struct dump *d, const struct look_own *own, struct error *
 	for_each_task (d, task) {
 		struct error reason = { 0 };
 
-		if (task->is_zombie || look_task(d, own, task, &reason) == 0)
+		if (look_task(d, own, task, &reason) == 0)
 			continue;
 		if (task->parent && has_vanished(task)) {
 			task->is_zombie = true;

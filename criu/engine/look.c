@@ -79,8 +79,10 @@ int look_task(struct dump *d, const struct look_own *own, struct task *task, str
 {
 	struct error ns = { 0 }, cgroup = { 0 }, lsm = { 0 }, signals = { 0 };
 
-	if (task->is_zombie)
+	if (task->is_zombie) {
+		gather(d, ns_look_zombie(&own->ns, task, &ns), &ns);
 		return 0;
+	}
 	if (!has_our_namespaces(d, task))
 		gather(d, ns_look(&own->ns, task, &ns), &ns);
 	if (!has_our_cgroups(d, task))

@@ -41,6 +41,25 @@ static int look_at_time(const struct proc_ns_ids *own, struct task *task, struct
 			 TASK_ARGS(task));
 }
 
+/* What an ended process had let go of are the others. */
+int ns_look_zombie(const struct proc_ns_ids *own, struct task *task, struct error *err)
+{
+	static const enum proc_ns kept[] = { PROC_NS_PID, PROC_NS_USER };
+
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
+		uint64_t inode;
+
+		if (!own->inode[kept[i]] || proc_ns_inode(task->procfd, kept[i], &inode) < 0 ||
+		    inode == own->inode[kept[i]])
+			continue;
+		error_hint(err, "its parent has to wait for it before the dump");
+		return error_say(err, -ENOTSUP,
+				 TASK_FORMAT ", a zombie: lived in another %s namespace, which is not supported yet",
+				 TASK_ARGS(task), proc_ns_name(kept[i]));
+	}
+	return 0;
+}
+
 int ns_look(const struct proc_ns_ids *own, struct task *task, struct error *err)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {

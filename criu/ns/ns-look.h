@@ -17,6 +17,9 @@ int ns_read_own(struct proc_ns_ids *ret_own, struct error *err);
 /* Look stage: may run for several tasks at once. */
 int ns_look(const struct proc_ns_ids *own, struct task *task, struct error *err);
 
+/* Of one that has ended and was not waited for: its credentials and numbers are those of its namespaces. */
+int ns_look_zombie(const struct proc_ns_ids *own, struct task *task, struct error *err);
+
 /* The time namespace of a tree that is not ours: its number in images. */
 #define NS_ID_OTHER_TIME 9
 
