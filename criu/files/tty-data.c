@@ -2,7 +2,7 @@
  * What waits to be read in a terminal: input that a program has not asked for yet, output that nobody has taken. Read
  * from the line discipline's buffer without taking anything away (kernel/tty-queue.h). Put back byte by byte as if it
  * had been typed (TIOCSTI), with all processing off but the lines of canonical mode; what would be taken for the end of
- * a line and was none is quoted.
+ * a line and was none is quoted, what is none by itself is made one for that moment.
  */
 #include <errno.h>
 #include <poll.h>
@@ -16,6 +16,7 @@
 #include "files/registry.h"
 #include "files/tty.h"
 #include "image/image-write.h"
+#include "kernel/features.h"
 #include "kernel/tty-queue.h"
 
 /* --- dump ----------------------------------------------------------------------------------------------------- */
@@ -60,13 +61,34 @@ static bool is_surely_empty(struct dump *d, const struct tty_end *master, const 
 	       waiting_bytes(d, slave->file) == 0;
 }
 
+static bool has_status(struct dump *d, const struct tty_end *master)
+{
+	struct pollfd state = { .fd = -1, .events = POLLPRI };
+
+	if (!master->has_packets)
+		return false;
+	state.fd = open_file_local(d, master->file);
+	(void)poll(&state, 1, 0);
+	open_file_release(d, master->file);
+	return state.revents & POLLPRI;
+}
+
 static int look_without_help(struct dump *d, const struct tty_end *master, const struct tty_end *slave, int r,
 			     struct error *err)
 {
+	int result;
+
+	if (has_status(d, master))
+		return open_file_refuse(master->file, err,
+					"terminal /dev/pts/%u: a status byte of packet mode waits to be read",
+					master->index);
 	if (waiting_bytes(d, master->file) > 0 || (slave && waiting_bytes(d, slave->file) > 0)) {
 		error_hint(err, "reading it needs CAP_BPF, CAP_PERFMON and a kernel with CONFIG_DEBUG_INFO_BTF");
 		return open_file_error(master->file, err, r, "terminal: read what waits in it");
 	}
+	result = tty_output_look_without_help(d, master, slave, r, err);
+	if (result < 0 || is_surely_empty(d, master, slave))
+		return result;
 	log_warn(TASK_FORMAT ", fd %d, terminal /dev/pts/%u: a line that is being typed would be lost: %s",
 		 TASK_ARGS(master->file->task), master->file->fd, master->index, strerror(-r));
 	return 0;
@@ -84,7 +106,8 @@ static int read_queues(struct dump *d, const struct tty_end *master, struct tty_
 	struct tty_table *table = &d->files->ttys;
 
 	if (!table->queues && table->queues_result == 0)
-		table->queues_result = tty_queues_open(&table->queues);
+		table->queues_result =
+		    feature_is_masked("kernel_memory") ? -EOPNOTSUPP : tty_queues_open(&table->queues);
 	if (table->queues_result < 0)
 		return table->queues_result;
 	return tty_queues_read(table->queues, master->file->task->acting_tid, master->file->fd, &queues[0], &queues[1]);
@@ -95,8 +118,6 @@ int tty_data_look(struct dump *d, struct tty_end *master, struct tty_end *slave,
 	AUTO_FREE struct tty_queue *queues = NULL;
 	int r;
 
-	if (is_surely_empty(d, master, slave))
-		return 0;
 	queues = calloc(2, sizeof(*queues));
 	if (!queues)
 		return open_file_error(master->file, err, -ENOMEM, "terminal");
@@ -111,6 +132,9 @@ int tty_data_look(struct dump *d, struct tty_end *master, struct tty_end *slave,
 		return open_file_refuse(master->file, err,
 					"terminal /dev/pts/%u: %zu bytes of input wait and nobody has it open",
 					master->index, queues[1].bytes);
+	r = tty_output_look(master, slave, queues, err);
+	if (r < 0)
+		return r;
 	r = keep_data(master, &queues[0]);
 	if (r == 0 && slave)
 		r = keep_data(slave, &queues[1]);
@@ -151,7 +175,7 @@ int tty_data_save(struct dump *d, struct error *err)
 #define DISABLED    0  /* _POSIX_VDISABLE */
 
 /* Nothing is processed or echoed, but lines are lines if they will be. */
-static struct termios2 quiet_modes(const struct termios2 *modes, uint8_t extra_end)
+static struct termios2 quiet_modes(const struct termios2 *modes)
 {
 	struct termios2 quiet = *modes;
 
@@ -163,7 +187,6 @@ static struct termios2 quiet_modes(const struct termios2 *modes, uint8_t extra_e
 		quiet.c_lflag |= IEXTEN;
 		quiet.c_cc[VLNEXT] = QUOTE;
 		quiet.c_cc[VEOF] = END_OF_FILE;
-		quiet.c_cc[VEOL] = extra_end;
 	} else {
 		quiet.c_cc[VMIN] = 1;
 	}
@@ -185,7 +208,20 @@ static int type_in(int fd, uint8_t byte)
 	return ioctl(fd, TIOCSTI, &byte) < 0 ? -errno : 0;
 }
 
-static int type_canonical(const TtyDataEntry *data, int fd, uint8_t extra_end)
+/* A character ends the line that is not among those that do by themselves. */
+static int type_end(int fd, struct termios2 *quiet, uint8_t byte)
+{
+	if (byte == DISABLED)
+		return type_in(fd, END_OF_FILE);
+	if (byte != '\n' && quiet->c_cc[VEOL] != byte) {
+		quiet->c_cc[VEOL] = byte;
+		if (ioctl(fd, TCSETS2, quiet) < 0)
+			return -errno;
+	}
+	return type_in(fd, byte);
+}
+
+static int type_canonical(const TtyDataEntry *data, int fd, struct termios2 *quiet)
 {
 	size_t next_end = 0;
 	int r = 0;
@@ -194,10 +230,10 @@ static int type_canonical(const TtyDataEntry *data, int fd, uint8_t extra_end)
 		uint8_t byte = data->data.data[i];
 
 		if (ends_line(data, i, &next_end)) {
-			r = type_in(fd, byte == DISABLED ? END_OF_FILE : byte);
+			r = type_end(fd, quiet, byte);
 			continue;
 		}
-		if (byte == '\n' || byte == QUOTE || byte == END_OF_FILE || byte == extra_end)
+		if (byte == '\n' || byte == QUOTE || byte == END_OF_FILE || byte == quiet->c_cc[VEOL])
 			r = type_in(fd, QUOTE);
 		if (r == 0)
 			r = type_in(fd, byte);
@@ -214,24 +250,19 @@ static int type_raw(const TtyDataEntry *data, int fd)
 	return r;
 }
 
-/* Besides the newline two characters may end a line; one of them is used in practice. */
-static uint8_t find_extra_end(const TtyDataEntry *data)
+int tty_literal_next(int master_fd, int slave_fd, const struct termios2 *modes)
 {
-	for (size_t i = 0; i < data->n_line_end; i++)
-		if (data->line_end[i] < data->data.len) {
-			uint8_t byte = data->data.data[data->line_end[i]];
+	struct termios2 quiet = quiet_modes(modes);
 
-			if (byte != '\n' && byte != DISABLED)
-				return byte;
-		}
-	return DISABLED;
+	if (!(quiet.c_lflag & ICANON))
+		return 0;
+	return ioctl(master_fd, TCSETS2, &quiet) < 0 ? -errno : type_in(slave_fd, QUOTE);
 }
 
 int tty_data_restore(const TtyDataEntry *data, bool is_master, int master_fd, int slave_fd,
 		     const struct termios2 *modes, struct error *err)
 {
-	uint8_t extra_end = find_extra_end(data);
-	struct termios2 quiet = quiet_modes(modes, extra_end);
+	struct termios2 quiet = quiet_modes(modes);
 	int r;
 
 	if (is_master) {
@@ -239,7 +270,7 @@ int tty_data_restore(const TtyDataEntry *data, bool is_master, int master_fd, in
 	} else {
 		r = ioctl(master_fd, TCSETS2, &quiet) < 0 ? -errno : 0;
 		if (r == 0 && quiet.c_lflag & ICANON)
-			r = type_canonical(data, slave_fd, extra_end);
+			r = type_canonical(data, slave_fd, &quiet);
 		else if (r == 0)
 			r = type_raw(data, slave_fd);
 	}

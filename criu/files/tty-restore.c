@@ -331,12 +331,20 @@ static int restore_data(struct restore *r, const struct restore_tty *tty, int sl
 {
 	const TtyDataEntry *from_slave = find_data(r, tty->master), *from_master = find_data(r, tty->slave);
 	struct termios2 modes = tty_modes_of(tty->master->termios);
-	int result = 0;
+	const TtyOutputEntry *output = tty->master->other_output;
+	int result = output && slave_fd >= 0 ? tty_columns_restore(output, tty->holder, slave_fd) : 0;
 
+	if (result < 0)
+		return error_set(err, result, "terminal /dev/pts/%u: move its cursor", tty->master->pty->index);
 	if (from_master)
 		result = tty_data_restore(from_master, false, tty->holder, slave_fd, &modes, err);
 	if (result == 0 && from_slave)
 		result = tty_data_restore(from_slave, true, tty->holder, slave_fd, &modes, err);
+	if (result == 0 && output && output->next_literal && slave_fd >= 0) {
+		result = tty_literal_next(tty->holder, slave_fd, &modes);
+		if (result < 0)
+			return error_set(err, result, "terminal /dev/pts/%u: type ^V", tty->master->pty->index);
+	}
 	return result;
 }
 
@@ -345,6 +353,8 @@ static int set_state(const struct restore_tty *tty, int slave_fd)
 	const TtyInfoEntry *master = tty->master;
 	int on = 1, r = tty_modes_set(tty->holder, master->termios);
 
+	if (r == 0)
+		r = tty_output_restore(master, tty->holder, slave_fd);
 	if (r == 0 && master->winsize)
 		r = tty_size_set(tty->holder, master->winsize);
 	if (r == 0 && master->termios_locked)
@@ -353,8 +363,6 @@ static int set_state(const struct restore_tty *tty, int slave_fd)
 		r = -errno;
 	if (r == 0 && tty->slave && tty->slave->exclusive && slave_fd >= 0 && ioctl(slave_fd, TIOCEXCL) < 0)
 		r = -errno;
-	if (r == 0 && master->packet_mode && ioctl(tty->holder, TIOCPKT, &on) < 0)
-		r = -errno;
 	if (r == 0 && master->locked && ioctl(tty->holder, TIOCSPTLCK, &on) < 0)
 		r = -errno;
 	return r;
@@ -362,7 +370,11 @@ static int set_state(const struct restore_tty *tty, int slave_fd)
 
 static bool needs_slave(const struct restore *r, const struct restore_tty *tty)
 {
-	return (tty->master->has_is_left && tty->master->is_left) || find_data(r, tty->slave);
+	const TtyOutputEntry *output = tty->master->other_output;
+
+	return (tty->master->has_is_left && tty->master->is_left) || find_data(r, tty->slave) ||
+	       (output &&
+		(output->stopped || output->held || output->column || output->line_column || output->next_literal));
 }
 
 /* As with set_owner(): a restore goes on without. */

@@ -25,8 +25,11 @@ int tty_settings_read(int fd, struct tty_end *end)
 		end->locked_modes.c_line = locked.c_line;
 		memcpy(end->locked_modes.c_cc, locked.c_cc, sizeof(locked.c_cc));
 	}
-	if (ioctl(fd, TIOCGWINSZ, &end->size) < 0 || ioctl(fd, TIOCGEXCL, &end->is_exclusive) < 0)
+	if (ioctl(fd, TIOCGETD, &end->discipline) < 0 || ioctl(fd, TIOCGWINSZ, &end->size) < 0 ||
+	    ioctl(fd, TIOCGEXCL, &end->is_exclusive) < 0)
 		return -errno;
+	if (!end->discipline) /* of the other end, which the modes of either are of */
+		end->discipline = end->modes.c_line;
 	return 0;
 }
 

@@ -1,15 +1,12 @@
 /*
  * Terminals: the ends of pseudo terminals, the console and other terminal devices, /dev/tty. Each description refers to
- * an end (tty-info.img) with its settings (tty-settings.c), what waits in it (tty-data.c) and the session it controls
- * (tty-session.c); tty-restore.c makes them again.
+ * an end (tty-info.img) with its settings (tty-settings.c), what waits in it (tty-data.c), the state of its output
+ * (tty-output.c) and the session it controls (tty-session.c); tty-restore.c makes them again.
  *
  * Of a slave whose master is held outside of the tree there is only one end: with --shell-job the terminal of whoever
  * restores takes its place, else it is refused. A slave whose master was closed is hung up for ever.
- *
- * Not saved: that output is stopped (^S), and the column of the cursor.
  */
 #include "files/tty.h"
-#include "kernel/tty-queue.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -186,6 +183,9 @@ static int find_or_add_end(struct dump *d, struct open_file *file, int fd, struc
 		r = read_master(fd, &end);
 	if (r < 0)
 		return open_file_error(file, err, r, "terminal: read its state");
+	if (end.discipline)
+		return open_file_refuse(
+		    file, err, "terminal: line discipline %d instead of that for terminals (TIOCSETD)", end.discipline);
 	if (is_external(d, &end)) {
 		*ret_end = find_external(table, file);
 		r = *ret_end ? 0 : make_external(table, &end, err);
@@ -273,17 +273,8 @@ static int check_outside(const struct dump *d, struct error *err)
 
 static int look_data(struct dump *d, struct tty_end *end, struct error *err)
 {
-	struct pollfd state = { .fd = -1, .events = POLLPRI };
-
 	if (!end->is_master || end->type != TTY_TYPE__PTY || d->is_live)
 		return 0;
-	if (end->has_packets) {
-		state.fd = open_file_local(d, end->file);
-		(void)poll(&state, 1, 0);
-		open_file_release(d, end->file);
-		if (state.revents & POLLPRI)
-			return refuse_end(end, err, "a status byte of packet mode waits to be read");
-	}
 	return tty_data_look(d, end, other_end(&d->files->ttys, end), err);
 }
 
@@ -371,6 +362,7 @@ static int save_end(const struct dump *d, const struct tty_end *end, struct imag
 	WinsizeEntry size = WINSIZE_ENTRY__INIT;
 	TtyPtyEntry pty = TTY_PTY_ENTRY__INIT;
 	struct tty_modes_message modes, locked;
+	TtyOutputEntry output, other_output;
 
 	info.id = end->id;
 	info.type = end->type;
@@ -389,6 +381,12 @@ static int save_end(const struct dump *d, const struct tty_end *end, struct imag
 	if (end->type == TTY_TYPE__PTY) {
 		pty.index = end->index;
 		info.pty = &pty;
+	}
+	if (end->is_master) {
+		tty_output_fill(&end->output, &output);
+		tty_output_fill(&end->other_output, &other_output);
+		info.output = &output;
+		info.other_output = &other_output;
 	}
 	if (!end->is_hung_up) {
 		size.ws_row = end->size.ws_row;

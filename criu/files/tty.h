@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "files/file-kind.h"
 #include "images/tty.pb-c.h"
+#include "kernel/tty-queue.h"
 
 #define PTY_SLAVE_MAJOR 136
 #define PTY_INDEX_LIMIT 1001 /* numbers from here on stand for other devices in the ids of images */
@@ -29,11 +30,12 @@ struct tty_end {
 	pid_t sid, pgrp; /* 0: none */
 	struct termios2 modes, locked_modes;
 	struct winsize size;
-	int is_locked, is_exclusive, has_packets;
+	int is_locked, is_exclusive, has_packets, discipline;
 	struct open_file *file; /* a description of it */
 	uint8_t *data;          /* waits to be read, or NULL */
 	uint32_t *line_ends;    /* places in data */
 	size_t bytes, line_end_count;
+	struct tty_output output, other_output; /* of a master */
 };
 
 struct tty_table {
@@ -59,6 +61,13 @@ int tty_session_look(struct dump *d, const struct task *task, struct error *err)
 /* Reads what waits in both ends of a pair that belongs to the tree. */
 int tty_data_look(struct dump *d, struct tty_end *master, struct tty_end *slave, struct error *err);
 int tty_data_save(struct dump *d, struct error *err);
+
+/* tty-output.c: what a pair keeps besides; queues: of both. Where they cannot be had: with why, -errno. */
+int tty_output_look(struct tty_end *master, const struct tty_end *slave, const struct tty_queue queues[2],
+		    struct error *err);
+int tty_output_look_without_help(struct dump *d, const struct tty_end *master, const struct tty_end *slave, int r,
+				 struct error *err);
+void tty_output_fill(const struct tty_output *output, TtyOutputEntry *entry);
 
 /* --- restore -------------------------------------------------------------------------------------------------- */
 
@@ -88,6 +97,13 @@ struct termios2 tty_modes_of(const TermiosEntry *entry);
 int tty_modes_set(int fd, const TermiosEntry *entry);
 int tty_modes_lock(int fd, const TermiosEntry *entry);
 int tty_size_set(int fd, const WinsizeEntry *entry);
+
+/* Before there is any data in it: moves the cursor of the slave. 0 or -errno. */
+int tty_columns_restore(const TtyOutputEntry *output, int master_fd, int slave_fd);
+/* When data and modes are as they will be: packet mode, what it has yet to tell, stops the output. */
+int tty_output_restore(const TtyInfoEntry *master, int master_fd, int slave_fd);
+/* As if ^V had been typed last. */
+int tty_literal_next(int master_fd, int slave_fd, const struct termios2 *modes);
 
 /* Puts back what waited in an end; modes are those the slave will get. Needs descriptors of both ends. */
 int tty_data_restore(const TtyDataEntry *data, bool is_master, int master_fd, int slave_fd,

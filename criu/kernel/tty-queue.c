@@ -25,7 +25,9 @@ struct layout {
 	int tty_link, tty_port, tty_discipline;
 	int port_buffers, buffers_head, buffers_tail;
 	int buffer_read, buffer_commit;
-	int read_head, read_tail, read_buf, read_flags;
+	int flow_stopped, flow_held, packet_status;
+	int read_head, read_tail, read_buf, read_flags; /* this and what follows: of the line discipline */
+	int column, line_column, echo_head, echo_tail, next_literal;
 };
 
 static const struct {
@@ -39,6 +41,9 @@ static const struct {
 	{ "tty_struct", "link", offsetof(struct layout, tty_link) },
 	{ "tty_struct", "port", offsetof(struct layout, tty_port) },
 	{ "tty_struct", "disc_data", offsetof(struct layout, tty_discipline) },
+	{ "tty_struct", "flow.stopped", offsetof(struct layout, flow_stopped) },
+	{ "tty_struct", "flow.tco_stopped", offsetof(struct layout, flow_held) },
+	{ "tty_struct", "ctrl.pktstatus", offsetof(struct layout, packet_status) },
 	{ "tty_port", "buf", offsetof(struct layout, port_buffers) },
 	{ "tty_bufhead", "head", offsetof(struct layout, buffers_head) },
 	{ "tty_bufhead", "tail", offsetof(struct layout, buffers_tail) },
@@ -48,16 +53,30 @@ static const struct {
 	{ "n_tty_data", "read_tail", offsetof(struct layout, read_tail) },
 	{ "n_tty_data", "read_buf", offsetof(struct layout, read_buf) },
 	{ "n_tty_data", "read_flags", offsetof(struct layout, read_flags) },
+	{ "n_tty_data", "column", offsetof(struct layout, column) },
+	{ "n_tty_data", "canon_column", offsetof(struct layout, line_column) },
+	{ "n_tty_data", "echo_head", offsetof(struct layout, echo_head) },
+	{ "n_tty_data", "echo_tail", offsetof(struct layout, echo_tail) },
+	{ "n_tty_data", "lnext", offsetof(struct layout, next_literal) },
 };
+
+/* Bits of the byte that begins with lnext. */
+#define NEXT_LITERAL 1
+#define ERASING      2
 
 static int find_layout(const struct btf *btf, struct layout *ret)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
-		int offset = btf_member_offset(btf, members[i].structure, members[i].member);
+	struct btf_offset found[ARRAY_SIZE(members)] = { 0 };
 
-		if (offset < 0)
-			return offset;
-		memcpy((char *)ret + members[i].at, &offset, sizeof(offset));
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
+		found[i].structure = members[i].structure;
+		found[i].member = members[i].member;
+	}
+	btf_find_offsets(btf, found, ARRAY_SIZE(members));
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
+		if (found[i].offset < 0)
+			return found[i].offset;
+		memcpy((char *)ret + members[i].at, &found[i].offset, sizeof(found[i].offset));
 	}
 	return 0;
 }
@@ -66,6 +85,7 @@ static int find_layout(const struct btf *btf, struct layout *ret)
 
 #define PIECE_BYTES  256
 #define BUFFER_BYTES 64 /* of struct tty_buffer */
+#define STATE_BYTES  8  /* of each of three bytes of struct tty_struct, and what follows it */
 
 /* The stack of the program: pointers, then room for one piece. */
 #define SLOT_TTY   (-8)
@@ -93,19 +113,32 @@ static void emit_piece(struct bpf_program *p, int32_t bytes)
 
 static int pieces_of_discipline(const struct layout *layout)
 {
-	int end = layout->read_tail;
+	const int ends[] = {
+		layout->read_tail,
+		layout->read_buf + TTY_QUEUE_BYTES,
+		layout->read_flags + TTY_QUEUE_BYTES / 8,
+		layout->column,
+		layout->line_column,
+		layout->echo_head,
+		layout->echo_tail,
+		layout->next_literal,
+	};
+	int end = 0;
 
-	if (end < layout->read_buf + TTY_QUEUE_BYTES)
-		end = layout->read_buf + TTY_QUEUE_BYTES;
-	if (end < layout->read_flags + TTY_QUEUE_BYTES / 8)
-		end = layout->read_flags + TTY_QUEUE_BYTES / 8;
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
+		end = ends[i] > end ? ends[i] : end;
 	return (end + 8 + PIECE_BYTES - 1) / PIECE_BYTES;
 }
 
 static void emit_end(struct bpf_program *p, const struct layout *layout, int16_t slot)
 {
+	const int states[] = { layout->flow_stopped, layout->flow_held, layout->packet_status };
 	size_t loop;
 
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
+		bpf_emit_address(p, slot, states[i]);
+		emit_piece(p, STATE_BYTES);
+	}
 	bpf_emit_follow(p, slot, layout->tty_port, SLOT_PORT);
 	bpf_emit_address(p, SLOT_PORT, layout->port_buffers);
 	emit_piece(p, PIECE_BYTES);
@@ -174,9 +207,24 @@ static bool has_more(const struct layout *layout, const char *buffers, const cha
 	       number_at(buffer, layout->buffer_read) != number_at(buffer, layout->buffer_commit);
 }
 
+static void take_output(const struct layout *layout, const char *end, const char *discipline, struct tty_output *ret)
+{
+	const uint8_t bits = (uint8_t)discipline[layout->next_literal];
+
+	ret->is_stopped = end[0];
+	ret->is_held = end[STATE_BYTES];
+	ret->packet_status = (uint8_t)end[2 * STATE_BYTES];
+	ret->column = (uint32_t)number_at(discipline, layout->column);
+	ret->line_column = (uint32_t)number_at(discipline, layout->line_column);
+	ret->is_next_literal = bits & NEXT_LITERAL;
+	ret->is_erasing = bits & ERASING;
+	ret->has_waiting_echo = word_at(discipline, layout->echo_head) != word_at(discipline, layout->echo_tail);
+}
+
 static int take_queue(const struct layout *layout, const char *end, struct tty_queue *ret)
 {
-	const char *discipline = end + PIECE_BYTES + BUFFER_BYTES;
+	const char *buffers = end + 3 * STATE_BYTES;
+	const char *discipline = buffers + PIECE_BYTES + BUFFER_BYTES;
 	uint64_t tail = word_at(discipline, layout->read_tail);
 
 	ret->bytes = word_at(discipline, layout->read_head) - tail;
@@ -188,7 +236,8 @@ static int take_queue(const struct layout *layout, const char *end, struct tty_q
 		ret->data[i] = (uint8_t)discipline[(size_t)layout->read_buf + at];
 		ret->ends_line[i] = discipline[(size_t)layout->read_flags + at / 8] >> at % 8 & 1;
 	}
-	ret->has_more = has_more(layout, end, end + PIECE_BYTES);
+	ret->has_more = has_more(layout, buffers, buffers + PIECE_BYTES);
+	take_output(layout, end, discipline, &ret->output);
 	return 0;
 }
 
@@ -201,7 +250,8 @@ struct tty_queues {
 
 static size_t end_bytes(const struct tty_queues *queues)
 {
-	return PIECE_BYTES + BUFFER_BYTES + (size_t)pieces_of_discipline(&queues->layout) * PIECE_BYTES;
+	return 3 * STATE_BYTES + PIECE_BYTES + BUFFER_BYTES +
+	       (size_t)pieces_of_discipline(&queues->layout) * PIECE_BYTES;
 }
 
 static size_t record_bytes(const struct tty_queues *queues)
