@@ -22,6 +22,7 @@
 #include "task/io-ports.h"
 #include "task/semaphore-undo.h"
 #include "task/task-look.h"
+#include "task/timer-slack.h"
 
 int look_read_own(struct look_own *ret_own, struct error *err)
 {
@@ -123,6 +124,7 @@ static void look_at_traced(struct dump *d)
 		if (!task->is_zombie)
 			gather(d, task_look_traced(d, task, &reason), &reason);
 	}
+	timer_slack_look(d);
 	interrupted_calls_look(d);
 	ended_calls_look(d);
 }

@@ -39,6 +39,7 @@
 #include "mm/restore-memory.h"
 #include "task/restore-limits.h"
 #include "task/restore-zombie.h"
+#include "task/timer-slack.h"
 
 #define RSEQ_BYTES_ORIGINAL 32
 
@@ -94,9 +95,16 @@ static pid_t create_process(struct restore *r, struct restore_task *task, bool a
 		.cgroup_fd = -1,
 	};
 	uint32_t forking = SLOT_FORKING;
+	int result;
 	pid_t pid;
 
 	slot->pid = task->pid;
+	if (r->sets_slacks) {
+		result = timer_slack_set(r->own_limits, timer_slack_of_birth(r->own_limits, task));
+		if (result < 0)
+			return error_set(err, result, "process %d: set the timer slack that it goes back to",
+					 task->pid);
+	}
 	pid = clone_for_slot(slot, &request);
 	if (pid < 0)
 		return restore_creation_describe(task, pid, err);
@@ -104,6 +112,14 @@ static pid_t create_process(struct restore *r, struct restore_task *task, bool a
 		(void)__atomic_compare_exchange_n(&slot->state, &forking, SLOT_ALIVE, false, __ATOMIC_ACQ_REL,
 						  __ATOMIC_RELAXED);
 	return pid;
+}
+
+/* Heirs are born with it, and so is whoever is not told otherwise. */
+static int give_slack_back(const struct restore *r, struct error *err)
+{
+	int result = r->sets_slacks ? timer_slack_set(r->own_limits, r->own_limits->timer_slack_ns) : 0;
+
+	return result < 0 ? error_set(err, result, "set the timer slack back") : 0;
 }
 
 static void mark_alive(const struct restore *r, const struct restore_task *task)
@@ -389,6 +405,8 @@ static int take_place_in_tree(struct restore *r, struct restore_task *task, stru
 	if (result == 0)
 		result = create_some(r, task, false, err);
 	if (result == 0)
+		result = give_slack_back(r, err);
+	if (result == 0)
 		wait_before_heirs(r, task);
 	if (result == 0 && task->passing_orphans)
 		result = become_subreaper(r, task, err);
@@ -593,6 +611,8 @@ int restore_fork_root(struct restore *r, struct error *err)
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_BLOCK, &all, &saved);
 	pid = create_root(r, err);
+	if (pid > 0 && give_slack_back(r, err) < 0)
+		pid = err->code;
 	if (had_rseq)
 		register_rseq();
 	(void)sigprocmask(SIG_SETMASK, &saved, NULL);

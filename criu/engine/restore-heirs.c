@@ -18,6 +18,7 @@
 #include "mm/restore-area.h"
 #include "mm/restore-memory.h"
 #include "task/restore-limits.h"
+#include "task/timer-slack.h"
 
 /* Helpers and users of one table wait until everybody is there. */
 static bool can_bequeath(const struct restore_task *creator)
@@ -51,8 +52,9 @@ static bool can_be_heir(const struct restore *r, const struct restore_task *task
 
 	return task->restorer && !task->restorer->table_users && !task->owns_shared_files && creator &&
 	       has_same_place_in_tree(task, creator) && can_bequeath(creator) && creates_heirs_only(task) &&
-	       restore_loginuid_is_same(task, creator) && files_can_inherit(r, task, creator) &&
-	       restore_memory_can_inherit(r, task, creator);
+	       restore_loginuid_is_same(task, creator) &&
+	       timer_slack_of_birth(r->own_limits, task) == r->own_limits->timer_slack_ns &&
+	       files_can_inherit(r, task, creator) && restore_memory_can_inherit(r, task, creator);
 }
 
 /* From the last to the first: children come behind their parents, and younger siblings are met first. */

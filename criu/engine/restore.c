@@ -47,6 +47,7 @@
 #include "task/restore-creds.h"
 #include "task/restore-limits.h"
 #include "task/restore-process.h"
+#include "task/timer-slack.h"
 
 #define MANY_TASKS   16 /* that inherit the worker's memory */
 #define MANY_THREADS 8  /* that it pays to let go at once */
@@ -369,6 +370,7 @@ static int plan_tasks(struct restore_run *run, struct error *err)
 
 	if (result == 0)
 		result = make_words(r, err);
+	r->sets_slacks = timer_slack_is_needed(r->own_limits, r->images);
 	for (size_t i = 0; result == 0 && i < r->task_count; i++)
 		if (r->tasks[i]->restorer)
 			result = plan_task(r, r->tasks[i], err);

@@ -90,6 +90,7 @@ struct restore {
 	bool files_need_all;           /* some file can only be finished when all processes have theirs */
 	pid_t caller_sid, caller_pgid; /* session and group of who restores: with --shell-job the root stays in them */
 	bool caller_leads_session;
+	bool sets_slacks;   /* see task/timer-slack.h */
 	bool needs_time_ns; /* see ns/time-ns.h */
 	int log_fd;         /* the log, out of the way of restored descriptors */
 	int log_dirfd;      /* likewise, with --log-pid: where each process opens a log of its own; else -1 */

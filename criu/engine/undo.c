@@ -23,6 +23,7 @@
 #include "base/util.h"
 #include "kernel/mount-view.h"
 #include "kernel/pidfd.h"
+#include "kernel/proc-misc.h"
 #include "kernel/proc-pid.h"
 #include "kernel/proc-stat.h"
 #include "kernel/process-end.h"
@@ -41,6 +42,8 @@ struct undo_log {
 	uint32_t name_bytes; /* in the arena of names: each ended by NUL */
 	uint32_t end_count;
 	uint32_t names_lock;
+	int32_t slack_tid; /* 0: none */
+	uint64_t slack_ns;
 	uint32_t files_lost; /* names beyond the limit: rollback cannot remove them */
 };
 
@@ -184,6 +187,17 @@ void undo_forget_file(struct undo *undo, const char *name)
 		__atomic_store_n(&undo->log->name_bytes, end - (uint32_t)bytes, __ATOMIC_RELEASE);
 }
 
+void undo_note_slack(struct undo *undo, pid_t tid, uint64_t slack_ns)
+{
+	undo->log->slack_ns = slack_ns;
+	__atomic_store_n(&undo->log->slack_tid, tid, __ATOMIC_SEQ_CST);
+}
+
+void undo_forget_slack(struct undo *undo)
+{
+	__atomic_store_n(&undo->log->slack_tid, 0, __ATOMIC_SEQ_CST);
+}
+
 void undo_note_end(struct undo *undo, pid_t pid, uint64_t start_time_ticks, int signal)
 {
 	uint32_t at = undo->log->end_count;
@@ -303,6 +317,14 @@ static void warn_of_end(pid_t worker, int worker_pidfd, bool committed)
 		 committed ? "carries the run to its end" : "takes everything back");
 }
 
+static void give_slack_back(const struct undo_log *log)
+{
+	AUTO_CLOSE int fd = log->slack_tid ? proc_open_timer_slack(log->slack_tid) : -1;
+
+	if (fd >= 0 && proc_write_timer_slack(fd, log->slack_ns) < 0)
+		log_error("rescue: thread %d keeps another timer slack", log->slack_tid);
+}
+
 /* The worker is gone. */
 static void rescue(struct undo *undo, pid_t worker, int worker_pidfd)
 {
@@ -311,6 +333,7 @@ static void rescue(struct undo *undo, pid_t worker, int worker_pidfd)
 	bool committed = phase == UNDO_COMMITTED || (phase == UNDO_COMMITTING && is_inventory_in_place(undo));
 
 	warn_of_end(worker, worker_pidfd, committed);
+	give_slack_back(undo->log);
 	if (committed) {
 		for (uint32_t i = 0; i < undo->log->end_count; i++)
 			end_noted(&undo->ends[i]);

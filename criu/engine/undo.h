@@ -50,6 +50,10 @@ void undo_unlock(struct undo *undo);
 /* The last one noted was not created after all. */
 void undo_forget_file(struct undo *undo, const char *name);
 
+/* A thread whose timer slack is about to be changed for a moment, and what it is: one at a time. */
+void undo_note_slack(struct undo *undo, pid_t tid, uint64_t slack_ns);
+void undo_forget_slack(struct undo *undo);
+
 /*
  * A process that gets this signal once the run is committed: SIGKILL or SIGSTOP, as the user wants the tree to end.
  * start_time_ticks tells it from a later process of the same pid.

@@ -104,6 +104,36 @@ int proc_read_autogroup_nice(int procfd, int *ret)
 	return r;
 }
 
+int proc_open_timer_slack(pid_t tid)
+{
+	char path[48];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/timerslack_ns", tid);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int proc_read_timer_slack(int fd, uint64_t *ret_ns)
+{
+	char text[32];
+	ssize_t bytes = pread(fd, text, sizeof(text) - 1, 0);
+
+	if (bytes < 0)
+		return -errno;
+	text[bytes] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	return parse_u64(text, 10, ret_ns);
+}
+
+int proc_write_timer_slack(int fd, uint64_t ns)
+{
+	char text[32];
+	int bytes = snprintf(text, sizeof(text), "%llu", (unsigned long long)ns);
+
+	return write(fd, text, (size_t)bytes) == bytes ? 0 : -errno;
+}
+
 int proc_read_comm(int procfd, const char *path, char ret[64])
 {
 	char text[128];

@@ -16,6 +16,14 @@ int proc_read_oom_score_adj(int procfd, int *ret);
 int proc_read_coredump_filter(int procfd, uint32_t *ret);
 int proc_read_autogroup_nice(int procfd, int *ret); /* -ENOENT without CONFIG_SCHED_AUTOGROUP */
 
+/*
+ * The timer slack of a thread, open for both: descriptor or -errno. What is written is set, 0: the thread's default.
+ * Both need CAP_SYS_NICE for other processes.
+ */
+int proc_open_timer_slack(pid_t tid);
+int proc_read_timer_slack(int fd, uint64_t *ret_ns);
+int proc_write_timer_slack(int fd, uint64_t ns);
+
 /* path is "comm" or "task/TID/comm"; without the newline. */
 int proc_read_comm(int procfd, const char *path, char ret[64]);
 

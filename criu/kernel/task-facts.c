@@ -31,7 +31,7 @@ struct record {
 	uint64_t nsproxy, user_ns, cgroups, mm, files, fs, sighand, exe;
 	uint64_t heap_start, heap_end, stack_start;
 	struct path_fact cwd, root;
-	uint64_t oom_score_adj, posix_timers, mm_flags, loginuid, undo_list, io_context;
+	uint64_t default_slack, oom_score_adj, posix_timers, mm_flags, loginuid, undo_list, io_context;
 	uint8_t tls[TLS_BYTES];
 };
 
@@ -90,6 +90,7 @@ static const struct bpf_value members[] = {
 	IN_TASK("signal", SLOT_SIGNAL, 8),
 	IN_TASK("real_cred", SLOT_CRED, 8),
 	IN_TASK("thread.tls_array", AT(tls), TLS_BYTES),
+	IN_TASK("default_timer_slack_ns", AT(default_slack), 8),
 	OPTIONAL("task_struct", "loginuid", SLOT_TASK, AT(loginuid), 4),
 	OPTIONAL("task_struct", "sysvsem.undo_list", SLOT_TASK, AT(undo_list), 8),
 	OPTIONAL("task_struct", "io_context", SLOT_TASK, AT(io_context), 8),
@@ -177,6 +178,7 @@ static struct task_facts from_record(const struct record *record)
 		.oom_score_adj = (int16_t)record->oom_score_adj,
 		.has_coredump_filter = true,
 		.coredump_filter = (uint32_t)(record->mm_flags >> DUMP_FILTER_SHIFT) & DUMP_FILTER_MASK,
+		.default_timer_slack_ns = record->default_slack,
 		.has_loginuid = true,
 		.loginuid = (uint32_t)record->loginuid,
 		.undo_list = record->undo_list,

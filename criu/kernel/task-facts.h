@@ -33,6 +33,7 @@ struct task_facts {
 	int oom_score_adj;
 	bool has_coredump_filter, has_loginuid; /* false: not known */
 	uint32_t coredump_filter, loginuid;
+	uint64_t default_timer_slack_ns;
 	uint64_t undo_list;  /* of System V semaphores; 0: it has none */
 	uint64_t io_context; /* 0: it has none */
 };

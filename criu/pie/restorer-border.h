@@ -356,6 +356,7 @@ struct restorer_thread {
 	uint32_t pdeath_signal;
 	uint32_t mce_kill;
 	uint64_t timer_slack_ns;
+	uint64_t birth_slack_ns; /* with which its creator makes it, with RESTORER_THREAD_SLACK */
 	uint64_t request_keyring;
 	int32_t mempolicy_mode;
 	uint32_t mempolicy_bits;

@@ -25,6 +25,9 @@
 #define SET_IO_FLUSHER         57
 #define SET_REQUEST_KEYRING    14 /* KEYCTL_SET_REQKEY_KEYRING */
 
+#define POLICY_FIFO   1
+#define RESET_ON_FORK 1
+
 #define SPECULATION_SETTABLE 0x1u
 #define SPECULATION_VALUES   0x1eu
 
@@ -241,6 +244,34 @@ _Noreturn void end_leader(struct restorer_task *task)
 		(void)SYS1(__NR_exit, task->leader_exit_code);
 }
 
+/* Laid out as the kernel's struct sched_attr of its first version. */
+struct policy_record {
+	uint32_t size, policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime, deadline, period;
+};
+
+/*
+ * A thread's default slack is what its creator has at its birth. None is what real-time threads have: for that we are
+ * one, and what we create is not. See task/timer-slack.h.
+ */
+static void have_slack(struct restorer_task *task, const struct policy_record *own, uint64_t slack)
+{
+	const struct policy_record real_time = {
+		.size = sizeof(real_time), .policy = POLICY_FIFO, .flags = RESET_ON_FORK, .priority = 1
+	};
+	const uint64_t now = (uint64_t)SYS5(__NR_prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0);
+
+	if (now == slack)
+		return;
+	if (!now || !slack)
+		check(task, SYS3(__NR_sched_setattr, 0, slack ? own : &real_time, 0), slack);
+	if (slack)
+		check(task, SYS2(__NR_prctl, PR_SET_TIMERSLACK, slack), slack);
+}
+
 /* A number is free a little later than its last holder is gone. */
 #define CREATION_ATTEMPTS 200
 
@@ -270,9 +301,22 @@ static void start_thread(struct restorer_task *task, struct restorer_thread *thr
 
 void start_threads(struct restorer_task *task)
 {
-	enter(task, STEP_THREAD);
-	for (uint64_t i = 1; i < task->thread_count; i++)
+	struct policy_record own = { .size = sizeof(own) };
+	const uint32_t sets_slacks = task->threads[0].flags & RESTORER_THREAD_SLACK;
+
+	if (sets_slacks) {
+		enter(task, STEP_TIMER_SLACK);
+		check(task, SYS4(__NR_sched_getattr, 0, &own, sizeof(own), 0), 0);
+		own.runtime = 0; /* a slice that nobody asked for */
+	}
+	enter(task, sets_slacks ? STEP_TIMER_SLACK : STEP_THREAD);
+	for (uint64_t i = 1; i < task->thread_count; i++) {
+		if (sets_slacks)
+			have_slack(task, &own, task->threads[i].birth_slack_ns);
 		start_thread(task, &task->threads[i]);
+	}
+	if (sets_slacks && task->thread_count > 1)
+		have_slack(task, &own, task->threads[0].timer_slack_ns);
 }
 
 void wait_for_threads(struct restorer_task *task)

@@ -23,6 +23,7 @@
 #include "kernel/proc-pid.h"
 #include "kernel/proc-status.h"
 #include "pie/restorer-border.h"
+#include "task/timer-slack.h"
 
 #define CAP_SYS_RESOURCE_BIT 24
 
@@ -61,7 +62,7 @@ int own_limits_read(struct own_limits *ret)
 		r = ioprio_read(0, &ret->ioprio);
 	if (r < 0)
 		return r;
-	ret->timer_slack_ns = (uint64_t)prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0);
+	ret->timer_slack_ns = timer_slack_own();
 	ret->request_keyring = syscall(SYS_keyctl, KEYCTL_SET_REQKEY_KEYRING, KEY_REQKEY_DEFL_NO_CHANGE);
 	ret->may_raise = has_sys_resource(procfd);
 	if (proc_read_oom_score_adj(procfd, &ret->oom_score_adj) < 0)
@@ -193,7 +194,9 @@ static int apply_sched(const struct own_limits *own, pid_t tid, const ThreadCore
 		wanted.util_min = core->sched_util_min;
 	if (core->has_sched_util_max)
 		wanted.util_max = core->sched_util_max;
-	if (wanted.policy == own->sched.policy && wanted.nice == own->sched.nice &&
+	/* Who was born of a real-time thread has lost what it would have inherited. */
+	if (!(core->has_default_timer_slack_ns && !core->default_timer_slack_ns) &&
+	    wanted.policy == own->sched.policy && wanted.nice == own->sched.nice &&
 	    wanted.priority == own->sched.priority && wanted.flags == own->sched.flags &&
 	    wanted.runtime_ns == own->sched.runtime_ns && wanted.deadline_ns == own->sched.deadline_ns &&
 	    wanted.period_ns == own->sched.period_ns &&

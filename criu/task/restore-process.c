@@ -429,9 +429,11 @@ static int plan_user_dispatch(const UserDispatchEntry *entry, struct restorer_th
 static int plan_extensions(struct restore *r, const ThreadCoreEntry *core, struct restorer_thread *out,
 			   struct error *err)
 {
-	if (core->has_timer_slack_ns && core->timer_slack_ns != r->own_limits->timer_slack_ns) {
+	out->birth_slack_ns =
+	    core->has_default_timer_slack_ns ? core->default_timer_slack_ns : r->own_limits->timer_slack_ns;
+	if (r->sets_slacks) {
 		out->flags |= RESTORER_THREAD_SLACK;
-		out->timer_slack_ns = core->timer_slack_ns;
+		out->timer_slack_ns = core->has_timer_slack_ns ? core->timer_slack_ns : out->birth_slack_ns;
 	}
 	if (core->has_request_keyring && (long)core->request_keyring != r->own_limits->request_keyring) {
 		out->flags |= RESTORER_THREAD_REQUEST;

@@ -9,6 +9,7 @@
 
 #include "task/core-save.h"
 #include "task/task-look.h"
+#include "task/timer-slack.h"
 #include "pie/parasite-border.h"
 
 #ifndef SCHED_DEADLINE
@@ -104,9 +105,6 @@ int sched_save(const struct task_thread *thread, ThreadCoreEntry *tc, struct are
 		tc->has_io_prio = true;
 		tc->io_prio = (uint32_t)state->io_priority;
 	}
-	if (thread->parasite->timer_slack_ns > 0) {
-		tc->has_timer_slack_ns = true;
-		tc->timer_slack_ns = (uint64_t)thread->parasite->timer_slack_ns;
-	}
+	timer_slack_save(thread, tc);
 	return save_mempolicy(thread->parasite, tc, arena);
 }

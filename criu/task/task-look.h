@@ -55,6 +55,9 @@ struct thread_state {
 	int port_level; /* of iopl(2); -1: the thread itself tells */
 	struct interrupted_call interrupted_call;
 	struct ended_call ended_call;
+	uint64_t default_slack_ns;
+	int default_slack_result; /* -errno: it cannot be told */
+	bool was_asked_default_slack;
 	int pdeath_signal; /* of one that has ended: no other can be asked from outside */
 };
 

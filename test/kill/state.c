@@ -52,6 +52,12 @@ static int note_thread(struct state *state, pid_t pid, const char *tid)
 		}
 	}
 	fclose(file);
+	snprintf(path, sizeof(path), "/proc/%.20s/timerslack_ns", tid);
+	file = fopen(path, "re");
+	if (file && fgets(line, sizeof(line), file))
+		append(state, "slack %s", line);
+	if (file)
+		fclose(file);
 	return 0;
 }
 

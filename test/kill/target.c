@@ -24,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -137,6 +138,7 @@ static void *act(void *arg)
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGRTMIN + number);
 	pthread_sigmask(SIG_SETMASK, &mask, NULL);
+	prctl(PR_SET_TIMERSLACK, 100000 + number);
 	watch->tid[number] = gettid();
 	for (size_t step = 0;; step++) {
 		uint64_t wrong = spin_registers(0x1234567800000000ULL + step, 20000);
