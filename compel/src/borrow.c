@@ -94,11 +94,11 @@ int borrow_thread(struct compel_thread *thread, const struct user_regs_struct *r
 	return take_dispatch(journal, &marked);
 }
 
-int return_thread(struct compel_journal_thread *journal, uint64_t stub_addr)
+int return_thread(struct compel_journal_thread *journal, uint64_t stub_addr, bool with_mask)
 {
 	int r = return_dispatch(journal, stub_addr);
 
-	if (r == 0)
+	if (r == 0 && with_mask)
 		r = compel_set_signal_mask(journal->tid, journal->signal_mask);
 	if (r == 0)
 		r = compel_set_regs(journal->tid, &journal->regs);

@@ -388,8 +388,46 @@ static int bring_to_event_stop(struct compel_thread *thread, struct thread_state
 	return r;
 }
 
+/*
+ * A sigsuspend begins, and ends at once by an interruption. The mask to come back to is set when it has begun already:
+ * between that and the stop the thread does not look at its signals.
+ */
+static int wait_with_mask(const struct compel_task *task, struct compel_thread *thread)
+{
+	struct user_regs_struct regs;
+	struct stop stop;
+	int r;
+
+	borrowed_regs(&regs, &thread->journal->regs, task->journal->stub_addr + STUB_SYSCALL_OFFSET);
+	regs.rax = SYS_rt_sigsuspend;
+	regs.rdi = thread->waiting_mask.value;
+	regs.rsi = sizeof(thread->signal_mask);
+	regs.r14 = thread->journal->episode;
+	r = compel_set_regs(thread->tid, &regs);
+	do {
+		if (r == 0)
+			r = ptrace_cont_to_syscall(thread->tid, 0);
+		if (r == 0)
+			r = wait_stop(thread->tid, deadline_after_ms(RETURN_MS), &stop);
+	} while (r == 0 && stop.kind == STOP_EVENT);
+	if (r == 0 && stop.kind != STOP_SYSCALL)
+		r = -ESRCH;
+	if (r == 0)
+		r = compel_set_signal_mask(thread->tid, thread->journal->signal_mask);
+	if (r == 0)
+		r = ptrace_interrupt(thread->tid);
+	if (r == 0)
+		r = ptrace_cont(thread->tid, 0);
+	if (r == 0)
+		r = wait_event_stop(thread->tid, deadline_after_ms(RETURN_MS), &thread->stop_signal);
+	if (r == 0)
+		r = compel_get_regs(thread->tid, &regs);
+	return r == 0 && (int64_t)regs.rax != -RESTART_NOHAND ? -EPROTO : r;
+}
+
 static int give_back(struct compel_task *task, size_t i)
 {
+	bool is_masked = false;
 	struct compel_thread *thread = &task->threads[i];
 	int r = 0;
 
@@ -397,8 +435,11 @@ static int give_back(struct compel_task *task, size_t i)
 		return 0;
 	if (needs_kernel_restart(&thread->journal->regs))
 		r = bring_to_event_stop(thread, &task_state(task)->thread_states[i]);
+	/* Else it waits with its own mask until the stop is over. */
+	if (r == 0 && thread->waiting_mask.value && needs_kernel_restart(&thread->journal->regs))
+		is_masked = wait_with_mask(task, thread) == 0;
 	if (r == 0)
-		r = return_thread(thread->journal, task->journal->stub_addr);
+		r = return_thread(thread->journal, task->journal->stub_addr, !is_masked);
 	return r;
 }
 

@@ -200,8 +200,8 @@ void borrowed_regs(struct user_regs_struct *ret_regs, const struct user_regs_str
 int borrow_thread(struct compel_thread *thread, const struct user_regs_struct *regs, uint64_t stub_addr);
 /* Into the stub's "jmp .", as a borrowing of its own: signal frames of the one before no longer count. */
 int park_again(struct compel_journal_thread *journal, uint64_t stub_addr);
-/* To be called in a stop inside get_signal(), where a restart code needs it. */
-int return_thread(struct compel_journal_thread *journal, uint64_t stub_addr);
+/* To be called in a stop inside get_signal(), where a restart code needs it. Not with_mask: that is right already. */
+int return_thread(struct compel_journal_thread *journal, uint64_t stub_addr, bool with_mask);
 bool is_borrowed(const struct compel_thread *thread);
 /* Refuses a thread that code of ours would kill: 32-bit, filters in force. */
 int check_thread(struct compel_task *task, size_t thread, struct compel_error *err);

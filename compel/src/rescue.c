@@ -257,7 +257,7 @@ static int give_back(const struct rescue *rescue, struct patient *patient)
 		end_interrupted_call(patient->journal);
 	r = park_again(patient->journal, rescue->journal->stub_addr);
 	if (r == 0)
-		r = return_thread(patient->journal, rescue->journal->stub_addr);
+		r = return_thread(patient->journal, rescue->journal->stub_addr, true);
 	if (r == 0)
 		patient->inside = false;
 	return r;

@@ -15,6 +15,7 @@
 #include "kernel/pidfd.h"
 #include "kernel/proc-stat.h"
 #include "task/ended-call.h"
+#include "task/waiting-mask.h"
 
 #define WAIT_RSS_BYTES (128ul << 20)
 #define DEATH_WAIT_MS  1000
@@ -42,6 +43,7 @@ int tree_release(struct dump *d, struct error *err)
 
 		if (!task->compel)
 			continue;
+		waiting_masks_keep(task);
 		r = compel_cure(task->compel, &compel_err);
 		ended_calls_go_on(task);
 		send_stop_again(task);

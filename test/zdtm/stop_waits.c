@@ -141,8 +141,8 @@ int main(void)
 		EXPECT(WIFSTOPPED(status));
 	}
 	check_masks(pids);
-	/* Whether that is what is seen after a restore the record of /proc tells. */
 	test_wait();
+	check_masks(pids);
 	for (int i = 0; i <= COUNT; i++) {
 		MUST(kill(pids[i], SIGCONT));
 		MUST(syscall(SYS_tgkill, pids[i], words[i].tid, SIGUSR1));

@@ -125,6 +125,11 @@ struct compel_thread {
 	bool stopped;
 	int stop_signal;      /* != 0: the thread is in a group stop by this signal */
 	uint64_t signal_mask; /* its own mask; where a call has swapped it (sigsuspend), the one to come back to */
+	/*
+	 * Set by the caller: where in the task's memory the mask stands that the thread waits with and that is to be in
+	 * force again once it is cured. 0: its own mask is, until it makes its call again.
+	 */
+	struct remote_addr waiting_mask;
 	struct user_regs_struct regs; /* as at the stop, orig_rax and a pending restart code (-ERESTART*) included */
 	struct compel_journal_thread *journal;
 };

@@ -31,6 +31,10 @@
 
 #include "base/util.h"
 
+#ifndef SYS_epoll_pwait2
+#define SYS_epoll_pwait2 441
+#endif
+
 #define CODE_ERESTARTSYS           512
 #define CODE_ERESTARTNOINTR        513
 #define CODE_ERESTARTNOHAND        514
@@ -135,6 +139,25 @@ void syscall_read_arguments(const struct user_regs_struct *regs, struct syscall_
 		.number = regs->orig_rax,
 		.args = { regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9 },
 	};
+}
+
+static const struct {
+	uint64_t number;
+	int argument;
+	bool is_indirect;
+} masked_calls[] = {
+	{ SYS_rt_sigsuspend, 0, false }, { SYS_ppoll, 3, false },        { SYS_pselect6, 5, true },
+	{ SYS_epoll_pwait, 4, false },   { SYS_epoll_pwait2, 4, false }, { SYS_io_pgetevents, 5, true },
+};
+
+uint64_t syscall_mask_address(const struct syscall_arguments *call, bool *ret_is_indirect)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(masked_calls); i++)
+		if (masked_calls[i].number == call->number) {
+			*ret_is_indirect = masked_calls[i].is_indirect;
+			return call->args[masked_calls[i].argument];
+		}
+	return 0;
 }
 
 /* mov $number, %eax; syscall */

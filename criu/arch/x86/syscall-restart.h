@@ -42,6 +42,12 @@ struct syscall_arguments {
 	uint64_t number, args[6];
 };
 
+/*
+ * Where a call that waits with another signal mask has it; *ret_is_indirect: there stands the address of it. 0: the
+ * call has none.
+ */
+uint64_t syscall_mask_address(const struct syscall_arguments *call, bool *ret_is_indirect);
+
 /* True when only restart_syscall(2) can go on with the call of these registers. */
 bool syscall_needs_restart_block(const struct user_regs_struct *live);
 
