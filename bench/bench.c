@@ -53,6 +53,31 @@ static const struct workload workloads[] = {
 	{ "1000 descriptors, each", { "files", "1000" }, 256 * MIB, false, UNIT_PER_PIECE, NULL, 1000, 0, 0 },
 	{ "3000 descriptors, each", { "files", "3000" }, 256 * MIB, false, UNIT_PER_PIECE, NULL, 3000, 0, 0 },
 	{ "10000 descriptors, each", { "files", "10000" }, 256 * MIB, false, UNIT_PER_PIECE, NULL, 10000, 0, 0 },
+#define OF_KIND(number, kind)                                                                                          \
+	{                                                                                                              \
+#number " " kind ", each", { kind, #number }, 256 * MIB, false, UNIT_PER_PIECE, NULL, number, 0, 0     \
+	}
+	OF_KIND(1000, "polled"),
+	OF_KIND(3000, "polled"),
+	OF_KIND(9000, "polled"),
+	OF_KIND(1000, "moved"),
+	OF_KIND(4000, "moved"),
+	OF_KIND(1000, "pipes"),
+	OF_KIND(4000, "pipes"),
+	OF_KIND(1000, "fifos"),
+	OF_KIND(4000, "fifos"),
+	OF_KIND(1000, "events"),
+	OF_KIND(4000, "events"),
+	OF_KIND(1000, "ghosts"),
+	OF_KIND(4000, "ghosts"),
+	OF_KIND(1000, "ended"),
+	OF_KIND(4000, "ended"),
+	OF_KIND(1000, "watches"),
+	OF_KIND(4000, "watches"),
+	OF_KIND(1000, "ranges"),
+	OF_KIND(4000, "ranges"),
+	OF_KIND(1000, "locks"),
+	OF_KIND(4000, "locks"),
 	{ "100 x 1000 shared, each",
 	  { "shared", "100", "1000" },
 	  GIB,
@@ -198,7 +223,7 @@ static uint64_t time_command(char **argv)
 static uint64_t time_dump(const struct bench *b, const char *program, pid_t pid)
 {
 	char text[16];
-	char *argv[] = { (char *)program, "dump", "-t", text, "-D", (char *)b->images, "-o", "dump.log", NULL };
+	char *argv[] = { (char *)program, "dump", "-t", text, "-D", (char *)b->images, "-o", "dump.log", "-l", NULL };
 
 	(void)snprintf(text, sizeof(text), "%d", pid);
 	return time_command(argv);
@@ -303,6 +328,7 @@ static void measure_workload(struct bench *b, size_t index)
 			s->failed = !measure_once(b, w, b->programs[p], s);
 			kill_load();
 			remove_files(b->images);
+			remove_files("."); /* what the load has made */
 		}
 	}
 	for (size_t p = 0; p < b->program_count; p++) {
@@ -425,12 +451,29 @@ enum { NUMBERS = 3 };
 
 struct growth {
 	const char *things;
-	const char *rows[NUMBERS]; /* of ascending numbers */
+	const char *rows[NUMBERS]; /* of ascending numbers, NULL where there are fewer */
 };
 
 static const struct growth growths[] = {
 	{ "threads", { "100 threads, each", "300 threads, each", "1000 threads, each" } },
 	{ "descriptors", { "1000 descriptors, each", "3000 descriptors, each", "10000 descriptors, each" } },
+	{ "polled", { "1000 polled, each", "3000 polled, each", "9000 polled, each" } },
+#define GROWTH_OF_KIND(kind)                                                                                           \
+	{                                                                                                              \
+		kind,                                                                                                  \
+		{                                                                                                      \
+			"1000 " kind ", each", "4000 " kind ", each"                                                   \
+		}                                                                                                      \
+	}
+	GROWTH_OF_KIND("moved"),
+	GROWTH_OF_KIND("pipes"),
+	GROWTH_OF_KIND("fifos"),
+	GROWTH_OF_KIND("events"),
+	GROWTH_OF_KIND("ghosts"),
+	GROWTH_OF_KIND("ended"),
+	GROWTH_OF_KIND("watches"),
+	GROWTH_OF_KIND("ranges"),
+	GROWTH_OF_KIND("locks"),
 };
 
 static double ratio_of_row(const struct bench *b, const char *name, size_t program, bool dump)
@@ -446,16 +489,17 @@ static double ratio_of_row(const struct bench *b, const char *name, size_t progr
 static void print_growth(const struct bench *b, const struct growth *growth, size_t program, bool dump)
 {
 	double ratios[NUMBERS];
+	size_t count = 0;
 
 	(void)printf("  %-7s of", dump ? "dump" : "restore");
-	for (size_t i = 0; i < NUMBERS; i++) {
-		ratios[i] = ratio_of_row(b, growth->rows[i], program, dump);
-		(void)printf("%s %lu", i ? "," : "", strtoul(growth->rows[i], NULL, 10));
+	for (; count < NUMBERS && growth->rows[count]; count++) {
+		ratios[count] = ratio_of_row(b, growth->rows[count], program, dump);
+		(void)printf("%s %lu", count ? "," : "", strtoul(growth->rows[count], NULL, 10));
 	}
 	(void)printf(" %s, each:", growth->things);
-	for (size_t i = 0; i < NUMBERS; i++)
+	for (size_t i = 0; i < count; i++)
 		(void)printf(" %.4f", ratios[i]);
-	(void)printf(" REF%s\n", ratios[NUMBERS - 1] > GROWTH_LIMIT * ratios[0] ? " OVER: it grows" : "");
+	(void)printf(" REF%s\n", ratios[count - 1] > GROWTH_LIMIT * ratios[0] ? " OVER: it grows" : "");
 }
 
 /* --- how many system calls each thread costs ---------------------------------------------------------------------- */
@@ -512,7 +556,7 @@ static void print_linearity(const struct bench *b, const struct growth *growth, 
 {
 	bool with_calls = growth == &growths[0];
 
-	if (b->only && !strstr(growth->rows[0], b->only) && !strstr(growth->rows[NUMBERS - 1], b->only))
+	if (b->only && !strstr(growth->rows[0], b->only) && !strstr(growth->rows[1], b->only))
 		return;
 	(void)printf("%s linear\n", growth->things);
 	print_growth(b, growth, program, true);
@@ -603,6 +647,8 @@ int main(int argc, char **argv)
 		fail(b.dir);
 	(void)snprintf(b.images, sizeof(b.images), "%s/images", b.dir);
 	enter_namespaces(&b);
+	if (chdir(b.dir) < 0)
+		fail(b.dir);
 	(void)snprintf(trace, sizeof(trace), "%s/trace", b.dir);
 	b.can_count = mkdir(trace, 0700) == 0 && calls_prepare(trace);
 	return run_all(&b);

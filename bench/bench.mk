@@ -13,7 +13,7 @@ $(B)/bench/%.o: bench/%.c | $(PROTO_H)
 $(B)/bench/bench: $(B)/bench/bench.o $(B)/bench/calls.o $(B)/bench/reference.o $(B)/images/stats.pb-c.o
 	$(CC) $(SANFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
-$(B)/bench/load: $(B)/bench/load.o
+$(B)/bench/load: $(B)/bench/load.o $(B)/bench/load-files.o
 	$(CC) $(SANFLAGS) $(LDFLAGS) $^ -pthread -o $@
 
 $(B)/bench/empty: bench/empty.c

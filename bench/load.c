@@ -3,6 +3,7 @@
  * ready, closes it and waits.
  *
  *	load idle | tasks N | threads N | files N | shared TASKS N | memory MIB | sparse GIB MIB
+ *	load pipes | fifos | events | ghosts | ended | watches | ranges | locks | polled | moved N
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -15,9 +16,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "load-files.h"
+
 enum { READY_FD = 3 };
 
-static void die(const char *what)
+void die(const char *what)
 {
 	perror(what);
 	exit(1);
@@ -83,7 +86,7 @@ static int open_some_file(unsigned long i)
 	}
 }
 
-static void allow_descriptors(unsigned long count)
+void allow_descriptors(unsigned long count)
 {
 	struct rlimit limit;
 
@@ -153,7 +156,10 @@ static const struct {
 } loads[] = {
 	{ "idle", be_idle, 0 },         { "tasks", make_tasks, 1 },   { "threads", make_threads, 1 },
 	{ "files", open_files, 1 },     { "shared", share_files, 2 }, { "memory", fill_memory, 1 },
-	{ "sparse", fill_sparsely, 2 },
+	{ "sparse", fill_sparsely, 2 }, { "pipes", open_pipes, 1 },   { "fifos", open_fifos, 1 },
+	{ "events", open_events, 1 },   { "ghosts", open_ghosts, 1 }, { "ended", open_ended, 1 },
+	{ "watches", watch_files, 1 },  { "ranges", lock_ranges, 1 }, { "locks", lock_files, 1 },
+	{ "polled", poll_events, 1 },   { "moved", poll_moved, 1 },
 };
 
 int main(int argc, char **argv)
@@ -173,7 +179,6 @@ int main(int argc, char **argv)
 		(void)close(READY_FD);
 		wait_forever();
 	}
-	(void)fprintf(stderr, "usage: load idle | tasks N | threads N | files N | shared TASKS N | memory MIB | "
-			      "sparse GIB MIB\n");
+	(void)fprintf(stderr, "usage: load KIND [NUMBER [NUMBER]], see load.c\n");
 	return 2;
 }
