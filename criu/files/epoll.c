@@ -24,19 +24,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/util.h"
 #include "engine/dump.h"
+#include "files/epoll-targets.h"
 #include "files/registry.h"
 #include "files/restore-files.h"
 #include "files/thread-files.h"
 #include "images/eventpoll.pb-c.h"
 #include "kernel/epoll-ready.h"
-#include "kernel/kcmp.h"
 #include "kernel/missing-epoll.h"
 
 /* In an image that other programs read: no descriptor can have this number. */
@@ -48,6 +47,8 @@
 
 struct target {
 	struct epoll_target shown;
+	unsigned int nth;             /* of those that have this number, in the order of fdinfo */
+	bool is_repeated;             /* others have it */
 	const struct open_file *file; /* NULL: it is what the number means in the epoll's process */
 	int number_now;               /* of file there, or NO_NUMBER */
 	bool is_reported;             /* ready, edge-triggered, and nothing to report */
@@ -66,84 +67,31 @@ static bool is_epoll(const struct dump *d, const struct open_file *file)
 	return file->link && !strcmp(file->link, "anon_inode:[eventpoll]");
 }
 
-static bool looks_like(const struct open_file *file, const struct epoll_target *target)
-{
-	if (target->inode == 0)
-		return true; /* an old kernel does not tell */
-	return file->st.st_ino == target->inode && major(file->st.st_dev) == target->sdev >> 20 &&
-	       minor(file->st.st_dev) == (target->sdev & 0xfffff);
-}
-
-/* Whether descriptor fd of task is the nth target of this number. */
-static bool is_target(const struct open_file *epoll, const struct epoll_target *target, unsigned int nth,
-		      const struct task *task, int fd)
-{
-	int order;
-
-	return kcmp_epoll_target(task->acting_tid, fd, epoll->task->acting_tid, epoll->fd, target->fd, nth, &order) ==
-		   0 &&
-	       order == 0;
-}
-
-static const struct task_fd *find_fd(const struct task *task, int fd)
-{
-	size_t low = 0, high = task->files_owner->fd_count;
-	const struct task_fd *fds = task->files_owner->fds;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (fds[middle].fd == fd)
-			return &fds[middle];
-		if (fds[middle].fd < fd)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return NULL;
-}
-
+/* In the table in which the file was seen first that is its lowest one. */
 static int number_in(const struct task *task, const struct open_file *file)
 {
+	if (file->task == task->files_owner)
+		return file->fd;
 	for (size_t i = 0; i < task->files_owner->fd_count; i++)
 		if (task->files_owner->fds[i].file == file)
 			return task->files_owner->fds[i].fd;
 	return NO_NUMBER;
 }
 
-static int find_target(struct dump *d, struct open_file *epoll, unsigned int nth, struct target *target,
-		       struct open_file **ret_file, struct error *err)
+static int find_target(struct dump *d, struct open_file *epoll, struct target *target, struct error *err)
 {
-	const struct task_fd *same_number = find_fd(epoll->task, target->shown.fd);
+	const struct task_fd *same_number = fd_table_find(epoll->task->files_owner, target->shown.fd);
 
-	if (same_number && looks_like(same_number->file, &target->shown) &&
-	    is_target(epoll, &target->shown, nth, epoll->task, target->shown.fd)) {
-		*ret_file = same_number->file;
+	target->watched = epoll_target_find(d, epoll, &target->shown, target->nth, target->is_repeated);
+	if (!target->watched)
+		return open_file_refuse(epoll, err,
+					"watches a file, once descriptor %d, that no task of the tree has open",
+					target->shown.fd);
+	if (same_number && same_number->file == target->watched)
 		return 0;
-	}
-	for (size_t i = 0; i < d->files->count; i++) {
-		struct open_file *file = d->files->files[i];
-
-		if (file->fd < 0 || !looks_like(file, &target->shown) ||
-		    !is_target(epoll, &target->shown, nth, file->task, file->fd))
-			continue;
-		target->file = file;
-		target->number_now = number_in(epoll->task, file);
-		*ret_file = file;
-		return 0;
-	}
-	return open_file_refuse(epoll, err, "watches a file, once descriptor %d, that no task of the tree has open",
-				target->shown.fd);
-}
-
-/* How many targets before this one have its number: the kernel lists and counts them in the same order. */
-static unsigned int count_same_number(const struct epoll_targets *data, size_t index)
-{
-	unsigned int n = 0;
-
-	for (size_t i = 0; i < index; i++)
-		n += data->targets[i].shown.fd == data->targets[index].shown.fd;
-	return n;
+	target->file = target->watched;
+	target->number_now = number_in(epoll->task, target->watched);
+	return 0;
 }
 
 static int add_target(struct open_file *file, const char *line, struct epoll_targets **data)
@@ -181,17 +129,65 @@ static int read_epoll(struct open_file *file, const struct fdinfo *info)
 	return r;
 }
 
+/* By number, and in the order in which they stand. */
+static int compare_numbers(const void *a, const void *b)
+{
+	const struct target *x = *(struct target *const *)a, *y = *(struct target *const *)b;
+
+	if (x->shown.fd != y->shown.fd)
+		return x->shown.fd < y->shown.fd ? -1 : 1;
+	return (x > y) - (x < y);
+}
+
+/* Pointers to all targets; NULL when there is no memory. */
+static struct target **sort_by_number(struct epoll_targets *data)
+{
+	struct target **sorted = calloc(data->count + 1, sizeof(*sorted));
+
+	for (size_t i = 0; sorted && i < data->count; i++)
+		sorted[i] = &data->targets[i];
+	if (sorted)
+		qsort(sorted, data->count, sizeof(*sorted), compare_numbers);
+	return sorted;
+}
+
+/* The first target that has the number, NULL. */
+static struct target *find_number(struct target *const *sorted, size_t count, int number)
+{
+	size_t low = 0, high = count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (sorted[middle]->shown.fd < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < count && sorted[low]->shown.fd == number ? sorted[low] : NULL;
+}
+
+/* The kernel lists and counts the targets of one number in the same order. */
+static int count_repeated(struct epoll_targets *data)
+{
+	AUTO_FREE struct target **sorted = sort_by_number(data);
+
+	if (!sorted)
+		return -ENOMEM;
+	for (size_t i = 1; i < data->count; i++) {
+		if (sorted[i]->shown.fd != sorted[i - 1]->shown.fd)
+			continue;
+		sorted[i]->nth = sorted[i - 1]->nth + 1;
+		sorted[i]->is_repeated = sorted[i - 1]->is_repeated = true;
+	}
+	return 0;
+}
+
 static bool has_repeated_numbers(const struct epoll_targets *data)
 {
-	uint8_t seen[8192] = { 0 };
-
-	for (size_t i = 0; i < data->count; i++) {
-		size_t fd = (size_t)data->targets[i].shown.fd;
-
-		if (fd / 8 >= sizeof(seen) || seen[fd / 8] & 1u << fd % 8)
+	for (size_t i = 0; i < data->count; i++)
+		if (data->targets[i].is_repeated)
 			return true;
-		seen[fd / 8] |= (uint8_t)(1u << fd % 8);
-	}
 	return false;
 }
 
@@ -236,18 +232,10 @@ static struct ready_list read_ready_list(struct dump *d, const struct open_file 
 	return list;
 }
 
-/* Takes back what the kernel is going to report, or all where that cannot be told. */
-static void except_pending(struct epoll_targets *data, const struct ready_list *list, bool repeated)
+static void report_all(struct epoll_targets *data)
 {
-	const bool known = list->is_known && !repeated;
-
-	for (size_t i = 0; i < data->count; i++) {
-		struct target *target = &data->targets[i];
-
-		target->is_reported &= known;
-		for (size_t n = 0; target->is_reported && n < list->count; n++)
-			target->is_reported = list->numbers[n] != target->shown.fd;
-	}
+	for (size_t i = 0; i < data->count; i++)
+		data->targets[i].is_reported = false;
 }
 
 /* Reading the list takes milliseconds: a few targets are asked whether there is an order at all. */
@@ -262,13 +250,6 @@ static bool has_order(struct dump *d, const struct epoll_targets *data)
 	return ready >= 2;
 }
 
-static int compare_numbers(const void *a, const void *b)
-{
-	const struct target *const *x = a, *const *y = b;
-
-	return ((*x)->shown.fd > (*y)->shown.fd) - ((*x)->shown.fd < (*y)->shown.fd);
-}
-
 static int compare_ranks(const void *a, const void *b)
 {
 	const struct target *x = a, *y = b;
@@ -276,43 +257,40 @@ static int compare_ranks(const void *a, const void *b)
 	return (x->rank > y->rank) - (x->rank < y->rank);
 }
 
-/* Those on the list come first, in its order. */
+/* Those on the list come first, in its order, and are yet to be reported. */
 static int put_ready_first(struct epoll_targets *data, const struct ready_list *list)
 {
-	AUTO_FREE struct target **by_number = calloc(data->count + 1, sizeof(*by_number));
+	AUTO_FREE struct target **sorted = sort_by_number(data);
 
-	if (!by_number)
+	if (!sorted)
 		return -ENOMEM;
-	for (size_t i = 0; i < data->count; i++) {
-		by_number[i] = &data->targets[i];
+	for (size_t i = 0; i < data->count; i++)
 		data->targets[i].rank = list->count + i;
-	}
-	qsort(by_number, data->count, sizeof(struct target *), compare_numbers);
 	for (size_t n = 0; n < list->count; n++) {
-		const struct target wanted = { .shown.fd = list->numbers[n] }, *key = &wanted;
-		struct target **found = bsearch(&key, by_number, data->count, sizeof(struct target *), compare_numbers);
+		struct target *target = find_number(sorted, data->count, list->numbers[n]);
 
-		if (found)
-			(*found)->rank = n;
+		if (!target)
+			continue;
+		target->rank = n;
+		target->is_reported = false;
 	}
 	qsort(data->targets, data->count, sizeof(*data->targets), compare_ranks);
 	return 0;
 }
 
+/* Where it cannot be told what is yet to be reported everything is. */
 static int look_at_pending(struct dump *d, struct open_file *file, struct epoll_targets *data, bool any_reported)
 {
 	struct ready_list list;
-	bool repeated;
 	int r = 0;
 
 	if (!any_reported && data->count < 2)
 		return 0;
 	if (!is_ready(d, file, POLLIN) || (!any_reported && !has_order(d, data)))
 		return 0;
-	repeated = has_repeated_numbers(data);
 	list = read_ready_list(d, file);
-	if (any_reported)
-		except_pending(data, &list, repeated);
+	if (!list.is_known || has_repeated_numbers(data))
+		report_all(data);
 	if (list.is_known)
 		r = put_ready_first(data, &list);
 	free(list.numbers);
@@ -322,24 +300,24 @@ static int look_at_pending(struct dump *d, struct open_file *file, struct epoll_
 static int look_epoll(struct dump *d, struct open_file *file, struct error *err)
 {
 	struct epoll_targets *data = file->kind_data;
-	bool repeated = has_repeated_numbers(data), any = false;
-	int r;
+	bool any = false;
+	int r = count_repeated(data);
 
+	if (r < 0)
+		return open_file_error(file, err, r, "look at what it watches");
 	read_params(d, file, &data->params);
 	for (size_t i = 0; i < data->count; i++) {
 		struct target *target = &data->targets[i];
-		struct open_file *watched = NULL;
 
-		r = find_target(d, file, repeated ? count_same_number(data, i) : 0, target, &watched, err);
+		r = find_target(d, file, target, err);
 		if (r < 0)
 			return r;
-		target->watched = watched;
-		if (pidfd_is_of_thread(d, watched) && (target->file || watched->task != file->task))
+		if (pidfd_is_of_thread(d, target->watched) && (target->file || target->watched->task != file->task))
 			return open_file_refuse(file, err,
 						"watches a pidfd of a thread, once descriptor %d, that the process "
 						"does not have under that number",
 						target->shown.fd);
-		target->is_reported = waits_for_edge(target) && is_ready(d, watched, target->shown.events);
+		target->is_reported = waits_for_edge(target) && is_ready(d, target->watched, target->shown.events);
 		any |= target->is_reported;
 	}
 	r = look_at_pending(d, file, data, any);

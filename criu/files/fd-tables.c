@@ -151,22 +151,29 @@ static bool take_from_like(const struct open_file *like, struct open_file *file)
 
 /* --- one table ------------------------------------------------------------------------------------------------ */
 
-/* Where the inherited descriptors of a table are looked up. */
-static struct open_file *find_fd(const struct task *task, int fd)
+const struct task_fd *fd_table_find(const struct task *owner, int fd)
 {
-	size_t low = 0, high = task->fd_count;
+	size_t low = 0, high = owner->fd_count;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (task->fds[middle].fd == fd)
-			return task->fds[middle].file;
-		if (task->fds[middle].fd < fd)
+		if (owner->fds[middle].fd == fd)
+			return &owner->fds[middle];
+		if (owner->fds[middle].fd < fd)
 			low = middle + 1;
 		else
 			high = middle;
 	}
 	return NULL;
+}
+
+/* What the task that a table may have been inherited from has under this number. */
+static struct open_file *find_fd(const struct task *parent, int fd)
+{
+	const struct task_fd *found = parent ? fd_table_find(parent, fd) : NULL;
+
+	return found ? found->file : NULL;
 }
 
 struct probed_fd {
@@ -192,7 +199,7 @@ struct table_probe {
 /* The description that the parent has under this number, if it is the same; a comparison is cheaper than a look. */
 static struct open_file *find_inherited(const struct table_probe *probe, int fd)
 {
-	struct open_file *file = probe->parent ? find_fd(probe->parent, fd) : NULL;
+	struct open_file *file = find_fd(probe->parent, fd);
 	int order;
 
 	if (!file || kcmp_files(file->task->acting_tid, file->fd, probe->task->acting_tid, fd, &order) < 0 ||
@@ -375,7 +382,7 @@ static void sort_record(struct record_probe *records, const struct file_facts *f
 /* Whether the parent has this very description under this number. */
 static struct open_file *find_inherited_record(const struct table_probe *probe, const struct bpf_file *record)
 {
-	struct open_file *file = probe->parent ? find_fd(probe->parent, (int)record->fd) : NULL;
+	struct open_file *file = find_fd(probe->parent, (int)record->fd);
 
 	if (file && file->facts)
 		return file->facts->id == record->id ? file : NULL;

@@ -6,6 +6,7 @@
 #include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -36,6 +37,7 @@ struct file_facts {
 	uint64_t event_operations, anonymous_inode, pipe_superblock;
 	struct stat anonymous, pipe;
 	int anonymous_mnt_id, pipe_mnt_id;
+	bool asked_watchers, knows_watchers;
 	struct listed *lists;
 };
 
@@ -48,6 +50,14 @@ enum specimen { EVENT, OWNED_EVENT, PIPE, FILLED_PIPE, PLAIN, LOCKED, SPECIMENS 
 #define FILLED_SLOTS 2
 #define FILLED_UID   1
 #define FILLED_GID   2
+
+static const struct bpf_file *find(const struct bpf_file *files, size_t count, int fd)
+{
+	for (size_t i = 0; i < count; i++)
+		if (files[i].fd == (uint64_t)fd)
+			return &files[i];
+	return NULL;
+}
 
 static int make_pipe(int *ret_fd, bool filled)
 {
@@ -85,14 +95,6 @@ static int make_specimens(int fds[SPECIMENS])
 	    fcntl(fds[PIPE], F_SETFD, 0) < 0)
 		return -errno;
 	return 0;
-}
-
-static const struct bpf_file *find(const struct bpf_file *files, size_t count, int fd)
-{
-	for (size_t i = 0; i < count; i++)
-		if (files[i].fd == (uint64_t)fd)
-			return &files[i];
-	return NULL;
 }
 
 static int stat_specimen(int fd, struct stat *ret_st, int *ret_mnt_id)
@@ -159,6 +161,104 @@ static int learn(struct file_facts *facts)
 		r = learn_from(facts, fds);
 	for (int i = 0; i < SPECIMENS; i++)
 		close_fd(&fds[i]);
+	return r;
+}
+
+/* --- epolls of our own, which watch each other and an eventfd ---------------------------------------------------- */
+
+/* The last one is watched more often than is told. */
+enum watching { EPOLL, OTHER_EPOLL, UNWATCHED, ONCE, OFTEN, WATCHING };
+
+#define OTHER_NUMBERS 6 /* one is closed again, the others are copies of OFTEN */
+
+static int add(int epoll, int fd)
+{
+	struct epoll_event event = { .events = 0 };
+
+	return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+static int make_watching(int fds[WATCHING], int others[OTHER_NUMBERS])
+{
+	int r = 0;
+
+	fds[EPOLL] = epoll_create1(EPOLL_CLOEXEC);
+	fds[OTHER_EPOLL] = epoll_create1(EPOLL_CLOEXEC);
+	for (int i = UNWATCHED; i < WATCHING; i++)
+		fds[i] = eventfd(0, EFD_CLOEXEC);
+	for (int i = 0; i < WATCHING; i++)
+		if (fds[i] < 0)
+			return -errno;
+	for (int i = 0; i < OTHER_NUMBERS && r == 0; i++) {
+		others[i] = fcntl(fds[i ? OFTEN : ONCE], F_DUPFD_CLOEXEC, 0);
+		r = others[i] < 0 ? -errno : add(fds[EPOLL], others[i]);
+	}
+	if (r == 0)
+		r = add(fds[OTHER_EPOLL], fds[EPOLL]);
+	return r;
+}
+
+static bool is_watched_by(const struct bpf_file *file, const struct bpf_file *epoll, int number)
+{
+	for (int i = 0; i < BPF_FILE_WATCHERS; i++)
+		if (file->watchers[i].epoll == epoll->private_data && file->watchers[i].number == (uint64_t)number)
+			return true;
+	return false;
+}
+
+static int count_watchers(const struct bpf_file *file)
+{
+	int count = 0;
+
+	while (count < BPF_FILE_WATCHERS && file->watchers[count].epoll)
+		count++;
+	return count;
+}
+
+static bool are_watchers_true(const struct bpf_file *const found[WATCHING], const int fds[WATCHING],
+			      const int others[OTHER_NUMBERS])
+{
+	const struct bpf_file *epoll = found[EPOLL], *other = found[OTHER_EPOLL], *often = found[OFTEN];
+	int told = 0;
+
+	for (int i = 1; i < OTHER_NUMBERS; i++)
+		told += is_watched_by(often, epoll, others[i]);
+	return epoll->private_data && other->private_data && epoll->private_data != other->private_data &&
+	       count_watchers(found[UNWATCHED]) == 0 && count_watchers(other) == 0 && count_watchers(epoll) == 1 &&
+	       is_watched_by(epoll, other, fds[EPOLL]) && count_watchers(found[ONCE]) == 1 &&
+	       is_watched_by(found[ONCE], epoll, others[0]) && told == BPF_FILE_WATCHERS;
+}
+
+static int learn_watchers_from(struct file_facts *facts, const int fds[WATCHING], const int others[OTHER_NUMBERS])
+{
+	AUTO_FREE struct bpf_file *files = NULL;
+	const struct bpf_file *found[WATCHING];
+	size_t count = 0;
+	int r = bpf_files_list(facts->program_fd, getpid(), &files, &count);
+
+	if (r < 0)
+		return r;
+	for (int i = 0; i < WATCHING; i++) {
+		found[i] = find(files, count, fds[i]);
+		if (!found[i])
+			return -EIO;
+	}
+	return are_watchers_true(found, fds, others) ? 0 : -EIO;
+}
+
+static int learn_watchers(struct file_facts *facts)
+{
+	int fds[WATCHING] = { -1, -1, -1, -1, -1 }, others[OTHER_NUMBERS] = { -1, -1, -1, -1, -1, -1 };
+	int r = make_watching(fds, others);
+
+	if (others[0] >= 0)
+		(void)close(others[0]); /* its number goes on being told */
+	if (r == 0)
+		r = learn_watchers_from(facts, fds, others);
+	for (int i = 0; i < WATCHING; i++)
+		close_fd(&fds[i]);
+	for (int i = 1; i < OTHER_NUMBERS; i++)
+		close_fd(&others[i]);
 	return r;
 }
 
@@ -309,4 +409,20 @@ bool file_facts_fill(const struct file_facts *facts, const struct bpf_file *from
 bool file_facts_is_eventfd(const struct file_facts *facts, const struct bpf_file *from)
 {
 	return from->operations == facts->event_operations;
+}
+
+bool file_facts_know_watchers(struct file_facts *facts)
+{
+	int r;
+
+	if (!file_facts_are_ready(facts))
+		return false;
+	if (facts->asked_watchers)
+		return facts->knows_watchers;
+	facts->asked_watchers = true;
+	r = learn_watchers(facts);
+	facts->knows_watchers = r == 0;
+	if (r < 0)
+		log_debug("files: what epolls watch is asked one by one: %s", strerror(-r));
+	return facts->knows_watchers;
 }

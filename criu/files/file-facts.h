@@ -36,3 +36,6 @@ int file_facts_list(struct file_facts *facts, const struct task *task, const str
 bool file_facts_fill(const struct file_facts *facts, const struct bpf_file *from, struct open_file *file);
 
 bool file_facts_is_eventfd(const struct file_facts *facts, const struct bpf_file *from);
+
+/* Whether what is told of epolls that watch files is true: it is tried when first asked for. */
+bool file_facts_know_watchers(struct file_facts *facts);

@@ -205,6 +205,7 @@ void files_free(struct dump *d)
 		free(registry->chunks[i]);
 	free(registry->pipes);
 	free(registry->fifos);
+	free(registry->watches);
 	free(registry->chunks);
 	free(registry->files);
 	free(registry->hashed);

@@ -12,6 +12,7 @@
 #include "images/fown.pb-c.h"
 #include "images/regfile.pb-c.h"
 
+struct epoll_watch;
 struct file_lock;
 struct ghost;
 struct link_remap;
@@ -28,6 +29,8 @@ struct file_registry {
 	struct open_file **fifos; /* the same by device and inode */
 	size_t fifo_count;
 	size_t pipe_count;
+	struct epoll_watch *watches; /* of all epolls, see epoll-targets.c; NULL until they are asked for */
+	size_t watch_count;
 	struct ghost *ghosts;
 	size_t ghost_count, ghost_capacity;
 	uint32_t *ghost_slots; /* hash table: numbers of ghosts from 1, 0 is free */
@@ -135,6 +138,8 @@ void path_files_free(struct dump *d);
 
 /* fd-tables.c: reads all tables, registers what is open; sets files_owner and files_id of each task. */
 int fd_tables_look(struct dump *d, struct error *err);
+/* A descriptor in the table that a task owns; NULL when there is none. */
+const struct task_fd *fd_table_find(const struct task *owner, int fd);
 
 /* identity.c */
 struct file_order {

@@ -1,6 +1,7 @@
 #include "kernel/bpf-files.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/buffer.h"
@@ -42,6 +43,13 @@ enum member {
 	TASK_FILES,
 	FILES_TABLE,
 	TABLE_CLOSE_ON_EXEC,
+	FILE_WATCHERS, /* from here on they are missing where there are no epolls */
+	LIST_FIRST,
+	NODE_NEXT,
+	WATCHER_NODE,
+	WATCHER_EPOLL,
+	WATCHER_TARGET,
+	TARGET_NUMBER,
 	MEMBER_COUNT,
 };
 
@@ -74,14 +82,20 @@ static const struct btf_offset wanted[MEMBER_COUNT] = {
 	[TASK_FILES] = { "task_struct", "files" },
 	[FILES_TABLE] = { "files_struct", "fdt" },
 	[TABLE_CLOSE_ON_EXEC] = { "fdtable", "close_on_exec" },
+	[FILE_WATCHERS] = { "file", "f_ep" },
+	[LIST_FIRST] = { "hlist_head", "first" },
+	[NODE_NEXT] = { "hlist_node", "next" },
+	[WATCHER_NODE] = { "epitem", "fllink" },
+	[WATCHER_EPOLL] = { "epitem", "ep" },
+	[WATCHER_TARGET] = { "epitem", "ffd" },
+	[TARGET_NUMBER] = { "epoll_filefd", "fd" },
 };
 
-/* The program's stack: the record, then a pointer that has no type. */
-#define RECORD       (-(int)sizeof(struct bpf_file))
-#define AT(member)   ((int16_t)(RECORD + (int)offsetof(struct bpf_file, member)))
-#define SLOT_PRIVATE ((int16_t)(RECORD - 8))
-#define SLOT_LOCKS   ((int16_t)(RECORD - 16))
-#define SLOT_NEXT    ((int16_t)(RECORD - 24))
+/* The program's stack: the record, then pointers that have no type. */
+#define RECORD     (-(int)sizeof(struct bpf_file))
+#define AT(member) ((int16_t)(RECORD + (int)offsetof(struct bpf_file, member)))
+#define SLOT_LOCKS ((int16_t)(RECORD - 8))
+#define SLOT_NEXT  ((int16_t)(RECORD - 16))
 
 /* Registers beside those of bpf-program.h: the kernel knows what they point to, which lets them be read directly. */
 enum { TO_FILE = 7, TO_INODE = 8, TO_PIPE = 9 };
@@ -98,7 +112,7 @@ static const struct step {
 	{ FILE_OPERATIONS, FILE_OPERATIONS, TO_FILE, BPF_DW, AT(operations) },
 	{ FILE_PATH, PATH_MOUNT, TO_FILE, BPF_DW, AT(mount) },
 	{ FILE_PATH, PATH_ENTRY, TO_FILE, BPF_DW, AT(entry) },
-	{ FILE_PRIVATE, FILE_PRIVATE, TO_FILE, BPF_DW, SLOT_PRIVATE },
+	{ FILE_PRIVATE, FILE_PRIVATE, TO_FILE, BPF_DW, AT(private_data) },
 	{ INODE_NUMBER, INODE_NUMBER, TO_INODE, BPF_DW, AT(inode_number) },
 	{ INODE_MODE, INODE_MODE, TO_INODE, BPF_H, AT(mode) },
 	{ INODE_UID, INODE_UID, TO_INODE, BPF_W, AT(uid) },
@@ -128,7 +142,7 @@ static void emit_step(struct bpf_program *p, const struct step *step, const stru
 /* What private data is only its owner knows. */
 static void emit_private(struct bpf_program *p, int offset, int16_t to, int32_t bytes)
 {
-	bpf_emit_address(p, SLOT_PRIVATE, offset);
+	bpf_emit_address(p, AT(private_data), offset);
 	bpf_emit_fetch(p, to, bytes);
 }
 
@@ -156,6 +170,46 @@ static void emit_locks(struct bpf_program *p, const struct btf_offset *at)
 		bpf_emit(p, BPF_STX | BPF_MEM | BPF_DW, 10, 2, AT(locks), 0);
 	}
 	p->insns[never_locked].off = (int16_t)(p->count - never_locked - 1);
+}
+
+static void emit_one_watcher(struct bpf_program *p, const struct btf_offset *at, int16_t to)
+{
+	const int item = -at[WATCHER_NODE].offset;
+
+	bpf_emit_address(p, SLOT_NEXT, item + at[WATCHER_EPOLL].offset);
+	bpf_emit_fetch(p, (int16_t)(to + (int)offsetof(struct bpf_watcher, epoll)), 8);
+	bpf_emit_address(p, SLOT_NEXT, item + at[WATCHER_TARGET].offset + at[TARGET_NUMBER].offset);
+	bpf_emit_fetch(p, (int16_t)(to + (int)offsetof(struct bpf_watcher, number)), 4);
+	bpf_emit_follow(p, SLOT_NEXT, at[NODE_NEXT].offset, SLOT_NEXT);
+}
+
+/* A file that was watched once keeps its list; one without is done with at once. */
+static void emit_watchers(struct bpf_program *p, const struct btf_offset *at)
+{
+	size_t ends[BPF_FILE_WATCHERS + 1];
+
+	bpf_emit(p, BPF_ALU64 | BPF_MOV | BPF_X, 9, TO_FILE, 0, 0);
+	bpf_emit(p, BPF_ALU64 | BPF_ADD | BPF_K, 9, 0, 0, at[FILE_WATCHERS].offset);
+	bpf_emit_fetch(p, SLOT_NEXT, 8);
+	for (size_t i = 0; i <= BPF_FILE_WATCHERS; i++) {
+		bpf_emit(p, BPF_LDX | BPF_MEM | BPF_DW, 1, 10, SLOT_NEXT, 0);
+		ends[i] = p->count;
+		bpf_emit(p, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, 0, 0);
+		if (i == 0)
+			bpf_emit_follow(p, SLOT_NEXT, at[LIST_FIRST].offset, SLOT_NEXT);
+		else
+			emit_one_watcher(p, at, (int16_t)(AT(watchers) + (int)((i - 1) * sizeof(struct bpf_watcher))));
+	}
+	for (size_t i = 0; i <= BPF_FILE_WATCHERS; i++)
+		p->insns[ends[i]].off = (int16_t)(p->count - ends[i] - 1);
+}
+
+static bool has_members(const struct btf_offset *at, enum member first, enum member end)
+{
+	for (enum member i = first; i < end; i++)
+		if (at[i].offset < 0 || at[i].offset > INT16_MAX / 2)
+			return false;
+	return true;
 }
 
 /* The word of the table's bits where that of the descriptor is. */
@@ -191,7 +245,11 @@ static void build(struct bpf_program *p, const struct btf_offset *at)
 	bpf_emit(p, BPF_STX | BPF_MEM | BPF_DW, 10, 1, AT(fd), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
 		emit_step(p, &steps[i], at);
-	emit_locks(p, at); /* the pipe was in r9 */
+	for (size_t i = 0; i < BPF_FILE_WATCHERS * sizeof(struct bpf_watcher); i += 8)
+		bpf_emit(p, BPF_ST | BPF_MEM | BPF_DW, 10, 0, (int16_t)(AT(watchers) + (int)i), 0);
+	if (has_members(at, FILE_WATCHERS, MEMBER_COUNT))
+		emit_watchers(p, at); /* the pipe was in r9 */
+	emit_locks(p, at);
 	emit_close_on_exec(p, at);
 	bpf_emit(p, BPF_ST | BPF_MEM | BPF_DW, 10, 0, AT(event_flags), 0);
 	emit_private(p, at[EVENT_COUNT].offset, AT(event_count), 8);
@@ -213,9 +271,8 @@ int bpf_files_open(void)
 		return r;
 	memcpy(at, wanted, sizeof(at));
 	btf_find_offsets(btf, at, MEMBER_COUNT);
-	for (size_t i = 0; i < MEMBER_COUNT; i++)
-		if (at[i].offset < 0 || at[i].offset > INT16_MAX / 2)
-			return -ENOENT;
+	if (!has_members(at, 0, FILE_WATCHERS))
+		return -ENOENT;
 	build(&program, at);
 	return bpf_iterator_load(btf, "bpf_iter_task_file", program.insns, program.count);
 }

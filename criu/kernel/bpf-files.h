@@ -10,6 +10,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* Of the epolls that watch a file so many are told. */
+#define BPF_FILE_WATCHERS 3
+
+struct bpf_watcher {
+	uint64_t epoll;  /* its private data; 0: there are no more */
+	uint64_t number; /* of the descriptor that was added to it */
+};
+
 struct bpf_file {
 	uint64_t fd;
 	uint64_t close_on_exec; /* its bit of the word, BPF_FILE_CLOSES() */
@@ -18,12 +26,14 @@ struct bpf_file {
 	uint64_t position;
 	uint64_t owner;        /* 0: nobody gets its signals */
 	uint64_t operations;   /* equal for files of one kind */
+	uint64_t private_data; /* equal for what is one object to their kind */
 	uint64_t mount, entry; /* equal for files opened by one path */
 	uint64_t inode, inode_number, mode, uid, gid, links, superblock;
 	uint64_t locks;                    /* 0: its inode has neither locks nor leases */
 	uint64_t pipe_head, pipe_tail;     /* equal for an empty pipe; of other files: garbage */
 	uint64_t pipe_slots;               /* pages it may have */
 	uint64_t event_count, event_flags; /* what an eventfd has; of other files: garbage */
+	struct bpf_watcher watchers[BPF_FILE_WATCHERS];
 };
 
 #define BPF_FILE_CLOSES(file) ((file)->close_on_exec >> (file)->fd % 64 & 1)
