@@ -4,7 +4,8 @@
  * (CLONE_VM, CLONE_FS without CLONE_THREAD; unshare(2) and setns(2) in a thread).
  *
  * Objects are sorted in the order of kcmp(2), behind cheap figures that are equal where the object is the same one.
- * Without kcmp there is no finding out, and nobody who shares is found.
+ * Without kcmp the facts about all tasks of the machine tell, where they are known; else there is no finding out, and
+ * the tree is refused.
  */
 #include "engine/sharing.h"
 
@@ -110,11 +111,20 @@ static void look_among_processes(struct dump *d, const struct shared_kind *kind,
 	}
 }
 
+static bool is_shared_with(const struct dump *d, const struct task *task, pid_t other, enum kcmp_kind kind)
+{
+	const struct task_facts *one = task->threads[0].facts, *two = one ? task_facts_find(&d->facts, other) : NULL;
+
+	if (!two)
+		return is_same(kind, other, task->acting_tid);
+	return kind == KCMP_KIND_VM ? one->mm == two->mm : one->fs == two->fs;
+}
+
 static void look_at_parent_outside(struct dump *d, const struct shared_kind *kind)
 {
 	const struct task *root = d->tasks[0];
 
-	if (root->stat.ppid > 0 && is_same(kind->kind, root->stat.ppid, root->acting_tid))
+	if (root->stat.ppid > 0 && root->state && is_shared_with(d, root, root->stat.ppid, kind->kind))
 		refuse_shared(d, kind, root, root->stat.ppid);
 }
 
@@ -207,15 +217,43 @@ static void look_at_threads(struct dump *d, const struct task *task)
 	}
 }
 
-/* Without kcmp every thread would seem to have everything of its own. */
-static bool can_compare(const struct task *task)
+static bool has_facts(const struct dump *d)
 {
-	return is_same(KCMP_KIND_FILES, task->acting_tid, task->acting_tid);
+	for_each_task (d, task)
+		for (size_t i = 0; !task->is_zombie && i < task->thread_count; i++)
+			if (!task->threads[i].facts)
+				return false;
+	return true;
+}
+
+/* Without kcmp every thread would seem to have everything of its own. */
+static int check_kcmp(const struct dump *d)
+{
+	const struct task *root = d->tasks[0];
+	int order, r = kcmp_object(KCMP_KIND_FILES, root->acting_tid, root->acting_tid, &order);
+
+	return r < 0 && has_facts(d) ? 0 : r;
+}
+
+static void refuse_unknown(struct dump *d, int r)
+{
+	const struct task *root = d->tasks[0];
+	struct error reason = { 0 };
+
+	error_hint(&reason, "a kernel without CONFIG_KCMP lacks it, and filters of containers deny it");
+	(void)error_set(&reason, r, TASK_FORMAT ": cannot tell what its processes and threads share: kcmp",
+			TASK_ARGS(root));
+	refuse(d, &reason);
 }
 
 void sharing_look(struct dump *d)
 {
-	if (!can_compare(d->tasks[0]))
+	int r = check_kcmp(d);
+
+	/* What has ended while it was looked at alive shares nothing any more. */
+	if (r < 0 && r != -ESRCH)
+		refuse_unknown(d, r);
+	if (r < 0)
 		return;
 	look_at_processes(d);
 	for_each_task (d, task)

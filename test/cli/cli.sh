@@ -546,6 +546,27 @@ case_killed_in_restore() {
 	[ ! -e /proc/$pid ] || fail "a failed restore left $pid"
 }
 
+# Without kcmp(2) nobody knows what threads share: not even those who have nothing open are dumped.
+case_without_kcmp() {
+	local kcmp=312 each
+	mkdir set
+	setsid python3 -c 'import os, threading, time
+os.closerange(0, 300)
+threading.Thread(target=time.sleep, args=(99,)).start()' &
+	pid=$!
+	disown
+	within 100 grep -qs '^Threads:.2$' /proc/$pid/status || fail "no second thread"
+	for each in "dump -t $pid -R -D set" "check --pid $pid"; do
+		! "$(dirname "$self")/../lib/deny.py" $kcmp "$criu" $each >out 2>err || fail "$each should fail"
+		cat out >>err
+		says err "pid $pid .*: cannot tell what its processes and threads share: kcmp: Function not implemented" \
+			'hint: a kernel without CONFIG_KCMP'
+	done
+	[ -z "$(ls set)" ] || fail "left behind: $(ls set)"
+	gives 0 dump -t $pid -R -D set
+	kill -KILL $pid
+}
+
 # --- check and cpuinfo ------------------------------------------------------------------------------------------------
 
 # option_names: the long options in a text, in both spellings where --[no-]NAME stands for two.
