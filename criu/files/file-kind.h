@@ -71,6 +71,7 @@ struct open_file {
 	bool is_program;              /* mapped executable, or what a task executes: worth a build-id */
 	uint64_t map_start, map_end;  /* of a mapped file: a mapping in task by which it can be opened */
 	bool map_writable;            /* of a mapped file: mapped shared, and may be written */
+	uint64_t overlay_btime_ns;    /* of a mapped file in an overlay: when the inode behind it was made; else 0 */
 	bool needed;                  /* save() is wanted: somebody's image refers to it */
 	void *kind_data;              /* the kind's own, between look() and save(); freed with free() */
 };

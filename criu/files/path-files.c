@@ -6,12 +6,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 
 #include "base/cleanup.h"
 #include "engine/dump.h"
@@ -152,10 +154,37 @@ static bool is_file_mapping(const struct proc_vma *vma, const char *path)
 	return vma->inode && path[0] == '/' && !is_shared_memory_vma(vma) && !is_aio_ring(vma, path);
 }
 
-static int examine_mapping(struct open_file *file, const struct proc_vma *vma)
+/* Of many files few lie on more than one filesystem. */
+static bool is_in_overlay(struct file_registry *registry, const struct open_file *file, const char *magic)
+{
+	AUTO_CLOSE int fd = -1;
+	struct statfs fs;
+
+	if (registry->is_last_known && registry->last_dev == file->st.st_dev)
+		return registry->is_last_overlay;
+	fd = openat(file->task->procfd, magic, O_PATH | O_CLOEXEC);
+	registry->is_last_known = true;
+	registry->last_dev = file->st.st_dev;
+	registry->is_last_overlay = fd >= 0 && fstatfs(fd, &fs) == 0 && fs.f_type == OVERLAYFS_SUPER_MAGIC;
+	return registry->is_last_overlay;
+}
+
+static void read_overlay_btime(struct dump *d, struct open_file *file, const char *magic)
+{
+	struct statx sx;
+
+	if (S_ISREG(file->st.st_mode) && is_in_overlay(d->files, file, magic) &&
+	    statx(file->task->procfd, magic, 0, STATX_BTIME, &sx) == 0 && sx.stx_mask & STATX_BTIME)
+		file->overlay_btime_ns = file_policy_ns(sx.stx_btime.tv_sec, sx.stx_btime.tv_nsec);
+}
+
+static int examine_mapping(struct dump *d, struct open_file *file, const struct proc_vma *vma)
 {
 	char magic[64];
+	int r = 0;
 
+	(void)snprintf(magic, sizeof(magic), "map_files/%llx-%llx", (unsigned long long)vma->start,
+		       (unsigned long long)vma->end);
 	file->map_start = vma->start;
 	file->map_end = vma->end;
 	file->map_writable = proc_vma_may_write_object(vma);
@@ -163,11 +192,12 @@ static int examine_mapping(struct open_file *file, const struct proc_vma *vma)
 	if (fstatat(AT_FDCWD, file->link, &file->st, AT_SYMLINK_NOFOLLOW) == 0 && file->st.st_ino == vma->inode &&
 	    file->st.st_dev == makedev(vma->dev_major, vma->dev_minor)) {
 		file->name_state = FILE_NAME_GOOD;
-		return 0;
+	} else {
+		r = examine(file, magic);
 	}
-	(void)snprintf(magic, sizeof(magic), "map_files/%llx-%llx", (unsigned long long)vma->start,
-		       (unsigned long long)vma->end);
-	return examine(file, magic);
+	if (r == 0)
+		read_overlay_btime(d, file, magic);
+	return r;
 }
 
 static int add_mapping(struct dump *d, struct task *task, const struct proc_vma *vma, const char *path,
@@ -179,7 +209,7 @@ static int add_mapping(struct dump *d, struct task *task, const struct proc_vma 
 
 	if (!file)
 		return error_set(err, -ENOMEM, TASK_FORMAT ": mapped files", TASK_ARGS(task));
-	r = examine_mapping(file, vma);
+	r = examine_mapping(d, file, vma);
 	if (r == 0)
 		r = insert(d, file, err);
 	if (r < 0) {

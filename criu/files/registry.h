@@ -35,6 +35,8 @@ struct file_registry {
 	size_t ghost_count, ghost_capacity;
 	uint32_t *ghost_slots; /* hash table: numbers of ghosts from 1, 0 is free */
 	size_t ghost_slot_count;
+	bool is_last_known, is_last_overlay; /* of the filesystem that was last asked for: */
+	dev_t last_dev;
 	uint32_t ghost_mount; /* the last one that was found, + 1; 0: none */
 	struct link_remap *links;
 	size_t link_count, link_capacity;

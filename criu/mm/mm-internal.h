@@ -14,6 +14,7 @@ struct area {
 	enum page_selection pages;
 	bool has_pages; /* content goes to the task's pages file */
 	bool can_be_lazy;
+	uint64_t kept_end;      /* of a file mapping: up to here every page is saved, not only copied ones; else 0 */
 	bool has_others_policy; /* of the memory behind it: set by another mapping */
 };
 

@@ -23,6 +23,7 @@
 #include "kernel/hugepages.h"
 #include "kernel/missing-mman.h"
 #include "mm/aio.h"
+#include "mm/copied-up.h"
 #include "kernel/proc-misc.h"
 #include "mm/mm-internal.h"
 #include "mm/shared-memory.h"
@@ -290,9 +291,12 @@ static int look_area(struct dump *d, struct task *task, size_t index, struct err
 		if (r < 0)
 			return r;
 		set_file(area, vma, file_id, VMA_MEMFD);
-	} else if (file)
+	} else if (file) {
 		set_file(area, vma, file->id, 0);
-	else if (vma->inode == 0 && !vma->shared && (!*path || *path == '['))
+		r = copied_up_look(d, task, area, file, err);
+		if (r < 0)
+			return r;
+	} else if (vma->inode == 0 && !vma->shared && (!*path || *path == '['))
 		set_anonymous(area, vma, path);
 	else
 		return refuse(err, task, vma, path, "is of a kind that is not supported yet");

@@ -240,7 +240,10 @@ static int collect_pages(struct dump *d, struct task *task, struct source_list *
 			continue;
 		(void)__atomic_fetch_add(&d->stats.pages_scanned, (area->entry.end - area->entry.start) / PAGE_BYTES,
 					 __ATOMIC_RELAXED);
-		if (in_one)
+		if (area->kept_end)
+			r = add_range(task, area, area->entry.start, (area->kept_end - area->entry.start) / PAGE_BYTES,
+				      list, w, err);
+		else if (in_one)
 			r = add_found_pages(task, area, &found, &at, list, w, err);
 		else
 			r = add_area_pages(task, area, list, w, err);
