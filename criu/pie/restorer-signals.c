@@ -29,6 +29,7 @@ void queue_shared_signals(struct restorer_task *task)
 
 void queue_own_signals(struct restorer_thread *thread)
 {
+	overrun_of_thread(thread);
 	if (thread->pending_count)
 		wait_while(&thread->task->timers_made, 0);
 	for (uint64_t i = 0; i < thread->pending_count; i++) {

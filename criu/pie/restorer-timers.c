@@ -10,6 +10,9 @@
 
 #define TIMER_RESTORE_IDS 77
 #define NSEC_PER_SEC      1000000000ll
+#define USEC_PER_SEC      1000000ll
+#define NSEC_PER_USEC     1000ll
+#define CLOCK_COARSE      5 /* CLOCK_REALTIME_COARSE */
 #define OTHERS_WAIT_MS    10000
 #define SIGINFO_TIMER     -2 /* si_code SI_TIMER */
 #define TIMER_ABSOLUTE    1
@@ -63,27 +66,6 @@ static long create_timer_by_counting(const struct restorer_task *task, const str
 		if (id > timer->id)
 			return -ERROR_EXIST;
 	}
-}
-
-void create_timers(struct restorer_task *task)
-{
-	long by_id;
-
-	enter(task, STEP_POSIX_TIMER);
-	by_id =
-	    !task->posix_timer_count || task->timers_by_counting ? -1 : SYS5(__NR_prctl, TIMER_RESTORE_IDS, 1, 0, 0, 0);
-	for (uint64_t i = 0; i < task->posix_timer_count; i++) {
-		const struct restorer_posix_timer *timer = &task->posix_timers[i];
-		int32_t id = timer->id;
-		long result = by_id == 0 ? create_timer(task, timer, &id) : create_timer_by_counting(task, timer);
-
-		check(task, result, (uint64_t)timer->id);
-	}
-	if (by_id == 0)
-		(void)SYS5(__NR_prctl, TIMER_RESTORE_IDS, 0, 0, 0, 0);
-	__atomic_store_n(&task->timers_made, 1, __ATOMIC_RELEASE);
-	if (task->thread_count > 1)
-		wake(&task->timers_made, ~0u >> 1);
 }
 
 /* Laid out as the kernel's struct itimerspec. */
@@ -181,26 +163,98 @@ static int is_among(int32_t signal, const struct restorer_siginfo *infos, uint64
 	return 0;
 }
 
+static int has_others_waiting(const struct restorer_task *task, const struct restorer_posix_timer *timer)
+{
+	const struct restorer_thread *acting = &task->threads[task->acting];
+
+	return is_among(timer->signal, task->pending, task->pending_count) ||
+	       is_among(timer->signal, acting->pending, acting->pending_count);
+}
+
 /*
  * What it has missed before its last signal is set by nothing but such a signal: it expires so often in the past, and
- * this thread takes the signal. One that goes to another thread, or that others of its number wait with, is left alone.
+ * this thread takes the signal. So it has to be a signal that this thread gets, and the only one of its number.
  */
-static int overrun_once_more(struct restorer_task *task, const struct restorer_posix_timer *timer)
+static int overrun_once_more(struct restorer_posix_timer *timer, int32_t own_tid)
 {
-	const struct restorer_thread *own = &task->threads[task->acting];
 	const uint64_t set = 1ull << (timer->signal - 1);
 	const int64_t limit[2] = { 0, OVERRUN_WAIT_NS };
 	int64_t expiry = 0;
 
-	if (timer->overrun && is_periodic(timer) &&
-	    (timer->notify == NOTIFY_SIGNAL || (timer->notify == NOTIFY_THREAD && timer->notify_tid == own->tid)) &&
-	    !is_among(timer->signal, task->pending, task->pending_count) &&
-	    !is_among(timer->signal, own->pending, own->pending_count))
+	if (timer->overrun && is_periodic(timer) && (timer->value_sec || timer->value_nsec) && !timer->armed &&
+	    (timer->notify == NOTIFY_SIGNAL || (timer->notify == NOTIFY_THREAD && timer->notify_tid == own_tid)))
 		expiry = find_past_expiry(timer, find_next_expiry(timer), timer->overrun + 1);
 	if (!expiry || arm_at(timer, expiry) < 0)
 		return 0;
 	(void)SYS4(__NR_rt_sigtimedwait, &set, 0, limit, sizeof(set));
+	timer->armed = 1;
 	return 1;
+}
+
+/* Its own signal comes only by another expiry, which takes what was missed before the last one away. */
+static int is_waiting(const struct restorer_posix_timer *timer, const struct restorer_siginfo *infos, uint64_t count)
+{
+	for (uint64_t i = 0; i < count; i++) {
+		const int32_t *words = (const int32_t *)(const void *)infos[i].bytes;
+
+		if (words[0] == timer->signal && words[2] == SIGINFO_TIMER && words[4] == timer->id)
+			return 1;
+	}
+	return 0;
+}
+
+/* Those with whose signal others of its number wait later go on from now, before these are there. */
+static void overrun_early(struct restorer_task *task)
+{
+	const struct restorer_thread *acting = &task->threads[task->acting];
+
+	for (uint64_t i = 0; i < task->posix_timer_count; i++) {
+		struct restorer_posix_timer *timer = &task->posix_timers[i];
+
+		if (has_others_waiting(task, timer) && !is_waiting(timer, task->pending, task->pending_count) &&
+		    !is_waiting(timer, acting->pending, acting->pending_count))
+			(void)overrun_once_more(timer, task->threads[0].tid);
+	}
+}
+
+void overrun_of_thread(const struct restorer_thread *thread)
+{
+	struct restorer_task *task = thread->task;
+
+	if (thread == &task->threads[task->acting])
+		return;
+	for (uint64_t i = 0; i < task->posix_timer_count; i++) {
+		struct restorer_posix_timer *timer = &task->posix_timers[i];
+
+		if (!timer->overrun || timer->notify != NOTIFY_THREAD || timer->notify_tid != thread->tid ||
+		    is_among(timer->signal, task->pending, task->pending_count) ||
+		    is_waiting(timer, thread->pending, thread->pending_count))
+			continue;
+		wait_while(&task->timers_made, 0);
+		(void)overrun_once_more(timer, thread->tid);
+	}
+}
+
+void create_timers(struct restorer_task *task)
+{
+	long by_id;
+
+	enter(task, STEP_POSIX_TIMER);
+	by_id =
+	    !task->posix_timer_count || task->timers_by_counting ? -1 : SYS5(__NR_prctl, TIMER_RESTORE_IDS, 1, 0, 0, 0);
+	for (uint64_t i = 0; i < task->posix_timer_count; i++) {
+		const struct restorer_posix_timer *timer = &task->posix_timers[i];
+		int32_t id = timer->id;
+		long result = by_id == 0 ? create_timer(task, timer, &id) : create_timer_by_counting(task, timer);
+
+		check(task, result, (uint64_t)timer->id);
+	}
+	if (by_id == 0)
+		(void)SYS5(__NR_prctl, TIMER_RESTORE_IDS, 0, 0, 0, 0);
+	overrun_early(task);
+	__atomic_store_n(&task->timers_made, 1, __ATOMIC_RELEASE);
+	if (task->thread_count > 1)
+		wake(&task->timers_made, ~0u >> 1);
 }
 
 /*
@@ -219,19 +273,39 @@ static void expire_real_timer(struct restorer_task *task)
 	}
 }
 
+/*
+ * To what is left of a timer of processor time the kernel adds a tick, which it shows from then on. The coarse clocks
+ * tell how long that is. What is left of less than one cannot be set.
+ */
+static void leave_tick_out(struct restorer_itimer *timer)
+{
+	int64_t tick[2] = { 0, 0 }, left;
+
+	if ((!timer->value_sec && !timer->value_usec) || SYS2(__NR_clock_getres, CLOCK_COARSE, tick) < 0 || tick[0])
+		return;
+	left = timer->value_sec * USEC_PER_SEC + timer->value_usec - tick[1] / NSEC_PER_USEC;
+	if (left < 1)
+		left = 1;
+	timer->value_sec = left / USEC_PER_SEC;
+	timer->value_usec = left % USEC_PER_SEC;
+}
+
 void arm_timers(struct restorer_task *task)
 {
 	enter(task, STEP_POSIX_TIMER);
 	for (uint64_t i = 0; i < task->posix_timer_count; i++) {
-		const struct restorer_posix_timer *timer = &task->posix_timers[i];
+		struct restorer_posix_timer *timer = &task->posix_timers[i];
 
-		if (!timer->armed && (timer->value_sec || timer->value_nsec) && !overrun_once_more(task, timer))
+		if (!timer->armed && (timer->value_sec || timer->value_nsec) &&
+		    (has_others_waiting(task, timer) || !overrun_once_more(timer, task->threads[task->acting].tid)))
 			check(task, arm_timer(timer), (uint64_t)timer->id);
 	}
 	enter(task, STEP_ITIMER);
 	for (uint32_t which = 0; which < 3; which++) {
-		const struct restorer_itimer *timer = &task->itimers[which];
+		struct restorer_itimer *timer = &task->itimers[which];
 
+		if (which)
+			leave_tick_out(timer);
 		if (timer->value_sec || timer->value_usec)
 			check(task, SYS3(__NR_setitimer, which, timer, 0), which);
 		else if (which == 0 && (timer->interval_sec || timer->interval_usec) &&

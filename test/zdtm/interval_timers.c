@@ -23,13 +23,15 @@ int main(void)
 		[ITIMER_VIRTUAL] = { { 100, 1000 }, { 2000, 500000 } },
 		[ITIMER_PROF] = { { 0, 0 }, { 3000, 750000 } },
 	};
-	struct itimerval now, soon = { { 0, 0 }, { 0, 20000 } };
+	struct itimerval before[3], now, soon = { { 0, 0 }, { 0, 20000 } };
 	struct sigaction action = { .sa_handler = on_alarm };
 
 	test_start();
 	MUST(sigaction(SIGALRM, &action, NULL));
 	for (int i = 0; i < 3; i++)
 		MUST(setitimer(i, &set[i], NULL));
+	for (int i = 0; i < 3; i++)
+		MUST(getitimer(i, &before[i]));
 	test_wait();
 	for (int i = 0; i < 3; i++) {
 		MUST(getitimer(i, &now));
@@ -40,6 +42,10 @@ int main(void)
 		if (seconds(&now.it_value) > seconds(&set[i].it_value) + 0.1 ||
 		    seconds(&now.it_value) < seconds(&set[i].it_value) - 60)
 			FAIL("timer %d: expected a bit less than %f, found %f", i, seconds(&set[i].it_value),
+			     seconds(&now.it_value));
+		/* What is left does not grow. */
+		if (seconds(&now.it_value) > seconds(&before[i].it_value) + 2e-6)
+			FAIL("timer %d: %f left before, %f now", i, seconds(&before[i].it_value),
 			     seconds(&now.it_value));
 	}
 	MUST(setitimer(ITIMER_REAL, &soon, NULL));

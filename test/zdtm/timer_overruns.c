@@ -1,6 +1,6 @@
 /*
  * Expiries that a periodic timer has missed: those that its waiting signal stands for, and what timer_getoverrun()
- * tells of the last signal that was taken.
+ * tells of the last signal that was taken, also while other signals of its number wait.
  */
 #include "zdtmlib.h"
 
@@ -10,11 +10,17 @@
 #define MISSED    1000
 #define TAKEN     7
 
+static __thread bool to_thread;
+
 static int create(clockid_t clock, int signo)
 {
 	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = signo, .sigev_value.sival_int = signo };
 	int id = -1;
 
+	if (to_thread) {
+		event.sigev_notify = SIGEV_THREAD_ID;
+		event._sigev_un._tid = gettid();
+	}
 	MUST(syscall(SYS_timer_create, clock, &event, &id));
 	return id;
 }
@@ -65,9 +71,56 @@ static void check_waiting(int signo, int id, const struct timespec *since)
 	EXPECT_EQ(syscall(SYS_timer_getoverrun, id), overrun);
 }
 
+/* One that has told what it missed; then signals of its number wait, for the process and for its first thread. */
+static int overrun_among_others(int signo)
+{
+	const int id = start_in_the_past(CLOCK_REALTIME, signo, TAKEN, 900000000000l);
+	union sigval value = { .sival_int = 1 };
+
+	EXPECT_EQ(take(signo, id), TAKEN);
+	MUST(sigqueue(getpid(), signo, value));
+	value.sival_int = 2;
+	MUST(sigqueue(getpid(), signo, value));
+	MUST(syscall(SYS_tgkill, getpid(), gettid(), signo));
+	return id;
+}
+
+static void check_others(int signo)
+{
+	const struct timespec zero = { 0 };
+	siginfo_t info;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, signo);
+	EXPECT_EQ(sigtimedwait(&set, &info, &zero), signo);
+	EXPECT_EQ(info.si_code, SI_USER); /* as the C library has it */
+	for (int i = 1; i <= 2; i++) {
+		EXPECT_EQ(sigtimedwait(&set, &info, &zero), signo);
+		EXPECT_EQ(info.si_code, SI_QUEUE);
+		EXPECT_EQ(info.si_value.sival_int, i);
+	}
+	EXPECT_EQ(sigtimedwait(&set, &info, &zero), -1);
+}
+
+static int of_thread[2];
+
+/* Timers that send their signals to a thread that is not the first. */
+static void thread(void)
+{
+	to_thread = true;
+	of_thread[0] = start_in_the_past(CLOCK_REALTIME, SIGRTMIN + 5, TAKEN, 900000000000l);
+	EXPECT_EQ(take(SIGRTMIN + 5, of_thread[0]), TAKEN);
+	of_thread[1] = start_in_the_past(CLOCK_REALTIME, SIGRTMIN + 6, TAKEN + 1, 900000000000l);
+	EXPECT_EQ(take(SIGRTMIN + 6, of_thread[1]), TAKEN + 1);
+	MUST(syscall(SYS_tgkill, getpid(), gettid(), SIGRTMIN + 6));
+	thread_wait();
+}
+
 int main(void)
 {
-	int wall, boot, taken, taken_wall;
+	int wall, boot, taken, taken_wall, among;
+	pthread_t id;
 	struct itimerspec left;
 	struct timespec start;
 	long period_ns;
@@ -75,7 +128,7 @@ int main(void)
 
 	test_start();
 	sigemptyset(&set);
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 7; i++)
 		sigaddset(&set, SIGRTMIN + i);
 	MUST(sigprocmask(SIG_BLOCK, &set, NULL));
 	MUST(clock_gettime(CLOCK_BOOTTIME, &start));
@@ -89,7 +142,13 @@ int main(void)
 	EXPECT_EQ(take(SIGRTMIN + 2, taken), TAKEN);
 	taken_wall = start_in_the_past(CLOCK_REALTIME, SIGRTMIN + 3, TAKEN, 900000000000l);
 	EXPECT_EQ(take(SIGRTMIN + 3, taken_wall), TAKEN);
+	among = overrun_among_others(SIGRTMIN + 4);
+	id = test_thread(thread);
 	test_wait();
+	EXPECT_EQ(syscall(SYS_timer_getoverrun, among), TAKEN);
+	check_others(SIGRTMIN + 4);
+	EXPECT_EQ(syscall(SYS_timer_getoverrun, of_thread[0]), TAKEN);
+	EXPECT_EQ(syscall(SYS_timer_getoverrun, of_thread[1]), TAKEN + 1);
 	EXPECT_EQ(syscall(SYS_timer_getoverrun, taken), TAKEN);
 	EXPECT_EQ(syscall(SYS_timer_getoverrun, taken_wall), TAKEN);
 	MUST(syscall(SYS_timer_gettime, taken_wall, &left));
@@ -97,5 +156,6 @@ int main(void)
 		FAIL("the timer has %ld of %ld s left", left.it_value.tv_sec, left.it_interval.tv_sec);
 	check_waiting(SIGRTMIN, wall, &start);
 	check_waiting(SIGRTMIN + 1, boot, &start);
+	test_end_thread(id);
 	return test_pass();
 }
