@@ -391,7 +391,8 @@ static int plan_gaps(struct restore *r, struct restore_task *task, struct error 
 		taken[count++] = (struct restorer_range){ restorer->vmas[i].start, restorer->vmas[i].end };
 	taken[count++] = (struct restorer_range){ r->area->start, r->area->start + r->area->bytes };
 	if (restorer->vdso != VDSO_NONE)
-		taken[count++] = (struct restorer_range){ restorer->vdso_map_at, restorer->vdso_map_at + vdso_bytes };
+		taken[count++] = (struct restorer_range){ restorer->vdso_map_at + restorer->vdso_unmap_bytes,
+							  restorer->vdso_map_at + vdso_bytes };
 	qsort(taken, count, sizeof(*taken), compare_ranges);
 	taken[count++] = (struct restorer_range){ VMA_TASK_SIZE, VMA_TASK_SIZE };
 	for (uint64_t i = 0; i < count; i++) {

@@ -23,6 +23,7 @@
 #define JUMP_BYTES     14 /* jmp *0(%rip) and an address */
 #define STUB_BYTES     8
 #define VDSO_MAX_BYTES (1u << 20)
+#define LOWEST_ADDRESS 65536
 
 struct vdso_symbols {
 	const Elf64_Sym *symbols;
@@ -227,6 +228,23 @@ static bool is_in_old(const struct old_vdso *old, const struct checked_task *tas
 	return false;
 }
 
+/*
+ * The program has unmapped the data that the kernel puts in front of the code, and it is unmapped again: for a moment
+ * it needs the room, which may be anybody's but the restorer's.
+ */
+static bool is_same_without_data(const struct restore *r, const struct checked_task *task, const struct old_vdso *old)
+{
+	const struct vdso_image *own = &r->vdso;
+	const uint64_t map_at = old->start - own->data_bytes;
+
+	for (size_t i = 0; i < task->mm->n_vmas; i++)
+		if (task->mm->vmas[i]->status & VMA_VVAR)
+			return false;
+	return own->code && old->complete && old->start > own->data_bytes + LOWEST_ADDRESS &&
+	       own->code_bytes == old->end - old->start && memcmp(own->code, old->code, own->code_bytes) == 0 &&
+	       (map_at >= r->area->start + r->area->bytes || old->end <= r->area->start);
+}
+
 static int plan_proxy(struct restore *r, struct restore_task *task, const struct vdso_image *own,
 		      const struct old_vdso *old, struct error *err)
 {
@@ -269,6 +287,10 @@ int vdso_plan(struct restore *r, struct restore_task *task, struct error *err)
 	if (result == 0 && is_same(&r->vdso, &old)) {
 		task->restorer->vdso = VDSO_SAME;
 		task->restorer->vdso_map_at = old.data_start;
+	} else if (result == 0 && is_same_without_data(r, task->image, &old)) {
+		task->restorer->vdso = VDSO_SAME;
+		task->restorer->vdso_unmap_bytes = r->vdso.data_bytes;
+		task->restorer->vdso_map_at = old.start - r->vdso.data_bytes;
 	} else if (result == 0) {
 		result = plan_proxy(r, task, &r->vdso, &old, err);
 	}

@@ -463,7 +463,8 @@ struct restorer_task {
 
 	uint32_t vdso; /* enum restorer_vdso */
 	uint32_t jump_count;
-	uint64_t vdso_map_at; /* where the kernel's vvar and vdso go */
+	uint64_t vdso_map_at;      /* where the kernel's vvar and vdso go */
+	uint64_t vdso_unmap_bytes; /* of them is taken away again at their beginning */
 	struct restorer_jump *jumps;
 
 	struct restorer_sigaction sigactions[RESTORER_SIGNALS]; /* [n - 1] */

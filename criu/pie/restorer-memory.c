@@ -52,6 +52,8 @@ static void map_vdso(struct restorer_task *task)
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	if (result != -ERROR_EXIST)
 		fail(task, -ERROR_EXIST, task->vdso_map_at, 0);
+	if (task->vdso_unmap_bytes)
+		check(task, SYS2(__NR_munmap, task->vdso_map_at, task->vdso_unmap_bytes), task->vdso_map_at);
 }
 
 static void map_one(struct restorer_task *task, const struct restorer_vma *vma)
