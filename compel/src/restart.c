@@ -13,9 +13,28 @@
 #define SYS_epoll_pwait2 441
 #endif
 
-#define ENTER_EXTENDED 0x8u /* IORING_ENTER_EXT_ARG, without which there is no timeout */
+#define ENTER_EXTENDED  0x8u  /* IORING_ENTER_EXT_ARG, without which there is no timeout */
+#define ENTER_POINT     0x20u /* IORING_ENTER_ABS_TIMER: it is a point in time */
+#define ENTER_ARGUMENTS 0x40u /* IORING_ENTER_EXT_ARG_REG: it stands in memory that the kernel holds */
 
-static bool waits_without_timeout(const struct user_regs_struct *regs)
+/* struct io_uring_getevents_arg */
+struct enter_arguments {
+	uint64_t mask;
+	uint32_t mask_bytes, least_wait_us;
+	uint64_t timeout;
+};
+
+static bool enters_without_timeout(pid_t tid, const struct user_regs_struct *regs)
+{
+	struct enter_arguments arguments;
+
+	if (!(regs->r10 & ENTER_EXTENDED))
+		return true;
+	return !(regs->r10 & ENTER_ARGUMENTS) && read_memory(tid, regs->r8, &arguments, sizeof(arguments)) == 0 &&
+	       !arguments.least_wait_us && (!arguments.timeout || regs->r10 & ENTER_POINT);
+}
+
+static bool waits_without_timeout(pid_t tid, const struct user_regs_struct *regs)
 {
 	switch (regs->orig_rax) {
 	case SYS_epoll_wait:
@@ -31,7 +50,7 @@ static bool waits_without_timeout(const struct user_regs_struct *regs)
 	case SYS_io_getevents:
 		return regs->r8 == 0;
 	case SYS_io_uring_enter:
-		return !(regs->r10 & ENTER_EXTENDED);
+		return enters_without_timeout(tid, regs);
 	default:
 		return false;
 	}
@@ -41,7 +60,7 @@ int keep_call_waiting(pid_t tid, struct user_regs_struct *regs)
 {
 	int r;
 
-	if ((int64_t)regs->rax != -EINTR || (int64_t)regs->orig_rax < 0 || !waits_without_timeout(regs))
+	if ((int64_t)regs->rax != -EINTR || (int64_t)regs->orig_rax < 0 || !waits_without_timeout(tid, regs))
 		return 0;
 	r = ptrace_poke_rax(tid, -RESTART_NOHAND);
 	if (r < 0)

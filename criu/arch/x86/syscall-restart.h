@@ -60,8 +60,12 @@ uint64_t syscall_number_from_code(const unsigned char code[SYSCALL_CODE_BYTES]);
 /*
  * Calls which end with EINTR when a thread is merely stopped, signal or not (see signal(7)), and whose time stands in a
  * register: epoll_wait and epoll_pwait. What is left of the time can be put there, so that the call is made again. For
- * those whose time stands in the program's memory (epoll_pwait2, sigtimedwait, semtimedop, io_getevents) nothing can be
- * done that the program would not see; without a time limit compel makes all of them again.
+ * those whose time stands in the program's memory (epoll_pwait2, sigtimedwait, semtimedop, io_getevents,
+ * io_uring_enter) nothing can be done that the program would not see: in its place the rest would be seen by whoever
+ * reads it, and may stand in memory that nobody may write. Another place needs another pointer in the argument's
+ * register, which the kernel leaves as it is, so that a program whose loop contains the call itself makes the next one
+ * with that; and below the stack the frame of a signal that comes before the call is made again would change what
+ * stands there. Without a time limit compel makes all of them again.
  */
 bool syscall_has_register_timeout(const struct syscall_arguments *call);
 
