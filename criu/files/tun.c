@@ -1,9 +1,9 @@
 /*
  * Queues of TUN and TAP interfaces (/dev/net/tun). A persistent interface belongs to the machine and has to be there at
- * the restore. One that is not goes with its last queue: it is made again with its number, addresses and settings, when
- * its name is free. Both must be in the network namespace of the tool. Packets on their way are lost, as networks may
- * lose them. Refused is what cannot be read back: filters and programs, and for an interface that has to be made again
- * also what others built on it (routes, bridges, queueing disciplines).
+ * the restore. One that is not goes with its last queue: it is made again with its number, addresses, neighbours,
+ * sysctls and settings, when its name is free. Both must be in the network namespace of the tool. Packets on their way
+ * are lost, as networks may lose them. Refused is what cannot be read back: filters and programs, and for an interface
+ * that has to be made again also what others built on it (routes, bridges, queueing disciplines).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +24,7 @@
 #include "images/core.pb-c.h"
 #include "images/tun.pb-c.h"
 #include "kernel/kernel-memory.h"
+#include "kernel/net-sysctl.h"
 #include "kernel/rtnl-link.h"
 #include "kernel/tun.h"
 #include "ns/ns-look.h"
@@ -36,8 +37,8 @@ struct tun_file {
 	struct tun_queue queue;
 	struct rtnl_link link;
 	unsigned int offload; /* this and what follows: of an interface that is made again */
-	size_t address_bytes;
-	char addresses[]; /* as rtnl_addresses() gives them */
+	size_t address_bytes, neighbour_bytes, sysctl_bytes;
+	char lists[]; /* as rtnl_addresses(), rtnl_neighbours(), net_sysctls_read() give them, one behind the other */
 };
 
 static bool is_tun(const struct dump *d, const struct open_file *file)
@@ -79,6 +80,7 @@ static int check_link(const struct open_file *file, const char *name, const stru
 			   : link->has_program            ? "runs a program (XDP)"
 			   : has_routes                   ? "has routes of its own"
 			   : !is_plain_qdisc(link->qdisc) ? "has a queueing discipline of its own"
+			   : link->has_other_names        ? "has other names (altname)"
 							  : NULL;
 
 	if (r < 0)
@@ -92,25 +94,34 @@ static int check_link(const struct open_file *file, const char *name, const stru
 /* What it takes to make the interface again. */
 static int look_link(const struct open_file *file, struct tun_file **data, struct error *err)
 {
-	AUTO_BUFFER struct buffer addresses = { 0 };
+	AUTO_BUFFER struct buffer lists = { 0 };
 	const char *name = (*data)->queue.name;
+	size_t address_end = 0, neighbour_end = 0;
 	struct tun_file *grown;
 	int r = tun_offload(name, &(*data)->offload);
 
 	if (r == 0)
-		r = rtnl_addresses((*data)->link.index, &addresses);
+		r = rtnl_addresses((*data)->link.index, &lists);
+	address_end = lists.bytes;
+	if (r == 0)
+		r = rtnl_neighbours((*data)->link.index, &lists);
+	neighbour_end = lists.bytes;
+	if (r == 0)
+		r = net_sysctls_read(name, &lists);
 	if (r < 0)
 		return open_file_error(file, err, r, "read its interface");
 	r = check_link(file, name, &(*data)->link, err);
 	if (r < 0)
 		return r;
-	grown = realloc(*data, sizeof(*grown) + addresses.bytes);
+	grown = realloc(*data, sizeof(*grown) + lists.bytes);
 	if (!grown)
 		return open_file_error(file, err, -ENOMEM, "look");
 	*data = grown;
-	grown->address_bytes = addresses.bytes;
-	if (addresses.bytes)
-		memcpy(grown->addresses, addresses.data, addresses.bytes);
+	grown->address_bytes = address_end;
+	grown->neighbour_bytes = neighbour_end - address_end;
+	grown->sysctl_bytes = lists.bytes - neighbour_end;
+	if (lists.bytes)
+		memcpy(grown->lists, lists.data, lists.bytes);
 	return 0;
 }
 
@@ -146,21 +157,56 @@ static int look_tun(struct dump *d, struct open_file *file, struct error *err)
 	return r;
 }
 
-static int count_addresses(const struct tun_file *data, ProtobufCBinaryData *to)
+/* Each has its length in front. */
+static size_t count_messages(const char *list, size_t list_bytes, ProtobufCBinaryData *to)
 {
 	size_t count = 0;
 	uint32_t bytes;
 
-	for (size_t at = 0; at < data->address_bytes; at += sizeof(bytes) + bytes) {
-		memcpy(&bytes, data->addresses + at, sizeof(bytes));
+	for (size_t at = 0; at < list_bytes; at += sizeof(bytes) + bytes) {
+		memcpy(&bytes, list + at, sizeof(bytes));
 		if (to)
 			to[count] = (ProtobufCBinaryData){
 				.len = bytes,
-				.data = (uint8_t *)(uintptr_t)data->addresses + at + sizeof(bytes),
+				.data = (uint8_t *)(uintptr_t)list + at + sizeof(bytes),
 			};
 		count++;
 	}
-	return (int)count;
+	return count;
+}
+
+static int save_messages(struct dump *d, const char *list, size_t bytes, size_t *ret_count, ProtobufCBinaryData **ret)
+{
+	*ret_count = count_messages(list, bytes, NULL);
+	*ret = files_scratch(d, (*ret_count + 1) * sizeof(**ret));
+	if (!*ret)
+		return -ENOMEM;
+	(void)count_messages(list, bytes, *ret);
+	return 0;
+}
+
+static int save_sysctls(struct dump *d, char *list, size_t bytes, TunMadeEntry *made)
+{
+	size_t count = 0;
+
+	for (size_t at = 0; at < bytes; at += strlen(list + at) + 1)
+		count++;
+	made->sysctls = files_scratch(d, (count + 1) * sizeof(*made->sysctls));
+	if (!made->sysctls)
+		return -ENOMEM;
+	for (size_t at = 0; at < bytes; at += strlen(list + at) + 1)
+		made->sysctls[made->n_sysctls++] = list + at;
+	return 0;
+}
+
+static int save_lists(struct dump *d, struct tun_file *data, TunMadeEntry *made)
+{
+	char *neighbours = data->lists + data->address_bytes;
+	int r = save_messages(d, data->lists, data->address_bytes, &made->n_addresses, &made->addresses);
+
+	if (r == 0)
+		r = save_messages(d, neighbours, data->neighbour_bytes, &made->n_neighbours, &made->neighbours);
+	return r < 0 ? r : save_sysctls(d, neighbours + data->neighbour_bytes, data->sysctl_bytes, made);
 }
 
 static TunMadeEntry *save_made(struct dump *d, struct tun_file *data)
@@ -168,12 +214,12 @@ static TunMadeEntry *save_made(struct dump *d, struct tun_file *data)
 	TunMadeEntry *made = files_scratch(d, sizeof(*made));
 	TunLinkEntry *tun = files_scratch(d, sizeof(*tun));
 	const struct rtnl_link *link = &data->link;
-	size_t count = (size_t)count_addresses(data, NULL);
-	ProtobufCBinaryData *addresses = files_scratch(d, (count + 1) * sizeof(*addresses));
 
-	if (!made || !tun || !addresses)
+	if (!made || !tun)
 		return NULL;
 	tun_made_entry__init(made);
+	if (save_lists(d, data, made) < 0)
+		return NULL;
 	tun_link_entry__init(tun);
 	made->tun = tun;
 	tun->flags = data->queue.flags;
@@ -196,9 +242,8 @@ static TunMadeEntry *save_made(struct dump *d, struct tun_file *data)
 	made->vnet_le = data->queue.vnet_le;
 	made->has_vnet_be = data->queue.vnet_be != 0;
 	made->vnet_be = data->queue.vnet_be;
-	made->n_addresses = count;
-	made->addresses = addresses;
-	(void)count_addresses(data, addresses);
+	made->has_link_group = link->group != 0;
+	made->link_group = link->group;
 	return made;
 }
 
@@ -340,11 +385,22 @@ static int set_tun(const TunfileEntry *entry, int fd, struct error *err)
 	return 0;
 }
 
+static int set_sysctls(const TunfileEntry *entry, struct error *err)
+{
+	for (size_t i = 0; i < entry->made->n_sysctls; i++) {
+		int r = net_sysctl_set(entry->netdev, entry->made->sysctls[i]);
+
+		if (r < 0)
+			return error_set(err, r, "interface %s: set %s", entry->netdev, entry->made->sysctls[i]);
+	}
+	return 0;
+}
+
 /* What every interface has. */
 static int set_link(const TunfileEntry *entry, struct error *err)
 {
 	const TunMadeEntry *made = entry->made;
-	struct rtnl_link link = { .flags = made->link_flags, .mtu = made->mtu, .txqlen = made->txqlen };
+	struct rtnl_link link = { .mtu = made->mtu, .txqlen = made->txqlen, .group = made->link_group };
 	int r;
 
 	link.address_bytes = made->has_address ? made->address.len : 0;
@@ -352,13 +408,25 @@ static int set_link(const TunfileEntry *entry, struct error *err)
 		memcpy(link.address, made->address.data, link.address_bytes);
 	if (made->alias)
 		(void)snprintf(link.alias, sizeof(link.alias), "%s", made->alias);
+	/* What it does when it comes up depends on its sysctls, and these on its size. */
+	link.flags = made->link_flags & ~(uint32_t)IFF_UP;
 	r = rtnl_link_set((int)made->ifindex, &link);
+	if (r == 0)
+		r = set_sysctls(entry, err);
+	link.flags = made->link_flags;
+	if (r == 0)
+		r = rtnl_link_set((int)made->ifindex, &link);
 	if (r < 0)
 		return error_set(err, r, "interface %s: set its flags, address and size", entry->netdev);
 	for (size_t i = 0; i < made->n_addresses; i++) {
 		r = rtnl_address_add((int)made->ifindex, made->addresses[i].data, made->addresses[i].len);
 		if (r < 0)
 			return error_set(err, r, "interface %s: give it an address", entry->netdev);
+	}
+	for (size_t i = 0; i < made->n_neighbours; i++) {
+		r = rtnl_neighbour_add((int)made->ifindex, made->neighbours[i].data, made->neighbours[i].len);
+		if (r < 0)
+			return error_set(err, r, "interface %s: give it a neighbour", entry->netdev);
 	}
 	return 0;
 }

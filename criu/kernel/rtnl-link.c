@@ -4,6 +4,7 @@
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/if_tun.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,6 +168,12 @@ static void take_attribute(const struct rtattr *attribute, struct rtnl_link *lin
 	case IFLA_MTU:
 		link->mtu = number_of(attribute);
 		break;
+	case IFLA_GROUP:
+		link->group = number_of(attribute);
+		break;
+	case IFLA_PROP_LIST:
+		link->has_other_names = room > 0;
+		break;
 	case IFLA_TXQLEN:
 		link->txqlen = number_of(attribute);
 		break;
@@ -253,6 +260,37 @@ int rtnl_addresses(int index, struct buffer *ret)
 	return talk(&request, take_address, &addresses);
 }
 
+static int take_neighbour(void *ctx, const struct nlmsghdr *message)
+{
+	struct addresses *neighbours = ctx;
+	const struct ndmsg *neighbour = NLMSG_DATA(message);
+	uint32_t bytes = (uint32_t)NLMSG_PAYLOAD(message, 0);
+	int r;
+
+	if (message->nlmsg_type != RTM_NEWNEIGH || neighbour->ndm_ifindex != neighbours->index ||
+	    !(neighbour->ndm_state & NUD_PERMANENT || neighbour->ndm_flags & NTF_PROXY))
+		return 0;
+	r = buffer_append(neighbours->to, &bytes, sizeof(bytes));
+	return r < 0 ? r : buffer_append(neighbours->to, neighbour, bytes);
+}
+
+static int list_neighbours(int flags, struct addresses *to)
+{
+	struct ndmsg neighbour = { .ndm_family = AF_UNSPEC, .ndm_flags = (uint8_t)flags };
+	struct request request;
+
+	start_request(&request, RTM_GETNEIGH, NLM_F_DUMP, &neighbour, sizeof(neighbour));
+	return talk(&request, take_neighbour, to);
+}
+
+int rtnl_neighbours(int index, struct buffer *ret)
+{
+	struct addresses to = { index, ret };
+	int r = list_neighbours(0, &to);
+
+	return r < 0 ? r : list_neighbours(NTF_PROXY, &to);
+}
+
 struct routes {
 	int index;
 	bool found;
@@ -305,6 +343,8 @@ int rtnl_link_set(int index, const struct rtnl_link *link)
 	r = add_attribute(&request, IFLA_MTU, &link->mtu, sizeof(link->mtu));
 	if (r == 0)
 		r = add_attribute(&request, IFLA_TXQLEN, &link->txqlen, sizeof(link->txqlen));
+	if (r == 0 && link->group)
+		r = add_attribute(&request, IFLA_GROUP, &link->group, sizeof(link->group));
 	if (r == 0 && link->address_bytes)
 		r = add_attribute(&request, IFLA_ADDRESS, link->address, link->address_bytes);
 	if (r == 0 && link->alias[0])
@@ -322,5 +362,18 @@ int rtnl_address_add(int index, const void *message, size_t bytes)
 	start_request(&request, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, message, bytes);
 	address = NLMSG_DATA(&request.header);
 	address->ifa_index = (uint32_t)index;
+	return talk(&request, NULL, NULL);
+}
+
+int rtnl_neighbour_add(int index, const void *message, size_t bytes)
+{
+	struct request request;
+	struct ndmsg *neighbour;
+
+	if (bytes < sizeof(*neighbour) || NLMSG_SPACE(bytes) > sizeof(request))
+		return -EBADMSG;
+	start_request(&request, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, message, bytes);
+	neighbour = NLMSG_DATA(&request.header);
+	neighbour->ndm_ifindex = index;
 	return talk(&request, NULL, NULL);
 }

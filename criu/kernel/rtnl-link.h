@@ -12,13 +12,14 @@
 struct rtnl_link {
 	int index, master; /* master 0: none */
 	unsigned int flags, type;
-	uint32_t mtu, txqlen;
+	uint32_t mtu, txqlen, group;
 	uint8_t address[32];
 	size_t address_bytes;
 	char kind[16], qdisc[IFNAMSIZ], alias[256];
 	bool carrier, has_program; /* XDP */
-	int tun_owner, tun_group;  /* -1: anybody */
-	unsigned int tun_flags;    /* IFF_TUN, ... as TUNSETIFF takes them */
+	bool has_other_names;
+	int tun_owner, tun_group; /* -1: anybody */
+	unsigned int tun_flags;   /* IFF_TUN, ... as TUNSETIFF takes them */
 };
 
 /* 0, -ENODEV or -errno. */
@@ -27,11 +28,15 @@ int rtnl_link_get(const char *name, struct rtnl_link *ret);
 /* Appends to ret each address as a 32-bit length and an ifaddrmsg with its attributes. */
 int rtnl_addresses(int index, struct buffer *ret);
 
+/* The same for neighbours that do not have to be found again, permanent ones and proxies, with ndmsg. */
+int rtnl_neighbours(int index, struct buffer *ret);
+
 /* Whether somebody made routes through the interface, besides those that addresses bring. */
 int rtnl_has_routes(int index, bool *ret);
 
-/* Sets type-independent properties: mtu, txqlen, address, alias; then IFF_UP and the like. */
+/* Sets type-independent properties: mtu, txqlen, address, alias, group; then IFF_UP and the like. */
 int rtnl_link_set(int index, const struct rtnl_link *link);
 
 /* An address as rtnl_addresses() gave it. */
 int rtnl_address_add(int index, const void *message, size_t bytes);
+int rtnl_neighbour_add(int index, const void *message, size_t bytes);

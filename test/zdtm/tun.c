@@ -1,6 +1,7 @@
 /*
- * TUN and TAP interfaces in the machine's network namespace: one that goes with its file, with number, addresses and
- * settings, one of two queues, one of them detached, in two processes, a persistent one, and a file without interface.
+ * TUN and TAP interfaces in the machine's network namespace: one that goes with its file, with number, addresses,
+ * neighbours, sysctls and settings, one of two queues, one of them detached, in two processes, a persistent one, and a
+ * file without interface.
  */
 #include "zdtmlib.h"
 
@@ -76,8 +77,66 @@ static void expect_packet(int fd)
 	close(sender);
 }
 
+static void put_sysctl(const char *name, const char *setting, const char *value)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), setting, name);
+	fd = open(path, O_WRONLY);
+	if (fd < 0 && (errno == EROFS || errno == ENOENT))
+		return;
+	MUST(fd);
+	EXPECT_EQ(write(fd, value, strlen(value)), strlen(value));
+	close(fd);
+}
+
+/* All of them, one behind the other. */
+static void read_sysctls(const char *name, char *text, size_t room)
+{
+	static const char *const groups[] = { "ipv4/conf", "ipv6/conf", "ipv4/neigh", "ipv6/neigh" };
+	char command[512];
+	FILE *output;
+	size_t used = 0;
+
+	for (int i = 0; i < 4; i++) {
+		snprintf(command, sizeof(command), "cd /proc/sys/net/%s/%s 2>/dev/null && grep -s . *", groups[i],
+			 name);
+		output = popen(command, "r");
+		EXPECT(output);
+		used += fread(text + used, 1, room - used - 1, output);
+		pclose(output);
+	}
+	text[used] = '\0';
+}
+
+static void run(const char *format, const char *name)
+{
+	char command[256];
+
+	snprintf(command, sizeof(command), format, name);
+	if (system(command) != 0)
+		test_skip("%s", command);
+}
+
+static void read_neighbours(const char *name, char *text, size_t room)
+{
+	char command[256];
+	FILE *output;
+
+	snprintf(command, sizeof(command),
+		 "PATH=$PATH:/sbin:/usr/sbin; ip neigh show nud permanent dev %s; ip neigh show proxy dev %s; "
+		 "ip -o link show dev %s | grep -o 'group [^ ]*'",
+		 name, name, name);
+	output = popen(command, "r");
+	EXPECT(output);
+	text[fread(text, 1, room - 1, output)] = '\0';
+	pclose(output);
+}
+
 int main(void)
 {
+	static char sysctls[2][32768], plain_sysctls[2][32768], neighbours[2][4096];
 	const unsigned char mac[6] = { 2, 3, 4, 5, 6, 7 };
 	int fd, queue, detached, persistent, none, header = 12, buffer = 100000, index, other_index;
 	struct ifreq request = { 0 };
@@ -114,6 +173,19 @@ int main(void)
 	request = ask(control, SIOCGIFHWADDR, queued);
 	memcpy(request.ifr_hwaddr.sa_data, mac, 6);
 	MUST(ioctl(control, SIOCSIFHWADDR, &request));
+	put_sysctl(queued, "/proc/sys/net/ipv4/conf/%s/forwarding", "1");
+	put_sysctl(queued, "/proc/sys/net/ipv4/conf/%s/rp_filter", "2");
+	put_sysctl(queued, "/proc/sys/net/ipv4/neigh/%s/gc_stale_time", "77");
+	put_sysctl(queued, "/proc/sys/net/ipv6/conf/%s/disable_ipv6", "1");
+	put_sysctl(queued, "/proc/sys/net/ipv6/conf/%s/hop_limit", "33");
+	put_sysctl(queued, "/proc/sys/net/ipv6/neigh/%s/retrans_time_ms", "1234");
+	run("PATH=$PATH:/sbin:/usr/sbin; ip link set dev %1$s up group 7 && "
+	    "ip neigh add 198.51.100.7 lladdr 02:00:00:00:00:07 nud permanent dev %1$s && "
+	    "ip neigh add proxy 198.51.100.8 dev %1$s",
+	    queued);
+	read_sysctls(queued, sysctls[0], sizeof(sysctls[0]));
+	read_sysctls(plain, plain_sysctls[0], sizeof(plain_sysctls[0]));
+	read_neighbours(queued, neighbours[0], sizeof(neighbours[0]));
 	index = ask(control, SIOCGIFINDEX, plain).ifr_ifindex;
 	other_index = ask(control, SIOCGIFINDEX, queued).ifr_ifindex;
 	close(control);
@@ -122,6 +194,13 @@ int main(void)
 	control = MUST(socket(AF_INET, SOCK_DGRAM, 0));
 	EXPECT_EQ(ask(control, SIOCGIFINDEX, plain).ifr_ifindex, index);
 	EXPECT_EQ(ask(control, SIOCGIFINDEX, queued).ifr_ifindex, other_index);
+	read_sysctls(queued, sysctls[1], sizeof(sysctls[1]));
+	EXPECT_STR(sysctls[1], sysctls[0]);
+	read_sysctls(plain, plain_sysctls[1], sizeof(plain_sysctls[1]));
+	EXPECT_STR(plain_sysctls[1], plain_sysctls[0]);
+	read_neighbours(queued, neighbours[1], sizeof(neighbours[1]));
+	EXPECT_STR(neighbours[1], neighbours[0]);
+	EXPECT(strstr(neighbours[0], "198.51.100.7"));
 	request = ask(fd, TUNGETIFF, "");
 	EXPECT_EQ(strcmp(request.ifr_name, plain), 0);
 	EXPECT_EQ(request.ifr_flags & (IFF_TUN | IFF_TAP | IFF_NO_PI | IFF_VNET_HDR),
