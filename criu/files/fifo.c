@@ -36,34 +36,13 @@ static bool is_same_fifo(const struct open_file *a, const struct open_file *b)
 	return a->st.st_dev == b->st.st_dev && a->st.st_ino == b->st.st_ino;
 }
 
-/* The image joins fifos by 32 bits of the inode number alone. */
-static int check_number(struct dump *d, const struct open_file *file, struct error *err)
-{
-	for (size_t i = 0; d->files->files[i] != file; i++) {
-		const struct open_file *other = d->files->files[i];
-
-		if (other->kind == &fifo_kind && (uint32_t)other->st.st_ino == (uint32_t)file->st.st_ino &&
-		    !is_same_fifo(other, file))
-			return open_file_refuse(file, err, "%s has the same inode number on another filesystem",
-						other->link);
-	}
-	return 0;
-}
-
-static int look_fifo(struct dump *d, struct open_file *file, struct error *err)
-{
-	int r = check_number(d, file, err);
-
-	if (r < 0)
-		return r;
-	file->path_id = ++d->next_file_id;
-	return regular_look(d, file, err);
-}
-
+/* By the number that joins them in the image. */
 static int compare_fifos(const void *a, const void *b)
 {
 	const struct open_file *x = *(struct open_file *const *)a, *y = *(struct open_file *const *)b;
 
+	if ((uint32_t)x->st.st_ino != (uint32_t)y->st.st_ino)
+		return (uint32_t)x->st.st_ino < (uint32_t)y->st.st_ino ? -1 : 1;
 	if (x->st.st_dev != y->st.st_dev)
 		return x->st.st_dev < y->st.st_dev ? -1 : 1;
 	if (x->st.st_ino != y->st.st_ino)
@@ -102,7 +81,7 @@ static struct descriptions descriptions_at(const struct dump *d, size_t at)
 	return all;
 }
 
-static struct descriptions find_descriptions(const struct dump *d, const struct open_file *fifo)
+static size_t first_of(const struct dump *d, const struct open_file *fifo)
 {
 	size_t low = 0, high = d->files->fifo_count;
 
@@ -115,7 +94,33 @@ static struct descriptions find_descriptions(const struct dump *d, const struct 
 		else
 			high = middle;
 	}
-	return descriptions_at(d, low);
+	return low;
+}
+
+/* The image joins fifos by 32 bits of the inode number alone. */
+static int check_number(struct dump *d, const struct open_file *file, struct error *err)
+{
+	const struct open_file *before;
+	size_t first;
+	int r = list_fifos(d);
+
+	if (r < 0)
+		return open_file_error(file, err, r, "look");
+	first = first_of(d, file);
+	before = first ? d->files->fifos[first - 1] : NULL;
+	if (before && (uint32_t)before->st.st_ino == (uint32_t)file->st.st_ino)
+		return open_file_refuse(file, err, "%s has the same inode number on another filesystem", before->link);
+	return 0;
+}
+
+static int look_fifo(struct dump *d, struct open_file *file, struct error *err)
+{
+	int r = check_number(d, file, err);
+
+	if (r < 0)
+		return r;
+	file->path_id = ++d->next_file_id;
+	return regular_look(d, file, err);
 }
 
 /* The first one that is not open for this alone; NULL when there is none. */
@@ -136,7 +141,7 @@ static int find_unwritten(struct dump *d, const struct open_file *fifo, bool *re
 	*ret_unwritten = false;
 	if (r < 0)
 		return r;
-	all = find_descriptions(d, fifo);
+	all = descriptions_at(d, first_of(d, fifo));
 	if (find_other_than(&all, O_RDONLY))
 		return 0;
 	for (size_t i = 0; i < all.count; i++) {
