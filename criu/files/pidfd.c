@@ -111,13 +111,7 @@ static int save_pidfd(struct dump *d, struct open_file *file, FileEntry *entry, 
 
 static bool is_restored(const struct restore *r, const PidfdEntry *pidfd)
 {
-	for (size_t i = 0; i < r->images->task_count; i++) {
-		const struct checked_task *task = &r->images->tasks[i];
-
-		if (task->thread_count && task->threads[0].tid == (uint32_t)pidfd->nspid)
-			return true;
-	}
-	return false;
+	return checked_set_find_task(r->images, (uint32_t)pidfd->nspid) != NULL;
 }
 
 static int check_pidfd(struct restore *r, struct restore_file *file, struct error *err)
@@ -142,13 +136,37 @@ static int open_pidfd(struct restore *r, struct restore_file *file, int *ret_fd,
 	return *ret_fd < 0 ? error_set(err, *ret_fd, "open /") : 0;
 }
 
-/* That it dumped a core is not repeated. */
-static _Noreturn void end_as(const PidfdEntry *pidfd)
+static int status_of(const PidfdEntry *pidfd)
 {
-	int status = pidfd->has_exit_status ? (int)(pidfd->exit_status & 0xff7f) : 0;
+	return pidfd->has_exit_status ? (int)(pidfd->exit_status & 0xff7f) : 0;
+}
 
-	(void)prctl(PR_SET_DUMPABLE, 0);
-	restore_zombie_end(status);
+static int end_in_our_memory(void *status)
+{
+	restore_zombie_end(*(int *)status);
+}
+
+/*
+ * Copying the descriptor table, or the memory, would take longer than all else; but a process that a signal ends needs
+ * memory of its own, for that it dumped a core is not repeated. Nobody is told of this child's end.
+ */
+static pid_t make_ended(const PidfdEntry *pidfd)
+{
+	const struct clone_request request = { .flags = CLONE_FILES };
+	_Alignas(16) char stack[16384];
+	int status = status_of(pidfd);
+	pid_t child;
+
+	if (WIFEXITED(status)) {
+		child = clone(end_in_our_memory, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | CLONE_FILES, &status);
+		return child < 0 ? -errno : child;
+	}
+	child = clone_process(&request, NULL);
+	if (child == 0) {
+		(void)prctl(PR_SET_DUMPABLE, 0);
+		restore_zombie_end(status);
+	}
+	return child;
 }
 
 static int put_in_place(struct restore *r, struct restore_task *task, struct restore_file *file, int opened,
@@ -189,20 +207,14 @@ static int open_all_of(struct restore *r, struct restore_task *task, struct rest
 	return result;
 }
 
-/* Nobody is told of this child's end. */
 static int finish_dead(struct restore *r, struct restore_task *task, struct restore_file *file, struct error *err)
 {
-	/* Copying the descriptor table would take longer than all else. */
-	const struct clone_request request = { .flags = CLONE_FILES };
+	pid_t child = make_ended(file->entry->pidfd);
 	siginfo_t info;
-	pid_t child;
 	int result;
 
-	child = clone_process(&request, NULL);
 	if (child < 0)
 		return error_set(err, child, "fd %d: make a process that ends", file->first_fd);
-	if (child == 0)
-		end_as(file->entry->pidfd);
 	if (waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT | __WALL) < 0)
 		return error_set(err, -errno, "fd %d: wait for the process that ends", file->first_fd);
 	result = open_all_of(r, task, file, child, err);
