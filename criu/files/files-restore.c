@@ -294,35 +294,18 @@ int files_open_shared(struct restore *r, struct restore_task *task, struct error
 
 /* --- a table -------------------------------------------------------------------------------------------------- */
 
-static const FdinfoEntry *find_entry(const struct checked_fd_table *table, int fd)
-{
-	size_t low = 0, high = table->count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if ((int)table->entries[middle]->fd == fd)
-			return table->entries[middle];
-		if ((int)table->entries[middle]->fd < fd)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return NULL;
-}
-
 /* Shared files that stand where this table has something else make room. */
 static int move_away(struct restore *r, const struct checked_fd_table *table)
 {
 	for (size_t i = 0; i < r->file_count; i++) {
 		struct restore_file *file = r->files[i];
-		const FdinfoEntry *entry;
+		FdinfoEntry **entry;
 		int kept;
 
 		if (file->fd < 0 || service_fds_has(r, file->fd))
 			continue;
-		entry = find_entry(table, file->fd);
-		if (entry && file_of(r, entry) == file)
+		entry = checked_fd_table_find(table, (uint32_t)file->fd);
+		if (entry && file_of(r, *entry) == file)
 			continue;
 		kept = service_fds_copy(r, file->fd);
 		if (kept < 0)
@@ -614,11 +597,9 @@ int files_finish(struct restore *r, struct restore_task *task, struct error *err
 struct restore_file *restore_file_of_fd(const struct restore *r, const struct restore_task *task, int fd)
 {
 	const struct checked_fd_table *table = task->image->fds;
+	FdinfoEntry **found = checked_fd_table_find(table, (uint32_t)fd);
 
-	for (size_t i = 0; i < table->count; i++)
-		if ((int)table->entries[i]->fd == fd)
-			return restore_table_files(r, table)[i];
-	return NULL;
+	return found ? restore_table_files(r, table)[found - table->entries] : NULL;
 }
 
 static int settle_file(struct restore *r, struct restore_file *file, struct error *err)

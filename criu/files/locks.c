@@ -214,15 +214,6 @@ static int add_lock(struct dump *d, const struct task *task, const struct task_f
 	return 0;
 }
 
-/* Of descriptors of one table for one description only the first counts: all of them show its record locks. */
-static bool is_first_of_table(const struct task *task, size_t index)
-{
-	for (size_t i = 0; i < index; i++)
-		if (task->fds[i].file == task->fds[index].file)
-			return false;
-	return true;
-}
-
 static int look_fd(struct dump *d, const struct task *task, size_t index, struct error *err)
 {
 	const struct task_fd *fd = &task->fds[index];
@@ -231,8 +222,6 @@ static int look_fd(struct dump *d, const struct task *task, size_t index, struct
 	size_t at = 0;
 	int r;
 
-	if (!is_first_of_table(task, index))
-		return 0;
 	r = fdinfo_read(task->procfd, fd->fd, &info);
 	if (r < 0)
 		return error_set(err, r, TASK_FORMAT ", fd %d: read its locks", TASK_ARGS(task), fd->fd);
@@ -325,6 +314,24 @@ static int choose_whom_to_ask(struct candidates *found)
 	return 0;
 }
 
+/* Of descriptors of one table for one description only the first counts: all of them show its record locks. */
+static int leave_first_of_table(struct candidates *found)
+{
+	AUTO_FREE struct candidate **locked = calloc(found->count + 1, sizeof(*locked));
+	size_t count = 0;
+
+	if (!locked)
+		return -ENOMEM;
+	for (size_t i = 0; i < found->count; i++)
+		if (found->items[i].is_locked)
+			locked[count++] = &found->items[i];
+	qsort(locked, count, sizeof(*locked), compare_files);
+	for (size_t i = 1; i < count; i++)
+		if (locked[i]->task == locked[i - 1]->task && file_of(locked[i]) == file_of(locked[i - 1]))
+			locked[i]->is_locked = false;
+	return 0;
+}
+
 static void ask(void *ctx, size_t begin, size_t end)
 {
 	struct candidates *found = ctx;
@@ -372,6 +379,8 @@ int locks_look(struct dump *d, struct error *err)
 		r = probe_by_inode(&found);
 	else if (r == 0)
 		r = probe_each(&found);
+	if (r == 0)
+		r = leave_first_of_table(&found);
 	if (r < 0)
 		(void)error_set(err, r, "look for file locks");
 	for (size_t i = 0; r == 0 && i < found.count; i++)
@@ -421,10 +430,7 @@ static bool has_descriptor(const struct restore *r, const FileLockEntry *lock)
 {
 	const struct checked_task *task = checked_set_find_task(r->images, (uint32_t)lock->pid);
 
-	for (size_t i = 0; task && task->fds && i < task->fds->count; i++)
-		if ((int)task->fds->entries[i]->fd == lock->fd)
-			return true;
-	return false;
+	return task && task->fds && checked_fd_table_find(task->fds, (uint32_t)lock->fd);
 }
 
 static bool is_known_type(const FileLockEntry *lock)

@@ -102,30 +102,14 @@ int restore_inherited(const struct restore *r, const char *key)
 	return service_fds_copy(r, fd);
 }
 
-/* Where it is in a table, which has it. */
-static size_t find_entry(const struct checked_fd_table *table, int fd)
-{
-	size_t low = 0, high = table->count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if ((int)table->entries[middle]->fd < fd)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 int restore_replace_fd(struct restore *r, struct restore_task *task, struct restore_file *file, int fd)
 {
 	const struct checked_fd_table *table = task->image->fds;
+	FdinfoEntry **first = file->first_user == task ? checked_fd_table_find(table, (uint32_t)file->first_fd) : NULL;
 	AUTO_CLOSE int owned = fd;
 	size_t left = file->fd_count;
 
-	for (size_t i = file->first_user == task ? find_entry(table, file->first_fd) : 0; i < table->count && left;
-	     i++) {
+	for (size_t i = first ? (size_t)(first - table->entries) : 0; i < table->count && left; i++) {
 		const FdinfoEntry *entry = table->entries[i];
 
 		if (restore_table_files(r, table)[i] != file)

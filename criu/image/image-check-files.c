@@ -615,13 +615,13 @@ static int make_fd_tables(struct checked_set *cs, struct error *err)
 	return 0;
 }
 
-static const FdinfoEntry *find_descriptor(const struct checked_fd_table *table, uint32_t fd)
+FdinfoEntry **checked_fd_table_find(const struct checked_fd_table *table, uint32_t fd)
 {
-	FdinfoEntry key = { .fd = fd }, *wanted = &key, **found = NULL;
+	FdinfoEntry key = { .fd = fd }, *wanted = &key;
 
-	if (table->count)
-		found = bsearch(&wanted, table->entries, table->count, sizeof(*table->entries), compare_descriptors);
-	return found ? *found : NULL;
+	if (!table->count)
+		return NULL;
+	return bsearch(&wanted, table->entries, table->count, sizeof(*table->entries), compare_descriptors);
 }
 
 /* A descriptor that was closed after it was added, while a duplicate lives on, is found by device and inode. */
@@ -629,7 +629,7 @@ static int check_epoll_targets(const struct checked_fd_table *table, const Event
 			       const struct check_place *at)
 {
 	for (size_t i = 0; i < epoll->n_tfd; i++) {
-		if (!epoll->tfd[i]->has_inode && !find_descriptor(table, epoll->tfd[i]->tfd))
+		if (!epoll->tfd[i]->has_inode && !checked_fd_table_find(table, epoll->tfd[i]->tfd))
 			return check_bad(at, "the target %u of epoll file %u is not there", epoll->tfd[i]->tfd,
 					 epoll->id);
 	}

@@ -130,6 +130,9 @@ const struct checked_task *checked_set_find_task(const struct checked_set *check
 const struct checked_shmem *checked_set_find_shmem(const struct checked_set *checked, uint64_t shmid);
 MemfdInodeEntry *checked_set_find_memfd_inode(const struct checked_set *checked, uint64_t inode_id);
 
+/* Where a descriptor stands among the entries of a table. */
+FdinfoEntry **checked_fd_table_find(const struct checked_fd_table *table, uint32_t fd);
+
 /* The number of a fifo is that of its inode, in any file system: a pipe may have the same. */
 const struct checked_pipe_data *checked_set_find_pipe_data(const struct checked_set *checked, uint32_t pipe_id);
 const struct checked_pipe_data *checked_set_find_fifo_data(const struct checked_set *checked, uint32_t pipe_id);
