@@ -705,7 +705,8 @@ case_changed_files() {
 		tty-info.img|-termios.c_cc.0|its settings are incomplete
 		tty-info.img|type=2|is no end of a pair
 		tty-info.img|id=7776|the images do not describe terminal
-		memfd.img|hugetlb_flag=77|huge pages
+		memfd.img|hugetlb_flag=77|huge pages of [0-9]+ kB are needed, [0-9]+ are left
+		memfd.img|hugetlb_flag=939524100|huge pages of 16 kB are needed, which this machine lacks
 		memfd.img|seals=65536|seal
 		remap-fpath.img|remap_id=77777|ghost
 		remap-fpath.img|orig_id=77777|77777
@@ -738,6 +739,30 @@ case_changed_asynchronous_io() {
 		mm-PID.img|aios.0.ring_len=4097|AIO
 		mm-PID.img|aios.0.id=4096|AIO
 	END
+}
+
+# Its ring is memory like any other in the images: the head that programs keep there.
+case_changed_aio_ring() {
+	local word
+	make_set async
+	cp -r set whole
+	for word in 1 2 3; do # slots, head, tail
+		rm -rf set && cp -r whole set
+		python3 - $word set/pages-*.img <<-'END' || fail "there is no ring in the images"
+			import struct, sys
+			word, found = int(sys.argv[1]), False
+			for path in sys.argv[2:]:
+			    data = bytearray(open(path, 'rb').read())
+			    for at in range(0, len(data), 4096):
+			        if struct.unpack_from('<I', data, at + 16)[0] == 0xa10a10a1:
+			            struct.pack_into('<I', data, at + 4 * word, 1 << 20)
+			            found = True
+			    open(path, 'wb').write(data)
+			sys.exit(not found)
+		END
+		restore_refused
+		says "AIO context 0x[0-9a-f]+: its ring is damaged"
+	done
 }
 
 # What the inventory asks for.

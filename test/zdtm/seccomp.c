@@ -1,6 +1,7 @@
 /*
  * A seccomp filter on the process and a second one on a thread: both still refuse what they refused. A child has one
- * that logs what it refuses and one that does not, which another child can see.
+ * that logs what it refuses and one that does not, which another child can see. "listener": a filter that asks a
+ * supervisor.
  */
 #include "zdtmlib.h"
 
@@ -12,18 +13,23 @@
 
 static volatile int go, ready;
 
-static void refuse(int number, int error, unsigned int flags)
+static void answer(int number, uint32_t action, unsigned int flags)
 {
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+		BPF_STMT(BPF_RET | BPF_K, action),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog program = { 4, code };
 
 	MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 	MUST(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program));
+}
+
+static void refuse(int number, uint32_t error, unsigned int flags)
+{
+	answer(number, SECCOMP_RET_ERRNO | error, flags);
 }
 
 static void *act(void *arg)
@@ -68,12 +74,17 @@ static void act_asking(void *arg)
 	MUST(ptrace(PTRACE_DETACH, pid, 0, 0));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	pid_t logged, asking;
 	pthread_t thread;
 
 	test_start();
+	if (argc > 1 && strcmp(argv[1], "listener") == 0) {
+		answer(SYS_getpgrp, SECCOMP_RET_USER_NOTIF, 0);
+		test_wait();
+		return test_pass();
+	}
 	logged = test_fork(act_logged, NULL);
 	asking = test_fork(act_asking, &logged);
 	refuse(SYS_getpgrp, 55, 0);

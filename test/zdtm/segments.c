@@ -1,6 +1,7 @@
 /*
  * Segments of its own: descriptors made by modify_ldt(2), one loaded in %gs of the process and another one in that of a
  * thread; a child with a table of its own. They lead to the same memory without being loaded again, and when they are.
+ * Others are of kinds that no thread has loaded: code, data that grow down, one that is not present.
  */
 #include "zdtmlib.h"
 
@@ -37,6 +38,19 @@ static void make_segment(unsigned int number, uint32_t *base, unsigned int limit
 	};
 
 	(void)modify_ldt(0x11, &segment, sizeof(segment));
+}
+
+/* 16-bit code that can only be executed; data that grow down; data that are not there. */
+static void make_unused(void)
+{
+	struct user_desc segments[] = {
+		{ .entry_number = 20, .base_addr = 0x12345678, .limit = 0x54321, .contents = 2, .read_exec_only = 1 },
+		{ .entry_number = 21, .base_addr = 0xfedcba98, .limit = 0xfffff, .contents = 1, .limit_in_pages = 1 },
+		{ .entry_number = 22, .limit = 1, .seg_not_present = 1, .seg_32bit = 1, .useable = 1 },
+	};
+
+	for (size_t i = 0; i < sizeof(segments) / sizeof(segments[0]); i++)
+		(void)modify_ldt(0x11, &segments[i], sizeof(segments[i]));
 }
 
 static uint32_t read_by_gs(void)
@@ -101,6 +115,7 @@ int main(void)
 	make_segment(0, low, 0xfffff, true);
 	make_segment(3, low + 32, 4095, true);
 	make_segment(FAR_ENTRY, low + 16, 15, true);
+	make_unused();
 	load_gs(SELECTOR(0));
 	pid = test_fork(in_child, NULL);
 	EXPECT_EQ(pthread_create(&thread, NULL, other, NULL), 0);

@@ -59,6 +59,18 @@ static void child(void *arg)
 	EXPECT_EQ(strcmp(found.ifr_name, queued), 0);
 }
 
+/* What only sysfs tells; nothing where it is not mounted. */
+static void expect_attribute(const char *interface, const char *name, long long expected)
+{
+	char path[128];
+	const char *text;
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s/%s", interface, name);
+	text = test_slurp(path);
+	if (text)
+		EXPECT_EQ(strtoll(text, NULL, 10), expected);
+}
+
 /* Sends a datagram into the interface; its packet is read from the queue. */
 static void expect_packet(int fd)
 {
@@ -138,7 +150,7 @@ int main(void)
 {
 	static char sysctls[2][32768], plain_sysctls[2][32768], neighbours[2][4096];
 	const unsigned char mac[6] = { 2, 3, 4, 5, 6, 7 };
-	int fd, queue, detached, persistent, none, header = 12, buffer = 100000, index, other_index;
+	int fd, queue, detached, persistent, none, header = 12, buffer = 100000, no_carrier = 0, index, other_index;
 	struct ifreq request = { 0 };
 	unsigned int number;
 	pid_t pid;
@@ -188,8 +200,13 @@ int main(void)
 	read_neighbours(queued, neighbours[0], sizeof(neighbours[0]));
 	index = ask(control, SIOCGIFINDEX, plain).ifr_ifindex;
 	other_index = ask(control, SIOCGIFINDEX, queued).ifr_ifindex;
+	request = ask(control, SIOCGIFFLAGS, queued);
+	request.ifr_flags |= IFF_UP;
+	MUST(ioctl(control, SIOCSIFFLAGS, &request));
 	close(control);
 	pid = test_fork(child, NULL);
+	/* Another queue would switch it on again. */
+	MUST(ioctl(queue, TUNSETCARRIER, &no_carrier));
 	test_wait();
 	control = MUST(socket(AF_INET, SOCK_DGRAM, 0));
 	EXPECT_EQ(ask(control, SIOCGIFINDEX, plain).ifr_ifindex, index);
@@ -214,6 +231,10 @@ int main(void)
 	request = ask(control, SIOCGIFADDR, plain);
 	EXPECT_EQ(((struct sockaddr_in *)(void *)&request.ifr_addr)->sin_addr.s_addr, inet_addr("192.0.2.1"));
 	EXPECT_EQ(ask(control, SIOCGIFFLAGS, plain).ifr_flags & (IFF_UP | IFF_RUNNING), IFF_UP | IFF_RUNNING);
+	EXPECT_EQ(ask(control, SIOCGIFFLAGS, queued).ifr_flags & IFF_UP, IFF_UP);
+	expect_attribute(queued, "carrier", 0);
+	expect_attribute(plain, "owner", 1234);
+	expect_attribute(plain, "group", 99);
 	expect_packet(fd);
 	EXPECT_MEM(ask(control, SIOCGIFHWADDR, queued).ifr_hwaddr.sa_data, mac, 6);
 	EXPECT_EQ(strcmp(ask(queue, TUNGETIFF, "").ifr_name, queued), 0);
