@@ -98,13 +98,16 @@ int file_attributes_fill(struct arena *arena, const struct inode_attributes *fro
 	FileAttributes *entry;
 
 	*ret = NULL;
-	if (!from->is_known)
+	if (!from->is_known && !from->write_hint)
 		return 0;
 	entry = arena_alloc(arena, sizeof(*entry));
 	if (!entry)
 		return -ENOMEM;
 	file_attributes__init(entry);
+	entry->has_flags = from->is_known;
 	entry->flags = from->flags;
+	entry->has_write_hint = from->write_hint != 0;
+	entry->write_hint = from->write_hint;
 	entry->has_xflags = entry->has_extent_bytes = entry->has_project = entry->has_cow_extent_bytes = from->has_more;
 	entry->xflags = from->xflags;
 	entry->extent_bytes = from->extent_bytes;
@@ -117,12 +120,13 @@ int file_attributes_fill(struct arena *arena, const struct inode_attributes *fro
 struct inode_attributes file_attributes_of(const FileAttributes *entry)
 {
 	return (struct inode_attributes){
-		.is_known = true,
+		.is_known = entry->has_flags,
 		.flags = entry->flags,
 		.has_more = entry->has_xflags,
 		.xflags = entry->xflags,
 		.extent_bytes = entry->extent_bytes,
 		.project = entry->project,
 		.cow_extent_bytes = entry->cow_extent_bytes,
+		.write_hint = entry->write_hint,
 	};
 }

@@ -6,10 +6,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
 #include <linux/limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -91,7 +94,69 @@ static int save_chunks(struct image_writer *w, int fd, uint64_t size, char *buff
 	return r;
 }
 
-static int save_content(struct dump *d, struct image_writer *w, struct open_file *file, const GhostFileEntry *entry,
+#define EXTENTS_AT_ONCE 64
+
+/* From offset on: how many, 0: none, -errno. */
+static int next_extents(int fd, uint64_t offset, struct fiemap *map)
+{
+	memset(map, 0, sizeof(*map));
+	map->fm_start = offset;
+	map->fm_length = FIEMAP_MAX_OFFSET - offset;
+	map->fm_extent_count = EXTENTS_AT_ONCE;
+	return ioctl(fd, FS_IOC_FIEMAP, map) < 0 ? -errno : (int)map->fm_mapped_extents;
+}
+
+/* Room doubles: the arena gives nothing back. */
+static int add_space(struct dump *d, const struct fiemap_extent *extent, GhostFileEntry *entry)
+{
+	const size_t count = entry->n_reserved;
+	GhostSpace *space = files_scratch(d, sizeof(*space));
+
+	if (space && (count & (count - 1)) == 0) {
+		GhostSpace **grown = files_scratch(d, (2 * count + 1) * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		if (count)
+			memcpy(grown, entry->reserved, count * sizeof(*grown));
+		entry->reserved = grown;
+	}
+	if (!space)
+		return -ENOMEM;
+	ghost_space__init(space);
+	space->offset = extent->fe_logical;
+	space->bytes = extent->fe_length;
+	entry->reserved[entry->n_reserved++] = space;
+	return 0;
+}
+
+/* What is not on the disk yet counts as well, which does no harm. Some filesystems do not tell. */
+static int read_reserved(struct dump *d, int fd, GhostFileEntry *entry)
+{
+	AUTO_FREE struct fiemap *map = calloc(1, sizeof(*map) + EXTENTS_AT_ONCE * sizeof(map->fm_extents[0]));
+	uint64_t offset = 0;
+	int count = map ? 1 : -ENOMEM;
+
+	while (count > 0) {
+		int r = 0;
+
+		count = next_extents(fd, offset, map);
+		for (int i = 0; i < count && r == 0; i++) {
+			const struct fiemap_extent *extent = &map->fm_extents[i];
+
+			offset = extent->fe_logical + extent->fe_length;
+			if (extent->fe_flags & FIEMAP_EXTENT_UNWRITTEN)
+				r = add_space(d, extent, entry);
+		}
+		if (r < 0)
+			return r;
+		if (count > 0 && map->fm_extents[count - 1].fe_flags & FIEMAP_EXTENT_LAST)
+			count = 0;
+	}
+	return count == -ENOMEM ? count : 0;
+}
+
+static int save_content(struct dump *d, struct image_writer *w, struct open_file *file, GhostFileEntry *entry,
 			struct error *err)
 {
 	AUTO_FREE char *buffer = malloc(COPY_BYTES);
@@ -102,7 +167,9 @@ static int save_content(struct dump *d, struct image_writer *w, struct open_file
 		return -ENOMEM;
 	if (fd < 0)
 		return fd;
-	r = image_writer_add(w, entry, err);
+	r = read_reserved(d, fd, entry);
+	if (r == 0)
+		r = image_writer_add(w, entry, err);
 	if (r < 0)
 		return r;
 	if (entry->has_chunks)
@@ -288,15 +355,34 @@ static int fill_chunks(struct image_reader *reader, int fd, uint64_t size, struc
 	}
 }
 
+/* Where it cannot be had the contents are the same. */
+static int reserve(int fd, const GhostFileEntry *entry, struct error *err)
+{
+	for (size_t i = 0; i < entry->n_reserved; i++) {
+		const GhostSpace *space = entry->reserved[i];
+
+		if (fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)space->offset, (off_t)space->bytes) == 0)
+			continue;
+		if (errno != EOPNOTSUPP)
+			return error_set(err, -errno, "reserve %llu bytes for it", (unsigned long long)space->bytes);
+		log_warn("a deleted file: no space can be reserved for it in this filesystem\n");
+		return 0;
+	}
+	return 0;
+}
+
 static int fill_content(struct image_reader *reader, int inode_fd, const GhostFileEntry *entry, struct error *err)
 {
 	AUTO_CLOSE int fd = restore_reopen(inode_fd, O_WRONLY | O_CLOEXEC);
+	int r;
 
 	if (fd < 0)
 		return fd;
 	if (entry->has_chunks && entry->chunks)
-		return fill_chunks(reader, fd, entry->size, err);
-	return copy_in(reader, fd, 0, image_reader_left(reader), err);
+		r = fill_chunks(reader, fd, entry->size, err);
+	else
+		r = copy_in(reader, fd, 0, image_reader_left(reader), err);
+	return r < 0 ? r : reserve(fd, entry, err);
 }
 
 static struct timespec timespec_of(bool has_ns, uint64_t ns, const Timeval *coarse)

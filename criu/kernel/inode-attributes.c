@@ -1,6 +1,7 @@
 #include "kernel/inode-attributes.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
@@ -41,6 +42,8 @@ int inode_attributes_read(int fd, struct inode_attributes *ret)
 	unsigned int flags;
 
 	*ret = (struct inode_attributes){ .is_known = false };
+	if (fcntl(fd, F_GET_RW_HINT, &ret->write_hint) < 0)
+		ret->write_hint = 0;
 	if (ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0)
 		return means_none(errno) ? 0 : -errno;
 	ret->is_known = true;
@@ -100,7 +103,10 @@ static int set_more(int fd, const struct inode_attributes *wanted)
 int inode_attributes_set(int fd, const struct inode_attributes *wanted)
 {
 	int r = wanted->is_known ? set_flags(fd, CHOSEN, wanted->flags) : 0;
+	uint64_t hint = wanted->write_hint;
 
+	if (r == 0 && hint && fcntl(fd, F_SET_RW_HINT, &hint) < 0)
+		r = -errno;
 	return r < 0 || !wanted->has_more ? r : set_more(fd, wanted);
 }
 

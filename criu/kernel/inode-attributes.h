@@ -1,4 +1,7 @@
-/* What chattr(1) sets: flags of an inode and, where the filesystem has it, the structure around them. */
+/*
+ * What chattr(1) sets: flags of an inode and, where the filesystem has it, the structure around them. And how long what
+ * is written will live, as F_SET_RW_HINT told.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -9,6 +12,7 @@ struct inode_attributes {
 	uint32_t flags; /* FS_xxx_FL */
 	bool has_more;  /* what follows */
 	uint32_t xflags, extent_bytes, project, cow_extent_bytes;
+	uint64_t write_hint; /* RWH_xx, 0: none */
 };
 
 /* Of an open file (not O_PATH): 0 also where there are none, else -errno. */
