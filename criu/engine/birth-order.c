@@ -52,10 +52,24 @@ static bool has_place(const struct restore_task *child, const char *is_placed)
 	return !child->as_sibling || child->creator->is_helper || is_placed[child->creator->index];
 }
 
-static void make_chain(struct restore_task *parent, char *is_placed, bool with_orphans)
+static size_t count_parent_threads(const struct restore_task *parent)
 {
+	size_t last = 0;
+
+	for (size_t i = 0; i < parent->child_count; i++)
+		if (parent->children[i]->parent_thread > last)
+			last = parent->children[i]->parent_thread;
+	return last + 1;
+}
+
+/* Each thread of the parent has a list of its own. */
+static int make_chain(const struct restore_task *parent, char *is_placed, bool with_orphans)
+{
+	AUTO_FREE struct restore_task **last = calloc(count_parent_threads(parent), sizeof(*last));
 	size_t early = count_early(parent);
-	struct restore_task *last = NULL;
+
+	if (!last)
+		return -ENOMEM;
 
 	for (int pass = early ? 0 : 1; pass < 2; pass++)
 		for (size_t i = 0; i < (pass ? parent->child_count : early); i++) {
@@ -64,22 +78,23 @@ static void make_chain(struct restore_task *parent, char *is_placed, bool with_o
 			if ((i < early && is_early(child)) != (pass == 0) || (is_orphan(child) && !with_orphans) ||
 			    !has_place(child, is_placed))
 				continue;
-			append(&last, child);
+			append(&last[child->parent_thread], child);
 			is_placed[child->index] = 1;
 		}
+	return 0;
 }
 
 static int make_chains(struct restore *r, bool with_orphans, struct error *err)
 {
 	AUTO_FREE char *is_placed = calloc(r->task_count, 1);
+	int result = is_placed ? 0 : -ENOMEM;
 
-	if (!is_placed)
-		return error_set(err, -ENOMEM, "process tree");
 	for (size_t i = 0; i < r->task_count; i++)
 		r->tasks[i]->older = NULL;
-	for (size_t i = 0; i < r->task_count; i++)
-		make_chain(r->tasks[i], is_placed, with_orphans);
-	return 0;
+	for (size_t i = 0; result == 0 && i < r->task_count; i++)
+		if (r->tasks[i]->child_count)
+			result = make_chain(r->tasks[i], is_placed, with_orphans);
+	return result < 0 ? error_set(err, result, "process tree") : 0;
 }
 
 /* --- does it end? ------------------------------------------------------------------------------------------------ */

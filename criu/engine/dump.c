@@ -178,6 +178,17 @@ static int save_task(struct dump_run *run, struct task *task, struct error *err)
 	return r < 0 ? r : mm_save(&run->d, task, err);
 }
 
+/* As it is seen in there; 0: the first one. */
+static uint32_t find_parent_tid(const struct task *task)
+{
+	const struct task *parent = task->parent;
+
+	for (size_t i = 0; parent && task->maker_tid != parent->host_pid && i < parent->thread_count; i++)
+		if (parent->threads[i].tid == task->maker_tid)
+			return (uint32_t)task_id_own(&parent->threads[i].id);
+	return 0;
+}
+
 static int save_pstree(struct dump_run *run, struct error *err)
 {
 	AUTO_IMAGE_WRITER struct image_writer w = IMAGE_WRITER_INIT;
@@ -200,6 +211,8 @@ static int save_pstree(struct dump_run *run, struct error *err)
 		entry.sid = (uint32_t)task->stat.sid;
 		entry.threads = threads;
 		entry.n_threads = task->thread_count ? first + task->thread_count : 1;
+		entry.parent_tid = find_parent_tid(task);
+		entry.has_parent_tid = entry.parent_tid != 0;
 		r = image_writer_add(&w, &entry, err);
 		free(threads);
 		if (r < 0)

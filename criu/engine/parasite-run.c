@@ -345,18 +345,40 @@ static int choose_probes(struct task *task, struct landlock_probes *probes, stru
 	return 0;
 }
 
-/* The kernel sends it at the end of the thread that made the process, which is the first one after a restore. */
-static int check_death_signals(const struct task *task, struct error *err)
+static bool is_ancestor(const struct task *ancestor, const struct task *task)
 {
-	int signal = task->ended_leader ? task->ended_leader->state->pdeath_signal : 0;
+	for (; task; task = task->parent)
+		if (task == ancestor)
+			return true;
+	return false;
+}
 
-	for (size_t i = 0; i < task->thread_count && signal <= 0; i++)
-		signal = task->threads[i].parasite->pdeath_signal;
-	if (signal > 0 && task->parent && task->maker_tid != task->parent->host_pid)
+/* Its parent was never in its session, and neither was a child of the thread whose child it is: it was an orphan. */
+static bool is_adopted(const struct dump *d, const struct task *task)
+{
+	for_each_task (d, leader) {
+		if (leader->host_pid != task->stat.sid)
+			continue;
+		return leader != task && !is_ancestor(leader, task->parent) &&
+		       (leader->parent != task->parent || leader->maker_tid != task->maker_tid);
+	}
+	return false;
+}
+
+/*
+ * The kernel sends it at the end of the thread whose child the process is. An orphan becomes a child of the first
+ * thread again, for a moment only where that is to end: the signal would come then.
+ */
+static int check_death_signals(const struct dump *d, const struct task *task, struct error *err)
+{
+	const struct task *parent = task->parent;
+	const int signal = switches_death_signal(task);
+
+	if (signal > 0 && parent && parent->ended_leader && is_adopted(d, task))
 		return error_say(err, -ENOTSUP,
-				 TASK_FORMAT ": gets signal %d at the end of thread %d of pid %d, which made it and is "
-					     "not the first one: that cannot be restored",
-				 TASK_ARGS(task), signal, task->maker_tid, task->parent->host_pid);
+				 TASK_FORMAT ": gets signal %d at the end of thread %d of pid %d, which has adopted it "
+					     "in place of the first one: that cannot be restored",
+				 TASK_ARGS(task), signal, task->maker_tid, parent->host_pid);
 	return 0;
 }
 
@@ -420,7 +442,7 @@ static int take_answers(struct dump *d, struct task *task, const struct place *p
 	if (r == 0)
 		r = check_personalities(task, err);
 	if (r == 0)
-		r = check_death_signals(task, err);
+		r = check_death_signals(d, task, err);
 	if (r == 0)
 		r = registers_check(task, err);
 	if (r == 0)
@@ -436,7 +458,7 @@ static int take_models_answers(const struct dump *d, struct task *task, struct e
 	int r = process_likeness_take_answers(d, task, err);
 
 	if (r == 0)
-		r = check_death_signals(task, err);
+		r = check_death_signals(d, task, err);
 	return r < 0 ? r : registers_check(task, err);
 }
 

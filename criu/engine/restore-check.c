@@ -60,6 +60,7 @@ int restore_collect_tasks(struct restore *r, struct error *err)
 		task->has_continued = image->parent && tc->has_continued_uncollected && tc->continued_uncollected;
 		if (image->parent)
 			task->parent = r->tasks[image->parent - images->tasks];
+		task->parent_thread = image->parent_thread;
 	}
 	return 0;
 }

@@ -25,6 +25,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "engine/early-threads.h"
 #include "engine/restore-check.h"
 #include "engine/restore-failure.h"
 #include "engine/restore-sync.h"
@@ -59,6 +60,21 @@ static uint64_t clone_flags(const struct restore_task *task, bool as_sibling)
 	return flags;
 }
 
+struct birth {
+	struct restore *r;
+	struct restore_task *task;
+	struct error *err;
+};
+
+static _Noreturn void run_task(struct restore *r, struct restore_task *task, struct error *err);
+
+static void begin_by_thread(void *argument)
+{
+	const struct birth *birth = argument;
+
+	run_task(birth->r, birth->task, birth->err);
+}
+
 /* How often, a millisecond apart: somebody who lives shortly may have the number too. */
 #define CREATION_ATTEMPTS 200
 
@@ -67,13 +83,14 @@ static uint64_t clone_flags(const struct restore_task *task, bool as_sibling)
  * and gives the number back after that (since 6.15 without the lock that would hide it). The slot says what may exist
  * before it exists: whoever has to clean up looks there.
  */
-static pid_t clone_for_slot(struct restorer_slot *slot, const struct clone_request *request)
+static pid_t clone_for_slot(struct restorer_slot *slot, const struct clone_request *request, struct birth *birth)
 {
 	pid_t pid;
 
 	for (int attempt = 1;; attempt++) {
 		__atomic_store_n(&slot->state, SLOT_FORKING, __ATOMIC_RELEASE);
-		pid = clone_process(request, NULL);
+		pid = birth ? early_thread_clone(birth->task, request, begin_by_thread, birth)
+			    : clone_process(request, NULL);
 		if (pid >= 0)
 			return pid;
 		__atomic_store_n(&slot->state, SLOT_NONE, __ATOMIC_RELEASE);
@@ -83,7 +100,15 @@ static pid_t clone_for_slot(struct restorer_slot *slot, const struct clone_reque
 	}
 }
 
-/* 0 in the child. */
+static int give_birth_slack(const struct restore *r, const struct restore_task *task)
+{
+	const uint64_t slack_ns = timer_slack_of_birth(r->own_limits, task);
+
+	return early_threads_create(task) ? early_thread_set_slack(r, task, slack_ns)
+					  : timer_slack_set(r->own_limits, slack_ns);
+}
+
+/* 0 in the child, unless another thread creates it: it is on its way then. */
 static pid_t create_process(struct restore *r, struct restore_task *task, bool as_sibling, struct error *err)
 {
 	struct restorer_slot *slot = slot_of(r, task);
@@ -94,18 +119,16 @@ static pid_t create_process(struct restore *r, struct restore_task *task, bool a
 		.set_tid_count = 1,
 		.cgroup_fd = -1,
 	};
+	struct birth birth = { r, task, err };
 	uint32_t forking = SLOT_FORKING;
 	int result;
 	pid_t pid;
 
 	slot->pid = task->pid;
-	if (r->sets_slacks) {
-		result = timer_slack_set(r->own_limits, timer_slack_of_birth(r->own_limits, task));
-		if (result < 0)
-			return error_set(err, result, "process %d: set the timer slack that it goes back to",
-					 task->pid);
-	}
-	pid = clone_for_slot(slot, &request);
+	result = r->sets_slacks ? give_birth_slack(r, task) : 0;
+	if (result < 0)
+		return error_set(err, result, "process %d: set the timer slack that it goes back to", task->pid);
+	pid = clone_for_slot(slot, &request, early_threads_create(task) ? &birth : NULL);
 	if (pid < 0)
 		return restore_creation_describe(task, pid, err);
 	if (pid > 0)
@@ -115,10 +138,12 @@ static pid_t create_process(struct restore *r, struct restore_task *task, bool a
 }
 
 /* Heirs are born with it, and so is whoever is not told otherwise. */
-static int give_slack_back(const struct restore *r, struct error *err)
+static int give_slack_back(const struct restore *r, const struct restore_task *task, struct error *err)
 {
 	int result = r->sets_slacks ? timer_slack_set(r->own_limits, r->own_limits->timer_slack_ns) : 0;
 
+	if (result == 0 && r->sets_slacks && task)
+		result = early_threads_give_slack_back(r, task);
 	return result < 0 ? error_set(err, result, "set the timer slack back") : 0;
 }
 
@@ -128,8 +153,6 @@ static void mark_alive(const struct restore *r, const struct restore_task *task)
 
 	__atomic_store_n(&slot->state, SLOT_ALIVE, __ATOMIC_RELEASE);
 }
-
-static _Noreturn void run_task(struct restore *r, struct restore_task *task, struct error *err);
 
 static int reap(const struct restore_task *child, int options, struct error *err)
 {
@@ -383,6 +406,8 @@ static int prepare(struct restore *r, struct restore_task *task, struct error *e
 	if (result == 0)
 		result = restore_loginuid(r->own_limits, task, err);
 	if (result == 0)
+		result = early_threads_set_loginuid(r, task, err);
+	if (result == 0)
 		result = files_restore_fs(r, task, err);
 	return result;
 }
@@ -394,6 +419,8 @@ static int take_place_in_tree(struct restore *r, struct restore_task *task, stru
 	wait_for_parent(task);
 	if (!task->passing_orphans)
 		result = become_subreaper(r, task, err);
+	if (result == 0)
+		result = early_threads_start(r, task, err);
 	if (result == 0 && task->restorer && task->owns_shared_files)
 		result = files_open_shared(r, task, err);
 	if (result == 0)
@@ -405,7 +432,7 @@ static int take_place_in_tree(struct restore *r, struct restore_task *task, stru
 	if (result == 0)
 		result = create_some(r, task, false, err);
 	if (result == 0)
-		result = give_slack_back(r, err);
+		result = give_slack_back(r, task, err);
 	if (result == 0)
 		wait_before_heirs(r, task);
 	if (result == 0 && task->passing_orphans)
@@ -438,7 +465,7 @@ static _Noreturn void enter_blob(const struct restore *r, const struct restore_t
 			 "xorl %%ebp, %%ebp\n\t"
 			 "call *%[entry]\n\t"
 			 :
-			 : [stack] "r"(stack), [entry] "r"(r->shared->entry), "D"(task->restorer)
+			 : [stack] "r"(stack), [entry] "r"(r->shared->entry), "D"(task->restorer), "S"(0L)
 			 : "memory");
 	__builtin_unreachable();
 }
@@ -611,7 +638,7 @@ int restore_fork_root(struct restore *r, struct error *err)
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_BLOCK, &all, &saved);
 	pid = create_root(r, err);
-	if (pid > 0 && give_slack_back(r, err) < 0)
+	if (pid > 0 && give_slack_back(r, NULL, err) < 0)
 		pid = err->code;
 	if (had_rseq)
 		register_rseq();

@@ -41,9 +41,9 @@ static bool creates_heirs_only(const struct restore_task *task)
 
 static bool has_same_place_in_tree(const struct restore_task *task, const struct restore_task *creator)
 {
-	return creator == task->parent && task->sid == creator->sid && task->pgid == creator->pgid &&
-	       !task->make_session && !task->make_group && !task->is_waited_for && !task->subreaper_meanwhile &&
-	       !task->has_continued;
+	return creator == task->parent && !task->parent_thread && task->sid == creator->sid &&
+	       task->pgid == creator->pgid && !task->make_session && !task->make_group && !task->is_waited_for &&
+	       !task->subreaper_meanwhile && !task->has_continued;
 }
 
 static bool can_be_heir(const struct restore *r, const struct restore_task *task)
@@ -66,7 +66,8 @@ static size_t find_heirs(struct restore *r)
 		struct restore_task *task = r->tasks[i], *parent = task->parent;
 
 		task->is_heir = !parent->has_younger_other && can_be_heir(r, task);
-		parent->has_younger_other = !task->is_heir;
+		if (!task->parent_thread)
+			parent->has_younger_other = !task->is_heir;
 		count += task->is_heir;
 	}
 	return count;

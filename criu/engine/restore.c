@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "engine/actions.h"
+#include "engine/early-threads.h"
 #include "engine/engine.h"
 #include "engine/pidfile.h"
 #include "engine/restore-check.h"
@@ -374,6 +375,7 @@ static int plan_tasks(struct restore_run *run, struct error *err)
 	for (size_t i = 0; result == 0 && i < r->task_count; i++)
 		if (r->tasks[i]->restorer)
 			result = plan_task(r, r->tasks[i], err);
+	early_threads_plan(r);
 	return result < 0 ? result : restore_plan_heirs(r, err);
 }
 

@@ -33,6 +33,7 @@ struct restore_task {
 	const struct checked_task *image; /* NULL for a helper */
 	pid_t pid, pgid, sid;
 	struct restore_task *parent; /* in the restored tree; NULL for the root */
+	size_t parent_thread;        /* of this one's threads the one that is to have it as a child */
 	struct restore_task **children;
 	size_t child_count;
 	size_t index; /* in restore->tasks, and its slot in the shared area */

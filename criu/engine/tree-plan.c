@@ -263,7 +263,7 @@ static struct restore_task *add_helper(struct plan *plan, pid_t pid, pid_t sid, 
 /* The session's leader is dead: a helper below the deepest parent who needs it. */
 static struct restore_task *make_session_helper(struct plan *plan, const struct restore_task *member, struct error *err)
 {
-	struct restore_task *deepest = member->parent;
+	struct restore_task *deepest = member->parent, *helper;
 
 	for (size_t i = 0; i < plan->by_pid_count; i++) {
 		struct restore_task *other = plan->r->tasks[i];
@@ -272,7 +272,10 @@ static struct restore_task *make_session_helper(struct plan *plan, const struct 
 		    other->parent != deepest && is_ancestor(deepest, other->parent))
 			deepest = other->parent;
 	}
-	return add_helper(plan, plan->births[member->index], plan->births[member->index], deepest, err);
+	helper = add_helper(plan, plan->births[member->index], plan->births[member->index], deepest, err);
+	if (helper && deepest == member->parent)
+		helper->parent_thread = member->parent_thread;
+	return helper;
 }
 
 static int find_free_pid(struct plan *plan, pid_t *ret_pid, struct error *err)
@@ -285,6 +288,26 @@ static int find_free_pid(struct plan *plan, pid_t *ret_pid, struct error *err)
 		return 0;
 	}
 	return error_say(err, -EAGAIN, "no pid is free for a helper process");
+}
+
+static bool wants_death_signal(const struct restore_task *task)
+{
+	for (size_t i = 0; task->image && !task->is_zombie && i < task->image->thread_count; i++)
+		if (task->image->threads[i].core->thread_core->has_pdeath_sig)
+			return true;
+	return false;
+}
+
+/*
+ * An orphan becomes a child of the first thread. Where that has ended it ends behind the forks, and leaves its children
+ * to the next one; which counts as the end of a parent.
+ */
+static bool can_be_orphaned(const struct restore_task *task)
+{
+	const struct checked_task *parent = task->parent->image;
+
+	return task->parent_thread == 0 ||
+	       (task->parent_thread == 1 && parent && parent->leader_has_ended && !wants_death_signal(task));
 }
 
 /* The child was orphaned once; it is orphaned again. */
@@ -305,6 +328,7 @@ static int create_through_go_between(struct plan *plan, struct restore_task *tas
 	between->go_between = true;
 	between->orphan_target = task->parent;
 	task->creator = between;
+	task->parent_thread = 0;
 	if (task->parent->pid != 1)
 		task->parent->subreaper_meanwhile = true;
 	return 0;
@@ -321,7 +345,7 @@ static int find_creator(struct plan *plan, struct restore_task *task, struct err
 		if (!leader)
 			return err->code;
 	}
-	if (is_sibling_leader(parent, leader)) {
+	if (is_sibling_leader(parent, leader) && task->parent_thread == leader->parent_thread) {
 		if (task->exit_signal != leader->exit_signal)
 			return error_say(
 			    err, -EOPNOTSUPP,
@@ -332,11 +356,11 @@ static int find_creator(struct plan *plan, struct restore_task *task, struct err
 		task->as_sibling = true;
 		return 0;
 	}
-	if (leader && is_ancestor(parent, leader))
+	if (leader && is_ancestor(parent, leader) && can_be_orphaned(task))
 		return create_through_go_between(plan, task, leader, err);
 	return error_say(err, -EOPNOTSUPP,
-			 "pid %d cannot become a child of %d in session %d, where its parent never was", task->pid,
-			 parent->pid, need);
+			 "pid %d cannot become a child of %s%d in session %d, where its parent never was", task->pid,
+			 task->parent_thread ? "another thread than the first one of " : "", parent->pid, need);
 }
 
 /* The parent itself, after setsid() or before it. */

@@ -331,6 +331,15 @@ static bool has_ended(struct task *task)
 	return task->is_zombie;
 }
 
+/* The end of a thread gives its children to another one. */
+static void note_maker(struct dump *d, pid_t pid, const struct task *parent, pid_t tid)
+{
+	struct task *task = d->tasks[d->task_by_pid[pid] - 1];
+
+	if (task->parent == parent)
+		task->maker_tid = tid;
+}
+
 static int add_children_of_thread(struct dump *d, struct task *task, pid_t tid, size_t *ret_new, struct error *err)
 {
 	AUTO_FREE pid_t *children = NULL;
@@ -340,8 +349,10 @@ static int add_children_of_thread(struct dump *d, struct task *task, pid_t tid, 
 	if (r < 0)
 		return error_set(err, r, TASK_FORMAT ": list its children", TASK_ARGS(task));
 	for (size_t i = 0; i < child_count; i++) {
-		if (tree_has(d, children[i]))
+		if (tree_has(d, children[i])) {
+			note_maker(d, children[i], task, tid);
 			continue;
+		}
 		r = tree_add(d, children[i], task, tid, err);
 		if (r == -ESRCH)
 			continue;
@@ -590,6 +601,16 @@ static bool is_known(const struct dump *d, const struct task_facts *facts, size_
 	return false;
 }
 
+static void note_makers(struct dump *d)
+{
+	for_each_task (d, task) {
+		const struct task_facts *facts = task->parent ? task_facts_find(&d->facts, task->host_pid) : NULL;
+
+		if (facts && facts->parent == task->parent->host_pid)
+			task->maker_tid = facts->parent_tid;
+	}
+}
+
 /*
  * One look at all there is in place of a walk. False: something is new, or it cannot be told that way. What was read is
  * kept: the tasks stand still.
@@ -608,6 +629,7 @@ static bool is_complete(struct dump *d)
 	for (size_t i = 0; i < d->facts.count; i++)
 		if (!is_known(d, &d->facts.items[i], seen))
 			return false;
+	note_makers(d);
 	return r == 0;
 }
 

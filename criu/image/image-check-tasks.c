@@ -210,6 +210,60 @@ static int check_unique_tids(const struct checked_set *cs, const struct check_pl
 	return find_duplicate(tids, count, &tid) ? check_bad(at, "thread %u is there twice", tid) : 0;
 }
 
+struct thread_place {
+	uint32_t tid;
+	uint32_t index;
+	const struct checked_task *task;
+};
+
+static int compare_thread_places(const void *a, const void *b)
+{
+	const struct thread_place *left = a, *right = b;
+
+	return (left->tid > right->tid) - (left->tid < right->tid);
+}
+
+static size_t list_thread_places(const struct checked_set *cs, struct thread_place *ret)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < cs->task_count; i++)
+		for (size_t k = 0; k < cs->tasks[i].thread_count; k++)
+			ret[count++] = (struct thread_place){ cs->tasks[i].threads[k].tid, (uint32_t)k, &cs->tasks[i] };
+	qsort(ret, count, sizeof(*ret), compare_thread_places);
+	return count;
+}
+
+/* Whose children the processes are; most sets have none of another than the first thread. */
+static int find_parent_threads(struct checked_set *cs, const struct check_place *at)
+{
+	AUTO_FREE struct thread_place *places = NULL;
+	size_t count = 0, wanted = 0;
+
+	for (size_t i = 0; i < cs->task_count; i++) {
+		count += cs->tasks[i].thread_count;
+		wanted += cs->tasks[i].entry->has_parent_tid;
+	}
+	if (!wanted)
+		return 0;
+	places = calloc(count + 1, sizeof(*places));
+	if (!places)
+		return error_set(at->err, -ENOMEM, "check pstree.img");
+	count = list_thread_places(cs, places);
+	for (size_t i = 0; i < cs->task_count; i++) {
+		struct checked_task *task = &cs->tasks[i];
+		const struct thread_place key = { .tid = task->entry->parent_tid }, *found;
+
+		if (!task->entry->has_parent_tid)
+			continue;
+		found = bsearch(&key, places, count, sizeof(*places), compare_thread_places);
+		if (!found || found->task != task->parent)
+			return check_bad(at, "pid %u: %u is not a thread of its parent", task->entry->pid, key.tid);
+		task->parent_thread = found->index;
+	}
+	return 0;
+}
+
 /* The leader of a session stays in it. */
 static int check_session(const struct checked_set *cs, const struct checked_task *task, const struct check_place *at)
 {
@@ -274,6 +328,8 @@ int check_tasks(struct checked_set *cs, struct error *err)
 	}
 	for (size_t i = 0; i < cs->task_count && r == 0; i++)
 		r = check_session(cs, &cs->tasks[i], &at);
+	if (r == 0)
+		r = find_parent_threads(cs, &at);
 	if (r == 0 && cs->tasks[0].is_zombie)
 		return check_bad(&at, "the root of the tree is a zombie");
 	return r < 0 ? r : check_unique_vms(cs, err);

@@ -44,6 +44,7 @@ struct checked_fd_table {
 struct checked_task {
 	PstreeEntry *entry;
 	struct checked_task *parent; /* NULL for the root */
+	size_t parent_thread;        /* whose child it is: index into the parent's threads */
 	bool is_zombie;
 	bool leader_has_ended; /* while others live on: threads[0].core has no thread_info */
 

@@ -23,11 +23,7 @@ struct kernel_clone_args {
 	uint64_t cgroup;
 };
 
-/*
- * Where the C library keeps the tid of this thread: the word it asked the kernel to clear. Left stale in the child,
- * raise(3) and the owners of its mutexes would name the parent. 0 where the kernel does not tell.
- */
-static uint64_t own_tid_word(void)
+uint64_t clone_own_tid_word(void)
 {
 	uint64_t address = 0;
 
@@ -38,7 +34,7 @@ static void refresh_tid_word(struct kernel_clone_args *args)
 {
 	if (args->flags & CLONE_VM)
 		return;
-	args->child_tid = own_tid_word();
+	args->child_tid = clone_own_tid_word();
 	if (args->child_tid)
 		args->flags |= CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
 }

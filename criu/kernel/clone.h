@@ -21,3 +21,9 @@ struct clone_request {
  * not run).
  */
 pid_t clone_process(const struct clone_request *request, int *ret_pidfd);
+
+/*
+ * Where the C library keeps the tid of the calling thread: the word it asked the kernel to clear. Left stale in a
+ * child, raise(3) and the owners of its mutexes would name the parent. 0 where the kernel does not tell.
+ */
+uint64_t clone_own_tid_word(void);

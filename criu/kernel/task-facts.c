@@ -26,6 +26,7 @@ struct record {
 	uint64_t tid, tgid;
 	uint64_t level;
 	uint64_t parent, parent_ns; /* a struct upid: garbage unless the namespace is that of own_ns */
+	uint64_t parent_tid;        /* likewise */
 	uint64_t own_ns;
 	uint64_t exit_state;
 	uint64_t nsproxy, user_ns, cgroups, mm, files, fs, sighand, exe;
@@ -121,6 +122,7 @@ static void emit_ids(struct bpf_program *p, const struct btf_offset *at)
 	bpf_emit_follow(p, SLOT_TASK, at[GROUP_LEADER].offset, SLOT_OTHER);
 	bpf_emit_number(p, &pid_at, SLOT_OTHER, SLOT_PID, AT(tgid), 4);
 	bpf_emit_follow(p, SLOT_TASK, at[REAL_PARENT].offset, SLOT_OTHER);
+	bpf_emit_number(p, &pid_at, SLOT_OTHER, SLOT_PID, AT(parent_tid), 4);
 	bpf_emit_follow(p, SLOT_OTHER, at[GROUP_LEADER].offset, SLOT_OTHER);
 	bpf_emit_number(p, &pid_at, SLOT_OTHER, SLOT_PID, AT(parent), 2 * sizeof(uint64_t));
 }
@@ -158,6 +160,7 @@ static struct task_facts from_record(const struct record *record)
 		.tid = (pid_t)record->tid,
 		.tgid = (pid_t)record->tgid,
 		.parent = record->parent_ns == record->own_ns ? (pid_t)(uint32_t)record->parent : 0,
+		.parent_tid = record->parent_ns == record->own_ns ? (pid_t)record->parent_tid : 0,
 		.has_ended = record->exit_state != 0,
 		.namespaces = record->nsproxy,
 		.user_ns = record->user_ns,

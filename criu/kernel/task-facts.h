@@ -18,7 +18,8 @@ struct path_fact {
 
 struct task_facts {
 	pid_t tid, tgid;
-	pid_t parent; /* the process that made it or has adopted it; 0: not of our pid namespace */
+	pid_t parent;     /* the process that made it or has adopted it; 0: not of our pid namespace */
+	pid_t parent_tid; /* the thread of it whose child it is */
 	bool has_ended;
 	uint64_t namespaces; /* all but those of pid and user */
 	uint64_t user_ns;

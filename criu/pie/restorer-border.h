@@ -340,6 +340,18 @@ struct restorer_filter {
 #define RESTORER_THREAD_NO_CPUID   0x20u
 #define RESTORER_THREAD_REQUEST    0x40u
 
+/*
+ * What a thread is to do that was started while its process is still in the engine's code, for it has children of its
+ * own: it waits in the blob, and makes the calls that only itself can make.
+ */
+enum restorer_order {
+	ORDER_NONE,
+	ORDER_CLONE,   /* clone3(2) with the record at [0]: the new process calls the function at [1] with [2] */
+	ORDER_CALL,    /* the system call with the number [0], with the others as arguments */
+	ORDER_DONE,    /* there is a result */
+	ORDER_TAKE_UP, /* become the thread of the task */
+};
+
 struct restorer_thread {
 	int32_t tid;
 	uint32_t flags; /* RESTORER_THREAD_xx */
@@ -382,6 +394,12 @@ struct restorer_thread {
 	int64_t call_result;
 	uint32_t call_made;    /* it has been made from outside, with that result */
 	uint32_t restart_code; /* a call to be made again, unless the kernel finds a handler to run; 0: none */
+
+	/* of one that is there early, see pie/restorer-early.h */
+	uint32_t order; /* enum restorer_order; futex */
+	uint32_t reserved_order;
+	uint64_t order_arguments[4];
+	int64_t order_result;
 
 	uint64_t own_flags; /* bits of the flags register that only the thread itself can set */
 
@@ -495,6 +513,7 @@ struct restorer_task {
 
 	struct restorer_thread *threads; /* [0] is the leader */
 	uint64_t thread_count;
+	uint64_t early_count; /* so many behind the leader are there when the blob begins */
 
 	uint64_t stub_addr;   /* where an injected system call can stand, in memory that stays */
 	uint64_t call_code;   /* for calls from outside, in the blob */

@@ -1,15 +1,7 @@
 /* A new thread or process that starts in a function of the blob. */
 #pragma once
 
-#include <linux/sched.h>
-#include <stdint.h>
-#include <sys/syscall.h>
-
-/* Laid out as the kernel's struct clone_args. */
-struct clone_record {
-	uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_bytes, tls, set_tid, set_tid_count;
-	uint64_t cgroup;
-};
+#include "pie/clone-border.h"
 
 /* The new one calls main(argument) on its own stack. */
 #define CLONE_INTO(record, main, argument)                                                                             \

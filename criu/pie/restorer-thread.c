@@ -13,6 +13,7 @@
 
 #include "pie/restorer-clone.h"
 #include "pie/restorer-creds.h"
+#include "pie/restorer-early.h"
 #include "pie/restorer-report.h"
 #include "pie/restorer-seccomp.h"
 #include "pie/restorer-signals.h"
@@ -209,7 +210,7 @@ _Noreturn void sleep_until_taken(struct restorer_thread *thread)
 		(void)SYS4(__NR_futex, &shared->hold, FUTEX_WAIT, 0, 0);
 }
 
-__attribute__((used)) static _Noreturn void thread_main(struct restorer_thread *thread)
+_Noreturn void run_thread(struct restorer_thread *thread)
 {
 	struct restorer_task *task = thread->task;
 	const int is_acting = thread == &task->threads[task->acting];
@@ -291,7 +292,7 @@ static void start_thread(struct restorer_task *task, struct restorer_thread *thr
 	long r;
 
 	for (int attempt = 1;; attempt++) {
-		r = CLONE_INTO(&record, thread_main, thread);
+		r = CLONE_INTO(&record, run_thread, thread);
 		if (r != -EEXIST || attempt == CREATION_ATTEMPTS)
 			break;
 		(void)SYS2(__NR_nanosleep, pause, 0);
@@ -310,7 +311,9 @@ void start_threads(struct restorer_task *task)
 		own.runtime = 0; /* a slice that nobody asked for */
 	}
 	enter(task, sets_slacks ? STEP_TIMER_SLACK : STEP_THREAD);
-	for (uint64_t i = 1; i < task->thread_count; i++) {
+	for (uint64_t i = 1; i <= task->early_count; i++)
+		take_up_early_thread(&task->threads[i]);
+	for (uint64_t i = task->early_count + 1; i < task->thread_count; i++) {
 		if (sets_slacks)
 			have_slack(task, &own, task->threads[i].birth_slack_ns);
 		start_thread(task, &task->threads[i]);

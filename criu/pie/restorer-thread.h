@@ -8,6 +8,9 @@ void set_name(struct restorer_thread *thread);
 /* What a thread has for itself; the first one calls it as well. */
 void set_up_thread(struct restorer_thread *thread);
 
+/* What a thread does that is not the first one. */
+_Noreturn void run_thread(struct restorer_thread *thread);
+
 /* All but the first, which is there already. */
 void start_threads(struct restorer_task *task);
 void wait_for_threads(struct restorer_task *task);

@@ -9,6 +9,7 @@
  */
 #include "pie/restorer-border.h"
 #include "pie/restorer-clone.h"
+#include "pie/restorer-early.h"
 #include "pie/restorer-files.h"
 #include "pie/restorer-memory.h"
 #include "pie/restorer-process.h"
@@ -19,7 +20,7 @@
 #include "pie/restorer-timers.h"
 #include "pie/syscall.h"
 
-void pie_entry(struct restorer_task *task);
+void pie_entry(struct restorer_task *task, struct restorer_thread *early);
 
 /*
  * Where a call is made from outside (engine/restore-calls.c finds the code by its bytes). When the tracer dies the
@@ -109,8 +110,11 @@ _Noreturn void finish_task(struct restorer_task *task)
 	sleep_until_taken(&task->threads[task->acting]);
 }
 
-__attribute__((section(".text.pie_entry"))) void pie_entry(struct restorer_task *task)
+/* The first thread enters with its task, one that is there early with itself. */
+__attribute__((section(".text.pie_entry"))) void pie_entry(struct restorer_task *task, struct restorer_thread *early)
 {
+	if (early)
+		run_early_thread(early);
 	unmap_others(task);
 	build_task(task);
 }

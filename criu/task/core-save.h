@@ -29,5 +29,8 @@ int creds_save(const struct task_thread *thread, ThreadCoreEntry *tc, struct are
 int creds_save_zombie(const struct proc_status *status, TaskCoreEntry *tc, struct arena *arena);
 int limits_save(const struct task *task, TaskCoreEntry *tc, struct arena *arena);
 int sched_save(const struct task_thread *thread, ThreadCoreEntry *tc, struct arena *arena);
+/* What an infected task gets at the end of its parent; 0: nothing. */
+int switches_death_signal(const struct task *task);
+
 int switches_save_process(const struct task *task, TaskCoreEntry *tc, struct arena *arena);
 int switches_save_thread(const struct task_thread *thread, ThreadCoreEntry *tc, struct arena *arena);

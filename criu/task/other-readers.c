@@ -9,6 +9,7 @@
 #include "base/util.h"
 #include "engine/dump.h"
 #include "pie/parasite-border.h"
+#include "task/core-save.h"
 #include "task/io-ports.h"
 #include "task/task-look.h"
 
@@ -22,6 +23,13 @@ static bool has_segments(const struct task *task)
 static bool has_exit_signal(const struct task *task)
 {
 	return task->parent && task->stat.exit_signal != SIGCHLD;
+}
+
+/* It would come at the end of the parent's first thread. */
+static bool has_signal_of_thread(const struct task *task)
+{
+	return task->parent && !task->is_zombie && task->maker_tid != task->parent->host_pid &&
+	       switches_death_signal(task) != 0;
 }
 
 static bool catches_calls(const struct task_thread *thread)
@@ -51,6 +59,7 @@ static const struct need {
 } needs[] = {
 	{ "ldt", has_segments, NULL },
 	{ "exit_signal", has_exit_signal, NULL },
+	{ "death_signal_of_thread", has_signal_of_thread, NULL },
 	{ "syscall_user_dispatch", NULL, catches_calls },
 	{ "tsc_faults", NULL, catches_time_stamps },
 	{ "cpuid_faults", NULL, catches_cpuid },

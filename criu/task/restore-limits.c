@@ -23,6 +23,7 @@
 #include "kernel/proc-pid.h"
 #include "kernel/proc-status.h"
 #include "pie/restorer-border.h"
+#include "task/caller.h"
 #include "task/timer-slack.h"
 
 #define CAP_SYS_RESOURCE_BIT 24
@@ -282,20 +283,31 @@ int restore_limits_apply(const struct own_limits *own, const struct restore_task
 	return r;
 }
 
-int restore_loginuid(const struct own_limits *own, const struct restore_task *task, struct error *err)
+int restore_loginuid_of_thread(const struct own_limits *own, const struct restore_task *task,
+			       const struct caller *thread, struct error *err)
 {
 	const TaskCoreEntry *tc = task->image->threads[0].core->tc;
-	char text[16];
-	int r;
+	char path[64], text[16];
+	AUTO_CLOSE int fd = -1;
+	int64_t r;
 
 	if (!tc->has_loginuid || tc->loginuid == own->loginuid)
 		return 0;
+	(void)snprintf(path, sizeof(path), "/proc/%d/loginuid", thread->tid);
 	(void)snprintf(text, sizeof(text), "%u", tc->loginuid);
-	r = write_proc(getpid(), "loginuid", text);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	r = fd < 0 ? -errno : thread->call(thread, SYS_write, (uint64_t)fd, (uint64_t)text, strlen(text));
 	/* Once set it can stay set for good, depending on the kernel. */
 	if (r == -EPERM && tc->loginuid == (uint32_t)-1)
 		return 0;
-	return r < 0 ? error_set(err, r, "set its login uid to %s", text) : 0;
+	return r < 0 ? error_set(err, (int)r, "set its login uid to %s", text) : 0;
+}
+
+int restore_loginuid(const struct own_limits *own, const struct restore_task *task, struct error *err)
+{
+	const struct caller self = caller_self();
+
+	return restore_loginuid_of_thread(own, task, &self, err);
 }
 
 bool restore_loginuid_is_same(const struct restore_task *task, const struct restore_task *creator)

@@ -11,6 +11,7 @@
 #include "image/image-check.h"
 #include "kernel/sched.h"
 
+struct caller;
 struct restore;
 struct restore_task;
 
@@ -43,6 +44,10 @@ int restore_limits_apply(const struct own_limits *own, const struct restore_task
 
 /* In the process itself, before it gives up rights: the login uid can only be set by oneself. */
 int restore_loginuid(const struct own_limits *own, const struct restore_task *task, struct error *err);
+
+/* The same of one of its threads. */
+int restore_loginuid_of_thread(const struct own_limits *own, const struct restore_task *task,
+			       const struct caller *thread, struct error *err);
 
 /* Whether a task that the other one forks has its login uid by that. */
 bool restore_loginuid_is_same(const struct restore_task *task, const struct restore_task *creator);

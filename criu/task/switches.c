@@ -13,6 +13,15 @@
 
 #define MCE_KILL_DEFAULT 2
 
+int switches_death_signal(const struct task *task)
+{
+	int signal = task->ended_leader ? task->ended_leader->state->pdeath_signal : 0;
+
+	for (size_t i = 0; i < task->thread_count && signal <= 0; i++)
+		signal = task->threads[i].parasite->pdeath_signal;
+	return signal > 0 ? signal : 0;
+}
+
 int switches_save_process(const struct task *task, TaskCoreEntry *tc, struct arena *arena)
 {
 	const struct parasite_task *told = task->parasite;

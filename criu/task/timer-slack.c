@@ -17,6 +17,7 @@
 #include "kernel/sched.h"
 #include "kernel/task-facts.h"
 #include "pie/parasite-border.h"
+#include "task/caller.h"
 #include "task/restore-limits.h"
 #include "task/task-look.h"
 
@@ -124,11 +125,16 @@ bool timer_slack_is_needed(const struct own_limits *own, const struct checked_se
 	return false;
 }
 
-uint64_t timer_slack_of_birth(const struct own_limits *own, const struct restore_task *task)
+uint64_t timer_slack_of_thread_birth(const struct own_limits *own, const struct checked_thread *thread)
 {
-	const ThreadCoreEntry *core = task->image ? task->image->threads[0].core->thread_core : NULL;
+	const ThreadCoreEntry *core = thread->core->thread_core;
 
 	return core && core->has_default_timer_slack_ns ? core->default_timer_slack_ns : own->timer_slack_ns;
+}
+
+uint64_t timer_slack_of_birth(const struct own_limits *own, const struct restore_task *task)
+{
+	return task->image ? timer_slack_of_thread_birth(own, &task->image->threads[0]) : own->timer_slack_ns;
 }
 
 /* The C library would give 32 bits of it. */
@@ -137,23 +143,30 @@ uint64_t timer_slack_own(void)
 	return (uint64_t)syscall(SYS_prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0);
 }
 
-static int become_real_time(bool is_one, const struct own_limits *own)
+static int become_real_time(bool is_one, const struct own_limits *own, pid_t tid)
 {
 	const struct sched_attributes real_time = { .policy = SCHED_FIFO, .priority = 1, .flags = RESET_ON_FORK_FLAG };
 
-	return sched_write_attributes(0, is_one ? &real_time : &own->sched);
+	return sched_write_attributes(tid, is_one ? &real_time : &own->sched);
+}
+
+int timer_slack_set_of(const struct own_limits *own, const struct caller *thread, uint64_t slack_ns)
+{
+	const int64_t now = thread->call(thread, SYS_prctl, PR_GET_TIMERSLACK, 0, 0);
+	int r = 0;
+
+	if ((uint64_t)now == slack_ns)
+		return 0;
+	if (!now || !slack_ns)
+		r = become_real_time(!slack_ns, own, thread->tid);
+	if (r == 0 && slack_ns)
+		r = (int)thread->call(thread, SYS_prctl, PR_SET_TIMERSLACK, slack_ns, 0);
+	return r;
 }
 
 int timer_slack_set(const struct own_limits *own, uint64_t slack_ns)
 {
-	const uint64_t now = timer_slack_own();
-	int r = 0;
+	const struct caller self = caller_self();
 
-	if (now == slack_ns)
-		return 0;
-	if (!now || !slack_ns)
-		r = become_real_time(!slack_ns, own);
-	if (r == 0 && slack_ns && prctl(PR_SET_TIMERSLACK, slack_ns, 0, 0, 0) < 0)
-		r = -errno;
-	return r;
+	return timer_slack_set_of(own, &self, slack_ns);
 }

@@ -10,6 +10,7 @@
 
 #include "image/image-check.h"
 
+struct caller;
 struct dump;
 struct own_limits;
 struct restore_task;
@@ -37,3 +38,9 @@ uint64_t timer_slack_of_birth(const struct own_limits *own, const struct restore
  * creates is none, until timer_slack_set() with another value.
  */
 int timer_slack_set(const struct own_limits *own, uint64_t slack_ns);
+
+/* The same of another thread of the caller's process. */
+int timer_slack_set_of(const struct own_limits *own, const struct caller *thread, uint64_t slack_ns);
+
+/* What another thread than the first is to be born with. */
+uint64_t timer_slack_of_thread_birth(const struct own_limits *own, const struct checked_thread *thread);

@@ -795,6 +795,27 @@ case_inventory() {
 	untouched
 }
 
+# The thread whose child a process is has to be one of its parent.
+case_parent_tid() {
+	local each
+	make_set
+	cp -r set whole
+	for each in 0 1 4194304 4294967295 own; do
+		rm -rf set && cp -r whole set
+		python3 - "${self%/*}/../images" set/pstree.img "$each" <<-'END' || fail "cannot change the set"
+			import sys
+			sys.path.insert(0, sys.argv[1])
+			import imagefile
+			records = imagefile.read_records(sys.argv[2])
+			entry = records[-1][0]
+			entry['parent_tid'] = entry['pid'] if sys.argv[3] == 'own' else int(sys.argv[3])
+			imagefile.write_records(sys.argv[2], records)
+		END
+		restore_refused
+		says 'is not a thread of its parent'
+	done
+}
+
 # The parent of a detached tree ends at once.
 # Whatever signal the root wants at its parent's death: the end of criu is none.
 case_death_signal() {

@@ -117,7 +117,7 @@ def check_inventory(s):
 
 
 def check_tree(s):
-    entries, seen = s.list('pstree'), set()
+    entries, seen = s.list('pstree'), {}
     if not s.expect(entries, 'no tasks'):
         return entries
     s.expect(entries[0]['ppid'] == 0, 'the first task has a parent')
@@ -127,7 +127,10 @@ def check_tree(s):
         s.expect(entry is entries[0] or entry['ppid'] in seen, 'comes before its parent %d', entry['ppid'])
         s.expect(entry['pgid'] and entry['sid'], 'no session or group')
         s.expect(entry.get('threads'), 'no threads')
-        seen.add(entry['pid'])
+        if 'parent_tid' in entry:
+            s.expect(entry['parent_tid'] in seen.get(entry['ppid'], [])[1:], 'is a child of thread %d',
+                     entry['parent_tid'])
+        seen[entry['pid']] = entry.get('threads', [])
     return entries
 
 
@@ -243,6 +246,10 @@ NEEDS_OF_THREAD = {'user_dispatch': 'syscall_user_dispatch', 'tsc_faults': 'tsc_
 
 def check_needs(s, inventory, root_pid):
     needs = set()
+    for entry in s.list('pstree'):
+        if 'parent_tid' in entry and any('pdeath_sig' in record.get('thread_core', {}) for tid in entry['threads']
+                                         for record in s.images.get(('core', tid), [])):
+            needs.add('death_signal_of_thread')
     for (stem, number), records in s.images.items():
         if stem != 'core':
             continue

@@ -12,6 +12,7 @@
 struct row {
 	pid_t pid, ppid, pgid, sid;
 	bool zombie;
+	size_t thread; /* of the parent */
 };
 
 static struct restore_task *find(const struct restore *r, pid_t pid)
@@ -33,6 +34,7 @@ static int plan(struct restore *r, const struct row *rows, size_t count, struct 
 		task->pgid = rows[i].pgid;
 		task->sid = rows[i].sid;
 		task->is_zombie = rows[i].zombie;
+		task->parent_thread = rows[i].thread;
 		task->parent = rows[i].ppid ? find(r, rows[i].ppid) : NULL;
 	}
 	return tree_plan_make(r, NULL, err);
@@ -46,6 +48,7 @@ static int plan(struct restore *r, const struct row *rows, size_t count, struct 
  */
 struct played {
 	pid_t sid, pgid, ppid;
+	size_t thread;
 	bool born;
 };
 
@@ -69,10 +72,13 @@ static void play(const struct restore *r, const struct restore_task *task, struc
 				.sid = own->sid,
 				.pgid = own->pgid,
 				.ppid = next->as_sibling ? own->ppid : task->pid,
+				.thread = next->as_sibling ? own->thread : next->parent_thread,
 				.born = true,
 			};
-			if (task->go_between)
+			if (task->go_between) {
 				child->ppid = next->parent->pid;
+				child->thread = 0;
+			}
 			play(r, next, all);
 		}
 	}
@@ -95,6 +101,9 @@ static void check(const struct restore *r)
 		if (!task->go_between)
 			assert_int_equal(all[i].pgid, task->pgid);
 		assert_int_equal(all[i].ppid, task->parent ? task->parent->pid : 0);
+		assert_int_equal(all[i].thread, task->parent_thread);
+		if (task->older)
+			assert_int_equal(task->older->parent_thread, task->parent_thread);
 	}
 	free(all);
 }
@@ -290,6 +299,36 @@ static void test_session_out_of_reach(void **state)
 	check_refused(rows, 4);
 }
 
+static void test_children_of_threads(void **state)
+{
+	const struct row rows[] = {
+		{ 10, 0, 10, 10 },
+		{ 11, 10, 11, 11, .thread = 2 },
+		{ 12, 10, 10, 10, .thread = 1 },
+		{ 13, 10, 10, 10, true, 1 },
+		{ 14, 11, 11, 11, .thread = 1 },
+		{ 15, 11, 10, 10, .thread = 3 }, /* from before its session */
+	};
+
+	(void)state;
+	CHECK_PLAN(rows, 0);
+}
+
+static void test_siblings_of_threads(void **state)
+{
+	/* By CLONE_PARENT both belong to one thread; an orphan is the first one's. */
+	const struct row same[] = { { 1, 0, 1, 1 }, { 20, 1, 20, 20, .thread = 1 }, { 30, 1, 20, 20, .thread = 1 } };
+	const struct row dead[] = { { 1, 0, 1, 1 }, { 20, 1, 19, 19, .thread = 1 }, { 30, 1, 19, 19, .thread = 1 } };
+	const struct row orphan[] = { { 1, 0, 1, 1 }, { 20, 1, 20, 20, .thread = 1 }, { 30, 1, 20, 20 } };
+	const struct row out_of_reach[] = { { 1, 0, 1, 1 }, { 20, 1, 20, 20 }, { 30, 1, 20, 20, .thread = 1 } };
+
+	(void)state;
+	CHECK_PLAN(same, 0);
+	CHECK_PLAN(dead, 1);
+	CHECK_PLAN(orphan, 1);
+	check_refused(out_of_reach, 3);
+}
+
 static void test_large_trees(void **state)
 {
 	const size_t count = 5000;
@@ -329,6 +368,8 @@ int main(void)
 		cmocka_unit_test(test_same_pid_twice),
 		cmocka_unit_test(test_group_across_sessions),
 		cmocka_unit_test(test_session_out_of_reach),
+		cmocka_unit_test(test_children_of_threads),
+		cmocka_unit_test(test_siblings_of_threads),
 		cmocka_unit_test(test_large_trees),
 	};
 

@@ -1,12 +1,14 @@
 /*
  * A process whose first thread has ended while others go on: what can be seen of the dead one, what its end has done
- * and must not do again, and what belongs to the process as a whole. With an argument one of its threads has a child
- * that wants to hear of the end of that thread.
+ * and must not do again, and what belongs to the process as a whole. With "death" one of its threads has a child that
+ * wants to hear of the end of that thread; with "orphan" one has adopted a process, which with "orphan_death" wants to
+ * hear of it.
  */
 #include "zdtmlib.h"
 
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/time.h>
@@ -15,7 +17,8 @@
 #define EXIT_CODE 7
 #define SENTINEL  0x5eed5eed
 
-static pid_t leader, other_tid, own_child, leaders_child;
+static pid_t leader, other_tid, own_child, leaders_child, orphans_leader;
+static volatile pid_t *orphan; /* shared; NULL: there is none */
 static volatile int started, go;
 static volatile uint32_t cleared = 1;
 static long long blocked; /* by the dead one */
@@ -98,6 +101,52 @@ static void be_child(void *arg)
 	EXPECT_EQ(getppid(), leader);
 }
 
+/* In the session of the one that makes it, which lives. */
+static void be_orphan(bool wants_signal)
+{
+	if (MUST(fork()) != 0)
+		_exit(0);
+	while (getppid() != leader)
+		usleep(500);
+	if (wants_signal)
+		MUST(prctl(PR_SET_PDEATHSIG, SIGUSR1));
+	*orphan = getpid();
+	for (;;)
+		pause();
+}
+
+static void be_leader_with_orphan(void *arg)
+{
+	pid_t pid;
+
+	MUST(setsid());
+	pid = MUST(fork());
+	if (pid == 0)
+		be_orphan(arg);
+	EXPECT_EQ(waitpid(pid, NULL, 0), pid);
+	while (!*orphan)
+		usleep(500);
+	child_wait();
+}
+
+static void check_orphan(void)
+{
+	char path[64], text[16];
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", leader, other_tid);
+	snprintf(text, sizeof(text), "%d ", *orphan);
+	EXPECT_STR(strstr(test_slurp(path), text), text);
+	EXPECT_EQ(getsid(*orphan), orphans_leader);
+	EXPECT_EQ(waitpid(*orphan, NULL, WNOHANG), 0);
+}
+
+static void end_orphan(void)
+{
+	MUST(kill(*orphan, SIGKILL));
+	EXPECT_EQ(test_reap(*orphan), SIGKILL);
+	test_end_child(orphans_leader);
+}
+
 static void check_leader(void)
 {
 	EXPECT_EQ(getpid(), leader);
@@ -128,10 +177,19 @@ static void *act(void *arg)
 	timer_of_other = make_timer(other_tid, SIGRTMIN + 3);
 	MUST(setitimer(ITIMER_REAL, &far, NULL));
 	MUST(kill(leader, SIGUSR2));
-	own_child = test_fork(be_child, arg);
+	own_child = test_fork(be_child, arg && !strcmp(arg, "death") ? arg : NULL);
+	if (orphan) {
+		MUST(prctl(PR_SET_CHILD_SUBREAPER, 1));
+		orphans_leader = test_fork(be_leader_with_orphan, !strcmp(arg, "orphan_death") ? arg : NULL);
+		check_orphan();
+	}
 	check_leader();
 	test_wait();
 	check_leader();
+	if (orphan) {
+		check_orphan();
+		end_orphan();
+	}
 	EXPECT_EQ(cleared, SENTINEL);
 	EXPECT_EQ(held.word, leader);
 	check_timer(timer_of_dead, SIGRTMIN + 2, leader);
@@ -168,6 +226,8 @@ int main(int argc, char **argv)
 	sigaddset(&mask, SIGUSR2);
 	MUST(sigprocmask(SIG_BLOCK, &mask, NULL));
 	leader = getpid();
+	if (argc > 1 && !strncmp(argv[1], "orphan", 6))
+		orphan = MUST(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
 	leaders_child = test_fork(be_child, NULL);
 	EXPECT_EQ(pthread_create(&thread, NULL, act_other, NULL), 0);
 	EXPECT_EQ(pthread_create(&thread, NULL, act, argc > 1 ? argv[1] : NULL), 0);
