@@ -149,7 +149,9 @@ test: test-build $(TEST_B)/fallbacks
 		$(if $(SAN),,'fail=$(KILL) -c $(CRIU) -e -s 40') \
 		'signal=$(KILL_ENV) $(KILL) -c $(CRIU) -r 20 -s 40 -k 2' \
 		'kill-ended=$(KILL_ENV) $(KILL) -c $(CRIU) -r 20 -s 30 -l' \
+		'kill-children=$(KILL_ENV) $(KILL) -c $(CRIU) -r 10 -s 30 -t' \
 		'killed-tree=$(TEST_ENV) unshare --pid --fork --mount-proc test/kill/tree.py 10' \
+		'killed-threads=$(TEST_ENV) unshare --pid --fork --mount-proc test/kill/tree.py -t 3 10' \
 		'real=$(TEST_ENV) test/real/real.sh' \
 		'shell=$(TEST_ENV) unshare --pid --fork --mount-proc test/real/shell.py' \
 		'outside=$(TEST_ENV) unshare --pid --fork --mount --mount-proc test/outside/outside.py' \
@@ -168,7 +170,9 @@ test-long: test-build $(TEST_B)/fallbacks
 		'kill-ended=$(KILL_ENV) $(KILL) -c $(CRIU) -l -r 100 -s 200' \
 		$(if $(SAN),,'fail=$(KILL) -c $(CRIU) -e -s 300') \
 		$(foreach s,1 2 15,'signal-$(s)=$(KILL_ENV) $(KILL) -c $(CRIU) -r 200 -s 300 -k $(s)') \
+		'kill-children=$(KILL_ENV) $(KILL) -c $(CRIU) -t -r 100 -s 200' \
 		'killed-tree=$(TEST_ENV) unshare --pid --fork --mount-proc test/kill/tree.py 200' \
+		'killed-threads=$(TEST_ENV) unshare --pid --fork --mount-proc test/kill/tree.py -t 3 100' \
 		'real=$(TEST_ENV) LONG=1 test/real/real.sh'
 
 # --- fuzzing: needs everything instrumented ---------------------------------------------------------------------------

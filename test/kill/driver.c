@@ -118,6 +118,36 @@ void process_name(pid_t pid, char *ret_name, size_t bytes)
 		fclose(file);
 }
 
+/* What its status says; or else nothing is changed. */
+static void read_status(pid_t tid, const char *format, pid_t *ret)
+{
+	char path[64], line[128];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file) && sscanf(line, format, ret) != 1)
+		;
+	if (file)
+		fclose(file);
+}
+
+static pid_t process_of(pid_t tid)
+{
+	pid_t pid = tid;
+
+	read_status(tid, "Tgid: %d", &pid);
+	return pid;
+}
+
+static pid_t parent_of(pid_t pid)
+{
+	pid_t parent = 0;
+
+	read_status(pid, "PPid: %d", &parent);
+	return parent;
+}
+
 void each_process(pid_t spared, void (*act)(void *arg, pid_t pid), void *arg)
 {
 	DIR *proc = opendir("/proc");
@@ -126,26 +156,11 @@ void each_process(pid_t spared, void (*act)(void *arg, pid_t pid), void *arg)
 	while (proc && (entry = readdir(proc))) {
 		pid_t pid = atoi(entry->d_name);
 
-		if (pid > 1 && pid != spared)
+		if (pid > 1 && pid != spared && !(spared && parent_of(pid) == spared))
 			act(arg, pid);
 	}
 	if (proc)
 		closedir(proc);
-}
-
-static pid_t process_of(pid_t tid)
-{
-	char path[64], line[128];
-	pid_t pid = tid;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", tid);
-	file = fopen(path, "re");
-	while (file && fgets(line, sizeof(line), file) && sscanf(line, "Tgid: %d", &pid) != 1)
-		;
-	if (file)
-		fclose(file);
-	return pid;
 }
 
 static void exec_quietly(const char *const *argv, const char *said_path, bool traced)

@@ -31,9 +31,10 @@ struct outcome {
 	char left_name[32];
 };
 
-/* `spared` is the target: never traced, never killed. Waits until all of ours have ended, at most 10 s. */
+/* `spared` is the target, which is never traced and never killed, and neither are its children. Waits until all of ours
+ * have ended, at most 10 s. */
 void drive(const char *const *argv, const struct blow *blow, pid_t spared, struct outcome *ret);
 
-/* Calls act with each process of this pid namespace but the first and `spared`. */
+/* Calls act with each process of this pid namespace but the first, `spared` and the children of that. */
 void each_process(pid_t spared, void (*act)(void *arg, pid_t pid), void *arg);
 void process_name(pid_t pid, char *ret_name, size_t bytes);

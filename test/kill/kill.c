@@ -1,5 +1,5 @@
 /*
- * kill [-c CRIU] [-r COUNT] [-s POINTS] [-o OPERATION] [-S SEED] [-n CALL] [-k SIGNAL] [-e] [-l]
+ * kill [-c CRIU] [-r COUNT] [-s POINTS] [-o OPERATION] [-S SEED] [-n CALL] [-k SIGNAL] [-e] [-l] [-t]
  *
  * Kills criu's processes in the middle of a dump that leaves the target running, of a dump that kills it, and of a
  * restore: COUNT times at a random moment, and at each system call in turn (POINTS of them; 0 for all). After each the
@@ -7,9 +7,9 @@
  * -k SIGNAL (a number) sends that one to criu's process group instead, as a terminal does: criu has to take everything
  * back and say so, or carry it to its end. -e lets a system call fail that needs memory, descriptors, processes or
  * disk, with what it fails with for lack of those. -n CALL tries that system call alone, COUNT times. -l: the target's
- * first thread has ended. Each operation works in a pid and mount namespace of its own. Where that has a kernel.pid_max
- * of its own (Linux 6.14) the restored pid is above it: what a restore raises is lowered again when nothing comes of
- * it.
+ * first thread has ended; -t: some of its threads have children. Each operation works in a pid and mount namespace of
+ * its own. Where that has a kernel.pid_max of its own (Linux 6.14) the restored pid is above it: what a restore raises
+ * is lowered again when nothing comes of it.
  */
 #include "driver.h"
 #include "state.h"
@@ -57,7 +57,7 @@ struct arena {
 	long only_call;
 	int signal;
 	bool fails_call;
-	bool leader_ends;
+	bool leader_ends, has_children;
 	unsigned int seed;
 	char dir[128], images[160], set[160], log[160], said[160], watch_path[160], pidfile[160];
 	struct watch *watch;
@@ -194,7 +194,11 @@ static void exec_target(const struct arena *arena)
 		_exit(126);
 	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0 || close_range(3, ~0U, 0) < 0)
 		_exit(126);
-	execl(arena->target_program, "target", arena->watch_path, arena->leader_ends ? "ends" : NULL, (char *)NULL);
+	execl(arena->target_program, "target", arena->watch_path,
+	      arena->leader_ends    ? "ends"
+	      : arena->has_children ? "children"
+				    : NULL,
+	      (char *)NULL);
 	_exit(127);
 }
 
@@ -213,7 +217,8 @@ static bool is_complete(const struct arena *arena)
 	int tracer;
 
 	state_brief(arena->target, &state, &tracer);
-	return !arena->leader_ends || state == 'Z';
+	return (!arena->leader_ends || state == 'Z') &&
+	       (!arena->has_children || arena->watch->children == WATCH_CHILDREN);
 }
 
 static bool start_target(struct arena *arena)
@@ -640,7 +645,7 @@ int main(int argc, char **argv)
 	int option, random_count = 40, points = 60;
 	unsigned int seed = 1;
 
-	while ((option = getopt(argc, argv, "c:r:s:o:S:n:k:el")) != -1) {
+	while ((option = getopt(argc, argv, "c:r:s:o:S:n:k:elt")) != -1) {
 		switch (option) {
 		case 'c':
 			if (!realpath(optarg, criu))
@@ -660,6 +665,9 @@ int main(int argc, char **argv)
 			break;
 		case 'l':
 			arena.leader_ends = true;
+			break;
+		case 't':
+			arena.has_children = true;
 			break;
 		case 'k':
 			arena.signal = atoi(optarg);

@@ -32,6 +32,20 @@ static int is_number(const struct dirent *entry)
 	return entry->d_name[0] >= '0' && entry->d_name[0] <= '9';
 }
 
+static const char *read_children(pid_t pid, const char *tid, char *ret_text, size_t bytes)
+{
+	char path[64];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%.20s/children", pid, tid);
+	file = fopen(path, "re");
+	if (!file || !fgets(ret_text, (int)bytes, file))
+		ret_text[0] = 0;
+	if (file)
+		fclose(file);
+	return ret_text;
+}
+
 static int note_thread(struct state *state, pid_t pid, const char *tid)
 {
 	static const char *const keys[] = { "SigBlk", "SigIgn", "SigCgt", "SigPnd", "ShdPnd", "CapEff", "Seccomp" };
@@ -58,6 +72,7 @@ static int note_thread(struct state *state, pid_t pid, const char *tid)
 		append(state, "slack %s", line);
 	if (file)
 		fclose(file);
+	append(state, "children %s\n", read_children(pid, tid, line, sizeof(line)));
 	return 0;
 }
 
@@ -176,6 +191,22 @@ int state_note(pid_t pid, struct state *ret_state)
 	return r;
 }
 
+static void find_disturbed_children(pid_t pid, const char *tid, char *ret_why, size_t bytes)
+{
+	char text[256], *end, state;
+	int tracer;
+
+	for (const char *at = read_children(pid, tid, text, sizeof(text)); *at; at = end + (*end == ' ')) {
+		pid_t child = (pid_t)strtol(at, &end, 10);
+
+		if (end == at)
+			return;
+		state_brief(child, &state, &tracer);
+		if (tracer || !strchr("RSD", state))
+			snprintf(ret_why, bytes, "child %d has state %c and tracer %d", child, state, tracer);
+	}
+}
+
 /* The first thread that is traced or stopped, in words; empty when there is none. */
 static void find_disturbed(pid_t pid, char *ret_why, size_t bytes)
 {
@@ -200,6 +231,7 @@ static void find_disturbed(pid_t pid, char *ret_why, size_t bytes)
 		if (tracer || !strchr(atoi(entries[i]->d_name) == pid ? "RSDZ" : "RSD", state))
 			snprintf(ret_why, bytes, "thread %.20s has state %c and tracer %d", entries[i]->d_name, state,
 				 tracer);
+		find_disturbed_children(pid, entries[i]->d_name, ret_why, bytes);
 		free(entries[i]);
 	}
 	free(entries);

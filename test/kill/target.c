@@ -5,8 +5,8 @@
  * It has files without a name open, in its working directory and in one that is gone, so that a restore has to make
  * names for them.
  *
- * target FILE: FILE holds a struct watch and is mapped shared. With a second argument the first thread ends, and there
- * is another one in its place.
+ * target FILE [ends | children]: FILE holds a struct watch and is mapped shared. With "ends" the first thread ends, and
+ * there is another one in its place; with "children" some threads have a child, which dies with its thread.
  */
 #include "watch.h"
 
@@ -32,6 +32,7 @@ enum { SLICE_BYTES = 8 << 20, STEP_BYTES = 256 << 10 };
 
 static struct watch *watch;
 static uint64_t *memory;
+static bool has_children;
 static uint32_t nobody_wakes;
 
 static void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -130,6 +131,22 @@ static void check_sleep(int number)
 	}
 }
 
+static void make_child(void)
+{
+	pid_t parent = getpid(), pid = fork();
+
+	if (pid < 0)
+		complain("fork: errno %d", errno);
+	if (pid != 0)
+		return;
+	munmap(memory, (size_t)WATCH_THREADS * SLICE_BYTES);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+		_exit(1);
+	__atomic_fetch_add(&watch->children, 1, __ATOMIC_SEQ_CST);
+	for (;;)
+		pause();
+}
+
 static void *act(void *arg)
 {
 	int number = (int)(long)arg;
@@ -140,6 +157,8 @@ static void *act(void *arg)
 	pthread_sigmask(SIG_SETMASK, &mask, NULL);
 	prctl(PR_SET_TIMERSLACK, 100000 + number);
 	watch->tid[number] = gettid();
+	if (has_children && number < WATCH_CHILDREN)
+		make_child();
 	for (size_t step = 0;; step++) {
 		uint64_t wrong = spin_registers(0x1234567800000000ULL + step, 20000);
 
@@ -185,11 +204,12 @@ int main(int argc, char **argv)
 		return 2;
 	for (size_t i = 0; i < (size_t)WATCH_THREADS * SLICE_BYTES / 8; i++)
 		memory[i] = word_at(i);
-	for (long i = argc == 3 ? 0 : 1; i < WATCH_THREADS; i++) {
+	has_children = argc == 3 && !strcmp(argv[2], "children");
+	for (long i = argc == 3 && !has_children ? 0 : 1; i < WATCH_THREADS; i++) {
 		if (pthread_create(&thread, NULL, act, (void *)i) != 0)
 			return 2;
 	}
-	if (argc == 3)
+	if (argc == 3 && !has_children)
 		syscall(SYS_exit, 5);
 	act((void *)0L);
 	return 0;

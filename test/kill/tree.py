@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""tree.py [ROUNDS [SEED]]: kills one of criu's processes at a random moment of a dump that leaves a wide tree running,
-and of a restore of it. After a dump every process of the tree has to be there, untraced and running; after a restore
-all of them or nobody. In the end the tree checks itself. Run as the first process of a pid namespace; CRIU and TEST_B
+"""tree.py [-t THREADS] [ROUNDS [SEED]]: kills one of criu's processes at a random moment of a dump that leaves a wide
+tree running, and of a restore of it. After a dump every process of the tree has to be there, untraced and running, each
+a child of the same thread; after a restore all of them or nobody. In the end the tree checks itself. With -t so many
+threads of the root make the others. Run as the first process of a pid namespace; CRIU and TEST_B
 come from the environment."""
 
 import os
@@ -15,7 +16,11 @@ import time
 
 CRIU = os.environ["CRIU"]
 TREE = [os.environ["TEST_B"] + "/zdtm/wide_tree", "60"]
+if sys.argv[1:2] == ["-t"]:
+    TREE.append(sys.argv.pop(2))
+    sys.argv.pop(1)
 TASKS = 61
+lists = {}  # children of each process
 
 
 def pids():
@@ -30,8 +35,8 @@ def read(path):
         return ""
 
 
-def field(pid, key):
-    for line in read(f"/proc/{pid}/status").splitlines():
+def field(pid, key, tid=None):
+    for line in read(f"/proc/{pid}/task/{tid or pid}/status").splitlines():
         if line.startswith(key + ":"):
             return line.split()[1]
     return None
@@ -71,23 +76,39 @@ def tree():
     return sorted(pid for pid in pids() if read(f"/proc/{pid}/comm").strip() == "wide_tree")
 
 
+def threads(pid):
+    try:
+        return os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return []
+
+
+def children(pid):
+    """By thread, in the order in which they are listed."""
+    return {tid: read(f"/proc/{pid}/task/{tid}/children") for tid in threads(pid)}
+
+
 def start():
     with open("out", "w") as out:
         subprocess.Popen(TREE, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
     if not until(lambda: "READY" in read("out"), 20):
         raise SystemExit("the tree does not start")
-    return tree()
+    members = tree()
+    lists.update((pid, children(pid)) for pid in members)
+    return members
 
 
 def disturbed(members):
     if tree() != members:
         return f"{len(tree())} of {len(members)} processes are there"
-    for pid in members:
-        if field(pid, "TracerPid") == "0" and field(pid, "State") in "RSD":
+    for pid, tid in ((pid, tid) for pid in members for tid in threads(pid)):
+        state, tracer = field(pid, "State", tid), field(pid, "TracerPid", tid)
+        if tracer == "0" and state in "RSD":
             continue
-        tracer = field(pid, "TracerPid")
-        return (f"process {pid} has state {field(pid, 'State')}, tracer {tracer} "
-                f"({read(f'/proc/{tracer}/comm').strip()})")
+        return f"thread {tid} of {pid} has state {state}, tracer {tracer} ({read(f'/proc/{tracer}/comm').strip()})"
+    for pid in members:
+        if children(pid) != lists[pid]:
+            return f"process {pid} has the children {children(pid)}, not {lists[pid]}"
     return None
 
 

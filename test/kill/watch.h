@@ -3,11 +3,12 @@
 
 #include <stdint.h>
 
-enum { WATCH_THREADS = 8 };
+enum { WATCH_THREADS = 8, WATCH_CHILDREN = 4 /* the first threads have one each, if any */ };
 
 struct watch {
 	uint64_t ticks[WATCH_THREADS];
 	int32_t tid[WATCH_THREADS];
-	uint32_t errors; /* what the target itself found wrong; the first is in words */
+	uint32_t children; /* that are there */
+	uint32_t errors;   /* what the target itself found wrong; the first is in words */
 	char message[256];
 };
