@@ -1,7 +1,8 @@
 /*
- * A tree made from one number, the seed (the first argument): processes, threads, sessions, groups, orphans, zombies,
- * stopped ones, pending signals, timers, masks, attributes. One process is made after the other, so that a seed always
- * gives the same tree. What matters is that /proc is the same before and after; test/trees runs many of them.
+ * A tree made from one number, the seed (the first argument): processes, children of any thread, threads and first
+ * threads that have ended, sessions, groups, orphans, zombies, stopped ones, pending signals, timers, masks,
+ * attributes. One process is made after the other, so that a seed always gives the same tree. What matters is that
+ * /proc is the same before and after; test/trees runs many of them.
  */
 #include "zdtmlib.h"
 
@@ -20,17 +21,32 @@ struct tree {
 	volatile int count;
 	volatile int ready[MOST_TASKS];
 	volatile pid_t pids[MOST_TASKS];
+	volatile bool first_has_ended[MOST_TASKS];
 	bool has_subreaper;
 };
 
 struct maker {
 	uint64_t state;
 	int number, depth;
+	bool is_orphan;
 	pid_t groups[8]; /* of children that lead one in this task's session */
 	int group_count;
 };
 
 static struct tree *tree;
+
+enum errand { MAKE_CHILD, BECOME_READY, SEE_LEADER_END, END };
+
+struct thread {
+	pthread_t id;
+	struct maker maker, *process;
+	enum errand errand;
+	volatile int told, done;
+};
+
+static struct thread threads[MOST_THREADS]; /* of this process */
+static unsigned int thread_count;
+static sigset_t own_mask; /* of the first thread; the others block all until they are ready */
 
 static uint64_t next_random(uint64_t *state)
 {
@@ -134,38 +150,8 @@ static void make_attributes(struct maker *maker)
 		MUST(chdir("/"));
 	if (one_in(maker, 4))
 		umask(below(maker, 0777));
-}
-
-/* --- threads ----------------------------------------------------------------------------------------------------- */
-
-struct thread {
-	struct maker maker;
-	volatile int ready;
-};
-
-static void *act(void *arg)
-{
-	struct thread *self = arg;
-
-	make_pending(&self->maker, true);
-	make_attributes(&self->maker);
-	test_post(&self->ready, 1);
-	for (;;)
-		pause();
-	return NULL;
-}
-
-static void make_threads(struct maker *maker)
-{
-	static struct thread threads[MOST_THREADS];
-
-	for (unsigned int i = 0, count = below(maker, MOST_THREADS + 1); i < count; i++) {
-		pthread_t thread;
-
-		threads[i].maker.state = next_random(&maker->state);
-		EXPECT_EQ(pthread_create(&thread, NULL, act, &threads[i]), 0);
-		test_await(&threads[i].ready, 1);
-	}
+	if (one_in(maker, 4) && !maker->is_orphan)
+		MUST(prctl(PR_SET_PDEATHSIG, SIGURG));
 }
 
 /* --- processes --------------------------------------------------------------------------------------------------- */
@@ -183,6 +169,17 @@ static void choose_group(struct maker *maker)
 }
 
 static void make_task(struct maker *maker);
+
+static void until_state(pid_t pid, const char *state)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	while (!strstr(test_slurp(path), state))
+		usleep(500);
+}
+
+static void end_first_thread(struct maker *maker) __attribute__((noreturn));
 
 /* The end of the one in between hands the task to the nearest subreaper, which is in the tree. */
 static void become_orphan(struct maker *maker)
@@ -206,6 +203,7 @@ static void __attribute__((noreturn)) end(struct maker *maker, bool by_signal)
 
 static void __attribute__((noreturn)) run_child(struct maker *maker, bool is_orphan, bool is_zombie)
 {
+	MUST(pthread_sigmask(SIG_SETMASK, &own_mask, NULL));
 	if (is_orphan)
 		become_orphan(maker);
 	choose_group(maker);
@@ -215,19 +213,13 @@ static void __attribute__((noreturn)) run_child(struct maker *maker, bool is_orp
 		end(maker, one_in(maker, 3));
 	}
 	maker->group_count = 0;
+	maker->is_orphan = is_orphan;
 	make_task(maker);
+	if (thread_count && one_in(maker, 5))
+		end_first_thread(maker);
 	test_post(&tree->ready[maker->number], 1);
 	for (;;)
 		pause();
-}
-
-static void until_state(pid_t pid, const char *state)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	while (!strstr(test_slurp(path), state))
-		usleep(500);
 }
 
 static void make_child(struct maker *maker)
@@ -251,7 +243,7 @@ static void make_child(struct maker *maker)
 		until_state(pid, "State:\tZ");
 	else if (getpgid(pid) == pid && getsid(pid) == getsid(0) && maker->group_count < 8)
 		maker->groups[maker->group_count++] = pid;
-	if (!is_zombie && one_in(maker, 8)) {
+	if (!is_zombie && !tree->first_has_ended[child.number] && one_in(maker, 8)) {
 		MUST(kill(pid, SIGSTOP));
 		until_state(pid, "State:\tT");
 		if (!is_orphan && one_in(maker, 2))
@@ -259,16 +251,104 @@ static void make_child(struct maker *maker)
 	}
 }
 
+/* --- threads ----------------------------------------------------------------------------------------------------- */
+
+/* They do what they are told, one after the other, and nothing in the end. */
+static void *act(void *arg)
+{
+	struct thread *self = arg;
+
+	for (int turn = 1;; turn++) {
+		enum errand errand;
+
+		test_await(&self->told, turn);
+		errand = self->errand;
+		if (errand == MAKE_CHILD)
+			make_child(self->process);
+		if (errand == BECOME_READY) {
+			MUST(pthread_sigmask(SIG_SETMASK, &own_mask, NULL));
+			make_pending(&self->maker, true);
+			make_attributes(&self->maker);
+		}
+		if (errand == SEE_LEADER_END) {
+			until_state(getpid(), "State:\tZ");
+			test_post(&tree->ready[self->process->number], 1);
+		}
+		test_post(&self->done, turn);
+		if (errand == END)
+			return NULL;
+	}
+}
+
+static void tell(struct thread *thread, enum errand errand)
+{
+	thread->errand = errand;
+	test_post(&thread->told, thread->told + 1);
+	if (errand != SEE_LEADER_END)
+		test_await(&thread->done, thread->told);
+}
+
+/* Some end again, and leave their children to the first one. */
+static void end_some_threads(struct maker *maker)
+{
+	while (thread_count && one_in(maker, 4)) {
+		struct thread *last = &threads[--thread_count];
+
+		tell(last, END);
+		EXPECT_EQ(pthread_join(last->id, NULL), 0);
+	}
+}
+
+static void start_threads(struct maker *maker)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	MUST(pthread_sigmask(SIG_BLOCK, &all, &own_mask));
+	memset(threads, 0, sizeof(threads));
+	thread_count = below(maker, MOST_THREADS + 1);
+	for (unsigned int i = 0; i < thread_count; i++) {
+		threads[i].maker = (struct maker){ .state = next_random(&maker->state), .is_orphan = maker->is_orphan };
+		threads[i].process = maker;
+		EXPECT_EQ(pthread_create(&threads[i].id, NULL, act, &threads[i]), 0);
+	}
+	MUST(pthread_sigmask(SIG_SETMASK, &own_mask, NULL));
+}
+
+static void __attribute__((noreturn)) end_first_thread(struct maker *maker)
+{
+	tree->first_has_ended[maker->number] = true;
+	tell(&threads[0], SEE_LEADER_END);
+	for (;;)
+		syscall(SYS_exit, 0);
+}
+
+/* --- tasks ------------------------------------------------------------------------------------------------------- */
+
+static void make_child_by_any(struct maker *maker)
+{
+	unsigned int by = below(maker, thread_count + 1);
+
+	if (by == 0)
+		make_child(maker);
+	else
+		tell(&threads[by - 1], MAKE_CHILD);
+}
+
 /* Children before signals: those must not end up in what is waited for. */
 static void make_task(struct maker *maker)
 {
+	start_threads(maker);
 	for (unsigned int i = below(maker, 5); i > 0 && maker->depth < MOST_DEPTH && tree->count < MOST_TASKS; i--)
-		make_child(maker);
+		make_child_by_any(maker);
+	end_some_threads(maker);
 	make_attributes(maker);
 	make_handlers(maker);
 	make_timers(maker);
 	make_pending(maker, false);
-	make_threads(maker);
+	MUST(pthread_sigmask(SIG_SETMASK, NULL, &own_mask));
+	for (unsigned int i = 0; i < thread_count; i++)
+		tell(&threads[i], BECOME_READY);
 }
 
 static void end_all(void)
@@ -284,6 +364,7 @@ int main(int argc, char **argv)
 	struct maker maker = { .state = argc > 1 ? strtoull(argv[1], NULL, 10) : 1 };
 
 	test_start();
+	MUST(pthread_sigmask(SIG_SETMASK, NULL, &own_mask));
 	printf("# seed %llu\n", (unsigned long long)maker.state);
 	fflush(stdout);
 	tree = MUST(mmap(NULL, sizeof(*tree), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
