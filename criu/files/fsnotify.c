@@ -9,7 +9,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,15 +23,12 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "engine/dump.h"
+#include "files/inode-path.h"
 #include "files/registry.h"
 #include "files/restore-files.h"
 #include "images/fsnotify.pb-c.h"
 #include "kernel/proc-misc.h"
 #include "kernel/proc-pid.h"
-
-#define HANDLE_WORDS 16
-#define HANDLE_BYTES (HANDLE_WORDS * sizeof(uint64_t))
-#define MINOR_BITS   20 /* of the kernel's own device numbers */
 
 /* Of what inotify shows only these were given to it. */
 #define WATCH_MASK (IN_ALL_EVENTS | IN_EXCL_UNLINK | IN_ONESHOT)
@@ -42,13 +38,8 @@
 
 struct watch {
 	bool is_mount, is_filesystem;
-	uint32_t wd, mask, ignored_mask, mark_flags, sdev, mnt_id;
-	uint64_t inode;
-	struct {
-		uint32_t bytes, type;
-		uint8_t data[HANDLE_BYTES];
-	} handle;
-	char *path; /* NULL: the handle has to do */
+	uint32_t wd, mask, ignored_mask, mark_flags, mnt_id;
+	struct inode_path object; /* without a path the handle has to do; of a mount: that alone */
 };
 
 /* One block: the paths stand behind the watches. */
@@ -92,25 +83,25 @@ static void read_handle(const char *row, struct watch *watch)
 	const char *hex = fdinfo_word(row, "f_handle");
 	uint32_t bytes = 0;
 
-	if (!hex || word(row, "fhandle-bytes", &bytes) < 0 || word(row, "fhandle-type", &watch->handle.type) < 0 ||
-	    bytes > HANDLE_BYTES)
+	if (!hex || word(row, "fhandle-bytes", &bytes) < 0 ||
+	    word(row, "fhandle-type", &watch->object.handle.type) < 0 || bytes > INODE_HANDLE_BYTES)
 		return;
 	for (uint32_t i = 0; i < bytes; i++) {
 		int high = hex_digit(hex[2 * i]), low = high < 0 ? -1 : hex_digit(hex[2 * i + 1]);
 
 		if (low < 0)
 			return;
-		watch->handle.data[i] = (uint8_t)(high << 4 | low);
+		watch->object.handle.data[i] = (uint8_t)(high << 4 | low);
 	}
-	watch->handle.bytes = bytes;
+	watch->object.handle.bytes = bytes;
 }
 
 static int read_inode(const char *row, struct watch *watch)
 {
-	int r = fdinfo_word_number(row, "ino", 16, &watch->inode);
+	int r = fdinfo_word_number(row, "ino", 16, &watch->object.inode);
 
 	if (r == 0)
-		r = word(row, "sdev", &watch->sdev);
+		r = word(row, "sdev", &watch->object.sdev);
 	if (r == 0)
 		r = word(row, "mask", &watch->mask);
 	if (r == 0)
@@ -184,131 +175,37 @@ static int read_fanotify(struct open_file *file, const struct fdinfo *info)
 	return r;
 }
 
-/* --- dump: from an inode to a path -------------------------------------------------------------------------------- */
+/* --- dump: what it watches ---------------------------------------------------------------------------------------- */
 
-static dev_t device_of(uint32_t sdev)
+static int refuse_lost(const struct open_file *file, const struct inode_path *object, struct error *err)
 {
-	return makedev(sdev >> MINOR_BITS, sdev & ((1u << MINOR_BITS) - 1));
-}
+	dev_t device = inode_path_device(object->sdev);
 
-static bool leads_to(const char *path, const struct watch *watch)
-{
-	struct stat st;
-
-	return lstat(path, &st) == 0 && st.st_ino == watch->inode && st.st_dev == device_of(watch->sdev);
-}
-
-static int open_handle(const char *mountpoint, uint32_t bytes, uint32_t type, const void *data)
-{
-	AUTO_CLOSE int mount = open(mountpoint, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	union {
-		struct file_handle head;
-		char room[sizeof(struct file_handle) + HANDLE_BYTES];
-	} handle;
-	int fd;
-
-	if (mount < 0)
-		return -errno;
-	handle.head.handle_bytes = bytes;
-	handle.head.handle_type = (int)type;
-	memcpy(handle.room + sizeof(struct file_handle), data, bytes);
-	fd = open_by_handle_at(mount, &handle.head, O_PATH | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
-static bool is_on(const struct proc_mount *mount, uint32_t sdev)
-{
-	return makedev(mount->dev_major, mount->dev_minor) == device_of(sdev);
-}
-
-/* Any mount of the filesystem opens a handle; the path is only good if it leads there through that mount. */
-static char *path_by_handle(const struct proc_mounts *mounts, const struct watch *watch, bool *ret_exists)
-{
-	*ret_exists = false;
-	for (size_t i = 0; watch->handle.bytes && i < mounts->count; i++) {
-		AUTO_FREE char *path = NULL;
-		AUTO_CLOSE int fd = -1;
-		char link[32];
-		struct stat st;
-
-		if (!is_on(&mounts->mounts[i], watch->sdev))
-			continue;
-		fd = open_handle(mounts->mounts[i].mountpoint, watch->handle.bytes, watch->handle.type,
-				 watch->handle.data);
-		if (fd < 0 || fstat(fd, &st) < 0 || st.st_nlink == 0)
-			continue;
-		*ret_exists = true;
-		(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-		if (proc_read_link(AT_FDCWD, link, &path) == 0 && leads_to(path, watch))
-			return TAKE_PTR(path);
-	}
-	return NULL;
-}
-
-static char *path_of_mount(const struct proc_mounts *mounts, const struct watch *watch)
-{
-	for (size_t i = 0; i < mounts->count; i++)
-		if (is_on(&mounts->mounts[i], watch->sdev) && leads_to(mounts->mounts[i].mountpoint, watch))
-			return strdup(mounts->mounts[i].mountpoint);
-	return NULL;
-}
-
-static char *path_of_known_file(const struct dump *d, const struct watch *watch)
-{
-	for (size_t i = 0; i < d->files->count; i++) {
-		const struct open_file *file = d->files->files[i];
-
-		if (file->name_state == FILE_NAME_GOOD && file->st.st_ino == watch->inode &&
-		    leads_to(file->link, watch))
-			return strdup(file->link);
-	}
-	return NULL;
-}
-
-/* nftw() hands nothing through to its callback. */
-static _Thread_local struct {
-	const struct watch *watch;
-	char *found;
-} search;
-
-static int compare_entry(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	(void)type;
-	(void)at;
-	if (st->st_ino != search.watch->inode || st->st_dev != device_of(search.watch->sdev))
-		return 0;
-	search.found = strdup(path);
-	return 1;
-}
-
-static char *path_by_search(const struct dump *d, const struct watch *watch)
-{
-	search.watch = watch;
-	search.found = NULL;
-	for (size_t i = 0; i < d->opts->irmap_scan_paths.count && !search.found; i++)
-		(void)nftw(d->opts->irmap_scan_paths.items[i], compare_entry, 16, FTW_PHYS);
-	return search.found;
-}
-
-static int resolve(struct dump *d, const struct open_file *file, const struct proc_mounts *mounts, struct watch *watch,
-		   struct error *err)
-{
-	bool exists = false;
-
-	if (!d->opts->force_irmap)
-		watch->path = path_by_handle(mounts, watch, &exists);
-	if (!watch->path)
-		watch->path = path_of_mount(mounts, watch);
-	if (!watch->path)
-		watch->path = path_of_known_file(d, watch);
-	if (!watch->path)
-		watch->path = path_by_search(d, watch);
-	if (watch->path || exists)
-		return 0;
 	error_hint(err, "--irmap-scan-path DIRECTORY searches there; the object may also have been removed");
 	return open_file_refuse(file, err, "the object it watches, inode %llu on device %u:%u, is not found",
-				(unsigned long long)watch->inode, major(device_of(watch->sdev)),
-				minor(device_of(watch->sdev)));
+				(unsigned long long)object->inode, major(device), minor(device));
+}
+
+/* What is not found otherwise is searched for, all at once. */
+static int resolve_inodes(struct dump *d, const struct open_file *file, const struct proc_mounts *mounts,
+			  struct watches *watches, struct error *err)
+{
+	AUTO_FREE struct inode_path **missing = calloc(watches->count + 1, sizeof(*missing));
+	size_t count = 0;
+
+	if (!missing)
+		return open_file_error(file, err, -ENOMEM, "look");
+	for (size_t i = 0; i < watches->count; i++) {
+		struct watch *watch = &watches->items[i];
+
+		if (!watch->is_mount && inode_path_find(d, mounts, &watch->object) < 0)
+			missing[count++] = &watch->object;
+	}
+	inode_path_search(d, missing, count);
+	for (size_t i = 0; i < count; i++)
+		if (!missing[i]->path && !missing[i]->exists)
+			return refuse_lost(file, missing[i], err);
+	return 0;
 }
 
 static int resolve_mount(const struct open_file *file, const struct proc_mounts *mounts, struct watch *watch,
@@ -319,8 +216,8 @@ static int resolve_mount(const struct open_file *file, const struct proc_mounts 
 	if (!mount)
 		return open_file_refuse(file, err, "the mount it watches, %u, is not one of this namespace",
 					watch->mnt_id);
-	watch->path = strdup(mount->mountpoint);
-	return watch->path ? 0 : open_file_error(file, err, -ENOMEM, "look");
+	watch->object.path = strdup(mount->mountpoint);
+	return watch->object.path ? 0 : open_file_error(file, err, -ENOMEM, "look");
 }
 
 /* --- dump --------------------------------------------------------------------------------------------------------- */
@@ -342,16 +239,16 @@ static int pack_paths(struct open_file *file)
 	size_t bytes = sizeof(*watches) + watches->count * sizeof(watches->items[0]), at = bytes;
 
 	for (size_t i = 0; i < watches->count; i++)
-		bytes += watches->items[i].path ? strlen(watches->items[i].path) + 1 : 0;
+		bytes += watches->items[i].object.path ? strlen(watches->items[i].object.path) + 1 : 0;
 	packed = malloc(bytes);
 	if (packed)
 		memcpy(packed, watches, at);
 	for (size_t i = 0; i < watches->count; i++) {
-		char *path = watches->items[i].path;
+		char *path = watches->items[i].object.path;
 
-		watches->items[i].path = NULL;
+		watches->items[i].object.path = NULL;
 		if (packed && path) {
-			packed->items[i].path = strcpy((char *)packed + at, path);
+			packed->items[i].object.path = strcpy((char *)packed + at, path);
 			at += strlen(path) + 1;
 		}
 		free(path);
@@ -390,11 +287,11 @@ static int look_watches(struct dump *d, struct open_file *file, struct error *er
 			r = open_file_refuse(file, err, "marks on whole filesystems do not fit the image format");
 		else if (watch->is_mount)
 			r = resolve_mount(file, &mounts, watch, err);
-		else
-			r = resolve(d, file, &mounts, watch, err);
 		if (r == 0)
 			r = look_number(file, watch, err);
 	}
+	if (r == 0)
+		r = resolve_inodes(d, file, &mounts, watches, err);
 	packed = pack_paths(file);
 	if (r == 0 && packed < 0)
 		return open_file_error(file, err, packed, "look");
@@ -410,14 +307,14 @@ static int fill_handle(struct dump *d, const struct watch *watch, FhEntry **ret_
 	if (!handle)
 		return -ENOMEM;
 	fh_entry__init(handle);
-	handle->handle = files_scratch(d, HANDLE_BYTES);
+	handle->handle = files_scratch(d, INODE_HANDLE_BYTES);
 	if (!handle->handle)
 		return -ENOMEM;
-	handle->bytes = watch->handle.bytes;
-	handle->type = watch->handle.type;
-	handle->n_handle = HANDLE_WORDS;
-	memcpy(handle->handle, watch->handle.data, HANDLE_BYTES);
-	handle->path = watch->path;
+	handle->bytes = watch->object.handle.bytes;
+	handle->type = watch->object.handle.type;
+	handle->n_handle = INODE_HANDLE_WORDS;
+	memcpy(handle->handle, watch->object.handle.data, INODE_HANDLE_BYTES);
+	handle->path = watch->object.path;
 	*ret_entry = handle;
 	return 0;
 }
@@ -430,10 +327,10 @@ static int fill_watch(struct dump *d, uint32_t id, const struct watch *watch, In
 		return -ENOMEM;
 	inotify_wd_entry__init(entry);
 	entry->id = id;
-	entry->i_ino = watch->inode;
+	entry->i_ino = watch->object.inode;
 	entry->mask = watch->mask;
 	entry->ignored_mask = watch->ignored_mask;
-	entry->s_dev = watch->sdev;
+	entry->s_dev = watch->object.sdev;
 	entry->wd = watch->wd;
 	*ret_entry = entry;
 	return fill_handle(d, watch, &entry->f_handle);
@@ -475,18 +372,18 @@ static int fill_mark(struct dump *d, uint32_t id, const struct watch *watch, Fan
 	entry->mflags = watch->mark_flags;
 	entry->mask = watch->mask;
 	entry->ignored_mask = watch->ignored_mask;
-	entry->s_dev = watch->sdev;
+	entry->s_dev = watch->object.sdev;
 	*ret_entry = entry;
 	if (watch->is_mount) {
 		fanotify_mount_mark_entry__init(mount);
 		mount->mnt_id = watch->mnt_id;
-		mount->path = watch->path;
+		mount->path = watch->object.path;
 		entry->type = MARK_TYPE__MOUNT;
 		entry->me = mount;
 		return 0;
 	}
 	fanotify_inode_mark_entry__init(inode);
-	inode->i_ino = watch->inode;
+	inode->i_ino = watch->object.inode;
 	entry->type = MARK_TYPE__INODE;
 	entry->ie = inode;
 	return fill_handle(d, watch, &inode->f_handle);
@@ -534,9 +431,9 @@ static int find_by_handle(const FhEntry *handle, uint32_t sdev, struct target *r
 	if (r == 0)
 		r = -ENODEV;
 	for (size_t i = 0; i < mounts.count; i++) {
-		if (!is_on(&mounts.mounts[i], sdev))
+		if (!inode_path_is_on(&mounts.mounts[i], sdev))
 			continue;
-		r = open_handle(mounts.mounts[i].mountpoint, handle->bytes, handle->type, handle->handle);
+		r = inode_path_open_handle(mounts.mounts[i].mountpoint, handle->bytes, handle->type, handle->handle);
 		if (r < 0)
 			continue;
 		ret->fd = r;
