@@ -82,6 +82,11 @@ static int task_set_acting(struct task *task, pid_t tid, struct error *err)
 	if (procfd < 0)
 		return error_set(err, procfd, TASK_FORMAT ", thread %d", TASK_ARGS(task), tid);
 	pidfd = pidfd_open_tid(tid);
+	if (pidfd == -EINVAL)
+		return error_say(err, -ENOTSUP,
+				 TASK_FORMAT ": its first thread has ended while others live on: that takes pidfds of "
+					     "threads, which this kernel does not have (Linux 6.9 has them)",
+				 TASK_ARGS(task));
 	if (pidfd < 0)
 		return error_set(err, pidfd, TASK_FORMAT ", thread %d", TASK_ARGS(task), tid);
 	if (task->acting_pidfd != task->pidfd)

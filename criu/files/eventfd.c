@@ -9,14 +9,19 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
+#include "engine/dump.h"
 #include "files/registry.h"
 #include "files/restore-files.h"
 #include "images/eventfd.pb-c.h"
 #include "kernel/bpf-files.h"
+#include "kernel/features.h"
+#include "kernel/kernel-memory.h"
 
 struct eventfd_data {
 	uint64_t counter;
 	bool semaphore;
+	bool semaphore_is_hidden; /* fdinfo does not tell */
 };
 
 static bool is_eventfd(const struct dump *d, const struct open_file *file)
@@ -34,8 +39,38 @@ static int read_eventfd(struct open_file *file, const struct fdinfo *info)
 	if (!data)
 		return -ENOMEM;
 	r = fdinfo_number(info, "eventfd-count", 16, &data->counter);
-	data->semaphore = fdinfo_number(info, "eventfd-semaphore", 10, &semaphore) == 0 && semaphore;
+	data->semaphore_is_hidden =
+	    feature_is_masked("fdinfo_semaphore") || fdinfo_number(info, "eventfd-semaphore", 10, &semaphore) < 0;
+	data->semaphore = !data->semaphore_is_hidden && semaphore;
 	return r;
+}
+
+static int find_semaphore(struct dump *d, const struct open_file *file, bool *ret)
+{
+	struct kernel_memory *km;
+	uint64_t address, event;
+	uint32_t flags = 0;
+	int r = dump_kernel_memory(d, &km);
+
+	if (r == 0)
+		r = kernel_memory_file(km, file->task->pidfd, file->fd, &address);
+	if (r == 0)
+		r = KERNEL_MEMBER(km, address, "file", "private_data", &event);
+	if (r == 0)
+		r = KERNEL_MEMBER(km, event, "eventfd_ctx", "flags", &flags);
+	*ret = flags & EFD_SEMAPHORE;
+	return r;
+}
+
+static void look_for_semaphore(struct dump *d, const struct open_file *file, struct eventfd_data *data)
+{
+	char place[ERROR_WHOLE_BYTES];
+	int r = data->semaphore_is_hidden ? find_semaphore(d, file, &data->semaphore) : 0;
+
+	if (r < 0)
+		log_warn("%s: neither this kernel nor a BPF program tells whether it is a semaphore (EFD_SEMAPHORE), "
+			 "it comes back as none: %s\n",
+			 open_file_describe(file, place, sizeof(place)), strerror(-r));
 }
 
 static int read_eventfd_facts(struct open_file *file)
@@ -52,11 +87,12 @@ static int read_eventfd_facts(struct open_file *file)
 
 static int save_eventfd(struct dump *d, struct open_file *file, FileEntry *entry, struct error *err)
 {
-	const struct eventfd_data *data = file->kind_data;
+	struct eventfd_data *data = file->kind_data;
 	EventfdFileEntry *event = files_scratch(d, sizeof(*event));
 
 	if (!event)
 		return open_file_error(file, err, -ENOMEM, "save");
+	look_for_semaphore(d, file, data);
 	eventfd_file_entry__init(event);
 	event->id = file->id;
 	event->flags = file->flags;

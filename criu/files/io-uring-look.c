@@ -541,6 +541,9 @@ static int look_at_kernel(struct uring_look *look, struct error *err)
 		error_hint(
 		    err, "it is read from the kernel's memory, which needs CAP_BPF, CAP_PERFMON, CONFIG_DEBUG_INFO_BTF "
 			 "and a kernel like 6.18");
+		if (r == -ENOENT)
+			return open_file_refuse(look->file, err,
+						"this kernel keeps its state in structures that we do not know");
 		return open_file_error(look->file, err, r, "find out what state it is in");
 	}
 	return 0;

@@ -66,6 +66,13 @@ int probe_fdinfo_eventfd(void)
 	return has_key(fd, "eventfd-count");
 }
 
+int probe_fdinfo_semaphore(void)
+{
+	AUTO_CLOSE int fd = eventfd(0, EFD_CLOEXEC);
+
+	return has_key(fd, "eventfd-semaphore");
+}
+
 int probe_fdinfo_epoll(void)
 {
 	AUTO_CLOSE int epoll_fd = epoll_create1(EPOLL_CLOEXEC);

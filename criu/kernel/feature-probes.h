@@ -62,6 +62,7 @@ int probe_vdso_mremap(void);
 /* feature-probes-file.c */
 int probe_fdinfo_epoll(void);
 int probe_fdinfo_eventfd(void);
+int probe_fdinfo_semaphore(void);
 int probe_fdinfo_inotify(void);
 int probe_fdinfo_lock(void);
 int probe_fdinfo_signalfd(void);

@@ -41,14 +41,13 @@
 #define MADVISE_COLD                 20                                    /* since 5.4 */
 #define PAGE_BYTES                   4096
 
-#define CALL_IO_URING_REGISTER 427
-#define REGISTER_PROBE         8ul
-#define REGISTER_BY_NUMBER     (1ul << 31)
-#define RING_NUMBERS           16
-#define PORT_LEVELS            3
-#define ERROR_BADF             9
-#define ERROR_INVAL            22
-#define ERROR_NOSYS            38
+#define CALL_IO_URING_ENTER 426
+#define ENTER_BY_NUMBER     (1ul << 4)
+#define RING_NUMBERS        16
+#define PORT_LEVELS         3
+#define ERROR_BADF          9
+#define ERROR_INVAL         22
+#define ERROR_NOSYS         38
 
 struct kernel_stack {
 	uint64_t sp;
@@ -114,13 +113,12 @@ static int64_t ask_tsc(void)
 
 /*
  * A thread may know io_urings by numbers of its own, without descriptors. The request is one that changes nothing: it
- * asks for none of the operations that there are.
+ * submits nothing and waits for nothing.
  */
 static void ask_ring_numbers(struct parasite_thread *self)
 {
 	for (uint32_t i = 0; i < RING_NUMBERS; i++) {
-		uint64_t probe[2] = { 0, 0 };
-		long result = SYS4(CALL_IO_URING_REGISTER, i, REGISTER_PROBE | REGISTER_BY_NUMBER, probe, 0);
+		long result = SYS6(CALL_IO_URING_ENTER, i, 0, 0, ENTER_BY_NUMBER, 0, 0);
 
 		if (result == -ERROR_INVAL || result == -ERROR_NOSYS)
 			return; /* it has never used one, or the kernel has no such numbers */

@@ -17,6 +17,7 @@
 #include "base/util.h"
 #include "compel/compel.h"
 #include "engine/dump.h"
+#include "kernel/features.h"
 #include "kernel/kernel-memory.h"
 #include "kernel/proc-misc.h"
 #include "kernel/task-facts.h"
@@ -214,7 +215,34 @@ static int look_signals(struct task *task, struct task_thread *thread, bool is_l
 	return r < 0 ? error_set(err, r, "read its pending signals") : 0;
 }
 
-static int look_traced_thread(struct task *task, struct task_thread *thread, void *area, struct error *err)
+/*
+ * Where ptrace(2) does not tell it, and the thread has switched it on, the first call that we make in it would end the
+ * process.
+ */
+static int check_hidden_user_dispatch(struct dump *d, const struct task *task, pid_t tid, struct error *err)
+{
+	AUTO_FREE uint64_t *addresses = NULL;
+	struct kernel_memory *km;
+	uint64_t thread, work = 0;
+	size_t count = 0;
+	int r = dump_kernel_memory(d, &km);
+
+	if (r == 0)
+		r = kernel_memory_threads(km, task->pidfd, &addresses, &count);
+	if (r == 0)
+		r = kernel_memory_find_thread(km, addresses, count, tid, &thread);
+	if (r == 0)
+		r = KERNEL_MEMBER(km, thread, "thread_info", "syscall_work", &work);
+	if (r < 0 || !(work & THREAD_USER_DISPATCH))
+		return 0;
+	error_hint(err, "Linux 6.4 and later tell how");
+	return error_say(err, -ENOTSUP,
+			 "it catches its system calls (syscall user dispatch), which this kernel does "
+			 "not let us read");
+}
+
+static int look_traced_thread(struct dump *d, struct task *task, struct task_thread *thread, void *area,
+			      struct error *err)
 {
 	int r = look_registers(task, thread, area, err);
 
@@ -231,19 +259,22 @@ static int look_traced_thread(struct task *task, struct task_thread *thread, voi
 	thread->state->has_rseq = r == 0;
 	if (thread->facts_own && !(thread->facts_own->syscall_work & THREAD_USER_DISPATCH))
 		return 0;
-	r = ptrace_read_user_dispatch(thread->tid, &thread->state->user_dispatch);
-	return r < 0 && r != -EOPNOTSUPP ? error_set(err, r, "read whether it catches its system calls") : 0;
+	r = feature_is_masked("syscall_user_dispatch")
+		? -EOPNOTSUPP
+		: ptrace_read_user_dispatch(thread->tid, &thread->state->user_dispatch);
+	if (r == -EOPNOTSUPP)
+		return check_hidden_user_dispatch(d, task, thread->tid, err);
+	return r < 0 ? error_set(err, r, "read whether it catches its system calls") : 0;
 }
 
 int task_look_traced(struct dump *d, struct task *task, struct error *err)
 {
 	AUTO_FREE void *area = aligned_alloc(64, (xstate_bytes() + 63) & ~(size_t)63);
 
-	(void)d;
 	if (!area)
 		return error_set(err, -ENOMEM, TASK_FORMAT, TASK_ARGS(task));
 	for (size_t i = 0; i < task->thread_count; i++) {
-		int r = look_traced_thread(task, &task->threads[i], area, err);
+		int r = look_traced_thread(d, task, &task->threads[i], area, err);
 
 		if (r < 0) {
 			error_prefix(err, TASK_FORMAT ", thread %d", TASK_ARGS(task), task->threads[i].tid);
