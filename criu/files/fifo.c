@@ -266,6 +266,17 @@ static int check_fifo(struct restore *r, struct restore_file *file, struct error
 	return 0;
 }
 
+/* Writing changes the time of the last change, which is that of a write by the program. */
+static int fill_unnoticed(int fd, const struct checked_pipe_data *data, struct error *err)
+{
+	struct stat st;
+	int result = fstat(fd, &st) < 0 ? error_set(err, -errno, "look at a fifo") : pipe_fill(fd, data, err);
+
+	if (result == 0 && data && data->entry->bytes)
+		(void)futimens(fd, (struct timespec[]){ st.st_atim, st.st_mtim });
+	return result;
+}
+
 /* Whoever has the fifo open outside of the tree has kept what is in it, which then must not get into it twice. */
 static int fill(const struct restore_fifo *fifo, const struct restore_file *path, int fd, struct error *err)
 {
@@ -275,7 +286,7 @@ static int fill(const struct restore_fifo *fifo, const struct restore_file *path
 	if (ioctl(fd, FIONREAD, &waiting) < 0)
 		return error_set(err, -errno, "look into %s", path->entry->reg->name);
 	if (bytes == 0 || waiting == 0)
-		return pipe_fill(fd, fifo->data, err);
+		return fill_unnoticed(fd, fifo->data, err);
 	result = pipe_holds(fd, fifo->data);
 	if (result < 0)
 		return error_set(err, result, "look into %s", path->entry->reg->name);

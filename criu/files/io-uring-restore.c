@@ -189,8 +189,10 @@ static int put_contents(const IoUringFileEntry *uring, int fd, const struct io_u
 int io_uring_open(struct restore *r, struct restore_file *file, int *ret_fd, struct error *err)
 {
 	const IoUringFileEntry *uring = file->entry->io_uring;
+	/* It keeps the flags it was made with: the usual size is not asked for. */
+	const bool is_usual = uring->cq_entries == 2 * uring->sq_entries;
 	struct io_uring_params params = {
-		.flags = uring->setup_flags | IORING_SETUP_CQSIZE,
+		.flags = uring->setup_flags | (is_usual ? 0 : IORING_SETUP_CQSIZE),
 		.cq_entries = uring->cq_entries,
 	};
 	AUTO_CLOSE int fd = io_uring_make(uring->sq_entries, &params);

@@ -16,6 +16,7 @@ static void child(void *arg)
 int main(void)
 {
 	int both, reader, nonblock, second;
+	struct stat before, now;
 	char text[32];
 	pid_t pid;
 
@@ -28,7 +29,10 @@ int main(void)
 	EXPECT_EQ(write(both, "some data", 9), 9);
 	second = MUST(open("second", O_RDONLY | O_NONBLOCK));
 	pid = test_fork(child, NULL);
+	MUST(fstat(both, &before));
 	test_wait();
+	MUST(fstat(both, &now));
+	EXPECT_MEM(&now.st_mtim, &before.st_mtim, sizeof(now.st_mtim));
 	EXPECT_EQ(write(nonblock, "!", 1), 1);
 	EXPECT_EQ(read(reader, text, 32), 10);
 	EXPECT_MEM(text, "some data!", 10);

@@ -22,7 +22,7 @@ int main(void)
 {
 	int temporary, fifo, node, directory, replaced, sparse, deep;
 	char text[64], name[64];
-	struct stat st;
+	struct stat st, before;
 
 	test_start();
 	temporary = open(".", O_TMPFILE | O_RDWR, 0640);
@@ -58,7 +58,10 @@ int main(void)
 	MUST(chdir("gone"));
 	MUST(rmdir("../gone"));
 	directory = MUST(open(".", O_RDONLY | O_DIRECTORY));
+	MUST(fstat(fifo, &before));
 	test_wait();
+	MUST(fstat(fifo, &st));
+	EXPECT_MEM(&st.st_mtim, &before.st_mtim, sizeof(st.st_mtim));
 	expect_nameless(temporary, S_IFREG);
 	expect_nameless(fifo, S_IFIFO);
 	expect_nameless(node, S_IFCHR);
