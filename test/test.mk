@@ -65,8 +65,9 @@ $(TEST_B)/fallbacks: $(TEST_B)/features
 M           ?= plain,compare,iterations,leave-running,stopped
 K           ?= *
 ZDTM        := $(ZDTM_RUNNER) -c $(CRIU) -s test/zdtm
-# In mode plain each image set is looked at the way another reader does.
-ZDTM_CHECK  := -x test/images/check-set.py
+# In mode plain each image set is looked at the way another reader does, in mode iterations the second is compared with
+# the first.
+ZDTM_CHECK  := -x test/images/check-set.py -X test/images/same-set.py
 # Each image set is rewritten before the restore.
 ZDTM_OLDER  := $(ZDTM) -m plain -x test/images/older-set.py
 

@@ -385,7 +385,7 @@ static void run_criu(const char *verb, const char *log, const char **argv)
 }
 
 /* What somebody else thinks of the set, or makes of it. */
-static void hand_out_set(const char *dir)
+static void hand_out_set(const char *program, const char *dir, const char *dir_before)
 {
 	int status = 0;
 	pid_t pid = fork();
@@ -397,13 +397,13 @@ static void hand_out_set(const char *dir)
 
 		snprintf(log, sizeof(log), "%s/on-set.log", dir);
 		open_stdio(log);
-		execl(my.run->on_set, my.run->on_set, dir, NULL);
+		execl(program, program, dir, dir_before, my.run->test->again, NULL);
 		_exit(127);
 	}
 	while (!reap(pid, &status))
 		usleep(500);
 	if (status != 0)
-		write_verdict("FAIL %s: wait status %#x\n%s\n", my.run->on_set, status, log_tail("on-set.log"));
+		write_verdict("FAIL %s: wait status %#x\n%s\n", program, status, log_tail("on-set.log"));
 }
 
 static void dump(const char *how)
@@ -468,16 +468,18 @@ static void restore(void)
 
 static void round_trip(void)
 {
+	char dir[300], before[300];
+
 	dump(NULL);
 	if (my.run->test->refused[0])
 		return;
 	wait_gone();
-	if (my.run->on_set) {
-		char dir[300];
-
-		snprintf(dir, sizeof(dir), "%s/%d", my.run->dir, my.set);
-		hand_out_set(dir);
-	}
+	snprintf(dir, sizeof(dir), "%s/%d", my.run->dir, my.set);
+	snprintf(before, sizeof(before), "%s/%d", my.run->dir, my.set - 1);
+	if (my.run->on_set)
+		hand_out_set(my.run->on_set, dir, NULL);
+	if (my.run->on_next_set && my.set == 2)
+		hand_out_set(my.run->on_next_set, dir, before);
 	restore();
 }
 

@@ -1,11 +1,13 @@
 /*
- * runner [-m MODE[,MODE]] [-j N] [-k PATTERN] [-c CRIU] [-s SOURCE] [-F FEATURES] [-x PROGRAM] [-LaK] [TEST ...]
+ * runner [-m MODE[,MODE]] [-j N] [-k PATTERN] [-c CRIU] [-s SOURCE] [-F FEATURES] [-x PROGRAM] [-X PROGRAM] [-LaK]
+ *        [TEST ...]
  *
  * Runs behaviour programs, each in a pid and mount namespace of its own, several at a time. Modes: none plain
  * iterations leave-running stopped compare record mask=FEATURE, and mask for all features of the list in turn
  * (mask-some: each with some tests). -L takes the long ones in, -a those marked as not to be run by themselves, -K
  * keeps the directories. In the modes plain and compare the program of -x is run on each image directory before the
- * restore, and has to like it. The last line is the sum.
+ * restore, and has to like it; that of -X in the mode iterations, on the second one, with the first as another
+ * argument. The last line is the sum.
  */
 #include "runner.h"
 
@@ -42,7 +44,8 @@ static struct {
 	size_t test_count;
 	char features[MOST_FEATURES][64];
 	size_t feature_count;
-	char programs[PATH_MAX], criu[PATH_MAX], may_differ[PATH_MAX], on_set[PATH_MAX], base[128];
+	char programs[PATH_MAX], criu[PATH_MAX], may_differ[PATH_MAX], on_set[PATH_MAX], on_next_set[PATH_MAX];
+	char base[128];
 	bool with_long, with_all, keep;
 	struct job jobs[MOST_JOBS];
 	size_t job_limit, running;
@@ -126,6 +129,8 @@ static void parse_flag(struct test *test, const char *word)
 		snprintf(test->restore_options, sizeof(test->restore_options), "%s", text);
 	else if (strncmp(word, "differs=", 8) == 0)
 		snprintf(test->differs, sizeof(test->differs), "%.120s", text);
+	else if (strncmp(word, "again=", 6) == 0)
+		snprintf(test->again, sizeof(test->again), "%.250s", text);
 	else if (strncmp(word, "needs=", 6) == 0)
 		snprintf(test->needs, sizeof(test->needs), "%.60s", text);
 	else if (strncmp(word, "huge=", 5) == 0)
@@ -303,6 +308,9 @@ static void run_test(struct test *test, enum mode mode, const char *feature, boo
 
 	if (my.on_set[0] && (mode == MODE_PLAIN || mode == MODE_COMPARE))
 		run.on_set = my.on_set;
+	/* Who never sleeps is somewhere else each time. */
+	if (my.on_next_set[0] && mode == MODE_ITERATIONS && !test->is_busy)
+		run.on_next_set = my.on_next_set;
 	if (feature)
 		snprintf(run.feature, sizeof(run.feature), "%.63s", feature);
 	if (test->skip[0] && !is_named && !my.with_all) {
@@ -416,7 +424,7 @@ int main(int argc, char **argv)
 	char modes[1024] = "plain", list[PATH_MAX], *mode, *rest = modes;
 	int option;
 
-	while ((option = getopt(argc, argv, "m:j:k:c:s:F:x:LaK")) != -1) {
+	while ((option = getopt(argc, argv, "m:j:k:c:s:F:x:X:LaK")) != -1) {
 		switch (option) {
 		case 'm':
 			snprintf(modes, sizeof(modes), "%s", optarg);
@@ -440,6 +448,10 @@ int main(int argc, char **argv)
 			if (!realpath(optarg, my.on_set))
 				die(optarg);
 			break;
+		case 'X':
+			if (!realpath(optarg, my.on_next_set))
+				die(optarg);
+			break;
 		case 'L':
 			my.with_long = true;
 			break;
@@ -452,7 +464,7 @@ int main(int argc, char **argv)
 		default:
 			fprintf(stderr,
 				"usage: runner [-m mode,...] [-j N] [-k pattern] [-c criu] [-s source directory] "
-				"[-F features] [-x program] [-LaK] [test ...]\n");
+				"[-F features] [-x program] [-X program] [-LaK] [test ...]\n");
 			return 2;
 		}
 	}

@@ -23,6 +23,7 @@ struct test {
 	char dump_options[256]; /* besides the usual ones */
 	char restore_options[256];
 	char differs[128]; /* fields of /proc that may differ in this test, besides those that may in all */
+	char again[256];   /* fields of images that may differ in a second set */
 	char refused[128]; /* what the dump says when it refuses this one; the program then has to go on unharmed */
 	char warns[128];   /* a part of the one warning that dump or restore may give in a plain run */
 	char needs[64];    /* a kernel feature it cannot do without: never masked */
@@ -39,8 +40,9 @@ struct run {
 	char feature[64]; /* MODE_MASK */
 	const char *criu, *programs, *may_differ;
 	const char
-	    *on_set;   /* run on each image directory that is to be restored in MODE_PLAIN or MODE_COMPARE, or NULL */
-	char dir[256]; /* this run's own directory */
+	    *on_set; /* run on each image directory that is to be restored in MODE_PLAIN or MODE_COMPARE, or NULL */
+	const char *on_next_set; /* the same in MODE_ITERATIONS, on the second one with the first */
+	char dir[256];           /* this run's own directory */
 };
 
 /*
