@@ -78,15 +78,29 @@ int tty_output_look_without_help(struct dump *d, const struct tty_end *master, c
 	return open_file_error(master->file, err, r, "terminal: its output is stopped: read by what");
 }
 
+/* Far from the first column it matters only how far the next tab is: getting there takes a while. */
+#define COLUMN_MAX 65536
+#define TAB        8
+
+static uint32_t near_column(uint32_t column)
+{
+	return column > COLUMN_MAX ? COLUMN_MAX + column % TAB : column;
+}
+
+bool tty_output_is_sane(const TtyOutputEntry *output)
+{
+	return !output || (output->column < COLUMN_MAX + TAB && output->line_column < COLUMN_MAX + TAB);
+}
+
 void tty_output_fill(const struct tty_output *output, TtyOutputEntry *entry)
 {
 	tty_output_entry__init(entry);
 	entry->has_stopped = entry->stopped = output->is_stopped;
 	entry->has_held = entry->held = output->is_held;
 	entry->has_column = output->column != 0;
-	entry->column = output->column;
+	entry->column = near_column(output->column);
 	entry->has_line_column = output->line_column != 0;
-	entry->line_column = output->line_column;
+	entry->line_column = near_column(output->line_column);
 	entry->has_next_literal = entry->next_literal = output->is_next_literal;
 	entry->has_packet_status = output->packet_status != 0;
 	entry->packet_status = output->packet_status;

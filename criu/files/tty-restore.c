@@ -163,6 +163,8 @@ static int check_end(const struct restore *r, const struct restore_file *file, c
 		return restore_refuse(r, file, err, "terminal %u has no number", info->id);
 	if (info->termios && info->termios->n_c_cc < NCCS)
 		return restore_refuse(r, file, err, "terminal %u: its settings are incomplete", info->id);
+	if (!tty_output_is_sane(info->other_output))
+		return restore_refuse(r, file, err, "terminal %u: its cursor is nowhere", info->id);
 	if (is_master(info) && !info->termios)
 		return restore_refuse(r, file, err, "terminal %u: its settings are missing", info->id);
 	return 0;

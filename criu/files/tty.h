@@ -68,6 +68,8 @@ int tty_output_look(struct tty_end *master, const struct tty_end *slave, const s
 int tty_output_look_without_help(struct dump *d, const struct tty_end *master, const struct tty_end *slave, int r,
 				 struct error *err);
 void tty_output_fill(const struct tty_output *output, TtyOutputEntry *entry);
+/* Whether an image says something that a dump may have written. */
+bool tty_output_is_sane(const TtyOutputEntry *output);
 
 /* --- restore -------------------------------------------------------------------------------------------------- */
 

@@ -1,4 +1,7 @@
-/* A mapping longer than its file (a fault beyond the end), an executable one, one of a file opened read-only. */
+/*
+ * A mapping longer than its file (a fault beyond the end), an executable one, one of a file opened read-only, one whose
+ * name is what /proc makes of a newline.
+ */
 #include "zdtmlib.h"
 
 #include <setjmp.h>
@@ -16,7 +19,7 @@ int main(void)
 	static const unsigned char code[] = { 0xb8, 0x2a, 0x00, 0x00, 0x00, 0xc3 }; /* mov $42, %eax; ret */
 	struct sigaction action = { .sa_handler = on_bus };
 	int fd, signo, (*call)(void);
-	char *base, *text;
+	char *base, *text, *odd;
 
 	test_start();
 	MUST(sigaction(SIGBUS, &action, NULL));
@@ -27,7 +30,12 @@ int main(void)
 	fd = MUST(open("short", O_RDONLY));
 	text = MUST(mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0));
 	close(fd);
+	fd = MUST(open("odd\\012name", O_RDWR | O_CREAT, 0600));
+	EXPECT_EQ(write(fd, "content", 7), 7);
+	odd = MUST(mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0));
+	close(fd);
 	test_wait();
+	EXPECT_MEM(odd, "content", 7);
 	EXPECT_MEM(base, code, sizeof(code));
 	signo = sigsetjmp(back, 1);
 	if (!signo) {
