@@ -15,6 +15,7 @@
 #include "base/util.h"
 #include "compel/compel.h"
 #include "engine/compel-error.h"
+#include "engine/limit-room.h"
 #include "mm/mm.h"
 #include "mm/numa-policy.h"
 #include "pie/parasite-border.h"
@@ -171,7 +172,7 @@ static void hint_at_limit(const struct task *task, size_t bytes, struct error *e
 }
 
 /* Puts the parasite's code and room for its answers into all tasks. */
-static int inject(struct task *const *tasks, struct place *places, size_t count, struct error *err)
+static int inject(struct dump *d, struct task *const *tasks, struct place *places, size_t count, struct error *err)
 {
 	struct compel_task **targets = calloc(count + 1, sizeof(*targets));
 	struct remote_addr *addresses = calloc(2 * count + 1, sizeof(*addresses));
@@ -185,6 +186,7 @@ static int inject(struct task *const *tasks, struct place *places, size_t count,
 		places[i].layout = make_layout(tasks[i]);
 		targets[i] = tasks[i]->compel;
 		bytes[i] = places[i].layout.bytes;
+		limit_room_make(d, tasks[i], bytes[i] + (size_t)(pie_parasite_end - pie_parasite_start));
 	}
 	if (r == 0) {
 		r = compel_inject_all(targets, count, pie_parasite_start,
@@ -435,6 +437,7 @@ static int take_answers(struct dump *d, struct task *task, const struct place *p
 	r = numa_policies_take(d, task, (void *)((char *)task->parasite + place->layout.mappings), err);
 	for (size_t i = 0; i < task->thread_count && r == 0; i++)
 		r = check_confinement(task, place, i, probes, err);
+	limit_room_correct(d, task);
 	for (size_t i = 0; i < task->thread_count && r == 0; i++)
 		r = task->threads[i].facts_own ? 0 : keyrings_check(task, &task->threads[i], err);
 	for (size_t i = 0; i < task->thread_count && r == 0; i++)
@@ -465,7 +468,7 @@ static int take_models_answers(const struct dump *d, struct task *task, struct e
 static int run_all(struct dump *d, struct task *const *tasks, struct place *places, size_t count,
 		   struct landlock_probes *probes, struct error *err)
 {
-	int r = inject(tasks, places, count, err);
+	int r = inject(d, tasks, places, count, err);
 
 	for (size_t i = 0; i < count && r == 0; i++) {
 		r = choose_probes(tasks[i], probes, err);

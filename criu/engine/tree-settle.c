@@ -12,6 +12,7 @@
 #include "base/util.h"
 #include "compel/compel.h"
 #include "engine/compel-error.h"
+#include "engine/limit-room.h"
 #include "kernel/pidfd.h"
 #include "kernel/proc-stat.h"
 #include "task/ended-call.h"
@@ -45,6 +46,7 @@ int tree_release(struct dump *d, struct error *err)
 			continue;
 		waiting_masks_keep(task);
 		r = compel_cure(task->compel, &compel_err);
+		limit_room_give_back(d, task);
 		ended_calls_go_on(task);
 		send_stop_again(task);
 		if (r == 0)

@@ -1,7 +1,7 @@
 /*
- * The log is one shared anonymous mapping: a head, the names of what was created, the processes to end, compel's
- * journal. The rescuer is a forked child in a session of its own, so that no signal meant for the worker's group
- * reaches it; it sleeps on the worker's pidfd.
+ * The log is one shared anonymous mapping: a head, the names of what was created, the processes to end, the limits to
+ * lower, compel's journal. The rescuer is a forked child in a session of its own, so that no signal meant for the
+ * worker's group reaches it; it sleeps on the worker's pidfd.
  */
 #include "engine/undo.h"
 
@@ -30,6 +30,7 @@
 
 #define NAME_ARENA_BYTES (64u << 20)
 #define END_LIMIT        (1u << 17)
+#define LIMIT_LIMIT      (1u << 17)
 
 struct end_note {
 	int32_t pid;
@@ -41,6 +42,7 @@ struct undo_log {
 	uint32_t phase;      /* enum undo_phase */
 	uint32_t name_bytes; /* in the arena of names: each ended by NUL */
 	uint32_t end_count;
+	uint32_t limit_count;
 	uint32_t names_lock;
 	int32_t slack_tid; /* 0: none */
 	uint64_t slack_ns;
@@ -51,8 +53,9 @@ struct undo {
 	struct undo_log *log;
 	char *names; /* of files that were created, below the image directory or absolute */
 	struct end_note *ends;
+	struct undo_limit *limits;
 	struct compel_journal *journal;
-	size_t log_bytes, names_bytes, ends_bytes, journal_bytes;
+	size_t log_bytes, names_bytes, ends_bytes, limits_bytes, journal_bytes;
 	int images_dirfd;
 	pid_t rescuer;
 	undo_callback rollback, carry_on;
@@ -112,6 +115,7 @@ static void undo_free(struct undo *undo)
 	unmap(undo->log, undo->log_bytes);
 	unmap(undo->names, undo->names_bytes);
 	unmap(undo->ends, undo->ends_bytes);
+	unmap(undo->limits, undo->limits_bytes);
 	unmap(undo->journal, undo->journal_bytes);
 	free(undo);
 }
@@ -126,12 +130,14 @@ int undo_new(int images_dirfd, uint32_t task_limit, uint32_t thread_limit, struc
 	undo->log_bytes = PAGE_BYTES;
 	undo->names_bytes = NAME_ARENA_BYTES;
 	undo->ends_bytes = END_LIMIT * sizeof(struct end_note);
+	undo->limits_bytes = LIMIT_LIMIT * sizeof(struct undo_limit);
 	undo->journal_bytes = compel_journal_bytes(task_limit, thread_limit);
 	undo->log = map_shared(undo->log_bytes);
 	undo->names = map_shared(undo->names_bytes);
 	undo->ends = map_shared(undo->ends_bytes);
+	undo->limits = map_shared(undo->limits_bytes);
 	undo->journal = map_shared(undo->journal_bytes);
-	if (!undo->log || !undo->names || !undo->ends || !undo->journal) {
+	if (!undo->log || !undo->names || !undo->ends || !undo->limits || !undo->journal) {
 		undo_free(undo);
 		return error_set(err, -ENOMEM, "undo log");
 	}
@@ -211,6 +217,50 @@ void undo_note_end(struct undo *undo, pid_t pid, uint64_t start_time_ticks, int 
 void undo_forget_ends(struct undo *undo)
 {
 	__atomic_store_n(&undo->log->end_count, 0, __ATOMIC_RELEASE);
+}
+
+bool undo_note_limit(struct undo *undo, const struct undo_limit *limit)
+{
+	uint32_t at = undo->log->limit_count;
+
+	if (at >= LIMIT_LIMIT)
+		return false;
+	undo->limits[at] = *limit;
+	__atomic_store_n(&undo->log->limit_count, at + 1, __ATOMIC_RELEASE);
+	return true;
+}
+
+const struct undo_limit *undo_find_limit(const struct undo *undo, pid_t pid, int resource)
+{
+	for (uint32_t i = undo->log->limit_count; i-- > 0;)
+		if (undo->limits[i].pid == pid && undo->limits[i].resource == resource)
+			return &undo->limits[i];
+	return NULL;
+}
+
+static bool is_still(const struct undo_limit *limit)
+{
+	AUTO_CLOSE int procfd = proc_open(limit->pid);
+	struct proc_stat stat;
+	struct rlimit now;
+
+	return procfd >= 0 && proc_stat_read(procfd, "stat", &stat) == 0 &&
+	       stat.start_time_ticks == limit->start_time_ticks &&
+	       prlimit(limit->tid, (__rlimit_resource_t)limit->resource, NULL, &now) == 0 &&
+	       now.rlim_cur == limit->raised.rlim_cur && now.rlim_max == limit->raised.rlim_max;
+}
+
+void undo_give_limits_back(struct undo *undo, pid_t pid)
+{
+	for (uint32_t i = undo->log->limit_count; i-- > 0;) {
+		struct undo_limit *limit = &undo->limits[i];
+
+		if (!limit->pid || (pid && limit->pid != pid))
+			continue;
+		if (is_still(limit))
+			(void)prlimit(limit->tid, (__rlimit_resource_t)limit->resource, &limit->own, NULL);
+		__atomic_store_n(&limit->pid, 0, __ATOMIC_RELEASE);
+	}
 }
 
 void undo_set_callbacks(struct undo *undo, undo_callback rollback, undo_callback carry_on, void *ctx)
@@ -342,6 +392,7 @@ static void rescue(struct undo *undo, pid_t worker, int worker_pidfd)
 	}
 	if (compel_rescue(undo->journal, &compel_err) != 0)
 		log_error("rescue: %s", compel_err.text);
+	undo_give_limits_back(undo, 0);
 	if (!committed && undo_rollback(undo) < 0)
 		log_error("rescue: not everything could be taken back");
 }

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "base/error.h"
@@ -59,6 +60,23 @@ void undo_forget_slack(struct undo *undo);
  * start_time_ticks tells it from a later process of the same pid.
  */
 void undo_note_end(struct undo *undo, pid_t pid, uint64_t start_time_ticks, int signal);
+
+/* A limit of a process that is raised for a while, noted before: what it is meanwhile tells it from a later one. */
+struct undo_limit {
+	int32_t pid, tid; /* the process, and a thread of it that lives */
+	int32_t resource;
+	struct rlimit own, raised;
+	uint64_t start_time_ticks;
+};
+
+/* False: the log is full, nothing may be raised. */
+bool undo_note_limit(struct undo *undo, const struct undo_limit *limit);
+
+/* The last one noted for it, or NULL. */
+const struct undo_limit *undo_find_limit(const struct undo *undo, pid_t pid, int resource);
+
+/* All that are still as they were raised; of all processes with pid 0. */
+void undo_give_limits_back(struct undo *undo, pid_t pid);
 
 /* The tree is to live on after all. */
 void undo_forget_ends(struct undo *undo);

@@ -203,6 +203,7 @@ static const struct status_key keys[] = {
 	KEY("Kthread", parse_flag, kernel_thread),
 	KEY("VmLck", parse_decimal, vm_locked_kb),
 	KEY("VmRSS", parse_decimal, vm_rss_kb),
+	KEY("VmData", parse_decimal, vm_data_kb),
 	KEY("VmSwap", parse_decimal, vm_swap_kb),
 	KEY("CoreDumping", parse_flag, core_dumping),
 	KEY("THP_enabled", parse_int, thp_enabled),

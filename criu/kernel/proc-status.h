@@ -24,7 +24,7 @@ struct proc_status {
 	/* Pids from the namespace of the proc mount (first) to the innermost; count 0 where the kernel lacks NSpid. */
 	pid_t ns_pids[32], ns_pgids[32], ns_sids[32];
 	int ns_pid_count, ns_pgid_count, ns_sid_count;
-	uint64_t vm_locked_kb, vm_rss_kb, vm_swap_kb;
+	uint64_t vm_locked_kb, vm_rss_kb, vm_swap_kb, vm_data_kb;
 	uint64_t sig_pending, sig_shared_pending, sig_blocked, sig_ignored, sig_caught; /* bit 0 is signal 1 */
 	uint64_t sig_queued, sig_queue_limit;
 	uint64_t cap_inh, cap_prm, cap_eff, cap_bnd, cap_amb;

@@ -187,6 +187,8 @@ int state_note(pid_t pid, struct state *ret_state)
 	if (r == 0)
 		r = note_text(ret_state, reader, "maps");
 	if (r == 0)
+		r = note_text(ret_state, reader, "limits");
+	if (r == 0)
 		r = each_number(ret_state, reader, "fd", false);
 	return r;
 }

@@ -3,7 +3,7 @@
  * and count in a shared file, so that a watcher sees each thread live without disturbing it.
  *
  * It has files without a name open, in its working directory and in one that is gone, so that a restore has to make
- * names for them.
+ * names for them. Its limit of address space leaves no room for what a dump maps into it.
  *
  * target FILE [ends | children]: FILE holds a struct watch and is mapped shared. With "ends" the first thread ends, and
  * there is another one in its place; with "children" some threads have a child, which dies with its thread.
@@ -25,6 +25,7 @@
 #include <unistd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -190,6 +191,22 @@ static bool make_nameless(void)
 	       rmdir("dead/deep") == 0 && rmdir("dead") == 0 && unlink("fifo") == 0;
 }
 
+/* Nothing more can be mapped. */
+static bool limit_space(void)
+{
+	unsigned long pages;
+	FILE *file = fopen("/proc/self/statm", "re");
+	struct rlimit limit;
+	bool is_read = file && fscanf(file, "%lu", &pages) == 1;
+
+	if (file)
+		fclose(file);
+	if (!is_read || getrlimit(RLIMIT_AS, &limit) < 0)
+		return false;
+	limit.rlim_cur = pages * 4096;
+	return setrlimit(RLIMIT_AS, &limit) == 0;
+}
+
 int main(int argc, char **argv)
 {
 	pthread_t thread;
@@ -209,6 +226,8 @@ int main(int argc, char **argv)
 		if (pthread_create(&thread, NULL, act, (void *)i) != 0)
 			return 2;
 	}
+	if (!limit_space())
+		return 2;
 	if (argc == 3 && !has_children)
 		syscall(SYS_exit, 5);
 	act((void *)0L);

@@ -1,20 +1,79 @@
-/* A process that cannot map any more (RLIMIT_AS) has no room for what a dump puts into it: the hint names the limit. */
+/*
+ * A process that cannot map any more, for its limit of address space (RLIMIT_AS), of data or of locked memory has no
+ * room for what a dump puts into it: the limit is raised meanwhile, and is the old one afterwards. Where the hard limit
+ * (argument "hard") leaves no room either the hint names it.
+ */
 #include "zdtmlib.h"
 
 #include <sys/mman.h>
 #include <sys/resource.h>
 
-int main(void)
+enum { CAP_SYS_RESOURCE_BIT = 24 };
+
+static rlim_t in_use(const char *key)
 {
-	struct rlimit limit;
+	return (rlim_t)test_field(test_slurp("/proc/self/status"), key, 10) * 1024;
+}
+
+static bool may_exceed(void)
+{
+	return test_field(test_slurp("/proc/self/status"), "CapEff", 16) >> CAP_SYS_RESOURCE_BIT & 1;
+}
+
+/* Not even root has more than its limit then. */
+static void drop_ipc_lock(void)
+{
+	struct {
+		uint32_t version;
+		int pid;
+	} header = { 0x20080522, 0 };
+	struct {
+		uint32_t effective, permitted, inheritable;
+	} data[2];
+
+	MUST(syscall(SYS_capget, &header, data));
+	data[0].effective &= ~(1u << 14);
+	data[0].permitted &= ~(1u << 14);
+	MUST(syscall(SYS_capset, &header, data));
+}
+
+int main(int argc, char **argv)
+{
+	const char *kind = argc > 1 ? argv[1] : "space";
+	__rlimit_resource_t resource = RLIMIT_AS;
+	struct rlimit limit, found;
+	int error = ENOMEM;
 	char *page;
 
 	test_start();
-	limit.rlim_cur = (rlim_t)test_field(test_slurp("/proc/self/status"), "VmSize", 10) * 1024;
-	limit.rlim_max = RLIM_INFINITY;
-	MUST(setrlimit(RLIMIT_AS, &limit));
+	if (strcmp(kind, "data") == 0) {
+		resource = RLIMIT_DATA;
+		limit.rlim_cur = in_use("VmData");
+	} else if (strcmp(kind, "locked") == 0) {
+		resource = RLIMIT_MEMLOCK;
+		MUST(mlockall(MCL_CURRENT | MCL_FUTURE));
+		limit.rlim_cur = in_use("VmLck");
+		error = EAGAIN;
+		drop_ipc_lock();
+	} else {
+		limit.rlim_cur = in_use("VmSize");
+	}
+	MUST(getrlimit(resource, &found));
+	limit.rlim_max = found.rlim_max;
+	if (limit.rlim_cur + (4 << 20) > limit.rlim_max)
+		test_skip("the hard limit is low already");
+	if (strcmp(kind, "hard") == 0) {
+		if (may_exceed())
+			test_skip("with CAP_SYS_RESOURCE hard limits can be raised");
+		limit.rlim_max = limit.rlim_cur;
+	}
+	MUST(setrlimit(resource, &limit));
 	test_wait();
-	page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	EXPECT(page == MAP_FAILED && errno == ENOMEM);
+	MUST(getrlimit(resource, &found));
+	EXPECT_EQ(found.rlim_cur, limit.rlim_cur);
+	EXPECT_EQ(found.rlim_max, limit.rlim_max);
+	page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	EXPECT(page == MAP_FAILED);
+	EXPECT_EQ(errno, error);
 	return test_pass();
 }
