@@ -326,10 +326,11 @@ static _Noreturn void become_zombie(struct restore *r, const struct restore_task
 {
 	const TaskCoreEntry *tc = task->image->threads[0].core->tc;
 
+	restore_zombie_show(tc);
 	(void)prctl(PR_SET_NAME, tc->comm, 0, 0, 0);
 	__atomic_store_n(&slot_of(r, task)->state, SLOT_ENDED, __ATOMIC_RELEASE);
 	restore_arrive(&r->shared->words.forking, &r->shared->words.forked);
-	restore_zombie_end((int)tc->exit_code);
+	restore_zombie_end_as(tc);
 }
 
 static int wait_for_zombies(const struct restore *r, const struct restore_task *task, struct error *err)
@@ -531,7 +532,7 @@ static _Noreturn void run_task(struct restore *r, struct restore_task *task, str
 		end(r, task, 0);
 	}
 	if (result == 0 && task->is_zombie)
-		result = restore_zombie_prepare(task->image->threads[0].core->tc, err);
+		result = restore_zombie_prepare(r, task, err);
 	if (result == 0 && task->is_zombie)
 		become_zombie(r, task);
 	if (result == 0)

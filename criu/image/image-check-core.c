@@ -312,8 +312,24 @@ static bool is_exit_status(uint32_t status)
 	return status <= 0xffff && (signal == 0 ? !(status & 0x80) : signal <= CHECK_SIGNAL_MAX && status <= 0xff);
 }
 
+#define SECCOMP_FILTERS_MOST 8192 /* as one instruction each: the kernel has no room for more */
+
+static int check_ended(const EndedEntry *ended, const struct check_place *at)
+{
+	int r;
+
+	if (ended->seccomp_mode > 3 || ended->seccomp_filters > SECCOMP_FILTERS_MOST)
+		return check_bad(at, "seccomp mode %u with %u filters", ended->seccomp_mode, ended->seccomp_filters);
+	if (ended->oom_score_adj < -1000 || ended->oom_score_adj > 1000)
+		return check_bad(at, "oom_score_adj %d is out of range", ended->oom_score_adj);
+	r = check_rlimits(ended->rlimits, at);
+	return r < 0 ? r : check_scheduling(ended->scheduling, at);
+}
+
 static int check_zombie(const CoreEntry *core, const struct check_place *at)
 {
+	int r;
+
 	if (core->thread_info || core->thread_core)
 		return check_bad(at, "a zombie with registers or thread state");
 	if (strlen(core->tc->comm) > COMM_MAX)
@@ -322,6 +338,9 @@ static int check_zombie(const CoreEntry *core, const struct check_place *at)
 		return check_bad(at, "0x%x is no exit status", core->tc->exit_code);
 	if (core->tc->has_ended_nice && (core->tc->ended_nice < -20 || core->tc->ended_nice > 19))
 		return check_bad(at, "nice value %d is out of range", core->tc->ended_nice);
+	r = core->tc->ended ? check_ended(core->tc->ended, at) : 0;
+	if (r < 0)
+		return r;
 	return core->tc->ended_creds ? check_creds(core->tc->ended_creds, at) : 0;
 }
 

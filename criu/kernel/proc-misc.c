@@ -85,6 +85,63 @@ int proc_read_coredump_filter(int procfd, uint32_t *ret)
 	return read_u32(procfd, "coredump_filter", 16, ret);
 }
 
+int proc_read_personality(int procfd, uint32_t *ret)
+{
+	return read_u32(procfd, "personality", 16, ret);
+}
+
+#define LIMIT_NAME_BYTES 26
+#define LIMITS_BYTES     4096
+
+static int parse_limit(const char **at, uint64_t *ret)
+{
+	static const char unlimited[] = "unlimited";
+	char *end;
+
+	*at += strspn(*at, " ");
+	if (strncmp(*at, unlimited, strlen(unlimited)) == 0) {
+		*at += strlen(unlimited);
+		*ret = UINT64_MAX;
+		return 0;
+	}
+	errno = 0;
+	*ret = strtoull(*at, &end, 10);
+	if (errno || end == *at)
+		return -EINVAL;
+	*at = end;
+	return 0;
+}
+
+/* A heading, then "Max cpu time              unlimited            unlimited            seconds". */
+int proc_parse_limits(const char *text, struct proc_limit *ret, size_t count)
+{
+	const char *line = strchr(text, '\n');
+
+	for (size_t i = 0; i < count; i++) {
+		const char *at = line ? line + 1 : "";
+		int r;
+
+		line = strchr(at, '\n');
+		if (!line || line - at <= LIMIT_NAME_BYTES)
+			return -EINVAL;
+		at += LIMIT_NAME_BYTES;
+		r = parse_limit(&at, &ret[i].current);
+		if (r == 0)
+			r = parse_limit(&at, &ret[i].maximum);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int proc_read_limits(int procfd, struct proc_limit *ret, size_t count)
+{
+	char text[LIMITS_BYTES];
+	int bytes = proc_read_text(procfd, "limits", text, sizeof(text));
+
+	return bytes < 0 ? bytes : proc_parse_limits(text, ret, count);
+}
+
 /* "/autogroup-123 nice 5" */
 int proc_read_autogroup_nice(int procfd, int *ret)
 {

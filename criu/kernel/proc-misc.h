@@ -14,6 +14,7 @@ int proc_read_auxv(int procfd, uint64_t **ret, size_t *ret_word_count);
 int proc_read_loginuid(int procfd, uint32_t *ret); /* (uint32_t)-1: not set; -ENOENT without CONFIG_AUDIT */
 int proc_read_oom_score_adj(int procfd, int *ret);
 int proc_read_coredump_filter(int procfd, uint32_t *ret);
+int proc_read_personality(int procfd, uint32_t *ret);
 int proc_read_autogroup_nice(int procfd, int *ret); /* -ENOENT without CONFIG_SCHED_AUTOGROUP */
 
 /*
@@ -23,6 +24,13 @@ int proc_read_autogroup_nice(int procfd, int *ret); /* -ENOENT without CONFIG_SC
 int proc_open_timer_slack(pid_t tid);
 int proc_read_timer_slack(int fd, uint64_t *ret_ns);
 int proc_write_timer_slack(int fd, uint64_t ns);
+
+/* "limits": count of them, in the order of the RLIMIT_ numbers; UINT64_MAX: unlimited. */
+struct proc_limit {
+	uint64_t current, maximum;
+};
+int proc_read_limits(int procfd, struct proc_limit *ret, size_t count);
+int proc_parse_limits(const char *text, struct proc_limit *ret, size_t count);
 
 /* path is "comm" or "task/TID/comm"; without the newline. */
 int proc_read_comm(int procfd, const char *path, char ret[64]);

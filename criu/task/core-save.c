@@ -1,4 +1,4 @@
-/* Puts the parts together and writes one core image per thread; a zombie has one that says how it ended. */
+/* Puts the parts together and writes one core image per thread; for that of a zombie see zombie-save.c. */
 #include "task/core-save.h"
 
 #include <errno.h>
@@ -13,39 +13,16 @@
 #include "security/seccomp.h"
 #include "task/task-look.h"
 
-enum { TASK_ALIVE = 1, TASK_DEAD = 2, TASK_STOPPED = 3, TASK_LEADER_ENDED = 1000 };
+enum { TASK_ALIVE = 1, TASK_STOPPED = 3, TASK_LEADER_ENDED = 1000 };
 
 #define THREADS_PARALLEL_FROM 64 /* a file each */
 
 #define OWN_CGROUP_SET 1 /* the set of the dumping process, which needs no entry in cgroup.img */
 
-static void save_exit_signal(const struct task *task, TaskCoreEntry *tc)
+void core_save_exit_signal(const struct task *task, TaskCoreEntry *tc)
 {
 	tc->has_exit_signal = task->stat.exit_signal != SIGCHLD;
 	tc->exit_signal = tc->has_exit_signal ? (uint32_t)task->stat.exit_signal : 0;
-}
-
-static int save_zombie(struct dump *d, struct task *task, struct error *err)
-{
-	AUTO_ARENA struct arena arena = { 0 };
-	AUTO_PROC_STATUS struct proc_status status = { 0 };
-	CoreEntry core = CORE_ENTRY__INIT;
-	TaskCoreEntry tc = TASK_CORE_ENTRY__INIT;
-	int r = proc_status_read(task->procfd, "status", &status);
-
-	if (r == 0)
-		r = creds_save_zombie(&status, &tc, &arena);
-	if (r < 0)
-		return error_set(err, r, TASK_FORMAT ", a zombie", TASK_ARGS(task));
-	core.mtype = CORE_ENTRY__MARCH__X86_64;
-	core.tc = &tc;
-	tc.has_ended_nice = true;
-	tc.ended_nice = task->stat.nice;
-	tc.task_state = TASK_DEAD;
-	tc.exit_code = (uint32_t)task->stat.exit_code;
-	save_exit_signal(task, &tc);
-	tc.comm = task->comm;
-	return image_write_one(d->set, IMAGE_CORE, (uint64_t)task_id_own(&task->id), &core, err);
 }
 
 static void save_ldt(const struct task_state *state, TaskCoreEntry *tc)
@@ -61,7 +38,7 @@ static int fill_process(const struct task *task, TaskCoreEntry *tc, struct arena
 
 	tc->task_state = task->stop_signal ? TASK_STOPPED : TASK_ALIVE;
 	tc->comm = (char *)task->comm;
-	save_exit_signal(task, tc);
+	core_save_exit_signal(task, tc);
 	save_ldt(task->state, tc);
 	tc->has_continued_uncollected = tc->continued_uncollected = task->has_continued;
 	if (r == 0)
@@ -180,7 +157,7 @@ int core_save(struct dump *d, struct task *task, struct error *err)
 	int r;
 
 	if (task->is_zombie)
-		return save_zombie(d, task, err);
+		return zombie_save(d, task, err);
 	r = task->ended_leader ? save_ended_leader(d, task, err) : 0;
 	if (r < 0)
 		return r;

@@ -10,9 +10,14 @@
 #include "task/task.h"
 
 struct dump;
+struct sched_attributes;
 
 /* Save stage; may run for several tasks at once. */
 int core_save(struct dump *d, struct task *task, struct error *err);
+
+int zombie_save(struct dump *d, struct task *task, struct error *err);
+
+void core_save_exit_signal(const struct task *task, TaskCoreEntry *tc);
 
 /* Each kind of state fills its part; memory comes from the arena. 0, -ENOMEM or a refusal with its sentence. */
 /* Infect stage: what a process has switched on of its processor and the image has no place for. */
@@ -32,5 +37,6 @@ int sched_save(const struct task_thread *thread, ThreadCoreEntry *tc, struct are
 /* What an infected task gets at the end of its parent; 0: nothing. */
 int switches_death_signal(const struct task *task);
 
+void sched_save_policy(const struct sched_attributes *sched, ThreadCoreEntry *tc);
 int switches_save_process(const struct task *task, TaskCoreEntry *tc, struct arena *arena);
 int switches_save_thread(const struct task_thread *thread, ThreadCoreEntry *tc, struct arena *arena);

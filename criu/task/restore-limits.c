@@ -283,24 +283,30 @@ int restore_limits_apply(const struct own_limits *own, const struct restore_task
 	return r;
 }
 
-int restore_loginuid_of_thread(const struct own_limits *own, const struct restore_task *task,
-			       const struct caller *thread, struct error *err)
+static int set_loginuid(const struct own_limits *own, uint32_t loginuid, const struct caller *thread, struct error *err)
 {
-	const TaskCoreEntry *tc = task->image->threads[0].core->tc;
 	char path[64], text[16];
 	AUTO_CLOSE int fd = -1;
 	int64_t r;
 
-	if (!tc->has_loginuid || tc->loginuid == own->loginuid)
+	if (loginuid == own->loginuid)
 		return 0;
 	(void)snprintf(path, sizeof(path), "/proc/%d/loginuid", thread->tid);
-	(void)snprintf(text, sizeof(text), "%u", tc->loginuid);
+	(void)snprintf(text, sizeof(text), "%u", loginuid);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	r = fd < 0 ? -errno : thread->call(thread, SYS_write, (uint64_t)fd, (uint64_t)text, strlen(text));
 	/* Once set it can stay set for good, depending on the kernel. */
-	if (r == -EPERM && tc->loginuid == (uint32_t)-1)
+	if (r == -EPERM && loginuid == (uint32_t)-1)
 		return 0;
 	return r < 0 ? error_set(err, (int)r, "set its login uid to %s", text) : 0;
+}
+
+int restore_loginuid_of_thread(const struct own_limits *own, const struct restore_task *task,
+			       const struct caller *thread, struct error *err)
+{
+	const TaskCoreEntry *tc = task->image->threads[0].core->tc;
+
+	return tc->has_loginuid ? set_loginuid(own, tc->loginuid, thread, err) : 0;
 }
 
 int restore_loginuid(const struct own_limits *own, const struct restore_task *task, struct error *err)
@@ -308,6 +314,16 @@ int restore_loginuid(const struct own_limits *own, const struct restore_task *ta
 	const struct caller self = caller_self();
 
 	return restore_loginuid_of_thread(own, task, &self, err);
+}
+
+int restore_limits_apply_ended(const struct own_limits *own, const EndedEntry *ended, struct error *err)
+{
+	const struct caller self = caller_self();
+	int r = apply_thread(own, 0, ended->scheduling, err);
+
+	if (r == 0 && ended->oom_score_adj != own->oom_score_adj)
+		r = write_proc_number(getpid(), "oom_score_adj", "%ld", ended->oom_score_adj, err);
+	return r == 0 && ended->has_loginuid ? set_loginuid(own, ended->loginuid, &self, err) : r;
 }
 
 bool restore_loginuid_is_same(const struct restore_task *task, const struct restore_task *creator)

@@ -42,6 +42,9 @@ void restore_limits_plan(const struct own_limits *own, const struct restore_task
 /* In the worker, on a process whose threads all exist and wait. */
 int restore_limits_apply(const struct own_limits *own, const struct restore_task *task, struct error *err);
 
+/* In a process that is to be a zombie: its scheduling, OOM score and login uid. */
+int restore_limits_apply_ended(const struct own_limits *own, const EndedEntry *ended, struct error *err);
+
 /* In the process itself, before it gives up rights: the login uid can only be set by oneself. */
 int restore_loginuid(const struct own_limits *own, const struct restore_task *task, struct error *err);
 

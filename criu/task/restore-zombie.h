@@ -8,10 +8,17 @@
 #include "image/image-check.h"
 #include "task/restore-creds.h"
 
+struct restore;
+struct restore_task;
+
 /* Open stage: refuses by name an end that cannot be had here. */
 int restore_zombie_check(const struct own_creds *own, const struct checked_task *task, struct error *err);
 
 /* In the process itself, behind all else that it does. */
-int restore_zombie_prepare(const TaskCoreEntry *tc, struct error *err);
-/* status is that of wait() */
+int restore_zombie_prepare(const struct restore *r, const struct restore_task *task, struct error *err);
+/* Then, in front of its end: what gets in the way of anything else. */
+void restore_zombie_show(const TaskCoreEntry *tc);
+_Noreturn void restore_zombie_end_as(const TaskCoreEntry *tc);
+
+/* One of which nothing but its end is seen; status is that of wait(). */
 _Noreturn void restore_zombie_end(int status);

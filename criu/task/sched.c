@@ -37,7 +37,7 @@ static bool has_own_slice(const struct sched_attributes *sched)
 	return default_slice_ns && sched->runtime_ns && sched->runtime_ns != default_slice_ns;
 }
 
-static void save_policy(const struct sched_attributes *sched, ThreadCoreEntry *tc)
+void sched_save_policy(const struct sched_attributes *sched, ThreadCoreEntry *tc)
 {
 	tc->has_sched_nice = true;
 	tc->sched_nice = sched->nice;
@@ -97,7 +97,7 @@ int sched_save(const struct task_thread *thread, ThreadCoreEntry *tc, struct are
 {
 	const struct thread_state *state = thread->state;
 
-	save_policy(&state->sched, tc);
+	sched_save_policy(&state->sched, tc);
 	tc->has_cpu_affinity = true;
 	tc->cpu_affinity.data = (uint8_t *)state->affinity;
 	tc->cpu_affinity.len = state->affinity_words * sizeof(*state->affinity);

@@ -18,6 +18,28 @@
 #include "kernel/proc-status.h"
 #include "kernel/proc-timers.h"
 
+/* --- limits --------------------------------------------------------------------------------------------------------
+ */
+
+static const char limits_text[] =
+    "Limit                     Soft Limit           Hard Limit           Units     \n"
+    "Max cpu time              unlimited            unlimited            seconds   \n"
+    "Max stack size            8388608              unlimited            bytes     \n"
+    "Max nice priority         0                    18446744073709551614                     \n";
+
+static void test_limits(void **state)
+{
+	struct proc_limit limits[4];
+
+	assert_int_equal(proc_parse_limits(limits_text, limits, 3), 0);
+	assert_true(limits[0].current == UINT64_MAX && limits[0].maximum == UINT64_MAX);
+	assert_true(limits[1].current == 8388608 && limits[1].maximum == UINT64_MAX);
+	assert_true(limits[2].current == 0 && limits[2].maximum == UINT64_MAX - 1);
+	assert_int_equal(proc_parse_limits(limits_text, limits, 4), -EINVAL);
+	assert_int_equal(proc_parse_limits("", limits, 1), -EINVAL);
+	assert_int_equal(proc_parse_limits("Limit\nMax cpu time              many   few\n", limits, 1), -EINVAL);
+}
+
 /* --- stat ----------------------------------------------------------------------------------------------------------
  */
 
@@ -401,12 +423,13 @@ static void test_mounts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_stat),         cmocka_unit_test(test_stat_broken),
-		cmocka_unit_test(test_status),       cmocka_unit_test(test_status_broken),
-		cmocka_unit_test(test_maps),         cmocka_unit_test(test_smaps),
-		cmocka_unit_test(test_maps_broken),  cmocka_unit_test(test_fdinfo),
-		cmocka_unit_test(test_fdinfo_kinds), cmocka_unit_test(test_fdinfo_epoll),
-		cmocka_unit_test(test_timers),       cmocka_unit_test(test_mounts),
+		cmocka_unit_test(test_limits),        cmocka_unit_test(test_stat),
+		cmocka_unit_test(test_stat_broken),   cmocka_unit_test(test_status),
+		cmocka_unit_test(test_status_broken), cmocka_unit_test(test_maps),
+		cmocka_unit_test(test_smaps),         cmocka_unit_test(test_maps_broken),
+		cmocka_unit_test(test_fdinfo),        cmocka_unit_test(test_fdinfo_kinds),
+		cmocka_unit_test(test_fdinfo_epoll),  cmocka_unit_test(test_timers),
+		cmocka_unit_test(test_mounts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

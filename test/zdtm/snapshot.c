@@ -37,23 +37,10 @@ static const char *const stat_fields[] = {
 	"env_start",  "env_end",     "exit_code",
 };
 
-/* A zombie is only what its parent can still learn; a stopped task may be just before its system call instead of in it.
- */
-static bool is_recorded(const struct source *src, const char *field)
+/* A stopped task may be just before its system call instead of in it. */
+static bool is_recorded(const struct source *src)
 {
-	static const char *const of_zombie[] = {
-		"comm", "state", "ppid", "pgrp", "session", "exit_code", "PPid", "Tgid"
-	};
-
-	if (src->state == 'T' && strcmp(src->file, "syscall") == 0)
-		return false;
-	if (src->state != 'Z')
-		return true;
-	for (size_t i = 0; i < sizeof(of_zombie) / sizeof(of_zombie[0]); i++) {
-		if (strcmp(of_zombie[i], field) == 0)
-			return true;
-	}
-	return false;
+	return src->state != 'T' || strcmp(src->file, "syscall") != 0;
 }
 
 static void add_line(struct source *src, const char *field, const char *value)
@@ -61,7 +48,7 @@ static void add_line(struct source *src, const char *field, const char *value)
 	struct snapshot *shot = src->shot;
 	char *line;
 
-	if (!is_recorded(src, field))
+	if (!is_recorded(src))
 		return;
 	if (shot->count == shot->capacity) {
 		size_t more = shot->capacity ? shot->capacity * 2 : 1024;
