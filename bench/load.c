@@ -3,7 +3,8 @@
  * ready, closes it and waits.
  *
  *	load idle | tasks N | threads N | files N | shared TASKS N | memory MIB | sparse GIB MIB
- *	load pipes | fifos | events | ghosts | ended | watches | ranges | locks | polled | moved N
+ *	load pipes | fifos | events | ghosts | ended | watches | ranges | locks | polled | moved | links | terminals N
+ *	load timers | mappings | objects | mapped | zombies | signals N
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -154,12 +155,31 @@ static const struct {
 	void (*become)(const unsigned long *sizes);
 	int size_count;
 } loads[] = {
-	{ "idle", be_idle, 0 },         { "tasks", make_tasks, 1 },   { "threads", make_threads, 1 },
-	{ "files", open_files, 1 },     { "shared", share_files, 2 }, { "memory", fill_memory, 1 },
-	{ "sparse", fill_sparsely, 2 }, { "pipes", open_pipes, 1 },   { "fifos", open_fifos, 1 },
-	{ "events", open_events, 1 },   { "ghosts", open_ghosts, 1 }, { "ended", open_ended, 1 },
-	{ "watches", watch_files, 1 },  { "ranges", lock_ranges, 1 }, { "locks", lock_files, 1 },
-	{ "polled", poll_events, 1 },   { "moved", poll_moved, 1 },
+	{ "idle", be_idle, 0 },
+	{ "tasks", make_tasks, 1 },
+	{ "threads", make_threads, 1 },
+	{ "files", open_files, 1 },
+	{ "shared", share_files, 2 },
+	{ "memory", fill_memory, 1 },
+	{ "sparse", fill_sparsely, 2 },
+	{ "pipes", open_pipes, 1 },
+	{ "fifos", open_fifos, 1 },
+	{ "events", open_events, 1 },
+	{ "ghosts", open_ghosts, 1 },
+	{ "ended", open_ended, 1 },
+	{ "watches", watch_files, 1 },
+	{ "ranges", lock_ranges, 1 },
+	{ "locks", lock_files, 1 },
+	{ "polled", poll_events, 1 },
+	{ "moved", poll_moved, 1 },
+	{ "links", open_links, 1 },
+	{ "terminals", open_terminals, 1 },
+	{ "timers", make_timers, 1 },
+	{ "mappings", map_pages, 1 },
+	{ "objects", map_objects, 1 },
+	{ "mapped", map_files, 1 },
+	{ "zombies", leave_zombies, 1 },
+	{ "signals", queue_signals, 1 },
 };
 
 int main(int argc, char **argv)
