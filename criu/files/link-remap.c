@@ -9,7 +9,6 @@
  * link would be there until the set is restored, which may be never: it notes the handle of the inode, and the restore
  * makes the link. Where a filesystem has no handles the link has to be made and to stay.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -54,48 +53,20 @@ static bool is_overmounted(const struct open_file *file)
 	return !link_is_deleted(file->link);
 }
 
-static bool is_link(int dirfd, const char *name, const struct stat *st)
-{
-	struct stat found;
-
-	return fstatat(dirfd, name, &found, AT_SYMLINK_NOFOLLOW) == 0 && found.st_dev == st->st_dev &&
-	       found.st_ino == st->st_ino;
-}
-
-/* For reading names; the time of its last access stays, as far as the rights go. */
-static DIR *open_directory(const char *path)
-{
-	AUTO_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOATIME | O_CLOEXEC);
-	DIR *dir;
-
-	if (fd < 0 && errno == EPERM)
-		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (dir)
-		(void)take_fd(&fd);
-	return dir;
-}
-
 /* Another name of the inode in the directory of path: allocated, NULL when there is none. */
-static char *find_link(const char *path, const struct stat *st)
+static char *find_link(struct dump *d, const char *path, const struct stat *st)
 {
 	AUTO_FREE char *directory = strndup(path, (size_t)(strrchr(path, '/') - path));
-	AUTO_CLOSEDIR DIR *dir = directory ? open_directory(*directory ? directory : "/") : NULL;
-	const struct dirent *entry;
+	const char *name = directory ? directory_names_find(&d->files->names, *directory ? directory : "/", st) : NULL;
 	char *link;
 
-	while (dir && (entry = readdir(dir))) {
-		if (entry->d_ino != st->st_ino || !is_link(dirfd(dir), entry->d_name, st))
-			continue;
-		return asprintf(&link, "%s/%s", directory, entry->d_name) < 0 ? NULL : link;
-	}
-	return NULL;
+	return !name || asprintf(&link, "%s/%s", directory, name) < 0 ? NULL : link;
 }
 
 static bool take_other_name(struct dump *d, struct open_file *file)
 {
 	const char *path = open_file_path(d, file);
-	char *link = path && path[0] == '/' ? find_link(path, &file->st) : NULL;
+	char *link = path && path[0] == '/' ? find_link(d, path, &file->st) : NULL;
 
 	if (!link)
 		return false;
@@ -327,6 +298,7 @@ void link_remaps_free(struct dump *d)
 		free(link->path);
 	}
 	free(d->files->links);
+	directory_names_done(&d->files->names);
 }
 
 /* --- restore -------------------------------------------------------------------------------------------------- */

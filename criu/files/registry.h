@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "files/directory-names.h"
 #include "files/file-kinds.h"
 #include "files/files.h"
 #include "files/tty.h"
@@ -40,6 +41,7 @@ struct file_registry {
 	uint32_t ghost_mount; /* the last one that was found, + 1; 0: none */
 	struct link_remap *links;
 	size_t link_count, link_capacity;
+	struct directory_names names; /* of the directory where links were looked for last */
 	int files_program; /* what lists open files, loaded when first asked for: + 1; 0: not yet, else -errno */
 	struct hashed_content *hashed; /* see file-policy.c; NULL while there is none */
 	struct file_lock *locks;
