@@ -161,7 +161,13 @@ static int look_attributes(struct dump *d, struct open_file *file, struct inode_
 {
 	int r = ghost_content_look(d, file, ret);
 	const char *fixed = r == 0 ? inode_attributes_fixed(ret) : NULL;
+	char place[256];
 
+	if (r == -EACCES || r == -EPERM) { /* of a directory nothing else has to be read */
+		log_warn("%s: its flags (chattr) cannot be read and are lost: %s\n",
+			 open_file_describe(file, place, sizeof(place)), strerror(-r));
+		return 0;
+	}
 	if (r < 0)
 		return open_file_error(file, err, r, "read the flags (chattr) of the deleted file");
 	return fixed ? open_file_refuse(file, err, "the deleted file is %s, which cannot be made again", fixed) : 0;
