@@ -42,6 +42,14 @@ void early_threads_plan(const struct restore *r)
 
 /* --- orders ------------------------------------------------------------------------------------------------------ */
 
+static void wait_until_done(struct restorer_thread *thread, enum restorer_order order)
+{
+	uint32_t *word = &thread->order;
+
+	while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == (uint32_t)order)
+		(void)syscall(SYS_futex, word, FUTEX_WAIT, order, NULL, NULL, 0);
+}
+
 static int64_t give_order(struct restorer_thread *thread, enum restorer_order order, uint64_t first, uint64_t second,
 			  uint64_t third, uint64_t fourth)
 {
@@ -53,8 +61,7 @@ static int64_t give_order(struct restorer_thread *thread, enum restorer_order or
 	thread->order_arguments[3] = fourth;
 	__atomic_store_n(word, order, __ATOMIC_RELEASE);
 	(void)syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
-	while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == (uint32_t)order)
-		(void)syscall(SYS_futex, word, FUTEX_WAIT, order, NULL, NULL, 0);
+	wait_until_done(thread, order);
 	return thread->order_result;
 }
 
@@ -98,6 +105,8 @@ int early_threads_start(const struct restore *r, const struct restore_task *task
 			error_hint(err, "the thread's id was taken while the tree was being restored");
 		if (result < 0)
 			return error_set(err, result, "create thread %d", thread->tid);
+		/* It begins in the engine's code, which will not be there much longer. */
+		wait_until_done(thread, ORDER_ARRIVE);
 	}
 	return 0;
 }

@@ -358,6 +358,8 @@ static bool is_ancestor(const struct task *ancestor, const struct task *task)
 /* Its parent was never in its session, and neither was a child of the thread whose child it is: it was an orphan. */
 static bool is_adopted(const struct dump *d, const struct task *task)
 {
+	if (task->stat.sid == task->parent->stat.sid)
+		return false;
 	for_each_task (d, leader) {
 		if (leader->host_pid != task->stat.sid)
 			continue;

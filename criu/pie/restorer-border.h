@@ -345,7 +345,7 @@ struct restorer_filter {
  * own: it waits in the blob, and makes the calls that only itself can make.
  */
 enum restorer_order {
-	ORDER_NONE,
+	ORDER_ARRIVE,  /* in the blob */
 	ORDER_CLONE,   /* clone3(2) with the record at [0]: the new process calls the function at [1] with [2] */
 	ORDER_CALL,    /* the system call with the number [0], with the others as arguments */
 	ORDER_DONE,    /* there is a result */

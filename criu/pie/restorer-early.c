@@ -14,13 +14,15 @@ static uint32_t wait_for_order(struct restorer_thread *thread)
 {
 	uint32_t order;
 
-	while ((order = __atomic_load_n(&thread->order, __ATOMIC_ACQUIRE)) == ORDER_NONE || order == ORDER_DONE)
+	while ((order = __atomic_load_n(&thread->order, __ATOMIC_ACQUIRE)) == ORDER_DONE)
 		wait_while(&thread->order, order);
 	return order;
 }
 
 static int64_t carry_out(uint32_t order, const uint64_t arguments[4])
 {
+	if (order == ORDER_ARRIVE)
+		return 0;
 	if (order == ORDER_CALL)
 		return SYS3((long)arguments[0], arguments[1], arguments[2], arguments[3]);
 	return CLONE_INTO_ADDRESS((const struct clone_record *)arguments[0], arguments[1], arguments[2], 0);

@@ -1,13 +1,15 @@
 /*
  * Children made by a thread that is not the first one: living ones, zombies that exited or were killed, a zombie with
  * another signal for its end, one in a session of its own with a child, one whose maker has ended. All threads of the
- * parent can wait for them; with __WNOTHREAD the very one alone.
+ * parent can wait for them; with __WNOTHREAD the very one alone. With an argument there are many older threads besides.
  */
 #include "zdtmlib.h"
 
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
+
+enum { MANY = 60 };
 
 struct maker {
 	int number; /* of the thread, by its start */
@@ -213,9 +215,17 @@ static bool set_login(void)
 	return is_set;
 }
 
-int main(void)
+static void *sleep_on(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+
+int main(int argc, char **argv)
 {
 	pthread_t threads[3], thread;
+	pthread_attr_t attributes;
 	sigset_t set;
 
 	test_start();
@@ -228,6 +238,10 @@ int main(void)
 	has_login = set_login();
 	makers[0].tid = getpid();
 	of_first = make_sleeper();
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, 65536);
+	for (int i = 0; argc > 1 && i < MANY; i++)
+		EXPECT_EQ(pthread_create(&thread, &attributes, sleep_on, NULL), 0);
 	for (int i = 1; i < 3; i++) {
 		EXPECT_EQ(pthread_create(&threads[i], NULL, act, &makers[i]), 0);
 		test_await(&makers[i].state, 1);
