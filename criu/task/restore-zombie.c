@@ -416,10 +416,11 @@ _Noreturn void restore_zombie_end(int status)
 _Noreturn void restore_zombie_end_as(const TaskCoreEntry *tc)
 {
 	const int status = (int)tc->exit_code;
-	const uint64_t mask = tc->ended->blocked & ~own_signal(tc);
+	uint64_t mask;
 
 	if (!tc->ended)
 		restore_zombie_end(status);
+	mask = tc->ended->blocked & ~own_signal(tc);
 	(void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof(mask));
 	if (tc->ended->seccomp_mode == SECCOMP_HAS_KILLED)
 		be_killed_by_seccomp(tc->ended);
