@@ -69,6 +69,14 @@ static bool takes_output(struct dump *d, struct open_file *file)
 	return takes;
 }
 
+bool tty_output_is_plain(struct dump *d, const struct tty_end *master, const struct tty_end *slave)
+{
+	bool counts_columns = master->modes.c_oflag & OPOST &&
+			      ((master->modes.c_oflag & TABDLY) == XTABS || master->modes.c_oflag & (ONOCR | ONLRET));
+
+	return !counts_columns && takes_output(d, master->file) && takes_output(d, slave->file);
+}
+
 int tty_output_look_without_help(struct dump *d, const struct tty_end *master, const struct tty_end *slave, int r,
 				 struct error *err)
 {

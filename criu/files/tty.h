@@ -65,6 +65,8 @@ int tty_data_save(struct dump *d, struct error *err);
 /* tty-output.c: what a pair keeps besides; queues: of both. Where they cannot be had: with why, -errno. */
 int tty_output_look(struct tty_end *master, const struct tty_end *slave, const struct tty_queue queues[2],
 		    struct error *err);
+/* Of a pair that is not in canonical mode: whether nothing is stopped, and the column of the cursor changes nothing. */
+bool tty_output_is_plain(struct dump *d, const struct tty_end *master, const struct tty_end *slave);
 int tty_output_look_without_help(struct dump *d, const struct tty_end *master, const struct tty_end *slave, int r,
 				 struct error *err);
 void tty_output_fill(const struct tty_output *output, TtyOutputEntry *entry);
