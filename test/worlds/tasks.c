@@ -1,6 +1,7 @@
 /* The processes and threads of a world: each waits for the call it is to make next. */
 #include "world.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <time.h>
 #include <linux/futex.h>
@@ -13,7 +14,8 @@ enum {
 	DO_COPY = -4,
 	MOST_SIGNALS = 65,
 	PATHS = 16,
-	PATH_BYTES = 256
+	PATH_BYTES = 256,
+	HEAP_BYTES = 16 << 20,
 };
 
 /* What a task is told, and what it tells. */
@@ -32,6 +34,9 @@ static struct shared {
 struct task tasks[MOST_TASKS];
 int task_count;
 char *scratch;
+
+/* Where files are made, whatever the working directory is by now. */
+static char base[PATH_BYTES - 64];
 
 /* The leader of this process, for its signals. */
 static int here;
@@ -160,9 +165,10 @@ long path_of(const char *format, ...)
 	static unsigned int next;
 	char *path = shared->paths[next++ % PATHS];
 	va_list args;
+	int bytes = format[0] == '/' ? 0 : snprintf(path, PATH_BYTES, "%s/", base);
 
 	va_start(args, format);
-	vsnprintf(path, PATH_BYTES, format, args);
+	vsnprintf(path + bytes, (size_t)(PATH_BYTES - bytes), format, args);
 	va_end(args);
 	return P(path);
 }
@@ -186,6 +192,9 @@ void tasks_start(void)
 {
 	shared = MUST(mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
 	scratch = shared->scratch;
+	EXPECT(getcwd(base, sizeof(base)));
+	/* Heap that grows after a fork is a mapping of its own, which becomes one with the old one by a restore. */
+	(void)mallopt(M_TOP_PAD, HEAP_BYTES);
 	prepare_signals();
 	tasks[0] = (struct task){ .pid = getpid(), .tid = getpid(), .alive = true };
 	task_count = 1;

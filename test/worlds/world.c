@@ -10,6 +10,7 @@
 enum { STEPS_BEFORE = 48, STEPS_AFTER = 14 };
 
 static uint64_t chance;
+bool may_rename;
 
 void chance_seed(uint64_t seed)
 {
@@ -258,6 +259,7 @@ int main(int argc, char **argv)
 
 	test_start();
 	dprintf(1, "# seed %llu, steps %#llx\n", (unsigned long long)seed, (unsigned long long)steps);
+	may_rename = argc > 2;
 	tasks_start();
 	chance_seed(seed);
 	count = 8 + (int)below(STEPS_BEFORE - 8 + 1);

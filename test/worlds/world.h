@@ -63,7 +63,8 @@ void task_end(int task, bool reap);
 int any_task(void);
 int any_process(void);
 int process_count(void);
-/* A path for a call, in the scratch memory; good until some more were made. */
+/* A path below the first working directory or an absolute one, where calls can see it; good until some more were made.
+ */
 long path_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* --- objects, descriptions of open files, descriptors ------------------------------------------------------------ */
@@ -90,6 +91,7 @@ struct kind {
 struct object {
 	const struct kind *kind;
 	int number;
+	bool was_mapped; /* which a restore does again, and that sets the time of access */
 	void *model;
 };
 
@@ -148,6 +150,9 @@ int poll_events(const struct description *description);
 
 void ledger_settle(void);
 void ledger_check(void);
+
+/* Names in /proc may be others after a restore: that of a file whose name somebody else has by then. */
+extern bool may_rename;
 
 /* What failures begin with from here on. */
 void note(const char *format, ...) __attribute__((format(printf, 1, 2)));

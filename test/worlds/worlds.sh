@@ -12,10 +12,13 @@ trap 'rm -rf "$list"' EXIT
 cp "$here/../zdtm/may-differ.txt" "$list"
 mapfile -t features <"$TEST_B/fallbacks"
 
-# The children of a thread become those of the first one.
-# line ARGUMENTS: one for the runner
+# The children of a thread become those of the first one. A file that another one was renamed over has a name of its own
+# after a restore, which is compared elsewhere.
+# line SEED:STEPS MODE: one for the runner
 line() {
-	echo "world_${1%:*} program=../worlds/world args=$1 dump=--file-locks restore=--file-locks" \
+	local rename=+rename
+	[ "$2" = compare ] && rename=
+	echo "world_${1%:*} program=../worlds/world args=$1$rename dump=--file-locks restore=--file-locks" \
 		"differs=children:* timeout=60"
 }
 
@@ -36,10 +39,10 @@ if [ "${1:-}" = --least ]; then
 	seed=$2 mode=$3 steps=$(((1 << 62) - 1))
 	for ((step = 61; step >= 0; step--)); do
 		without=$((steps & ~(1 << step)))
-		line "$seed:$(printf %x $without)" >"$list/tests.list"
+		line "$seed:$(printf %x $without)" "$mode" >"$list/tests.list"
 		run "$mode" | grep -qF -- "${4:-FAIL}" && steps=$without
 	done
-	line "$seed:$(printf %x $steps)" >"$list/tests.list"
+	line "$seed:$(printf %x $steps)" "$mode" >"$list/tests.list"
 	run "$mode"
 	printf 'world %s:%x\n' "$seed" $steps
 	exit
@@ -48,7 +51,7 @@ fi
 count=${1:-20} first=${2:-1} passed=0 failed=0 skipped=0
 for mode in $(for ((seed = first; seed < first + count; seed++)); do mode_of $seed; done | sort -u); do
 	for ((seed = first; seed < first + count; seed++)); do
-		[ "$(mode_of $seed)" = "$mode" ] && line "$seed"
+		[ "$(mode_of $seed)" = "$mode" ] && line "$seed" "$mode"
 	done >"$list/tests.list"
 	out=$(run "$mode")
 	grep -v -E '^(PASS |[0-9]+ passed, )' <<<"$out"
