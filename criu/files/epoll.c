@@ -428,17 +428,20 @@ static int add(int epoll, int fd, const EventpollTfdEntry *target)
 	return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-/* Puts the file under a number that is free or another file's for the moment. */
+/* Puts the file under a number that is free or another file's for the moment, or where it happens to be already. */
 static int add_under_number(const struct restore *r, int epoll, int fd, int number, const EventpollTfdEntry *target)
 {
 	int flags = fcntl(number, F_GETFD), other = -1, result;
 
+	if (fd == number)
+		return add(epoll, number, target);
 	if (flags >= 0) {
 		other = service_fds_copy(r, number);
 		if (other < 0)
 			return other;
 	}
-	result = dup3(fd, number, O_CLOEXEC) < 0 ? -errno : add(epoll, number, target);
+	/* Which may be that of the epoll. */
+	result = dup3(fd, number, O_CLOEXEC) < 0 ? -errno : add(epoll == number ? other : epoll, number, target);
 	if (other < 0) {
 		(void)close(number);
 		return result;
@@ -451,12 +454,17 @@ static int add_under_number(const struct restore *r, int epoll, int fd, int numb
 
 static int add_any(const struct restore *r, int epoll, const EventpollTfdEntry *target)
 {
+	const int number = (int)(target->has_number ? target->number : target->tfd);
 	const struct restore_file *file;
+	AUTO_CLOSE int borrowed = -1;
 
 	if (!target->has_target_id)
 		return add(epoll, (int)target->tfd, target);
 	file = restore_find_file(r, FD_TYPES__UND, target->target_id);
-	return add_under_number(r, epoll, file->fd, (int)(target->has_number ? target->number : target->tfd), target);
+	if (!file->is_late)
+		return add_under_number(r, epoll, file->fd, number, target);
+	borrowed = restore_borrow_late(file);
+	return borrowed < 0 ? borrowed : add_under_number(r, epoll, borrowed, number, target);
 }
 
 static bool has_fired(const EventpollTfdEntry *target)

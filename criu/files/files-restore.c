@@ -542,17 +542,15 @@ int restore_open_placeholder(const struct restore_file *file)
 }
 
 /* Nobody waits for ever: a failure of the other one ends the whole run. */
-static int take_from_first_user(struct restore *r, struct restore_task *task, struct restore_file *file)
+int restore_borrow_late(const struct restore_file *file)
 {
 	AUTO_CLOSE int pidfd = pidfd_open_pid(file->first_user->pid);
 
 	while (pidfd >= 0) {
 		AUTO_CLOSE int fd = pidfd_getfd_from(pidfd, file->first_fd);
 
-		if (fd < 0)
-			return fd;
-		if (!is_placeholder(fd))
-			return restore_replace_fd(r, task, file, take_fd(&fd));
+		if (fd < 0 || !is_placeholder(fd))
+			return take_fd(&fd);
 		(void)usleep(PLACEHOLDER_WAIT_US);
 	}
 	return pidfd;
@@ -570,7 +568,9 @@ static int take_late_files(struct restore *r, struct restore_task *task, struct 
 		if (!file->is_late || file->is_finished)
 			continue;
 		file->is_finished = true;
-		result = take_from_first_user(r, task, file);
+		result = restore_borrow_late(file);
+		if (result >= 0)
+			result = restore_replace_fd(r, task, file, result);
 		if (result < 0)
 			return error_set(err, result, "pid %d (%s), fd %u: take it over from pid %d", task->pid,
 					 restore_comm_of(task->image), table->entries[i]->fd, file->first_user->pid);

@@ -106,6 +106,12 @@ struct restore_file *restore_file_of_fd(const struct restore *r, const struct re
 /* What keeps the number of a file that is_late: descriptor or -errno. */
 int restore_open_placeholder(const struct restore_file *file);
 
+/*
+ * Such a file, once its first user has opened it, for who has finished all late files of its own: close-on-exec
+ * descriptor or -errno.
+ */
+int restore_borrow_late(const struct restore_file *file);
+
 /* Puts fd in place of every descriptor of the file in this task's table. Takes over fd. */
 int restore_replace_fd(struct restore *r, struct restore_task *task, struct restore_file *file, int fd);
 

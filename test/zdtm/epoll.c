@@ -1,6 +1,7 @@
 /*
  * epoll: level, edge and one-shot entries with their data, one already consumed, one whose descriptor was closed while
- * a copy lives, one entry on a number used again since, readiness in the order it had.
+ * a copy lives, one entry on a number used again since, another on the number that the epoll has now, readiness in the
+ * order it had.
  */
 #include "zdtmlib.h"
 
@@ -23,8 +24,21 @@ static bool find(const struct epoll_event *events, int count, uint64_t data)
 	return false;
 }
 
+/* The number that it watches something by has become its own. */
+static int make_moved(int *ret_target)
+{
+	int moved = MUST(epoll_create1(0)), watched = MUST(eventfd(0, 0));
+
+	add(moved, watched, EPOLLIN, 8);
+	*ret_target = MUST(dup(watched));
+	MUST(dup2(moved, watched));
+	close(moved);
+	return watched;
+}
+
 int main(void)
 {
+	int moved, target;
 	int epfd, level, edge, consumed, oneshot, spent, idle, closed, copy, count;
 	struct epoll_event events[16];
 	uint64_t value = 1;
@@ -48,6 +62,7 @@ int main(void)
 	add(epfd, closed, EPOLLIN, 7);
 	copy = MUST(dup(closed));
 	close(closed);
+	moved = make_moved(&target);
 	test_wait();
 	EXPECT_EQ(fcntl(epfd, F_GETFD), FD_CLOEXEC);
 	EXPECT_EQ(fcntl(closed, F_GETFD), -1);
@@ -68,5 +83,9 @@ int main(void)
 	events[0].events = EPOLLIN;
 	MUST(epoll_ctl(epfd, EPOLL_CTL_MOD, spent, &events[0]));
 	EXPECT_EQ(epoll_wait(epfd, events, 16, 0), 2);
+	EXPECT_EQ(epoll_wait(moved, events, 16, 0), 0);
+	EXPECT_EQ(write(target, &value, 8), 8);
+	EXPECT_EQ(epoll_wait(moved, events, 16, 0), 1);
+	EXPECT_EQ(events[0].data.u64, 8);
 	return test_pass();
 }
