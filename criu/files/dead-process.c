@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "engine/dump.h"
 #include "files/registry.h"
 #include "files/restore-files.h"
@@ -46,6 +47,25 @@ bool dead_process_look(struct dump *d, struct open_file *file)
 		return false;
 	file->dead_pid = pid;
 	return true;
+}
+
+/* Such as mountinfo. A restore opens what is of a zombie when it is one. */
+int dead_process_look_zombie(struct dump *d, const struct open_file *file, struct error *err)
+{
+	const pid_t pid = file->link ? pid_of(file->link) : 0;
+
+	for_each_task (d, task) {
+		AUTO_CLOSE int fd = -1;
+
+		if (!pid || task->host_pid != pid || !task->is_zombie || file->flags & O_PATH)
+			continue;
+		fd = open(file->link, (int)(file->flags & O_ACCMODE) | O_NONBLOCK | O_CLOEXEC);
+		if (fd >= 0)
+			return 0;
+		error_hint(err, "have the parent of process %d wait for it, or the program close the file", pid);
+		return open_file_refuse(file, err, "cannot be opened any more: process %d has ended (zombie)", pid);
+	}
+	return 0;
 }
 
 int dead_processes_save(struct dump *d, struct image_writer *remaps, struct error *err)

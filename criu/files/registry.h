@@ -120,6 +120,7 @@ void ghosts_free(struct dump *d);
 
 /* dead-process.c: true if the file is below /proc/PID of a process that has ended. */
 bool dead_process_look(struct dump *d, struct open_file *file);
+int dead_process_look_zombie(struct dump *d, const struct open_file *file, struct error *err);
 int dead_processes_save(struct dump *d, struct image_writer *remaps, struct error *err);
 
 /* link-remap.c */

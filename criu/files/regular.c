@@ -113,6 +113,8 @@ int regular_look(struct dump *d, struct open_file *file, struct error *err)
 		return thread_file_look(d, file, tid, err);
 	if (file->name_state == FILE_NAME_GOOD) {
 		r = look_at_attributes(file, err);
+		if (r == 0)
+			r = dead_process_look_zombie(d, file, err);
 		return r < 0 ? r : file_policy_look(d, file, err);
 	}
 	if (dead_process_look(d, file) && S_ISREG(file->st.st_mode) && file->pos)

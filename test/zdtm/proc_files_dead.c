@@ -1,4 +1,7 @@
-/* Files of /proc whose process has ended: open, of the same kind, and with nothing to read. */
+/*
+ * Files of /proc whose process has ended: open, of the same kind, and with nothing to read. With the argument "zombie"
+ * one of a process that has ended and was not waited for, which cannot be opened any more.
+ */
 #include "zdtmlib.h"
 
 #include <sys/stat.h>
@@ -9,7 +12,22 @@ static void child(void *arg)
 	child_wait();
 }
 
-int main(void)
+static int wait_with_zombie(void)
+{
+	pid_t pid = test_fork(child, NULL);
+	siginfo_t info;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/mountinfo", pid);
+	MUST(open(path, O_RDONLY));
+	MUST(kill(pid, SIGTERM));
+	MUST(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT));
+	test_wait();
+	EXPECT_EQ(test_reap(pid), 0);
+	return test_pass();
+}
+
+int main(int argc, char **argv)
 {
 	char path[64], link[64], found[64];
 	int status, directory;
@@ -17,6 +35,9 @@ int main(void)
 	pid_t pid;
 
 	test_start();
+	(void)argv;
+	if (argc > 1)
+		return wait_with_zombie();
 	pid = test_fork(child, NULL);
 	snprintf(path, sizeof(path), "/proc/%d/status", pid);
 	status = MUST(open(path, O_RDONLY));
