@@ -95,6 +95,11 @@ static int save_namespace(struct dump *d, struct open_file *file, FileEntry *ent
 	ns->ns_id = id_in(&ids, (size_t)kind);
 	ns->ns_cflag = (uint32_t)proc_ns_clone_flag(kinds[kind].ns);
 	ns->flags = file->flags;
+	if (file->owner.pid || file->owner.type || file->owner.signal) {
+		ns->fown = fown_save(d, file);
+		if (!ns->fown)
+			return open_file_error(file, err, -ENOMEM, "save");
+	}
 	entry->nsf = ns;
 	return 0;
 }
@@ -137,6 +142,12 @@ static int open_namespace(struct restore *r, struct restore_file *file, int *ret
 	return 0;
 }
 
+static const FownEntry *namespace_owner(const FileEntry *entry, uint32_t *ret_flags)
+{
+	*ret_flags = entry->nsf->flags;
+	return entry->nsf->fown;
+}
+
 const struct file_kind ns_kind = {
 	.name = "namespace",
 	.type = FD_TYPES__NS,
@@ -145,4 +156,5 @@ const struct file_kind ns_kind = {
 	.save = save_namespace,
 	.check = check_namespace,
 	.open = open_namespace,
+	.owner = namespace_owner,
 };

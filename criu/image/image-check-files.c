@@ -62,7 +62,7 @@ static int check_owner(const FileEntry *entry, const struct check_place *at)
 		return 0;
 	memcpy(&member, (const char *)entry + row->member_offset, sizeof(member));
 	memcpy(&fown, (char *)member + field->offset, sizeof(fown));
-	if (fown->signum > CHECK_SIGNAL_MAX || fown->pid_type > 2)
+	if (fown && (fown->signum > CHECK_SIGNAL_MAX || fown->pid_type > 2))
 		return check_bad(at, "file %u: its owner is out of range", entry->id);
 	return 0;
 }

@@ -54,7 +54,7 @@ static void child(void *arg)
 
 int main(void)
 {
-	int pipes[2], file, fifo, event, nobody;
+	int pipes[2], file, fifo, event, nobody, space;
 	pthread_t thread;
 	sigset_t set;
 	pid_t pid, ended;
@@ -76,6 +76,8 @@ int main(void)
 	set_owner(file, F_OWNER_PID, pid, 0);
 	set_owner(fifo, F_OWNER_PGRP, getpgrp(), SIGRTMIN + 6);
 	set_owner(event, F_OWNER_TID, gettid(), SIGURG);
+	space = MUST(open("/proc/self/ns/net", O_RDONLY));
+	set_owner(space, F_OWNER_PID, pid, SIGRTMIN + 2);
 	nobody = MUST(eventfd(0, 0));
 	ended = test_fork(child, NULL);
 	set_owner(nobody, F_OWNER_PID, ended, SIGRTMIN + 7);
@@ -87,6 +89,7 @@ int main(void)
 	expect_owner(fifo, F_OWNER_PGRP, getpgrp(), SIGRTMIN + 6);
 	expect_owner(event, F_OWNER_TID, gettid(), SIGURG);
 	expect_owner(nobody, F_OWNER_PID, 0, SIGRTMIN + 7);
+	expect_owner(space, F_OWNER_PID, pid, SIGRTMIN + 2);
 	EXPECT_EQ(write(pipes[1], "x", 1), 1);
 	test_await(&stage, 2);
 	EXPECT_EQ(got, pipes[0]);
