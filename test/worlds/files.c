@@ -478,9 +478,17 @@ static void act(struct object *object)
 	check(object);
 }
 
-const struct kind file_kind = {
-	.name = "a file", .make = make_file, .act = act, .check = check, .forked = forked, .ended = ended
-};
-const struct kind memory_kind = {
-	.name = "a memfd", .make = make_memory, .act = act, .check = check, .forked = forked, .ended = ended
-};
+const struct kind file_kind = { .name = "a file",
+				.has_times = true,
+				.make = make_file,
+				.act = act,
+				.check = check,
+				.forked = forked,
+				.ended = ended };
+const struct kind memory_kind = { .name = "a memfd",
+				  .has_times = true,
+				  .make = make_memory,
+				  .act = act,
+				  .check = check,
+				  .forked = forked,
+				  .ended = ended };

@@ -36,7 +36,7 @@ int task_count;
 char *scratch;
 
 /* Where files are made, whatever the working directory is by now. */
-static char base[PATH_BYTES - 64];
+static char base[PATH_BYTES / 2 - 2];
 
 /* The leader of this process, for its signals. */
 static int here;
@@ -163,13 +163,13 @@ void copy_memory(int task, void *to, const void *from, size_t bytes)
 long path_of(const char *format, ...)
 {
 	static unsigned int next;
-	char *path = shared->paths[next++ % PATHS];
+	char *path = shared->paths[next++ % PATHS], name[PATH_BYTES / 2];
 	va_list args;
-	int bytes = format[0] == '/' ? 0 : snprintf(path, PATH_BYTES, "%s/", base);
 
 	va_start(args, format);
-	vsnprintf(path + bytes, (size_t)(PATH_BYTES - bytes), format, args);
+	vsnprintf(name, sizeof(name), format, args);
 	va_end(args);
+	snprintf(path, PATH_BYTES, "%s%s%s", name[0] == '/' ? "" : base, name[0] == '/' ? "" : "/", name);
 	return P(path);
 }
 
@@ -260,6 +260,7 @@ void task_end(int task, bool reap)
 			tasks[i].alive = false;
 	while (!has_ended(leader))
 		usleep(500);
+	tasks[leader].is_reaped = reap;
 	if (reap)
 		EXPECT_EQ(call(tasks[leader].parent, SYS_wait4, tasks[leader].pid, 0, 0, 0), tasks[leader].pid);
 	if (!is_table_used(tasks[leader].table))

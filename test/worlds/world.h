@@ -35,7 +35,7 @@ struct task {
 	int number, leader; /* the task that is the first thread of its process */
 	int parent;         /* of the process: the task that made it */
 	int table;          /* of descriptors */
-	bool alive;
+	bool alive, is_reaped;
 };
 
 extern struct task tasks[MOST_TASKS];
@@ -74,6 +74,7 @@ struct description;
 
 struct kind {
 	const char *name;
+	bool has_times; /* of access and change, which stay */
 	/* May make nothing, where something is missing. */
 	void (*make)(struct object *object, int task);
 	/* Changes something about an object that somebody has open, and checks what comes of it. */

@@ -12,14 +12,14 @@ trap 'rm -rf "$list"' EXIT
 cp "$here/../zdtm/may-differ.txt" "$list"
 mapfile -t features <"$TEST_B/fallbacks"
 
-# The children of a thread become those of the first one. A file that another one was renamed over has a name of its own
+# Children of a thread become those of the first one. Who took a lock that several have may be another of them. A file that another one was renamed over has a name of its own
 # after a restore, which is compared elsewhere.
 # line SEED:STEPS MODE: one for the runner
 line() {
 	local rename=+rename
 	[ "$2" = compare ] && rename=
 	echo "world_${1%:*} program=../worlds/world args=$1$rename dump=--file-locks restore=--file-locks" \
-		"differs=children:* timeout=60"
+		"differs=children:*,fdinfo/*:lock timeout=60"
 }
 
 # run MODE: what is in the list
