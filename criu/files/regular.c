@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -526,12 +527,35 @@ static int seek_log(const RegFileEntry *entry, int fd, struct error *err)
 			  : 0;
 }
 
+/*
+ * A directory of ext4 of which nothing was read before its end keeps that as where the next reading begins, also when
+ * it goes back to its beginning. The time of access is not ours to change.
+ */
+static void begin_reading(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+	char entries[512];
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NOATIME) < 0)
+		return;
+	(void)syscall(SYS_getdents64, fd, entries, sizeof(entries));
+	(void)fcntl(fd, F_SETFL, flags);
+}
+
+/* Of hashes in 32 or 64 bits. */
+static bool may_be_end_of_directory(uint64_t pos)
+{
+	return pos == INT32_MAX || pos == INT64_MAX;
+}
+
 static int seek(const RegFileEntry *entry, int fd, struct error *err)
 {
 	if (entry->has_log_position)
 		return seek_log(entry, fd, err);
 	if (entry->pos == 0 || entry->pos == NO_POSITION || entry->flags & O_PATH)
 		return 0;
+	if (may_be_end_of_directory(entry->pos))
+		begin_reading(fd);
 	if (lseek(fd, (off_t)entry->pos, SEEK_SET) < 0)
 		return error_set(err, -errno, "%s: seek to %llu", entry->name, (unsigned long long)entry->pos);
 	return 0;

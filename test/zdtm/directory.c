@@ -1,5 +1,5 @@
-/* An open directory read halfway, one used with openat(), and descriptors opened with O_PATH (file, directory,
- * symlink). */
+/* An open directory read halfway, one read to its end, one used with openat(), and descriptors opened with O_PATH
+ * (file, directory, symlink). */
 #include "zdtmlib.h"
 
 #include <sys/stat.h>
@@ -24,7 +24,7 @@ static int count_entries(int fd, size_t bytes)
 
 int main(void)
 {
-	int dir, path_file, path_dir, path_link, fd, first, rest = 0, n;
+	int dir, read_all, path_file, path_dir, path_link, fd, first, rest = 0, n;
 	char target[64];
 	struct stat st;
 
@@ -42,10 +42,16 @@ int main(void)
 	path_dir = MUST(open("d", O_PATH | O_DIRECTORY));
 	path_link = MUST(open("link", O_PATH | O_NOFOLLOW));
 	first = count_entries(dir, 512);
+	read_all = MUST(open("d", O_RDONLY | O_DIRECTORY));
+	EXPECT_EQ(count_entries(read_all, 4096), 52);
+	EXPECT_EQ(count_entries(read_all, 4096), 0);
 	test_wait();
 	while ((n = count_entries(dir, 512)) > 0)
 		rest += n;
 	EXPECT_EQ(first + rest, 52);
+	EXPECT_EQ(count_entries(read_all, 4096), 0);
+	MUST(lseek(read_all, 0, SEEK_SET));
+	EXPECT_EQ(count_entries(read_all, 4096), 52);
 	fd = MUST(openat(path_dir, "new", O_RDWR | O_CREAT, 0600));
 	EXPECT_EQ(access("d/new", F_OK), 0);
 	EXPECT_EQ(read(path_file, target, 1), -1);
