@@ -165,9 +165,14 @@ int shared_memory_add_file(struct dump *d, const struct open_file *file, uint32_
 	if (!object) {
 		char path[32];
 
-		/* A description of our own: looking for data moves the offset, which the target must not see. */
+		/*
+		 * A description of our own: looking for data moves the offset, which the target must not see, nor that
+		 * it was read. Who may not ask for that leaves the time of it.
+		 */
 		(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", file->local_fd);
-		fd = open(path, O_RDONLY | O_CLOEXEC);
+		fd = open(path, O_RDONLY | O_NOATIME | O_CLOEXEC);
+		if (fd < 0 && errno == EPERM)
+			fd = open(path, O_RDONLY | O_CLOEXEC);
 		if (fd < 0)
 			return error_set(err, -errno, "shared memory %s: open it again", file->link);
 		r = add_object(d, &fd, file->link, &object, err);
@@ -192,7 +197,9 @@ int shared_memory_add_mapping(struct dump *d, struct task *task, const struct pr
 				 TASK_FORMAT ", mapping %llx-%llx: System V shared memory is not supported yet",
 				 TASK_ARGS(task), (unsigned long long)vma->start, (unsigned long long)vma->end);
 	if (!object) {
-		fd = proc_open_map(task->procfd, vma->start, vma->end, O_RDONLY | O_CLOEXEC);
+		fd = proc_open_map(task->procfd, vma->start, vma->end, O_RDONLY | O_NOATIME | O_CLOEXEC);
+		if (fd == -EPERM)
+			fd = proc_open_map(task->procfd, vma->start, vma->end, O_RDONLY | O_CLOEXEC);
 		if (fd == -EPERM)
 			error_hint(err, "this needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN");
 		if (fd < 0)

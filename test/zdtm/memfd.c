@@ -36,11 +36,16 @@ int main(void)
 	MUST(lseek(fd, 77, SEEK_SET));
 	MUST(lseek(reopened, 99, SEEK_SET));
 	MUST(fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK));
-	sealed = MUST(memfd_create("empty", MFD_ALLOW_SEALING));
+	sealed = MUST(memfd_create("little", MFD_ALLOW_SEALING));
+	EXPECT_EQ(pwrite(sealed, "little", 6, 0), 6);
+	MUST(futimens(sealed, times));
 	MUST(fcntl(sealed, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SEAL));
 	MUST(futimens(fd, times));
 	pid = test_fork(child, NULL);
 	test_wait();
+	MUST(fstat(sealed, &st));
+	EXPECT_EQ(st.st_atim.tv_sec, times[0].tv_sec);
+	EXPECT_EQ(st.st_atim.tv_nsec, times[0].tv_nsec);
 	MUST(fstat(fd, &st));
 	EXPECT_EQ(st.st_mtim.tv_sec, times[1].tv_sec);
 	EXPECT_EQ(st.st_mtim.tv_nsec, times[1].tv_nsec);
