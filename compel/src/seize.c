@@ -267,9 +267,17 @@ static int attach(struct task_state *state, pid_t tid, unsigned int flags)
 	return r;
 }
 
+static bool is_dead(const struct compel_task *task, pid_t tid)
+{
+	char letter = proc_thread_state(task->pid, tid);
+
+	return letter == 0 || letter == 'Z' || letter == 'X';
+}
+
 /*
  * A thread of ours that executed a program comes back under the first one's number: it is seized, and only has to be
- * interrupted. A first thread may end in favour of such a one at the very moment: the next attempt meets that one.
+ * interrupted. A first thread may end in favour of such a one at the very moment: the next attempt meets that one. One
+ * of ours that has ended can be interrupted as well, to no end.
  */
 static int seize_and_interrupt(struct compel_task *task, pid_t tid, unsigned int flags)
 {
@@ -277,12 +285,11 @@ static int seize_and_interrupt(struct compel_task *task, pid_t tid, unsigned int
 
 	for (int i = 0; i < SEIZE_ATTEMPTS && r == -EPERM; i++) {
 		r = attach(task_state(task), tid, flags);
-		if (r == 0 || r == -EPERM) {
-			/* Behind an attachment it fails only for one that is dying: the wait for its stop will see. */
-			int interrupted = ptrace_interrupt(tid);
-
-			r = interrupted == 0 ? 0 : r;
-		}
+		/* Fails only for one that is dying: the wait for its stop will see that. */
+		if (r == 0)
+			(void)ptrace_interrupt(tid);
+		if (r == -EPERM && !is_dead(task, tid) && ptrace_interrupt(tid) == 0)
+			r = 0;
 	}
 	return r;
 }
@@ -292,7 +299,6 @@ static int seize_thread(struct compel_task *task, pid_t tid, unsigned int flags,
 {
 	struct task_state *state = task_state(task);
 	struct compel_journal_thread *journal;
-	char letter;
 	int r;
 
 	r = reserve_thread(task);
@@ -309,8 +315,7 @@ static int seize_thread(struct compel_task *task, pid_t tid, unsigned int flags,
 		return 1;
 	}
 	journal->state = COMPEL_THREAD_FREE;
-	letter = r == -EPERM ? proc_thread_state(task->pid, tid) : 0;
-	if (r == -ESRCH || (r == -EPERM && (letter == 0 || letter == 'Z' || letter == 'X')))
+	if (r == -ESRCH || (r == -EPERM && is_dead(task, tid)))
 		return 0;
 	if (r == -EPERM)
 		return explain_refusal(task, tid, err);
