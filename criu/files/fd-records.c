@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/key-index.h"
 #include "base/parallel.h"
 #include "engine/dump.h"
 #include "files/fd-tables-internal.h"
@@ -63,8 +64,7 @@ struct record_probe {
 	struct fd_probe *probe;
 	const struct bpf_file *records;
 	size_t count;
-	struct open_file **by_path; /* hash table of those that are asked, by path */
-	size_t path_capacity;
+	struct key_index by_path; /* places of those among the records that are asked first for their path */
 	struct open_file **asked;
 	size_t asked_count;
 	struct like {
@@ -79,32 +79,40 @@ static bool is_one_path(const struct bpf_file *a, const struct bpf_file *b)
 	return a->mount == b->mount && a->entry == b->entry && a->inode == b->inode;
 }
 
-/* The first one of this path; a free slot when there is none. */
-static struct open_file **find_path(const struct record_probe *records, const struct bpf_file *record)
+static uint64_t path_key(const struct bpf_file *record)
 {
-	size_t at = (size_t)(((record->entry ^ record->mount << 1) * 0x9e3779b97f4a7c15ull) >> 32);
+	return record->entry ^ record->mount << 1;
+}
 
-	for (;; at++) {
-		struct open_file **slot = &records->by_path[at & (records->path_capacity - 1)];
+/* The first one of this path, NULL. */
+static struct open_file *find_path(const struct record_probe *records, const struct bpf_file *record)
+{
+	const struct key_index *index = &records->by_path;
 
-		if (!*slot || is_one_path((*slot)->facts, record))
-			return slot;
+	for (size_t at = key_index_first(index, path_key(record)); at != KEY_INDEX_END;
+	     at = key_index_next(index, at)) {
+		struct open_file *file = &records->probe->files[key_index_place(index, at)];
+
+		if (is_one_path(file->facts, record))
+			return file;
 	}
+	return NULL;
 }
 
 static void sort_record(struct record_probe *records, const struct file_facts *facts, struct open_file *file)
 {
-	struct open_file **first;
+	struct open_file *first;
 
 	if (file_facts_fill(facts, file->facts, file))
 		return;
 	first = find_path(records, file->facts);
-	if (*first && !file->facts->owner) {
-		records->likes[records->like_count++] = (struct like){ .file = file, .like = *first };
+	if (first && !file->facts->owner) {
+		records->likes[records->like_count++] = (struct like){ .file = file, .like = first };
 		return;
 	}
-	if (!*first)
-		*first = file;
+	/* Without memory for it others of this path are asked, too. */
+	if (!first)
+		(void)key_index_add(&records->by_path, path_key(file->facts), (size_t)(file - records->probe->files));
 	records->asked[records->asked_count++] = file;
 }
 
@@ -172,29 +180,16 @@ static int ask_records(struct record_probe *records, struct error *err)
 	return fd_probe_report(records->probe, err);
 }
 
-static size_t path_capacity(size_t count)
-{
-	size_t capacity = 16;
-
-	while (capacity < 2 * count)
-		capacity *= 2;
-	return capacity;
-}
-
 static int probe_records(struct dump *d, struct fd_probe *probe, const struct bpf_file *listed, size_t count,
 			 struct error *err)
 {
-	const size_t capacity = path_capacity(count);
 	AUTO_FREE struct probed_fd *items = calloc(count + 1, sizeof(struct probed_fd));
-	AUTO_FREE struct open_file **by_path = calloc(capacity, sizeof(struct open_file *));
 	AUTO_FREE struct open_file **asked = calloc(count + 1, sizeof(struct open_file *));
 	AUTO_FREE struct like *likes = calloc(count + 1, sizeof(struct like));
 	struct record_probe records = {
 		.probe = probe,
 		.records = listed,
 		.count = count,
-		.by_path = by_path,
-		.path_capacity = capacity,
 		.asked = asked,
 		.likes = likes,
 	};
@@ -202,10 +197,11 @@ static int probe_records(struct dump *d, struct fd_probe *probe, const struct bp
 
 	probe->items = items;
 	probe->files = registry_new_files(d->files, count);
-	if (!probe->files || !items || !by_path || !asked || !likes)
+	if (!probe->files || !items || !asked || !likes)
 		r = -ENOMEM;
 	if (r == 0) {
 		sort_records(&records, d->file_facts);
+		key_index_done(&records.by_path);
 		r = ask_records(&records, err);
 		if (r < 0)
 			return r;

@@ -28,15 +28,6 @@
 
 /* --- check ---------------------------------------------------------------------------------------------------- */
 
-static size_t hash_capacity(size_t file_count)
-{
-	size_t capacity = 16;
-
-	while (capacity < 2 * file_count)
-		capacity *= 2;
-	return capacity;
-}
-
 size_t files_count_deleted(const struct checked_set *images)
 {
 	size_t count = 0;
@@ -57,11 +48,9 @@ static int allocate(struct restore *r)
 	r->files = rf->files;
 	r->file_count = 0;
 	files = restore_alloc(r, (count + 1) * sizeof(*files));
-	rf->group_capacity = hash_capacity(count);
-	rf->groups = restore_alloc(r, rf->group_capacity * sizeof(*rf->groups));
+	rf->groups = restore_alloc(r, (count + 1) * sizeof(*rf->groups));
 	rf->tables = restore_alloc(r, (r->images->fd_table_count + 1) * sizeof(*rf->tables));
-	rf->ghost_capacity = hash_capacity(ghosts);
-	rf->ghosts = restore_alloc(r, rf->ghost_capacity * sizeof(*rf->ghosts));
+	rf->ghosts = restore_alloc(r, (ghosts + 1) * sizeof(*rf->ghosts));
 	if (!files || !rf->groups || !rf->ghosts || !rf->tables)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
@@ -184,9 +173,8 @@ int files_check(struct restore *r, struct error *err)
 		result = check_all(r, err);
 	if (result == 0)
 		result = ghosts_plan(r, err);
-	for (size_t i = 0; i < rf->group_capacity && result == 0; i++)
-		if (rf->groups[i].first)
-			unite_group(r, rf->groups[i].first);
+	for (size_t i = 0; i < rf->group_count && result == 0; i++)
+		unite_group(r, rf->groups[i]);
 	return result < 0 ? result : locks_check(r, err);
 }
 
@@ -215,6 +203,8 @@ void files_restore_free(struct restore *r)
 	rf = restore_files_of(r);
 	locks_restore_free(r);
 	ttys_restore_free(r);
+	key_index_done(&rf->ghosts_by_id);
+	key_index_done(&rf->groups_by_key);
 	arena_done(&rf->arena);
 	free(rf);
 	r->files = NULL;

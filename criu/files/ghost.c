@@ -46,45 +46,17 @@ struct ghost {
 
 /* --- dump ----------------------------------------------------------------------------------------------------- */
 
-/* Where a ghost stands in the hash table, or would: there is always a free slot. */
-static uint32_t *slot_of(const struct file_registry *registry, const struct stat *st)
-{
-	size_t mask = registry->ghost_slot_count - 1;
-	size_t at = (size_t)((st->st_ino ^ (uint64_t)st->st_dev << 40) * 0x9e3779b97f4a7c15ull >> 20);
-
-	for (;; at++) {
-		uint32_t *slot = &registry->ghost_slots[at & mask];
-		const struct stat *known = *slot ? &registry->ghosts[*slot - 1].file->st : NULL;
-
-		if (!known || (known->st_dev == st->st_dev && known->st_ino == st->st_ino))
-			return slot;
-	}
-}
-
-static int reserve_slots(struct file_registry *registry)
-{
-	size_t count = registry->ghost_slot_count ? 2 * registry->ghost_slot_count : 64;
-	uint32_t *slots;
-
-	if (2 * registry->ghost_count < registry->ghost_slot_count)
-		return 0;
-	slots = calloc(count, sizeof(*slots));
-	if (!slots)
-		return -ENOMEM;
-	free(registry->ghost_slots);
-	registry->ghost_slots = slots;
-	registry->ghost_slot_count = count;
-	for (size_t i = 0; i < registry->ghost_count; i++)
-		*slot_of(registry, &registry->ghosts[i].file->st) = (uint32_t)i + 1;
-	return 0;
-}
-
 static struct ghost *find_ghost(const struct dump *d, const struct stat *st)
 {
-	const struct file_registry *registry = d->files;
-	uint32_t number = registry->ghost_slot_count ? *slot_of(registry, st) : 0;
+	const struct key_index *index = &d->files->ghosts_by_inode;
 
-	return number ? &registry->ghosts[number - 1] : NULL;
+	for (size_t at = key_index_first(index, st->st_ino); at != KEY_INDEX_END; at = key_index_next(index, at)) {
+		struct ghost *ghost = &d->files->ghosts[key_index_place(index, at)];
+
+		if (ghost->file->st.st_dev == st->st_dev)
+			return ghost;
+	}
+	return NULL;
 }
 
 static bool is_storable(mode_t mode)
@@ -184,11 +156,11 @@ static int add_ghost(struct dump *d, struct open_file *file, struct ghost **ret_
 	if (r < 0)
 		return r;
 	ghost_content_look_linkable(d, file, &facts);
-	if (reserve_slots(registry) < 0 ||
-	    array_reserve(&registry->ghosts, &registry->ghost_capacity, registry->ghost_count, sizeof(**ret_ghost)) < 0)
+	if (array_reserve(&registry->ghosts, &registry->ghost_capacity, registry->ghost_count, sizeof(**ret_ghost)) <
+		0 ||
+	    key_index_add(&registry->ghosts_by_inode, file->st.st_ino, registry->ghost_count) < 0)
 		return open_file_error(file, err, -ENOMEM, "deleted file");
 	*ret_ghost = &registry->ghosts[registry->ghost_count];
-	*slot_of(registry, &file->st) = (uint32_t)registry->ghost_count + 1;
 	**ret_ghost = (struct ghost){ .id = (uint32_t)++registry->ghost_count, .file = file, .facts = facts };
 	return 0;
 }
@@ -237,20 +209,17 @@ void ghosts_free(struct dump *d)
 	for (size_t i = 0; i < d->files->ghost_count; i++)
 		free(d->files->ghosts[i].users);
 	free(d->files->ghosts);
-	free(d->files->ghost_slots);
+	key_index_done(&d->files->ghosts_by_inode);
 }
 
 /* --- restore -------------------------------------------------------------------------------------------------- */
 
-/* Where the ghost stands among the ghosts of a restore, a hash table with more room than there are. */
-static struct restore_ghost **ghost_by_id(const struct restore_files *rf, uint32_t id)
+/* The first name of the ghost, NULL when it was not seen yet. */
+static struct restore_ghost *ghost_by_id(const struct restore_files *rf, uint32_t id)
 {
-	for (size_t at = id;; at++) {
-		struct restore_ghost **slot = &rf->ghosts[at & (rf->ghost_capacity - 1)];
+	size_t at = key_index_first(&rf->ghosts_by_id, id);
 
-		if (!*slot || (*slot)->id == id)
-			return slot;
-	}
+	return at == KEY_INDEX_END ? NULL : rf->ghosts[key_index_place(&rf->ghosts_by_id, at)];
 }
 
 static int read_head(const struct restore *r, struct image_reader *reader, uint32_t id, GhostFileEntry **ret_entry,
@@ -301,6 +270,7 @@ static struct restore_ghost *new_ghost(struct restore *r, uint32_t id, const cha
 static int add_first(struct restore *r, struct restore_file *file, struct restore_ghost **ret, struct error *err)
 {
 	AUTO_GHOST_PLACE struct ghost_place place = GHOST_PLACE_INIT;
+	struct restore_files *rf = restore_files_of(r);
 	const char *path = file->entry->reg->name;
 	int result;
 
@@ -311,15 +281,15 @@ static int add_first(struct restore *r, struct restore_file *file, struct restor
 		return restore_refuse(r, file, err, "%s: the deleted file cannot be made again there: %s", path,
 				      strerror(-result));
 	*ret = new_ghost(r, file->remap->remap_id, path);
-	if (!*ret)
+	if (!*ret || key_index_add(&rf->ghosts_by_id, (*ret)->id, rf->ghost_count) < 0)
 		return error_set(err, -ENOMEM, "open files");
-	*ghost_by_id(restore_files_of(r), (*ret)->id) = *ret;
+	rf->ghosts[rf->ghost_count++] = *ret;
 	return 0;
 }
 
 int ghost_check(struct restore *r, struct restore_file *file, struct restore_ghost **ret_ghost, struct error *err)
 {
-	struct restore_ghost *ghost = *ghost_by_id(restore_files_of(r), file->remap->remap_id), *last = NULL;
+	struct restore_ghost *ghost = ghost_by_id(restore_files_of(r), file->remap->remap_id), *last = NULL;
 	const char *path = file->entry->reg->name;
 	int result;
 
@@ -335,7 +305,7 @@ int ghost_check(struct restore *r, struct restore_file *file, struct restore_gho
 		result = add_user(r, ghost, file, err);
 	if (result < 0)
 		return result;
-	(*ghost_by_id(restore_files_of(r), ghost->id))->description_count++;
+	ghost_by_id(restore_files_of(r), ghost->id)->description_count++;
 	*ret_ghost = ghost;
 	return 0;
 }
@@ -346,7 +316,7 @@ static struct restore_ghost *ghost_of(const struct restore *r, const struct rest
 {
 	if (!file || !file->remap || file->remap->remap_type != REMAP_TYPE__GHOST)
 		return NULL;
-	return *ghost_by_id(restore_files_of(r), file->remap->remap_id);
+	return ghost_by_id(restore_files_of(r), file->remap->remap_id);
 }
 
 static void note_other_user(const struct restore *r, uint32_t id)
@@ -397,8 +367,8 @@ int ghosts_plan(struct restore *r, struct error *err)
 		if (ghost && ghost->description_count == 1 && !ghost->has_other_users && r->files[i]->first_fd >= 0)
 			ghost->is_made_by_user = true;
 	}
-	for (size_t i = 0; i < rf->ghost_capacity; i++)
-		if (rf->ghosts[i] && !rf->ghosts[i]->is_made_by_user)
+	for (size_t i = 0; i < rf->ghost_count; i++)
+		if (!rf->ghosts[i]->is_made_by_user)
 			held += count_held(rf->ghosts[i]);
 	if (held <= room)
 		return 0;
@@ -670,9 +640,9 @@ int ghosts_make(struct restore *r, struct error *err)
 {
 	struct restore_files *rf = restore_files_of(r);
 
-	for (size_t i = 0; i < rf->ghost_capacity; i++) {
+	for (size_t i = 0; i < rf->ghost_count; i++) {
 		struct restore_ghost *ghost = rf->ghosts[i];
-		int result = ghost && !ghost->is_made_by_user ? make_ghost(r, ghost, err) : 0;
+		int result = !ghost->is_made_by_user ? make_ghost(r, ghost, err) : 0;
 
 		if (result < 0)
 			return result;

@@ -38,13 +38,6 @@ static dev_t key_device(const struct open_file *file)
 	return (dev_t)file->serial;
 }
 
-static size_t hash(dev_t dev, uint64_t inode)
-{
-	uint64_t value = (inode ^ (uint64_t)dev << 40) * 0x9e3779b97f4a7c15ull;
-
-	return (size_t)(value >> 20);
-}
-
 static bool matches(const struct open_file *file, const struct path_key *key)
 {
 	return key_device(file) == key->dev && file->st.st_ino == key->inode && file->map_writable == key->writable &&
@@ -54,62 +47,32 @@ static bool matches(const struct open_file *file, const struct path_key *key)
 /* *ret_count: how many match. Returns the first. */
 static struct open_file *find(const struct file_registry *registry, const struct path_key *key, size_t *ret_count)
 {
+	const struct key_index *index = &registry->path_files;
 	struct open_file *first = NULL;
-	size_t mask = registry->path_file_capacity - 1;
 
 	*ret_count = 0;
-	if (!registry->path_file_capacity)
-		return NULL;
-	for (size_t at = hash(key->dev, key->inode) & mask; registry->path_files[at]; at = (at + 1) & mask) {
-		if (!matches(registry->path_files[at], key))
+	for (size_t at = key_index_first(index, key->inode); at != KEY_INDEX_END; at = key_index_next(index, at)) {
+		struct open_file *file = registry->files[key_index_place(index, at)];
+
+		if (!matches(file, key))
 			continue;
 		if (!first)
-			first = registry->path_files[at];
+			first = file;
 		(*ret_count)++;
 	}
 	return first;
 }
 
-static void put(struct open_file **slots, size_t capacity, struct open_file *file)
-{
-	size_t at = hash(key_device(file), file->st.st_ino) & (capacity - 1);
-
-	while (slots[at])
-		at = (at + 1) & (capacity - 1);
-	slots[at] = file;
-}
-
-static int reserve(struct file_registry *registry)
-{
-	size_t capacity = registry->path_file_capacity ? 2 * registry->path_file_capacity : 64;
-	struct open_file **slots;
-
-	if (2 * registry->path_file_count < registry->path_file_capacity)
-		return 0;
-	slots = calloc(capacity, sizeof(*slots));
-	if (!slots)
-		return -ENOMEM;
-	for (size_t i = 0; i < registry->path_file_capacity; i++)
-		if (registry->path_files[i])
-			put(slots, capacity, registry->path_files[i]);
-	free(registry->path_files);
-	registry->path_files = slots;
-	registry->path_file_capacity = capacity;
-	return 0;
-}
-
 static int insert(struct dump *d, struct open_file *file, struct error *err)
 {
-	if (reserve(d->files) < 0)
+	if (key_index_add(&d->files->path_files, file->st.st_ino, d->files->count) < 0)
 		return error_set(err, -ENOMEM, "%s", file->link);
-	put(d->files->path_files, d->files->path_file_capacity, file);
-	d->files->path_file_count++;
 	return registry_add(d, file, err);
 }
 
 void path_files_free(struct dump *d)
 {
-	free(d->files->path_files);
+	key_index_done(&d->files->path_files);
 }
 
 /* --- one file ------------------------------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "base/key-index.h"
 #include "files/directory-names.h"
 #include "files/file-kinds.h"
 #include "files/files.h"
@@ -24,18 +25,16 @@ struct file_registry {
 	size_t count, capacity;
 	struct open_file **chunks; /* arrays that the files live in */
 	size_t chunk_count, chunk_capacity;
-	struct open_file **path_files; /* hash table of files known by path, see path-files.c */
-	size_t path_file_capacity, path_file_count;
-	struct open_file **pipes; /* sorted by inode; NULL until they are asked for */
-	struct open_file **fifos; /* the same by device and inode */
+	struct key_index path_files; /* of files, by inode: those known by path, see path-files.c */
+	struct open_file **pipes;    /* sorted by inode; NULL until they are asked for */
+	struct open_file **fifos;    /* the same by device and inode */
 	size_t fifo_count;
 	size_t pipe_count;
 	struct epoll_watch *watches; /* of all epolls, see epoll-targets.c; NULL until they are asked for */
 	size_t watch_count;
 	struct ghost *ghosts;
 	size_t ghost_count, ghost_capacity;
-	uint32_t *ghost_slots; /* hash table: numbers of ghosts from 1, 0 is free */
-	size_t ghost_slot_count;
+	struct key_index ghosts_by_inode;
 	bool is_last_known, is_last_overlay; /* of the filesystem that was last asked for: */
 	dev_t last_dev;
 	uint32_t ghost_mount; /* the last one that was found, + 1; 0: none */

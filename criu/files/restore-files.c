@@ -164,30 +164,33 @@ void restore_add_user(struct restore *r, struct restore_file *file, struct resto
 	file->owner = restore_nearest_opener(restore_common_ancestor(file->owner, task));
 }
 
-static size_t group_hash(const struct restore_file *file, uint64_t key)
+/* Files of other kinds may have the same key. */
+static struct restore_file *first_of_group(const struct restore_files *rf, const struct file_kind *kind, uint64_t key)
 {
-	return (size_t)(((key + file->kind->type) * 0x9e3779b97f4a7c15ull) >> 20);
+	const struct key_index *index = &rf->groups_by_key;
+
+	for (size_t at = key_index_first(index, key); at != KEY_INDEX_END; at = key_index_next(index, at))
+		if (rf->groups[key_index_place(index, at)]->kind == kind)
+			return rf->groups[key_index_place(index, at)];
+	return NULL;
 }
 
 int restore_join_group(struct restore *r, struct restore_file *file, uint64_t key, size_t bytes, bool *ret_is_first,
 		       struct error *err)
 {
 	struct restore_files *rf = restore_files_of(r);
-	struct restore_group *group;
+	struct restore_file *first = first_of_group(rf, file->kind, key);
 
-	for (size_t at = group_hash(file, key);; at++) {
-		group = &rf->groups[at & (rf->group_capacity - 1)];
-		if (!group->first || (group->key == key && group->first->kind == file->kind))
-			break;
-	}
-	*ret_is_first = !group->first;
-	if (!group->first) {
-		*group = (struct restore_group){ .key = key, .first = file };
+	*ret_is_first = !first;
+	if (!first) {
 		file->kind_data = restore_alloc(r, bytes);
-		return file->kind_data ? 0 : error_set(err, -ENOMEM, "open files");
+		if (!file->kind_data || key_index_add(&rf->groups_by_key, key, rf->group_count) < 0)
+			return error_set(err, -ENOMEM, "open files");
+		rf->groups[rf->group_count++] = file;
+		return 0;
 	}
-	file->group_next = group->first->group_next;
-	group->first->group_next = file;
-	file->kind_data = group->first->kind_data;
+	file->group_next = first->group_next;
+	first->group_next = file;
+	file->kind_data = first->kind_data;
 	return 0;
 }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "base/key-index.h"
 #include "engine/restore.h"
 #include "engine/service-fds.h"
 #include "files/file-kind.h"
@@ -41,24 +42,20 @@ struct restore_ghost_user {
 	struct restore_ghost_user *next;
 };
 
-/* Descriptions that are made together. */
-struct restore_group {
-	uint64_t key;
-	struct restore_file *first; /* NULL: a free slot */
-};
-
 struct restore_files {
 	struct arena arena;            /* what kinds keep, as long as the restore lives */
-	struct restore_ghost **ghosts; /* each with its other names; hash table by id */
-	size_t ghost_capacity;
+	struct restore_ghost **ghosts; /* each with its other names */
+	size_t ghost_count;
+	struct key_index ghosts_by_id;
 	struct image_list locks;             /* of FileLockEntry */
 	struct image_list ttys;              /* of TtyInfoEntry */
 	struct image_list tty_data;          /* of TtyDataEntry */
 	const struct restore_file *good[64]; /* whose path was checked, by its hash */
-	struct restore_group *groups;        /* hash table */
+	struct restore_file **groups;        /* the first file of each */
 	struct restore_file ***tables;       /* by number of the checked_fd_table: what its entries refer to */
 	size_t tty_count;
-	size_t group_capacity;
+	size_t group_count;
+	struct key_index groups_by_key;
 	struct restore_link *absent_links; /* link-remap.c */
 	bool *used_path_maps;              /* by index of options.path_maps; NULL when there are none */
 	struct restore_file *files[];

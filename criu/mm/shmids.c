@@ -10,95 +10,42 @@
 
 #include "base/util.h"
 
-#define FIRST_SLOTS 64
-
 struct shmids_object {
 	dev_t device;
 	uint64_t inode;
 	bool has_inode_as_number;
 };
 
-static size_t hash(uint64_t inode)
-{
-	return (size_t)(inode * 0x9e3779b97f4a7c15ull >> 20);
-}
-
-/* The first object with the inode number from *at on, which is where the search goes on. NULL: none. */
-static const struct shmids_object *next_with_inode(const struct shmids *shmids, uint64_t inode, size_t *at)
-{
-	const size_t mask = shmids->slot_count - 1;
-
-	while (shmids->slot_count) {
-		uint32_t number = shmids->slots[(*at)++ & mask];
-
-		if (!number)
-			return NULL;
-		if (shmids->objects[number - 1].inode == inode)
-			return &shmids->objects[number - 1];
-	}
-	return NULL;
-}
-
 static bool has_inode(const struct shmids *shmids, uint64_t inode)
 {
-	size_t at = hash(inode);
-
-	return next_with_inode(shmids, inode, &at) != NULL;
+	return key_index_first(&shmids->by_inode, inode) != KEY_INDEX_END;
 }
 
 size_t shmids_find(const struct shmids *shmids, dev_t device, uint64_t inode)
 {
-	const struct shmids_object *object;
-	size_t at = hash(inode);
+	const struct key_index *index = &shmids->by_inode;
 
-	while ((object = next_with_inode(shmids, inode, &at)))
-		if (object->device == device)
-			return (size_t)(object - shmids->objects);
+	for (size_t at = key_index_first(index, inode); at != KEY_INDEX_END; at = key_index_next(index, at))
+		if (shmids->objects[key_index_place(index, at)].device == device)
+			return key_index_place(index, at);
 	return SHMIDS_NONE;
-}
-
-static void put(struct shmids *shmids, size_t place)
-{
-	size_t at = hash(shmids->objects[place].inode);
-
-	while (shmids->slots[at & (shmids->slot_count - 1)])
-		at++;
-	shmids->slots[at & (shmids->slot_count - 1)] = (uint32_t)place + 1;
-}
-
-/* At least half of the slots stay free, so that every search ends. */
-static int reserve_slot(struct shmids *shmids)
-{
-	size_t count = shmids->slot_count ? 2 * shmids->slot_count : FIRST_SLOTS;
-	uint32_t *slots;
-
-	if (2 * shmids->count < shmids->slot_count)
-		return 0;
-	slots = calloc(count, sizeof(*slots));
-	if (!slots)
-		return -ENOMEM;
-	free(shmids->slots);
-	shmids->slots = slots;
-	shmids->slot_count = count;
-	for (size_t i = 0; i < shmids->count; i++)
-		put(shmids, i);
-	return 0;
 }
 
 int shmids_add(struct shmids *shmids, dev_t device, uint64_t inode)
 {
 	int r = array_reserve(&shmids->objects, &shmids->capacity, shmids->count, sizeof(*shmids->objects));
 
+	const bool is_known = has_inode(shmids, inode);
+
 	if (r == 0)
-		r = reserve_slot(shmids);
+		r = key_index_add(&shmids->by_inode, inode, shmids->count);
 	if (r < 0)
 		return r;
-	shmids->objects[shmids->count] = (struct shmids_object){
+	shmids->objects[shmids->count++] = (struct shmids_object){
 		.device = device,
 		.inode = inode,
-		.has_inode_as_number = inode <= UINT32_MAX && !has_inode(shmids, inode),
+		.has_inode_as_number = inode <= UINT32_MAX && !is_known,
 	};
-	put(shmids, shmids->count++);
 	return 0;
 }
 
@@ -120,6 +67,6 @@ void shmids_assign(const struct shmids *shmids, uint32_t *ret_numbers)
 void shmids_done(struct shmids *shmids)
 {
 	free(shmids->objects);
-	free(shmids->slots);
+	key_index_done(&shmids->by_inode);
 	*shmids = (struct shmids){ 0 };
 }

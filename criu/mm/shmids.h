@@ -9,14 +9,15 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/key-index.h"
+
 struct shmids_object;
 
 /* All zero when empty. */
 struct shmids {
 	struct shmids_object *objects; /* in the order in which they were added */
 	size_t count, capacity;
-	uint32_t *slots; /* hash table by inode number: numbers of objects from 1, 0 is free */
-	size_t slot_count;
+	struct key_index by_inode;
 };
 
 #define SHMIDS_NONE SIZE_MAX
