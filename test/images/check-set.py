@@ -439,13 +439,17 @@ def check_file_kinds(s, files, inodes):
         for watch in file.get('wd', []):
             s.place = 'files, id %d, watch %d' % (file['id'], watch['wd'])
             s.expect(watch['id'] == file['id'], 'of another file')
+            s.expect(watch['i_ino'] and watch['s_dev'], 'an inode without number or device')
             check_handle(s, watch['f_handle'])
     for file in of_type.get(FANOTIFY, []):
         for mark in file.get('mark', []):
             s.place = 'files, id %d' % file['id']
             s.expect(mark['id'] == file['id'], 'a mark of another file')
             s.expect({1: 'ie', 2: 'me'}.get(mark['type']) in mark, 'a mark without its object')
+            s.expect(mark['s_dev'] or 'me' in mark, 'a mark without device')
+            s.expect('me' not in mark or mark['me']['mnt_id'], 'a mark without mount')
             if 'ie' in mark:
+                s.expect(mark['ie']['i_ino'], 'a mark without inode')
                 check_handle(s, mark['ie']['f_handle'])
     check_pipe_data(s, 'pipes-data', {file['pipe_id'] for file in of_type.get(PIPE, [])})
     check_pipe_data(s, 'fifo-data', {file['pipe_id'] for file in of_type.get(FIFO, [])})

@@ -1,4 +1,4 @@
-/* Open namespaces, those the process lives in. */
+/* Open namespaces, those the process lives in, with flags of their own. */
 #include "zdtmlib.h"
 
 #include <sys/stat.h>
@@ -14,7 +14,7 @@ int main(void)
 	test_start();
 	for (int i = 0; i < COUNT; i++) {
 		snprintf(path, sizeof(path), "/proc/self/ns/%s", names[i]);
-		fds[i] = open(path, O_RDONLY);
+		fds[i] = open(path, O_RDONLY | (i % 2 ? O_NONBLOCK : O_SYNC));
 		if (fds[i] >= 0)
 			MUST(fstat(fds[i], &before[i]));
 	}
@@ -22,6 +22,7 @@ int main(void)
 	for (int i = 0; i < COUNT; i++) {
 		if (fds[i] < 0)
 			continue;
+		EXPECT_EQ(fcntl(fds[i], F_GETFL) & (O_NONBLOCK | O_SYNC), i % 2 ? O_NONBLOCK : O_SYNC);
 		MUST(fstat(fds[i], &now));
 		snprintf(path, sizeof(path), "/proc/self/ns/%s", names[i]);
 		EXPECT_EQ(now.st_ino, before[i].st_ino);

@@ -154,6 +154,7 @@ int main(void)
 							    other_index;
 	struct ifreq request = { 0 };
 	unsigned int number;
+	char path[128];
 	pid_t pid;
 
 	test_start();
@@ -194,7 +195,7 @@ int main(void)
 	put_sysctl(queued, "/proc/sys/net/ipv6/conf/%s/disable_ipv6", "1");
 	put_sysctl(queued, "/proc/sys/net/ipv6/conf/%s/hop_limit", "33");
 	put_sysctl(queued, "/proc/sys/net/ipv6/neigh/%s/retrans_time_ms", "1234");
-	run("PATH=$PATH:/sbin:/usr/sbin; ip link set dev %1$s up group 7 && "
+	run("PATH=$PATH:/sbin:/usr/sbin; ip link set dev %1$s up group 7 alias 'by another name' && "
 	    "ip neigh add 198.51.100.7 lladdr 02:00:00:00:00:07 nud permanent dev %1$s && "
 	    "ip neigh add proxy 198.51.100.8 dev %1$s",
 	    queued);
@@ -235,6 +236,9 @@ int main(void)
 	EXPECT_EQ(ask(control, SIOCGIFFLAGS, plain).ifr_flags & (IFF_UP | IFF_RUNNING), IFF_UP | IFF_RUNNING);
 	EXPECT_EQ(ask(control, SIOCGIFFLAGS, silent).ifr_flags & IFF_UP, IFF_UP);
 	expect_attribute(silent, "carrier", 0);
+	snprintf(path, sizeof(path), "/sys/class/net/%s/ifalias", queued);
+	if (test_slurp(path))
+		EXPECT_STR(test_slurp(path), "by another name\n");
 	expect_attribute(plain, "owner", 1234);
 	expect_attribute(plain, "group", 99);
 	expect_packet(fd);
