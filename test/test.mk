@@ -6,7 +6,7 @@
 #   make test-badinput    damaged sets; test-changed: sets of what has changed meanwhile; C='CASE' only these
 #   make test-images      image sets as another reader sees them, and as older versions wrote them
 #   make test-long        full sweeps: kills at every system call, every kernel feature masked, 300 mutations, larger
-#                         programs
+#                         programs, all stressors of stress-ng
 #   make test-fuzz-build  fuzz targets, in a build directory of their own
 
 TEST_B      := $(B)/test
@@ -174,7 +174,8 @@ test-long: test-build $(TEST_B)/fallbacks
 		'kill-children=$(KILL_ENV) $(KILL) -c $(CRIU) -t -r 100 -s 200' \
 		'killed-tree=$(TEST_ENV) unshare --pid --fork --mount-proc test/kill/tree.py 200' \
 		'killed-threads=$(TEST_ENV) unshare --pid --fork --mount-proc test/kill/tree.py -t 3 100' \
-		'real=$(TEST_ENV) LONG=1 test/real/real.sh'
+		'real=$(TEST_ENV) LONG=1 test/real/real.sh' \
+		'stress=$(TEST_ENV) test/real/stress.py'
 
 # --- fuzzing: needs everything instrumented ---------------------------------------------------------------------------
 
