@@ -637,6 +637,7 @@ case_changed_process() {
 		core-PID.img|thread_info.debug_registers=[] thread_info.debug_registers.0=18446603336221196288 thread_info.debug_registers.1=0 thread_info.debug_registers.2=0 thread_info.debug_registers.3=0 thread_info.debug_registers.4=0|debug register 0 is 0xffff800000000000
 		core-PID.img|thread_info.debug_registers=[] thread_info.debug_registers.0=0 thread_info.debug_registers.1=0 thread_info.debug_registers.2=0 thread_info.debug_registers.3=0 thread_info.debug_registers.4=8192|debug control register is 0x2000
 		core-PID.img|thread_info.fpregs.mxcsr=4294967295|mxcsr 0xffffffff has reserved bits
+		core-PID.img|thread_info.fpregs.xsave.cet.cet=1 thread_info.fpregs.xsave.cet.ssp=4096|user shadow stack cannot be restored
 		core-PID.img|-tc.sigactions.3|61 signal handlers
 		core-PID.img|tc.signals_s.signals=[] tc.signals_s.signals.0.siginfo=0x:0a00|a pending signal of 2 bytes
 		core-PID.img|thread_core.restart_code=5|cannot be made again with code 5

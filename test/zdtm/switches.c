@@ -5,6 +5,7 @@
 #include "zdtmlib.h"
 
 #include <linux/keyctl.h>
+#include <linux/membarrier.h>
 #include <linux/mempolicy.h>
 #include <linux/prctl.h>
 #include <pthread.h>
@@ -23,6 +24,7 @@
 #define PR_FUTEX_HASH 78
 #endif
 #define THP_EXCEPT_ADVISED 2
+#define GET_BARRIERS       (1 << 9)
 
 /* The kernel's, of which the C library has an older one. */
 struct attributes {
@@ -356,6 +358,21 @@ static void ask_request_keyring(long *values)
 	values[0] = syscall(SYS_keyctl, KEYCTL_SET_REQKEY_KEYRING, KEY_REQKEY_DEFL_NO_CHANGE);
 }
 
+/* Two of the kinds of barriers that a process may ask for once it has said so. */
+static int set_barriers(bool second)
+{
+	long r = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+
+	(void)second;
+	return (int)(r < 0 ? r : syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0));
+}
+
+static void ask_barriers(long *values)
+{
+	values[0] = syscall(SYS_membarrier, GET_BARRIERS, 0, 0);
+	values[1] = syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+}
+
 static const struct row {
 	const char *name;
 	int (*set)(bool second);
@@ -386,6 +403,7 @@ static const struct row {
 	{ "MDWE not for children", set_mdwe_here, ask_mdwe, true },
 	{ "futex buckets", set_futex_buckets, ask_futex_buckets, true },
 	{ "futex buckets of all", set_global_futex_buckets, ask_futex_buckets, true },
+	{ "barriers", set_barriers, ask_barriers, true },
 	{ "keyring for keys requested", set_request_keyring, ask_request_keyring },
 	{ "core dump filter", set_core_filter, ask_core_filter, true },
 	{ "login uid", set_login, ask_login },
