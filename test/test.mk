@@ -5,6 +5,8 @@
 #   make test-zdtm        behaviours in all modes; M=plain,compare K='file_*' narrow them down
 #   make test-badinput    damaged sets; test-changed: sets of what has changed meanwhile; C='CASE' only these
 #   make test-images      image sets as another reader sees them, and as older versions wrote them
+#   make test-mutate      the program with single statements left out: each behaviour named in test/mutate/mutations.tsv
+#                         has to notice; MUTATE='-k seccomp' only some
 #   make test-long        full sweeps: kills at every system call, every kernel feature masked, 300 mutations, larger
 #                         programs, all stressors of stress-ng
 #   make test-fuzz-build  fuzz targets, in a build directory of their own
@@ -176,6 +178,12 @@ test-long: test-build $(TEST_B)/fallbacks
 		'killed-threads=$(TEST_ENV) unshare --pid --fork --mount-proc test/kill/tree.py -t 3 100' \
 		'real=$(TEST_ENV) LONG=1 test/real/real.sh' \
 		'stress=$(TEST_ENV) test/real/stress.py'
+
+# --- tests of the tests -----------------------------------------------------------------------------------------------
+
+.PHONY: test-mutate
+test-mutate: $(CRIU) $(ZDTM_RUNNER) $(ZDTM_BIN)
+	test/mutate/mutate.py -b $(B) $(MUTATE)
 
 # --- fuzzing: needs everything instrumented ---------------------------------------------------------------------------
 
