@@ -402,10 +402,11 @@ static int seize_round(struct dump *d, size_t *ret_new, struct error *err)
 		struct task *task = d->tasks[i];
 		int r;
 
-		if (undo_interrupted(d->undo))
-			return error_say(err, -EINTR, "interrupted");
 		if (task->is_zombie)
 			continue;
+		r = dump_check_interrupted(d, err);
+		if (r < 0)
+			return r;
 		r = seize_task(d, task, ret_new, err);
 		if (r < 0 && task->parent && has_ended(task)) {
 			*err = (struct error){ 0 };
