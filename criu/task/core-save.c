@@ -105,6 +105,7 @@ static int save_ended_leader(struct dump *d, struct task *task, struct error *er
 		.sas_flags = SS_DISABLE,
 		.no_new_privs = leader->status.no_new_privs,
 		.pdeath_signal = leader->state->pdeath_signal,
+		.timer_slack_ns = (int64_t)leader->state->timer_slack_ns,
 	};
 	CoreEntry core = CORE_ENTRY__INIT;
 	TaskCoreEntry tc = TASK_CORE_ENTRY__INIT;

@@ -57,6 +57,15 @@ static int look_thread(struct task *task, struct task_thread *thread, struct err
 }
 
 /* What can still be seen of a first thread that has ended. */
+/* What it goes back to is no use to it any more. */
+static void look_slack(struct task_thread *leader)
+{
+	AUTO_CLOSE int fd = proc_open_timer_slack(leader->tid);
+
+	if (fd < 0 || proc_read_timer_slack(fd, &leader->state->timer_slack_ns) < 0)
+		leader->state->timer_slack_ns = 0;
+}
+
 static int look_ended_leader(struct task *task, struct task_thread *leader, struct error *err)
 {
 	char path[48];
@@ -82,6 +91,7 @@ static int look_ended_leader(struct task *task, struct task_thread *leader, stru
 				 ": its first thread has been ended by signal %d (seccomp) while others live on, "
 				 "which is not supported",
 				 TASK_ARGS(task), leader->stat.exit_code & 0x7f);
+	look_slack(leader);
 	return 0;
 }
 

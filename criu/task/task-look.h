@@ -58,7 +58,8 @@ struct thread_state {
 	uint64_t default_slack_ns;
 	int default_slack_result; /* -errno: it cannot be told */
 	bool was_asked_default_slack;
-	int pdeath_signal; /* of one that has ended: no other can be asked from outside */
+	int pdeath_signal;       /* of one that has ended: no other can be asked from outside */
+	uint64_t timer_slack_ns; /* likewise: others tell it themselves; 0: none, or not known */
 };
 
 /* From /proc and by system calls that name a pid; may run for several tasks at once. */

@@ -149,6 +149,8 @@ static void end_orphan(void)
 
 static void check_leader(void)
 {
+	char slack[48];
+
 	EXPECT_EQ(getpid(), leader);
 	EXPECT(gettid() != leader);
 	EXPECT(strstr(slurp_of_leader("status"), "State:\tZ"));
@@ -157,6 +159,8 @@ static void check_leader(void)
 	EXPECT_EQ(test_field(slurp_of_leader("status"), "NoNewPrivs", 10), 1);
 	EXPECT_EQ(test_field(slurp_of_leader("status"), "SigBlk", 16), blocked);
 	EXPECT_EQ(getpriority(PRIO_PROCESS, leader), 7);
+	snprintf(slack, sizeof(slack), "/proc/%d/timerslack_ns", leader);
+	EXPECT_EQ(atoi(test_slurp(slack)), 61234);
 }
 
 static void *act(void *arg)
@@ -234,6 +238,7 @@ int main(int argc, char **argv)
 	MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 	MUST(prctl(PR_SET_NAME, "leader"));
 	MUST(setpriority(PRIO_PROCESS, leader, 7));
+	MUST(prctl(PR_SET_TIMERSLACK, 61234));
 	sigaddset(&mask, SIGRTMIN + 7);
 	MUST(sigprocmask(SIG_BLOCK, &mask, NULL));
 	blocked = test_field(test_slurp("/proc/thread-self/status"), "SigBlk", 16);
