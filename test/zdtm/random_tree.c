@@ -288,10 +288,13 @@ static void tell(struct thread *thread, enum errand errand)
 		test_await(&thread->done, thread->told);
 }
 
-/* Some end again, and leave their children to the first one. */
+/*
+ * Some end again, and leave their children to the first one, as its youngest. Not where those may be older than orphans
+ * among its children that descend from them: these cannot come before them a second time.
+ */
 static void end_some_threads(struct maker *maker)
 {
-	while (thread_count && one_in(maker, 4)) {
+	while (thread_count && !tree->has_subreaper && one_in(maker, 4)) {
 		struct thread *last = &threads[--thread_count];
 
 		tell(last, END);
