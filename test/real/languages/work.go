@@ -1,4 +1,5 @@
-// Goroutines, one of which must be interrupted to give way, channels, a pipe, a child and signals; the same every time.
+// Goroutines, one of which must be interrupted to give way, channels, a pipe, children and signals, one of them at the end
+// of the thread that made the child; the same every time.
 package main
 
 import (
@@ -6,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"sync"
 	"syscall"
@@ -76,10 +78,28 @@ func throughPipe() int {
 	}
 }
 
+// A goroutine that ends with its thread locked ends the thread.
+func startGuarded(end chan bool) *exec.Cmd {
+	child := exec.Command("sleep", "1000")
+	child.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		started <- child.Start()
+		<-end
+	}()
+	if err := <-started; err != nil {
+		panic(err)
+	}
+	return child
+}
+
 func main() {
 	size, _ := strconv.ParseUint(os.Args[1], 10, 64)
 	told := make(chan os.Signal, 1)
 	signal.Notify(told, syscall.SIGUSR1)
+	end := make(chan bool)
+	guarded := startGuarded(end)
 	out := workers(50, size*5000)
 	go func() {
 		for x := uint64(1); ; {
@@ -91,9 +111,11 @@ func main() {
 	for x := range out {
 		sum += x
 	}
+	close(end)
+	guardedErr := guarded.Wait()
 	child, err := exec.Command("sh", "-c", "sleep 0.2; echo child").Output()
 	syscall.Kill(os.Getpid(), syscall.SIGUSR1)
 	<-told
-	text := fmt.Sprintf("%d %d %s %v\ndone\n", sum, total, child, err)
+	text := fmt.Sprintf("%d %d %s %v %v\ndone\n", sum, total, child, err, guardedErr)
 	os.WriteFile("result", []byte(text), 0644)
 }
