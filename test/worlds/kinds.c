@@ -3,10 +3,11 @@
 
 extern const struct kind pipe_kind, fifo_kind, event_kind, timer_kind, signals_kind, file_kind, memory_kind,
     poller_kind, watcher_kind, lock_kind, device_kind, directory_kind, proc_kind, namespace_kind, pidfd_kind,
-    place_kind;
+    place_kind, terminal_kind;
 
 const struct kind *const kinds[] = {
-	&pipe_kind,      &fifo_kind,   &event_kind,  &timer_kind,   &signals_kind, &file_kind,      &memory_kind,
-	&file_kind,      &poller_kind, &poller_kind, &watcher_kind, &lock_kind,    &directory_kind, &proc_kind,
-	&namespace_kind, &pidfd_kind,  &place_kind,  &device_kind,  NULL,
+	&pipe_kind,    &fifo_kind,   &event_kind,     &timer_kind,    &signals_kind,
+	&file_kind,    &memory_kind, &file_kind,      &poller_kind,   &poller_kind,
+	&watcher_kind, &lock_kind,   &directory_kind, &proc_kind,     &namespace_kind,
+	&pidfd_kind,   &place_kind,  &device_kind,    &terminal_kind, NULL,
 };

@@ -84,7 +84,9 @@ static void open_once(struct object *object, int task)
 	if (locked->owners == MOST_OWNERS)
 		return;
 	fd = call(task, SYS_openat, AT_FDCWD, path_of("locked%d", object->number), O_RDWR | some_of(O_CLOEXEC));
-	adopt(object, task, fd, locked->owners++);
+	/* To be given another number is to be closed once. */
+	if (any_handle(adopt(object, task, fd, locked->owners++))->fd != fd)
+		memset(locked->by_table[tasks[task].table], 0, BYTES);
 }
 
 static void make(struct object *object, int task)

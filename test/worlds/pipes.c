@@ -107,6 +107,9 @@ static void write_some(struct object *object, const struct description *d)
 
 	if (pipe->count == MOST_PIECES)
 		return;
+	/* The kernel adds a packet to bytes of a stream if their page has room. */
+	if (flags & O_DIRECT && pipe->count && !piece[-1].is_packet)
+		return;
 	*piece = (struct piece){ .bytes = 1 + (int)below(one_in(3) ? PIECE_BYTES : 60), .is_packet = flags & O_DIRECT };
 	piece->seed = pipe->next_seed++;
 	for (int i = 0; i < piece->bytes; i++)
