@@ -6,7 +6,7 @@
 int main(void)
 {
 	const size_t bytes = 64UL << 30, step = 1UL << 30;
-	unsigned long resident;
+	long long resident;
 	char *base;
 
 	test_start();
