@@ -11,7 +11,7 @@ mutations=${MUTATIONS:-60}
 
 suite=badinput
 victim=$bin/victim
-case_timeout=$((120 + mutations * 3))
+case_timeout=$((600 + mutations * 3))
 . "$(dirname "$self")/../lib/cases.sh"
 
 # --- dump -----------------------------------------------------------------------------------------------------------
@@ -130,7 +130,7 @@ case_image_directory_not_writable() {
 	mkdir -m 755 set
 	start_as_other plain
 	cp "$criu" ./criu-copy && chmod 755 criu-copy
-	timeout 20 setpriv --reuid 1000 --regid 1000 --clear-groups --bounding-set=-all ./criu-copy dump -t "$pid" -D set \
+	timeout 60 setpriv --reuid 1000 --regid 1000 --clear-groups --bounding-set=-all ./criu-copy dump -t "$pid" -D set \
 		--unprivileged </dev/null >said 2>&1
 	status=$?
 	[ $status -ne 0 ] || fail "criu dump succeeded"
@@ -221,7 +221,7 @@ case_two_dumps_at_once() {
 	start plain
 	for ((n = 0; n < 10; n++)); do
 		rm -rf set other && mkdir set other
-		timeout 20 "$criu" dump -t "$pid" -D other -R -o dump.log </dev/null >other.said 2>&1 &
+		timeout 60 "$criu" dump -t "$pid" -D other -R -o dump.log </dev/null >other.said 2>&1 &
 		first=$!
 		run_criu dump -t "$pid" -D set -R -o dump.log
 		[ $status -eq 0 ] || { says 'traced by pid [0-9]+ \(criu\)'; nothing_in set; }
@@ -242,7 +242,7 @@ case_image_directory_read_only_or_gone() {
 	! grep -q 'stage freeze' dump.log || fail "the tree was stopped"
 	umount set
 	cd set && rmdir ../set
-	timeout 20 "$criu" dump -t "$pid" -v4 -o ../dump.log </dev/null >../said 2>&1
+	timeout 60 "$criu" dump -t "$pid" -v4 -o ../dump.log </dev/null >../said 2>&1
 	status=$?
 	cd ..
 	[ $status -eq 1 ] || fail "status $status"
@@ -840,7 +840,7 @@ case_pid_is_taken() {
 	start plain
 	run_criu dump -t "$pid" -D set -R -v4 -o dump.log
 	[ $status -eq 0 ] || fail "cannot make a set"
-	LIMIT=10 refused restore -d -D set -v4 -o restore.log
+	refused restore -d -D set -v4 -o restore.log
 	says "$pid" 'victim'
 	untouched
 }
@@ -959,7 +959,7 @@ mutations_of() {
 		rm -rf broken pidfile
 		cp -r set broken
 		what=$(damage mutate $seed broken)
-		timeout -k 1 10 "$criu" restore -d -D broken -v4 -o restore.log --pidfile "$PWD/pidfile" </dev/null >said 2>&1
+		timeout -k 1 60 "$criu" restore -d -D broken -v4 -o restore.log --pidfile "$PWD/pidfile" </dev/null >said 2>&1
 		status=$?
 		if [ $status -ge 124 ]; then
 			echo "mutation $seed ($what): status $status"

@@ -339,7 +339,7 @@ case_kill_while_names_are_made() {
 	before=$(all_names)
 	for call in mkdirat mknodat linkat symlinkat fchownat; do
 		for ((at = 1; at < 60; at++)); do
-			(timeout -k 1 20 strace -f -qq -o trace -e trace=$call -e inject=$call:signal=KILL:when=$at \
+			(timeout -k 1 60 strace -f -qq -o trace -e trace=$call -e inject=$call:signal=KILL:when=$at \
 				"$criu" restore -d -D set </dev/null >said 2>&1; true) 2>/dev/null
 			killed=$(grep -c 'killed by SIGKILL' trace)
 			count_processes
@@ -415,7 +415,7 @@ case_lock_taken() {
 	until grep -q "FLOCK .*:$(stat -c %i one) " /proc/locks; do
 		sleep 0.01
 	done
-	LIMIT=10 refused restore -d -D set -v4 -o restore.log --file-locks
+	refused restore -d -D set -v4 -o restore.log --file-locks
 	says "fd 9, $PWD/one: take the flock: process $other .sleep. holds a lock" "hint: end process $other"
 	kill -KILL $other
 	wait $other 2>/dev/null

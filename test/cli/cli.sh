@@ -21,7 +21,7 @@ fail() {
 
 # run ARGUMENT ...: status in $status, what was said in out and err.
 run() {
-	timeout -k 1 20 "$criu" "$@" </dev/null >out 2>err
+	timeout -k 1 60 "$criu" "$@" </dev/null >out 2>err
 	status=$?
 	[ $status -ne 124 ] || fail "criu $* does not end"
 }
@@ -69,17 +69,17 @@ start() {
 	setsid "$victim" "${@:-plain}" </dev/null >victim.out 2>&1 &
 	pid=$!
 	disown
-	within 200 grep -qs '^READY$' victim.out || fail "the victim does not start"
+	within 3000 grep -qs '^READY$' victim.out || fail "the victim does not start"
 }
 
 # The victim checks itself.
 passes() {
 	kill -TERM "$pid" || fail "there is no victim"
-	within 100 grep -q '^PASS$' victim.out || fail "the victim: $(cat victim.out)"
+	within 3000 grep -q '^PASS$' victim.out || fail "the victim: $(cat victim.out)"
 }
 
 gone() {
-	within 100 [ ! -e /proc/$pid ] || fail "the victim is still there"
+	within 3000 [ ! -e /proc/$pid ] || fail "the victim is still there"
 }
 
 make_set() {
@@ -340,9 +340,9 @@ case_reader_leaves() {
 	: <fifo &
 	exec 7>fifo
 	wait $!
-	timeout 20 "$criu" dump -t $pid -D set -v4 --display-stats </dev/null >&7 2>&7 || fail "the dump ended with status $?"
+	timeout 60 "$criu" dump -t $pid -D set -v4 --display-stats </dev/null >&7 2>&7 || fail "the dump ended with status $?"
 	gone
-	timeout 20 "$criu" restore -d -D set -v4 --display-stats </dev/null >&7 2>&7 || fail "the restore ended with status $?"
+	timeout 60 "$criu" restore -d -D set -v4 --display-stats </dev/null >&7 2>&7 || fail "the restore ended with status $?"
 	exec 7>&-
 	grep -Eq '^Sig(Pnd|Ign|Cgt):.*[13579bdf]...$' /proc/$pid/status && fail "SIGPIPE is left with the victim"
 	passes
@@ -555,7 +555,7 @@ os.closerange(0, 300)
 threading.Thread(target=time.sleep, args=(99,)).start()' &
 	pid=$!
 	disown
-	within 100 grep -qs '^Threads:.2$' /proc/$pid/status || fail "no second thread"
+	within 3000 grep -qs '^Threads:.2$' /proc/$pid/status || fail "no second thread"
 	for each in "dump -t $pid -R -D set" "check --pid $pid"; do
 		! "$(dirname "$self")/../lib/deny.py" $kcmp "$criu" $each >out 2>err || fail "$each should fail"
 		cat out >>err

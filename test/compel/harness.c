@@ -54,7 +54,7 @@ void sleep_ms(unsigned int ms)
 struct target target_start(target_function *function, int ready_threads)
 {
 	struct target target;
-	uint64_t deadline = now_ns() + 10000000000ULL;
+	uint64_t deadline = now_ns() + PATIENCE_NS;
 
 	target.shared = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (target.shared == MAP_FAILED || pipe(target.shared->pipe_fds) < 0) {
@@ -112,7 +112,7 @@ static void call_hook(const struct cycle *cycle, enum stage stage, const struct 
 
 static int freeze(struct compel_task *task, struct cycle *cycle, struct compel_error *err)
 {
-	uint64_t deadline = now_ns() + 3000000000ULL;
+	uint64_t deadline = now_ns() + PATIENCE_NS;
 	size_t new_threads;
 	int r;
 
@@ -158,7 +158,7 @@ static int run_blob(const struct target *target, struct compel_task *task, struc
 	if (r == 0)
 		call_hook(cycle, STAGE_STARTED, target, task);
 	if (r == 0)
-		r = compel_finish(task, done, count, now_ns() + 3000000000ULL, err);
+		r = compel_finish(task, done, count, now_ns() + PATIENCE_NS, err);
 	if (r == 0)
 		call_hook(cycle, STAGE_FINISHED, target, task);
 	for (size_t i = 0; r == 0 && i < count; i++) {
@@ -238,7 +238,7 @@ char thread_state(pid_t pid, pid_t tid)
 
 bool wait_sleeping(pid_t pid)
 {
-	uint64_t deadline = now_ns() + 3000000000ULL;
+	uint64_t deadline = now_ns() + PATIENCE_NS;
 
 	while (thread_state(pid, pid) != 'S') {
 		sleep_ms(1);

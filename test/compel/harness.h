@@ -8,6 +8,8 @@
 #include <compel/compel.h>
 
 #define MAX_THREADS 256
+/* How long anything may take on a busy machine before it counts as never. */
+#define PATIENCE_NS 60000000000ULL
 
 struct shared {
 	volatile int ready; /* threads that are up */

@@ -59,7 +59,7 @@ static int run_on(target_function *function, int ready)
 	else if (differs)
 		failed = test_fail("%s", differs);
 	ticks = target.shared->ticks[0];
-	for (int i = 0; i < 500 && target.shared->ticks[0] == ticks; i++)
+	for (uint64_t end = now_ns() + PATIENCE_NS; now_ns() < end && target.shared->ticks[0] == ticks;)
 		sleep_ms(1);
 	if (!failed && target.shared->ticks[0] == ticks)
 		failed = test_fail("does not run on");
@@ -82,7 +82,7 @@ static int run_refused(target_function *function, int ready, int expected, const
 	if (r != expected || !strstr(err.text, word))
 		failed = test_fail("expected %s and \"%s\", found %s: %s", strerror(-expected), word, strerror(-r),
 				   r ? err.text : "");
-	for (int i = 0; i < 500 && target.shared->ticks[0] == ticks; i++)
+	for (uint64_t end = now_ns() + PATIENCE_NS; now_ns() < end && target.shared->ticks[0] == ticks;)
 		sleep_ms(1);
 	if (!failed && target.shared->ticks[0] == ticks)
 		failed = test_fail("does not run on");
@@ -288,7 +288,7 @@ static int test_vfork(void)
 	(void)waitpid(tracer, &failed, 0);
 	target.shared->stop = 1;
 	ticks = target.shared->ticks[0];
-	for (int i = 0; i < 500 && target.shared->ticks[0] == ticks; i++)
+	for (uint64_t end = now_ns() + PATIENCE_NS; now_ns() < end && target.shared->ticks[0] == ticks;)
 		sleep_ms(1);
 	if (!failed && target.shared->ticks[0] == ticks)
 		failed = test_fail("does not run on");
@@ -475,7 +475,7 @@ static int die_and_rescue(target_function *function, bool stopped, enum stage st
 		failed = test_fail("stage %d: its parent is told a second time that it has stopped", (int)stage);
 	(void)kill(target.pid, SIGCONT);
 	ticks = target.shared->ticks[0];
-	for (int i = 0; i < 500 && target.shared->ticks[0] == ticks; i++)
+	for (uint64_t end = now_ns() + PATIENCE_NS; now_ns() < end && target.shared->ticks[0] == ticks;)
 		sleep_ms(1);
 	if (!failed && target.shared->ticks[0] == ticks)
 		failed = test_fail("stage %d: does not run on", (int)stage);
@@ -608,7 +608,7 @@ static int test_rseq(void)
 /* --- a program executed by a thread while the others are seized ------------------------------------------------------
  */
 
-enum { EXEC_THREADS = 60, EXEC_ROUNDS = 60, EXEC_ROUND_MS = 10000 };
+enum { EXEC_THREADS = 60, EXEC_ROUNDS = 60, EXEC_ROUND_MS = 60000 };
 
 static void *wait_to_execute(void *arg)
 {
@@ -692,7 +692,7 @@ static int test_exec(void)
 		target.shared->scratch[0] = i * 2000;
 		failed = seize_in_child(&target);
 		/* The first thread is dead for a moment, until the one that executes takes its place. */
-		for (int n = 0; (letter = thread_state(target.pid, target.pid)) == 'Z' && n < 5000; n++)
+		for (int n = 0; (letter = thread_state(target.pid, target.pid)) == 'Z' && n < 60000; n++)
 			sleep_ms(1);
 		if (!failed && (letter == 't' || letter == 'Z' || !letter))
 			failed = test_fail("round %d: the target is left in state %c", i, letter ? letter : '-');

@@ -315,7 +315,7 @@ static int kill_at_stop(pid_t victim, int stops, bool *ret_ended)
 
 static int check_unharmed(const struct target *target, const struct snapshot *before, const char *what, int number)
 {
-	uint64_t ticks[THREADS], deadline = now_ns() + 2000000000ULL;
+	uint64_t ticks[THREADS], deadline = now_ns() + PATIENCE_NS;
 	const char *differs = snapshot_differs(before, target->pid);
 
 	if (differs)

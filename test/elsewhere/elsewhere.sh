@@ -135,7 +135,7 @@ start_core() {
 	setsid "$victim" core </dev/null >out 2>&1 &
 	pid=$!
 	disown
-	for ((n = 0; n < 200; n++)); do
+	for ((n = 0; n < 3000; n++)); do
 		grep -qs READY out && return
 		grep -qs SKIP out && { cat out; exit 77; }
 		sleep 0.02

@@ -25,7 +25,7 @@ restore_case() {
 	fi
 	local options=()
 	[ "$case" = tcp ] && options=(--tcp-established)
-	timeout -k 1 20 "$criu" restore -d -D "$img" -W "$work" -v4 -o restore.log --pidfile "$work/pid" \
+	timeout -k 1 60 "$criu" restore -d -D "$img" -W "$work" -v4 -o restore.log --pidfile "$work/pid" \
 		"${options[@]}" </dev/null >"$work/out" 2>&1
 	i=$?
 	if [ $i -ne 0 ]; then
@@ -35,11 +35,11 @@ restore_case() {
 	fi
 	pid=$(cat "$work/pid")
 	kill -TERM "$pid" || { echo "there is no process $pid"; exit 1; }
-	for ((i = 0; i < 100; i++)); do
+	for ((i = 0; i < 600; i++)); do
 		[ -s "/tmp/golden/$case.result" ] && break
 		sleep 0.1
 	done
-	cat "/tmp/golden/$case.result" 2>/dev/null || echo "no result after 10 s"
+	cat "/tmp/golden/$case.result" 2>/dev/null || echo "no result after 60 s"
 	[ "$(cat "/tmp/golden/$case.result" 2>/dev/null)" = PASS ]
 }
 
@@ -57,7 +57,7 @@ one() {
 	elif [ -z "$named" ] && [ -n "${not_yet[$1]:-}" ]; then
 		echo "SKIP golden $name: ${not_yet[$1]}"
 		skipped=$((skipped + 1))
-	elif out=$(FORM=${2:-} timeout -k 1 40 unshare --pid --fork --kill-child --mount --mount-proc "$self" --inside "$1" 2>&1); then
+	elif out=$(FORM=${2:-} timeout -k 1 200 unshare --pid --fork --kill-child --mount --mount-proc "$self" --inside "$1" 2>&1); then
 		echo "PASS golden $name"
 		passed=$((passed + 1))
 	else

@@ -3,6 +3,7 @@
  * restores; those have the target's process id.
  */
 #include "driver.h"
+#include "watch.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,7 +20,7 @@
 #include <sys/user.h>
 #include <sys/wait.h>
 
-enum { MOST_TRACEES = 256, PATIENCE_MS = 10000 };
+enum { MOST_TRACEES = 256 };
 
 struct tracee {
 	pid_t tid;

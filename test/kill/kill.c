@@ -137,7 +137,7 @@ static void describe_one(void *arg, pid_t pid)
 static void clear_namespace(struct arena *arena)
 {
 	each_process(0, kill_one, NULL);
-	(void)wait_nobody(3000);
+	(void)wait_nobody(PATIENCE_MS);
 	arena->target = 0;
 }
 
@@ -230,7 +230,7 @@ static bool start_target(struct arena *arena)
 	arena->target = arena->operation == RESTORE ? (pid_t)syscall(SYS_clone3, &args, sizeof(args)) : fork();
 	if (arena->target == 0)
 		exec_target(arena);
-	for (int i = 0; i < 10000 && !(is_ticking(arena->watch) && is_complete(arena)); i++)
+	for (int i = 0; i < PATIENCE_MS && !(is_ticking(arena->watch) && is_complete(arena)); i++)
 		usleep(1000);
 	return is_ticking(arena->watch) && state_note(arena->target, &arena->noted) == 0;
 }
@@ -320,12 +320,12 @@ static bool judge_dump(struct arena *arena, const struct outcome *out)
 		return false;
 	}
 	if (arena->operation == DUMP_KILL && is_finished) {
-		if (is_gone_soon(arena, 2000))
+		if (is_gone_soon(arena, PATIENCE_MS))
 			return true;
 		fail(arena, out, "the set is finished and the target still there");
 		return false;
 	}
-	if (state_is_well(arena->target, &arena->noted, arena->watch, 2000, text, sizeof(text)))
+	if (state_is_well(arena->target, &arena->noted, arena->watch, PATIENCE_MS, text, sizeof(text)))
 		return true;
 	fail(arena, out, "%s", text);
 	return false;
@@ -347,10 +347,12 @@ static bool judge_restore(struct arena *arena, const struct outcome *out)
 
 	if (!has_succeeded && is_gone_soon(arena, 200))
 		return judge_pidfile(arena, out, false);
-	if (state_is_well(arena->target, &arena->noted, arena->watch, 2000, text, sizeof(text)))
-		return judge_pidfile(arena, out, true);
-	if (!has_succeeded && is_gone_soon(arena, 1000))
-		return judge_pidfile(arena, out, false);
+	for (int i = 0; i < PATIENCE_MS / 1000; i++) {
+		if (state_is_well(arena->target, &arena->noted, arena->watch, 900, text, sizeof(text)))
+			return judge_pidfile(arena, out, true);
+		if (!has_succeeded && is_gone_soon(arena, 100))
+			return judge_pidfile(arena, out, false);
+	}
 	fail(arena, out, "%s, the tree is neither whole nor gone: %s", has_succeeded ? "success" : "failure", text);
 	return false;
 }
@@ -451,10 +453,10 @@ static bool judge(struct arena *arena, const struct outcome *out)
 static bool get_ready(struct arena *arena)
 {
 	if (arena->operation != RESTORE)
-		return is_target_there(arena) || (wait_nobody(2000) && start_target(arena));
+		return is_target_there(arena) || (wait_nobody(PATIENCE_MS) && start_target(arena));
 	if (is_target_there(arena))
 		(void)kill(arena->target, SIGKILL);
-	return wait_nobody(3000) && (!arena->has_own_pid_max || write_pid_max(LOW_PID_MAX));
+	return wait_nobody(PATIENCE_MS) && (!arena->has_own_pid_max || write_pid_max(LOW_PID_MAX));
 }
 
 static bool try_blow(struct arena *arena, const struct blow *blow, struct outcome *ret)
@@ -506,7 +508,7 @@ static bool make_set(struct arena *arena)
 	memcpy(arena->images, arena->set, sizeof(arena->images));
 	run_criu(arena, &none, &out);
 	arena->operation = RESTORE;
-	if (out.status == 0 && is_gone_soon(arena, 2000))
+	if (out.status == 0 && is_gone_soon(arena, PATIENCE_MS))
 		return true;
 	fail(arena, NULL, "the dump before the restore: status %#x", out.status);
 	return false;

@@ -296,7 +296,7 @@ bool state_is_well(pid_t pid, const struct state *noted, struct watch *watch, in
 			usleep(2000);
 	} while (ret_why[0] && now_s() < end);
 	if (!ret_why[0])
-		find_idle(watch, now_s() + 3, ret_why, bytes);
+		find_idle(watch, now_s() + PATIENCE_MS / 1000.0, ret_why, bytes);
 	if (!ret_why[0] && watch->errors)
 		snprintf(ret_why, bytes, "the target found: %s", watch->message);
 	return !ret_why[0];

@@ -50,7 +50,7 @@ def reap():
         pass
 
 
-def until(condition, seconds=5):
+def until(condition, seconds=60):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         reap()
@@ -91,7 +91,7 @@ def children(pid):
 def start():
     with open("out", "w") as out:
         subprocess.Popen(TREE, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
-    if not until(lambda: "READY" in read("out"), 20):
+    if not until(lambda: "READY" in read("out")):
         raise SystemExit("the tree does not start")
     members = tree()
     lists.update((pid, children(pid)) for pid in members)
@@ -114,7 +114,7 @@ def disturbed(members):
 
 def passes(root):
     os.kill(root, signal.SIGTERM)
-    return until(lambda: "PASS" in read("out"), 20) and until(lambda: not tree())
+    return until(lambda: "PASS" in read("out")) and until(lambda: not tree())
 
 
 def run(*arguments):
@@ -162,7 +162,7 @@ def dumps(rounds, tally):
         shutil.rmtree("set")
         os.mkdir("set")
         strike(run("dump", "-R", "-t", str(members[0]), "-D", "set"), random.random() * whole_s * 1.1)
-        until(lambda: not ours(), 15)
+        until(lambda: not ours())
         until(lambda: not disturbed(members))
         tally.note(ours() and "criu is still there" or disturbed(members), "dump")
         if disturbed(members):
@@ -184,7 +184,7 @@ def restores(rounds, tally):
         with open("out", "r+") as out:
             out.truncate(len("READY\n"))
         strike(run("restore", "-d", "-D", "set"), random.random() * whole_s * 1.1)
-        until(lambda: not ours(), 15)
+        until(lambda: not ours())
         until(lambda: not pids() or not disturbed(members))
         reason = ours() and "criu is still there"
         if not reason and pids():

@@ -3,6 +3,9 @@
 
 #include <stdint.h>
 
+/* How long anything may take on a busy machine before it counts as never. */
+enum { PATIENCE_MS = 60000 };
+
 enum { WATCH_THREADS = 8, WATCH_CHILDREN = 4 /* the first threads have one each, if any */ };
 
 struct watch {

@@ -12,7 +12,7 @@ fail() {
 
 await_ready() {
 	local n
-	for ((n = 0; n < 200; n++)); do
+	for ((n = 0; n < 3000; n++)); do
 		grep -qs '^READY$' out && return
 		sleep 0.02
 	done
@@ -34,7 +34,7 @@ damage() {
 
 # criu ARGUMENT ...: its status in $status, what it said to the user in the file `said`.
 run_criu() {
-	timeout -k 1 ${LIMIT:-20} "$criu" "$@" </dev/null >said 2>&1
+	timeout -k 1 60 "$criu" "$@" </dev/null >said 2>&1
 	status=$?
 	[ $status -eq 124 ] && fail "criu $1 does not end"
 	[ $status -gt 128 ] && fail "criu $1 died of signal $((status - 128))"
@@ -64,7 +64,7 @@ nothing_in() {
 passes() {
 	local n
 	kill -TERM "$pid" || fail "the victim is gone"
-	for ((n = 0; n < 100; n++)); do
+	for ((n = 0; n < 3000; n++)); do
 		grep -q '^PASS$' out && return
 		grep '^FAIL' out && exit 1
 		sleep 0.02
@@ -92,7 +92,7 @@ count_processes() {
 
 # nobody_left [BUT]: as many may be there.
 nobody_left() {
-	for ((n = 0; n < 50; n++)); do
+	for ((n = 0; n < 1500; n++)); do
 		count_processes
 		[ ${#others[@]} -le ${1:-0} ] && return 0
 		sleep 0.02 # itself gone when counted again
@@ -110,7 +110,7 @@ make_set() {
 }
 
 restore_refused() {
-	LIMIT=10 refused restore -d -D set -v4 -o restore.log "$@"
+	refused restore -d -D set -v4 -o restore.log "$@"
 	nobody_left || fail "after a failed restore there is ${others[*]}"
 }
 
@@ -126,7 +126,7 @@ run_cases() {
 		chmod 755 "$dir"
 		namespaces=(setsid --wait unshare --pid --fork --kill-child --mount --mount-proc)
 		[ "$name" = kernel_thread ] && namespaces=()
-		out=$(timeout -k 1 ${case_timeout:-120} "${namespaces[@]}" "$self" --inside "$name" "$dir" 2>&1)
+		out=$(timeout -k 1 ${case_timeout:-600} "${namespaces[@]}" "$self" --inside "$name" "$dir" 2>&1)
 		case $? in
 		0)
 			echo "PASS $suite $name"

@@ -43,7 +43,7 @@ def expect_words(text, *words):
             raise Failed(f"{word!r} is not in {text[:500]!r}")
 
 
-def wait_for(path, seconds=5):
+def wait_for(path, seconds=60):
     end = time.time() + seconds
     while not os.path.exists(path):
         if time.time() > end:
@@ -66,7 +66,7 @@ def start(*arguments, program=HELD, **how):
 
 
 def criu(*arguments, **how):
-    return subprocess.run([CRIU, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, **how)
+    return subprocess.run([CRIU, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, **how)
 
 
 def dump(process, *options):
@@ -94,7 +94,7 @@ def restore(*options, **how):
 
 
 def reap(pid):
-    end = time.time() + 5
+    end = time.time() + 60
     while time.time() < end:
         try:
             if os.waitpid(pid, os.WNOHANG)[0]:
@@ -494,7 +494,7 @@ def everything_unsupported():
             expect_words(hints, REFUSED[kind])
             expect_words(manual, REFUSED[kind])
             os.kill(process.pid, signal.SIGUSR1)
-            expect(process.wait(timeout=5), 0, f"{kind}: how it ends")
+            expect(process.wait(timeout=60), 0, f"{kind}: how it ends")
         finally:
             process.kill()
             process.wait()

@@ -260,9 +260,9 @@ checkpoint() {
 	local number=$1 name=$2
 	rm -rf "set$number" running
 	mkdir "set$number" running
-	timeout -k 1 60 "$criu" dump -R -t "$pid" -D running -v4 -o dump.log $(options_of "$name" dump) </dev/null >criu.out 2>&1 ||
+	timeout -k 1 120 "$criu" dump -R -t "$pid" -D running -v4 -o dump.log $(options_of "$name" dump) </dev/null >criu.out 2>&1 ||
 		! alive || { echo "dump -R $number: status $?: $(head -c 500 criu.out)"; exit 1; }
-	timeout -k 1 60 "$criu" dump -t "$pid" -D "set$number" -v4 -o dump.log $(options_of "$name" dump) </dev/null >criu.out 2>&1 || {
+	timeout -k 1 120 "$criu" dump -t "$pid" -D "set$number" -v4 -o dump.log $(options_of "$name" dump) </dev/null >criu.out 2>&1 || {
 		local status=$?
 		grep -qE 'no such process|process has ended' criu.out && ! alive && grep -q '^done$' result && return 2
 		echo "dump $number: status $status: $(head -c 500 criu.out)"
@@ -270,7 +270,7 @@ checkpoint() {
 		exit 1
 	}
 	alive && { echo "dump $number: process $pid is still there"; exit 1; }
-	timeout -k 1 60 "$criu" restore -d -D "set$number" -v4 -o restore.log $(options_of "$name" restore) </dev/null >criu.out 2>&1 || {
+	timeout -k 1 120 "$criu" restore -d -D "set$number" -v4 -o restore.log $(options_of "$name" restore) </dev/null >criu.out 2>&1 || {
 		echo "restore $number: status $?: $(head -c 500 criu.out)"
 		tail -5 "set$number/restore.log"
 		exit 1

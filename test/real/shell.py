@@ -39,7 +39,7 @@ class Terminal:
     def type(self, line):
         os.write(self.fd, line.encode())
 
-    def expect(self, word, seconds=10):
+    def expect(self, word, seconds=60):
         """Waits for a word and forgets what came up to it."""
         end = time.time() + seconds
         while word.encode() not in self.text:
@@ -62,7 +62,7 @@ class Terminal:
 
 
 def criu(*arguments):
-    return subprocess.run([CRIU, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+    return subprocess.run([CRIU, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
 
 
 def dump(pid, *options):

@@ -11,7 +11,7 @@ cp "$here/../zdtm/may-differ.txt" "$list"
 
 passed=0 failed=0
 for ((seed = first; seed < first + count; seed++)); do
-	echo "random_tree args=$seed timeout=60" >"$list/tests.list"
+	echo "random_tree args=$seed" >"$list/tests.list"
 	if out=$("$TEST_B/zdtm/runner" -c "$CRIU" -s "$list" -x "$here/../images/check-set.py" -m compare 2>&1); then
 		passed=$((passed + 1))
 	else

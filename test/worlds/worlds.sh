@@ -19,7 +19,7 @@ line() {
 	local rename=+rename
 	[ "$2" = compare ] && rename=
 	echo "world_${1%:*} program=../worlds/world args=$1$rename dump=--file-locks restore=--file-locks" \
-		"differs=children:*,fdinfo/*:lock timeout=60"
+		"differs=children:*,fdinfo/*:lock"
 }
 
 # run MODE: what is in the list

@@ -427,7 +427,7 @@ static void dump(const char *how)
 
 static void wait_gone(void)
 {
-	double end = now_s() + 5;
+	double end = now_s() + 60;
 	int status;
 
 	for (;;) {

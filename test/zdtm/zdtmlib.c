@@ -263,7 +263,7 @@ void test_until_asleep(pid_t pid, pid_t tid)
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", pid, tid);
-	for (int i = 0; i < 500; i++) {
+	for (int i = 0; i < 6000; i++) {
 		const char *text = test_slurp(path);
 		const char *state = text ? strrchr(text, ')') : NULL;
 
