@@ -586,9 +586,17 @@ int locks_restore(struct restore *r, struct restore_task *task, struct error *er
 	return 0;
 }
 
-static bool is_record_lock_of(const FileLockEntry *lock, uint32_t pid)
+/* Of its table: whichever of the processes that share it closes what was ours takes the locks again. */
+static bool is_record_lock_of(const struct restore *r, const FileLockEntry *lock, const struct checked_task *task)
 {
-	return lock->flag == LOCK_POSIX && lock->pid == (int)pid;
+	const struct checked_task *taker;
+
+	if (lock->flag != LOCK_POSIX)
+		return false;
+	if (lock->pid == (int)task->entry->pid)
+		return true;
+	taker = checked_set_find_task(r->images, (uint32_t)lock->pid);
+	return taker && taker->fds && taker->fds == task->fds;
 }
 
 uint64_t locks_room(const struct restore *r, const struct checked_task *task)
@@ -596,7 +604,7 @@ uint64_t locks_room(const struct restore *r, const struct checked_task *task)
 	size_t count = 0;
 
 	for (size_t i = 0; i < restore_files_of(r)->locks.count; i++)
-		count += is_record_lock_of(lock_at(r, i), task->entry->pid);
+		count += is_record_lock_of(r, lock_at(r, i), task);
 	return area_room(count, sizeof(struct restorer_file_lock));
 }
 
@@ -606,7 +614,7 @@ int locks_plan(struct restore *r, struct restore_task *task, struct error *err)
 	size_t count = 0;
 
 	for (size_t i = 0; i < restore_files_of(r)->locks.count; i++)
-		count += is_record_lock_of(lock_at(r, i), task->image->entry->pid);
+		count += is_record_lock_of(r, lock_at(r, i), task->image);
 	if (!count)
 		return 0;
 	restorer->file_locks = area_alloc(r, count * sizeof(*restorer->file_locks));
@@ -615,7 +623,7 @@ int locks_plan(struct restore *r, struct restore_task *task, struct error *err)
 	for (size_t i = 0; i < restore_files_of(r)->locks.count; i++) {
 		const FileLockEntry *lock = lock_at(r, i);
 
-		if (is_record_lock_of(lock, task->image->entry->pid))
+		if (is_record_lock_of(r, lock, task->image))
 			restorer->file_locks[restorer->file_lock_count++] = (struct restorer_file_lock){
 				.type = (int16_t)lock->type,
 				.whence = SEEK_SET,
