@@ -248,6 +248,14 @@ static void add_seals(struct file *file, const struct description *d)
 
 /* --- mappings ---------------------------------------------------------------------------------------------------- */
 
+/* None beside another: the kernel would make one of two neighbours, or not, by what it was made from. */
+static long next_place(void)
+{
+	static long place = 0x100000000000;
+
+	return place += 2 * MOST_BYTES;
+}
+
 static void map_some(struct object *object, const struct description *d)
 {
 	const struct file *file = object->model;
@@ -264,9 +272,11 @@ static void map_some(struct object *object, const struct description *d)
 	map.pages = 1 + (int)below((unsigned int)(pages - map.first));
 	if (map.may_write && one_in(2))
 		map.rights |= PROT_WRITE;
-	address = call(task, SYS_mmap, 0, (long)map.pages * PAGE, map.rights, map.is_shared ? MAP_SHARED : MAP_PRIVATE,
-		       handle->fd, (long)map.first * PAGE);
-	EXPECT(address > 0);
+	address = next_place();
+	EXPECT_EQ(call(task, SYS_mmap, address, (long)map.pages * PAGE, map.rights,
+		       (map.is_shared ? MAP_SHARED : MAP_PRIVATE) | MAP_FIXED_NOREPLACE, handle->fd,
+		       (long)map.first * PAGE),
+		  address);
 	map.address = (char *)address;
 	maps[map_count++] = map;
 	object->was_mapped = true;
