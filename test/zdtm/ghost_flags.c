@@ -96,16 +96,18 @@ static int test_project(void)
 
 static int test_encrypted(void)
 {
-	struct {
+	enum { KEY_BYTES = 64 };
+	union {
 		struct fscrypt_add_key_arg head;
-		unsigned char raw[64];
-	} key = { .head = { .key_spec.type = FSCRYPT_KEY_SPEC_TYPE_IDENTIFIER, .raw_size = 64 }, .raw = { 1, 2, 3 } };
+		unsigned char bytes[sizeof(struct fscrypt_add_key_arg) + KEY_BYTES];
+	} key = { .head = { .key_spec.type = FSCRYPT_KEY_SPEC_TYPE_IDENTIFIER, .raw_size = KEY_BYTES } };
 	struct fscrypt_policy_v2 policy = { .version = FSCRYPT_POLICY_V2,
 					    .contents_encryption_mode = FSCRYPT_MODE_AES_256_XTS,
 					    .filenames_encryption_mode = FSCRYPT_MODE_AES_256_CTS,
 					    .flags = FSCRYPT_POLICY_FLAGS_PAD_32 };
 	int directory;
 
+	memcpy(key.bytes + sizeof(key.head), "\1\2\3", 3);
 	mount_image("mkfs.ext4 -q -O encrypt");
 	MUST(mkdir("mounted/directory", 0700));
 	directory = MUST(open("mounted/directory", O_RDONLY | O_DIRECTORY));

@@ -90,7 +90,8 @@ int main(int argc, char **argv)
 	set(shared + PAGE, PAGE, MPOL_BIND);
 	test_pattern(shared, BYTES, 3);
 	(void)syscall(HOME_NODE_CALL, parts + 8 * PAGE, PAGE, 0, 0);
-	text = MUST(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, MUST(open("/proc/self/exe", O_RDONLY)), 0));
+	fd = MUST(open("/proc/self/exe", O_RDONLY));
+	text = MUST(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 0));
 	set(text, PAGE, MPOL_PREFERRED);
 	test_wait();
 	expect(own, MPOL_PREFERRED, 1);
