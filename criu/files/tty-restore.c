@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -238,9 +239,26 @@ int tty_check(struct restore *r, struct restore_file *file, struct error *err)
 
 /* --- pairs -------------------------------------------------------------------------------------------------------- */
 
+#define NUMBERS_WAIT_US 100
+#define NUMBERS_TRIES   10000
+
+/*
+ * Whoever looks for a number holds those before it meanwhile: other tasks, and other restores, wait for their turn. Not
+ * for ever: anybody may lock the directory. Without it nothing is lost but the order.
+ */
+static int lock_numbers(void)
+{
+	int fd = open("/dev/pts", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	for (int i = 0; fd >= 0 && i < NUMBERS_TRIES && flock(fd, LOCK_EX | LOCK_NB) < 0; i++)
+		(void)usleep(NUMBERS_WAIT_US);
+	return fd;
+}
+
 /* A master with the wanted number: those that come before it are held until it is reached. */
 static int open_master(uint32_t wanted, struct error *err)
 {
+	AUTO_CLOSE int lock = lock_numbers();
 	int held[PTY_INDEX_LIMIT], result = -EEXIST;
 	size_t count = 0;
 
