@@ -146,4 +146,16 @@ static void closed(struct description *d, int table)
 		terminal->is_lost = true;
 }
 
-const struct kind terminal_kind = { .name = "a terminal", .make = make, .act = act, .check = check, .closed = closed };
+/* What waits for a slave that nobody has open is refused. */
+static void settle(struct object *object)
+{
+	if (!((const struct terminal *)object->model)->is_lost)
+		return;
+	for (int i = 0; i < handle_count; i++)
+		if (handles[i].of && handles[i].of->object == object)
+			handle_close(&handles[i]);
+}
+
+const struct kind terminal_kind = {
+	.name = "a terminal", .make = make, .act = act, .settle = settle, .check = check, .closed = closed
+};
