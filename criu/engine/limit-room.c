@@ -4,6 +4,7 @@
 #include "base/util.h"
 #include "engine/dump.h"
 #include "engine/undo.h"
+#include "kernel/prlimit.h"
 #include "pie/parasite-border.h"
 
 /* Less would have to be counted as exactly as the kernel does it. */
@@ -19,15 +20,14 @@ static void make_room(struct dump *d, const struct task *task, int resource, uin
 	const struct undo_limit *before;
 	struct rlimit now;
 
-	if (prlimit(task->acting_tid, (__rlimit_resource_t)resource, NULL, &now) < 0 || wanted <= now.rlim_cur)
+	if (prlimit_of(task->acting_tid, resource, NULL, &now) < 0 || wanted <= now.rlim_cur)
 		return;
 	before = undo_find_limit(d->undo, task->host_pid, resource);
 	raise.own = before ? before->own : now;
 	raise.raised = now;
 	raise.raised.rlim_cur = wanted;
 	raise.raised.rlim_max = max_u64(now.rlim_max, wanted);
-	if (!undo_note_limit(d->undo, &raise) ||
-	    prlimit(task->acting_tid, (__rlimit_resource_t)resource, &raise.raised, NULL) < 0)
+	if (!undo_note_limit(d->undo, &raise) || prlimit_of(task->acting_tid, resource, &raise.raised, NULL) < 0)
 		return;
 	log_debug("pid %d: limit %d is %llu for a while\n", task->host_pid, resource, (unsigned long long)wanted);
 }

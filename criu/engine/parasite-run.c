@@ -16,6 +16,7 @@
 #include "compel/compel.h"
 #include "engine/compel-error.h"
 #include "engine/limit-room.h"
+#include "kernel/prlimit.h"
 #include "mm/mm.h"
 #include "mm/numa-policy.h"
 #include "pie/parasite-border.h"
@@ -159,8 +160,8 @@ static void hint_at_limit(const struct task *task, size_t bytes, struct error *e
 {
 	struct rlimit limit;
 
-	/* That of another user's process only who may exceed limits can ask for. */
-	if (prlimit(task->host_pid, RLIMIT_AS, NULL, &limit) < 0)
+	/* That of a process of mixed ids only who may exceed limits can ask for. */
+	if (prlimit_of(task->acting_tid, RLIMIT_AS, NULL, &limit) < 0)
 		error_hint(err, "does its limit of address space (RLIMIT_AS) leave room, and vm.max_map_count?");
 	else if (task->stat.vm_size_bytes + bytes + (size_t)(pie_parasite_end - pie_parasite_start) > limit.rlim_cur)
 		error_hint(err,

@@ -23,6 +23,7 @@
 #include "base/util.h"
 #include "kernel/mount-view.h"
 #include "kernel/pidfd.h"
+#include "kernel/prlimit.h"
 #include "kernel/proc-misc.h"
 #include "kernel/proc-pid.h"
 #include "kernel/proc-stat.h"
@@ -246,8 +247,8 @@ static bool is_still(const struct undo_limit *limit)
 
 	return procfd >= 0 && proc_stat_read(procfd, "stat", &stat) == 0 &&
 	       stat.start_time_ticks == limit->start_time_ticks &&
-	       prlimit(limit->tid, (__rlimit_resource_t)limit->resource, NULL, &now) == 0 &&
-	       now.rlim_cur == limit->raised.rlim_cur && now.rlim_max == limit->raised.rlim_max;
+	       prlimit_of(limit->tid, limit->resource, NULL, &now) == 0 && now.rlim_cur == limit->raised.rlim_cur &&
+	       now.rlim_max == limit->raised.rlim_max;
 }
 
 void undo_give_limits_back(struct undo *undo, pid_t pid)
@@ -258,7 +259,7 @@ void undo_give_limits_back(struct undo *undo, pid_t pid)
 		if (!limit->pid || (pid && limit->pid != pid))
 			continue;
 		if (is_still(limit))
-			(void)prlimit(limit->tid, (__rlimit_resource_t)limit->resource, &limit->own, NULL);
+			(void)prlimit_of(limit->tid, limit->resource, &limit->own, NULL);
 		__atomic_store_n(&limit->pid, 0, __ATOMIC_RELEASE);
 	}
 }

@@ -1,14 +1,14 @@
 /*
  * A process that cannot map any more, for its limit of address space (RLIMIT_AS), of data or of locked memory has no
- * room for what a dump puts into it: the limit is raised meanwhile, and is the old one afterwards. Where the hard limit
- * (argument "hard") leaves no room either the hint names it.
+ * room for what a dump puts into it: the limit is raised meanwhile, and is the old one afterwards, also that of another
+ * user's process ("user"). Where the hard limit ("hard") leaves no room either the hint names it.
  */
 #include "zdtmlib.h"
 
 #include <sys/mman.h>
 #include <sys/resource.h>
 
-enum { CAP_SYS_RESOURCE_BIT = 24 };
+enum { CAP_SYS_RESOURCE_BIT = 24, OTHER_ID = 12345 };
 
 static rlim_t in_use(const char *key)
 {
@@ -37,15 +37,13 @@ static void drop_ipc_lock(void)
 	MUST(syscall(SYS_capset, &header, data));
 }
 
-int main(int argc, char **argv)
+static void set_and_check(const char *kind, void (*wait)(void))
 {
-	const char *kind = argc > 1 ? argv[1] : "space";
 	__rlimit_resource_t resource = RLIMIT_AS;
 	struct rlimit limit, found;
 	int error = ENOMEM;
 	char *page;
 
-	test_start();
 	if (strcmp(kind, "data") == 0) {
 		resource = RLIMIT_DATA;
 		limit.rlim_cur = in_use("VmData");
@@ -68,12 +66,36 @@ int main(int argc, char **argv)
 		limit.rlim_max = limit.rlim_cur;
 	}
 	MUST(setrlimit(resource, &limit));
-	test_wait();
+	if (strcmp(kind, "user") == 0) {
+		MUST(syscall(SYS_setresgid, OTHER_ID, OTHER_ID, OTHER_ID));
+		MUST(syscall(SYS_setresuid, OTHER_ID, OTHER_ID, OTHER_ID));
+	}
+	wait();
 	MUST(getrlimit(resource, &found));
 	EXPECT_EQ(found.rlim_cur, limit.rlim_cur);
 	EXPECT_EQ(found.rlim_max, limit.rlim_max);
 	page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	EXPECT(page == MAP_FAILED);
 	EXPECT_EQ(errno, error);
+}
+
+static void other_user(void *kind)
+{
+	set_and_check(kind, child_wait);
+}
+
+int main(int argc, char **argv)
+{
+	char *kind = argc > 1 ? argv[1] : "space";
+
+	test_start();
+	if (strcmp(kind, "user") == 0) {
+		const pid_t pid = test_fork(other_user, kind);
+
+		test_wait();
+		test_end_child(pid);
+	} else {
+		set_and_check(kind, test_wait);
+	}
 	return test_pass();
 }
