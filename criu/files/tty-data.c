@@ -121,6 +121,10 @@ int tty_data_look(struct dump *d, struct tty_end *master, struct tty_end *slave,
 	/* Asking takes milliseconds, which raw terminals can be spared. */
 	if (is_surely_empty(d, master, slave) && !has_status(d, master) && tty_output_is_plain(d, master, slave))
 		return 0;
+	/* Only for what it makes arrive. */
+	(void)waiting_bytes(d, master->file);
+	if (slave)
+		(void)waiting_bytes(d, slave->file);
 	queues = calloc(2, sizeof(*queues));
 	if (!queues)
 		return open_file_error(master->file, err, -ENOMEM, "terminal");

@@ -14,9 +14,13 @@
 #define CTX_FD   16 /* struct bpf_iter__task_file: meta, task, fd, file */
 #define CTX_FILE 24
 
-/* How long what was written just before may take to arrive at the other end. */
-#define ARRIVAL_TRIES    20
+/*
+ * How long what was written just before may take to arrive at the other end: the kernel's worker that moves it may have
+ * to wait for a processor. Where there is little room left it may also be that it never does.
+ */
 #define ARRIVAL_PAUSE_US 500
+#define TRIES_WITH_ROOM  6000
+#define TRIES_WHEN_FULL  20
 
 /* --- where things are ----------------------------------------------------------------------------------------- */
 
@@ -333,12 +337,18 @@ static int take_record(const struct tty_queues *queues, int fd, struct tty_queue
 	return r < 0 ? r : take_queue(&queues->layout, record + FD_BYTES + end_bytes(queues), other);
 }
 
+/* There is no room, or not for what a byte may become (PARMRK). */
+static bool may_never_arrive(const struct tty_queue *queue)
+{
+	return queue->has_more && queue->bytes > TTY_QUEUE_BYTES - 16;
+}
+
 int tty_queues_read(struct tty_queues *queues, pid_t tid, int fd, struct tty_queue *ret_own,
 		    struct tty_queue *ret_other)
 {
 	int r = queues->tid == tid ? 0 : list_records(queues, tid);
 
-	for (int i = 0; r == 0 && i < ARRIVAL_TRIES; i++) {
+	for (int i = 0, tries = TRIES_WHEN_FULL; r == 0 && i < tries; i++) {
 		if (i > 0) {
 			(void)usleep(ARRIVAL_PAUSE_US);
 			r = list_records(queues, tid);
@@ -347,6 +357,9 @@ int tty_queues_read(struct tty_queues *queues, pid_t tid, int fd, struct tty_que
 			r = take_record(queues, fd, ret_own, ret_other);
 		if (r == 0 && !ret_own->has_more && !ret_other->has_more)
 			return 0;
+		if (r == 0)
+			tries = may_never_arrive(ret_own) || may_never_arrive(ret_other) ? TRIES_WHEN_FULL
+											 : TRIES_WITH_ROOM;
 	}
 	return r;
 }

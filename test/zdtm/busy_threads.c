@@ -34,7 +34,7 @@ int main(void)
 		EXPECT_EQ(pthread_create(&threads[i], NULL, act, (void *)i), 0);
 	test_wait();
 	before = mine[0];
-	for (int i = 0; i < 1000 && mine[0] == before; i++)
+	for (int i = 0; i < 60000 && mine[0] == before; i++)
 		usleep(1000);
 	EXPECT(mine[0] > before);
 	stop = 1;

@@ -96,13 +96,13 @@ int main(int argc, char **argv)
 		execl("./program", "program", NULL);
 		_exit(errno == ENOEXEC ? 77 : 78);
 	}
-	for (int i = 0; i < 5000 && call_of(pid) != 29; i++) {
+	for (int i = 0; i < 60000 && call_of(pid) != 29; i++) {
 		if (waitpid(pid, &status, WNOHANG) == pid)
 			test_skip("no 32-bit code here: wait status %#x", status);
 		usleep(1000);
 	}
 	test_wait();
-	for (int i = 0; i < 5000 && call_of(pid) != 29; i++) /* on its way back to sleep */
+	for (int i = 0; i < 60000 && call_of(pid) != 29; i++) /* on its way back to sleep */
 		usleep(1000);
 	EXPECT_EQ(call_of(pid), 29);
 	MUST(kill(pid, SIGUSR1));

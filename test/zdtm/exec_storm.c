@@ -128,7 +128,7 @@ int main(int argc, char **argv)
 	test_wait();
 	for (int i = 0; i + 1 < STORMS; i++) {
 		before = shared->turns[i];
-		for (int k = 0; k < 5000 && shared->turns[i] < before + 5; k++)
+		for (int k = 0; k < 60000 && shared->turns[i] < before + 5; k++)
 			usleep(1000);
 		EXPECT(shared->turns[i] >= before + 5);
 	}

@@ -40,7 +40,7 @@ int main(void)
 			FAIL("timer %d: expected interval %f, found %f", i, seconds(&set[i].it_interval),
 			     seconds(&now.it_interval));
 		if (seconds(&now.it_value) > seconds(&set[i].it_value) + 0.1 ||
-		    seconds(&now.it_value) < seconds(&set[i].it_value) - 60)
+		    seconds(&now.it_value) < seconds(&set[i].it_value) - 600)
 			FAIL("timer %d: expected a bit less than %f, found %f", i, seconds(&set[i].it_value),
 			     seconds(&now.it_value));
 		/* What is left does not grow. */
@@ -49,7 +49,7 @@ int main(void)
 			     seconds(&now.it_value));
 	}
 	MUST(setitimer(ITIMER_REAL, &soon, NULL));
-	for (int i = 0; i < 200 && !fired; i++)
+	for (int i = 0; i < 60000 && !fired; i++)
 		usleep(5000);
 	EXPECT_EQ(fired, 1);
 	return test_pass();

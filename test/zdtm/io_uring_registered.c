@@ -45,7 +45,7 @@ static void make_tagged(struct uring *u, int file)
 static void give_up(struct uring *u, unsigned int operation, uint64_t tag)
 {
 	MUST(uring_register(u, operation, NULL, 0));
-	for (int i = 0; i < 2000 && CQ_HEAD(u) == CQ_TAIL(u); i++) {
+	for (int i = 0; i < 60000 && CQ_HEAD(u) == CQ_TAIL(u); i++) {
 		usleep(1000);
 		EXPECT_EQ(uring_enter(u, 0, 0), 0);
 	}

@@ -38,13 +38,15 @@ static void read_flags(const void *address, char *ret_flags, size_t bytes)
 
 int main(void)
 {
-	char *at[COUNT], before[COUNT][128], now[128];
+	char *room, *at[COUNT], before[COUNT][128], now[128];
 	bool is_set[COUNT];
 
 	test_start();
+	/* Whatever else is mapped, none may become one with it. */
+	room = MUST(mmap(NULL, COUNT * 2 * BYTES + BYTES, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
 	for (int i = 0; i < COUNT; i++) {
-		at[i] = MUST(mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-		MUST(mmap(NULL, 4096, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+		at[i] = MUST(mmap(room + BYTES + i * 2 * BYTES, BYTES, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
 		is_set[i] = advices[i].advice < 0 || madvise(at[i], BYTES, advices[i].advice) == 0;
 		test_pattern(at[i], BYTES / 2, i);
 	}

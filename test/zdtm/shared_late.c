@@ -106,7 +106,7 @@ int main(void)
 	if (fds[THREAD] >= 0)
 		EXPECT_EQ(fcntl(copies[THREAD], F_GETFL) & PIDFD_THREAD, PIDFD_THREAD);
 	EXPECT_EQ(syscall(SYS_pidfd_send_signal, fds[CHILD], SIGTERM, NULL, 0), 0);
-	EXPECT_EQ(poll(&poll_fd, 1, 5000), 1);
+	EXPECT_EQ(poll(&poll_fd, 1, 60000), 1);
 	EXPECT_EQ(test_reap(first), 0);
 	return test_pass();
 }

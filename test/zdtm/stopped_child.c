@@ -55,7 +55,8 @@ int main(void)
 		MUST(kill(pids[i], SIGCONT));
 	}
 	for (int i = 0;
-	     i < 400 && (ticks[0] == seen[0] || ticks[1] == seen[1] || ticks[2] == seen[2] || ticks[3] == seen[3]); i++)
+	     i < 12000 && (ticks[0] == seen[0] || ticks[1] == seen[1] || ticks[2] == seen[2] || ticks[3] == seen[3]);
+	     i++)
 		usleep(5000);
 	for (int i = 0; i < 4; i++)
 		EXPECT(ticks[i] > seen[i]);

@@ -74,7 +74,7 @@ int main(void)
 	EXPECT_EQ(read(lines[1], &none, sizeof(none)), -1);
 	EXPECT_EQ(errno, EAGAIN);
 	put(lines[0], " no more\n", 9);
-	EXPECT_EQ(poll(&(struct pollfd){ .fd = lines[1], .events = POLLIN }, 1, 10000), 1);
+	EXPECT_EQ(poll(&(struct pollfd){ .fd = lines[1], .events = POLLIN }, 1, 60000), 1);
 	get(lines[1], "unfinished no more\n", 19);
 	get(bytes[1], "a\nb\0c\003\004\026", 8);
 	get(bytes[0], "output\n\0", 8);

@@ -45,7 +45,7 @@ static bool can_write(int fd)
 
 static void until(int fd, bool expected)
 {
-	for (int i = 0; i < 1000 && can_write(fd) != expected; i++)
+	for (int i = 0; i < 60000 && can_write(fd) != expected; i++)
 		usleep(1000);
 	EXPECT_EQ(can_write(fd), expected);
 }
@@ -55,13 +55,13 @@ static void put(int fd, const char *text)
 	EXPECT_EQ(write(fd, text, strlen(text)), strlen(text));
 }
 
-/* All that comes, until there was nothing for a while. */
-static size_t take(int fd, char *text, size_t room)
+/* All that comes, until so much is there and then nothing for a while. */
+static size_t take(int fd, char *text, size_t room, size_t expected)
 {
 	struct pollfd state = { .fd = fd, .events = POLLIN };
 	size_t bytes = 0;
 
-	while (poll(&state, 1, 100) == 1 && state.revents & POLLIN) {
+	while (poll(&state, 1, bytes < expected ? 60000 : 50) == 1 && state.revents & POLLIN) {
 		ssize_t n = read(fd, text + bytes, room - 1 - bytes);
 
 		if (n <= 0)
@@ -76,7 +76,7 @@ static void expect_text(int fd, const char *expected)
 {
 	char text[256];
 
-	(void)take(fd, text, sizeof(text));
+	(void)take(fd, text, sizeof(text), strlen(expected));
 	EXPECT_STR(text, expected);
 }
 
@@ -108,7 +108,7 @@ static int refused(const char *what)
 		set_modes(pair, IXON, OPOST, ECHO);
 		put(pair.master, "\023x");
 		until(pair.slave, false);
-		EXPECT_EQ(MUST(poll(&(struct pollfd){ .fd = pair.slave, .events = POLLIN }, 1, 1000)), 1);
+		EXPECT_EQ(MUST(poll(&(struct pollfd){ .fd = pair.slave, .events = POLLIN }, 1, 60000)), 1);
 	} else if (strcmp(what, "paper") == 0) {
 		set_modes(pair, 0, OPOST, ICANON | ECHO | ECHOE | ECHOPRT);
 		put(pair.master, "abc\177");
@@ -116,7 +116,7 @@ static int refused(const char *what)
 	} else if (strcmp(what, "flushed") == 0) {
 		MUST(tcflush(pair.slave, TCIFLUSH));
 		put(pair.master, "x");
-		EXPECT_EQ(MUST(poll(&(struct pollfd){ .fd = pair.slave, .events = POLLIN }, 1, 1000)), 1);
+		EXPECT_EQ(MUST(poll(&(struct pollfd){ .fd = pair.slave, .events = POLLIN }, 1, 60000)), 1);
 	} else if (ioctl(pair.slave, TIOCSETD, &none) < 0) {
 		test_skip("no other line discipline: %s", strerror(errno));
 	}
@@ -216,7 +216,7 @@ int main(int argc, char **argv)
 	expect_status(started.master, TIOCPKT_START);
 	EXPECT_EQ(read(flushed.master, text, 1), 1);
 	EXPECT_EQ(text[0], TIOCPKT_FLUSHREAD);
-	EXPECT_EQ(take(flushed.master, text, sizeof(text)), 7);
+	EXPECT_EQ(take(flushed.master, text, sizeof(text), 7), 7);
 	EXPECT_MEM(text, "\0output", 7);
 	expect_status(forbidden.master, TIOCPKT_NOSTOP);
 	expect_status(allowed.master, TIOCPKT_DOSTOP | TIOCPKT_STOP);

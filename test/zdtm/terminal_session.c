@@ -42,7 +42,7 @@ static void member(void *arg)
 	child_wait();
 	expect_terminal(sid, pid);
 	EXPECT_EQ(write(tty, "tty", 3), 3);
-	for (int i = 0; i < 1000 && !interrupts; i++)
+	for (int i = 0; i < 60000 && !interrupts; i++)
 		usleep(5000);
 	EXPECT_EQ(interrupts, 1);
 }

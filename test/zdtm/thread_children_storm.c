@@ -100,7 +100,7 @@ int main(void)
 	for (int i = 0; i < MAKERS; i++) {
 		const uint64_t before = turns[i];
 
-		for (int k = 0; k < 5000 && turns[i] < before + 10; k++)
+		for (int k = 0; k < 60000 && turns[i] < before + 10; k++)
 			usleep(1000);
 		EXPECT(turns[i] >= before + 10);
 	}

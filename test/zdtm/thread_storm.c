@@ -62,7 +62,7 @@ int main(void)
 	for (int i = 1; i < MAKERS; i++) {
 		const uint64_t before = __atomic_load_n(&done[i], __ATOMIC_SEQ_CST);
 
-		for (int k = 0; k < 5000 && __atomic_load_n(&done[i], __ATOMIC_SEQ_CST) < before + 10; k++)
+		for (int k = 0; k < 60000 && __atomic_load_n(&done[i], __ATOMIC_SEQ_CST) < before + 10; k++)
 			usleep(1000);
 		EXPECT(done[i] >= before + 10);
 	}

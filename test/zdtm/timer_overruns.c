@@ -43,13 +43,13 @@ static int start_in_the_past(clockid_t clock, int signo, long times, long period
 
 static int take(int signo, int id)
 {
-	const struct timespec second = { 1, 0 };
+	const struct timespec minute = { 60, 0 };
 	siginfo_t info;
 	sigset_t set;
 
 	sigemptyset(&set);
 	sigaddset(&set, signo);
-	EXPECT_EQ(sigtimedwait(&set, &info, &second), signo);
+	EXPECT_EQ(sigtimedwait(&set, &info, &minute), signo);
 	EXPECT_EQ(info.si_code, SI_TIMER);
 	EXPECT_EQ(info.si_timerid, id);
 	EXPECT_EQ(info.si_value.sival_int, signo);

@@ -55,9 +55,9 @@ int main(void)
 	MUST(timer_settime(timer, 0, &far, NULL));
 	test_wait();
 	MUST(timer_gettime(timer, &now));
-	EXPECT(now.it_value.tv_sec > 2900 && now.it_value.tv_sec <= 3000);
+	EXPECT(now.it_value.tv_sec > 2000 && now.it_value.tv_sec <= 3000);
 	MUST(timer_settime(timer, 0, &soon, NULL));
-	for (int i = 0; i < 2000 && !called; i++)
+	for (int i = 0; i < 60000 && !called; i++)
 		usleep(1000);
 	EXPECT_EQ(called, 5);
 	test_post(&go, 1);

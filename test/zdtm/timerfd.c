@@ -28,7 +28,7 @@ static void check(int fd, const struct timer *timer)
 	EXPECT_EQ(now.it_interval.tv_sec, timer->set.it_interval.tv_sec);
 	EXPECT_EQ(now.it_interval.tv_nsec, timer->set.it_interval.tv_nsec);
 	EXPECT(seconds(&now.it_value) <= seconds(&timer->set.it_value) + 0.001);
-	EXPECT(!timer->set.it_value.tv_sec || seconds(&now.it_value) > seconds(&timer->set.it_value) - 60);
+	EXPECT(!timer->set.it_value.tv_sec || seconds(&now.it_value) > seconds(&timer->set.it_value) - 600);
 	EXPECT_EQ(read(fd, &count, 8), -1);
 	EXPECT_EQ(errno, EAGAIN);
 }
@@ -60,6 +60,6 @@ int main(void)
 	EXPECT(count >= 5);
 	EXPECT_EQ(read(ticking, &count, 8), 8); /* and it goes on */
 	MUST(timerfd_gettime(absolute, &until));
-	EXPECT(until.it_value.tv_sec > 4900 && until.it_value.tv_sec <= 5000);
+	EXPECT(until.it_value.tv_sec > 4000 && until.it_value.tv_sec <= 5000);
 	return test_pass();
 }

@@ -8,9 +8,10 @@
 #include <time.h>
 #include <sys/time.h>
 
-#define TIMERS   12
-#define CHILDREN 40
-#define QUIET_NS 60000000
+#define TIMERS     12
+#define CHILDREN   40
+#define QUIET_NS   60000000
+#define PATIENCE_S 60 /* on a busy machine */
 
 static volatile int stop;
 
@@ -72,7 +73,7 @@ static void take_signal(struct timers *timers)
 	siginfo_t info;
 	int i;
 
-	if (next_signal(timers->signal, 3, 0, &info) < 0)
+	if (next_signal(timers->signal, PATIENCE_S, 0, &info) < 0)
 		FAIL("%d timers are set, and none expires", count_set(timers));
 	EXPECT_EQ(info.si_code, SI_TIMER);
 	i = info.si_value.sival_int;
@@ -117,7 +118,7 @@ static void of_child(void *arg)
 	MUST(setitimer(ITIMER_REAL, once ? &first : &again, NULL));
 	child_ready();
 	while (!test_told()) {
-		if (next_signal(SIGALRM, 3, 0, &info) < 0)
+		if (next_signal(SIGALRM, PATIENCE_S, 0, &info) < 0)
 			FAIL("the interval timer, set %s, does not expire", once ? "once" : "with an interval");
 		first.it_value.tv_usec = 1000 + (first.it_value.tv_usec * 7 + 311) % 4000;
 		if (once)
@@ -125,7 +126,7 @@ static void of_child(void *arg)
 	}
 	if (!once)
 		MUST(setitimer(ITIMER_REAL, &none, NULL));
-	else if (next_signal(SIGALRM, 3, 0, &info) < 0)
+	else if (next_signal(SIGALRM, PATIENCE_S, 0, &info) < 0)
 		FAIL("the interval timer, set for the last time, does not expire");
 	else if (next_signal(SIGALRM, 0, QUIET_NS, &info) > 0)
 		FAIL("the interval timer has expired, and does again");

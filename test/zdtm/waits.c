@@ -36,8 +36,7 @@ static void in_pause(void)
 }
 
 /* Long enough to span the checkpoint on a slow machine, short enough to end by itself. */
-enum { NAP_S = 5 };
-static const struct timespec nap = { .tv_sec = NAP_S };
+static struct timespec nap;
 
 static void in_nanosleep(void)
 {
@@ -45,17 +44,17 @@ static void in_nanosleep(void)
 
 	child_ready();
 	EXPECT_EQ(nanosleep(&nap, &rest), 0);
-	EXPECT(since_begun() >= NAP_S);
+	EXPECT(since_begun() >= nap.tv_sec);
 }
 
 static void in_absolute_sleep(void)
 {
 	struct timespec until = begun;
 
-	until.tv_sec += NAP_S;
+	until.tv_sec += nap.tv_sec;
 	child_ready();
 	EXPECT_EQ(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL), 0);
-	EXPECT(since_begun() >= NAP_S);
+	EXPECT(since_begun() >= nap.tv_sec);
 }
 
 static void in_poll_timeout(void)
@@ -63,8 +62,8 @@ static void in_poll_timeout(void)
 	struct pollfd entry = { .fd = pipe_fds[1], .events = POLLIN };
 
 	child_ready();
-	EXPECT_EQ(poll(&entry, 1, NAP_S * 1000), 0);
-	EXPECT(since_begun() >= NAP_S);
+	EXPECT_EQ(poll(&entry, 1, (int)nap.tv_sec * 1000), 0);
+	EXPECT(since_begun() >= nap.tv_sec);
 }
 
 static void in_poll(void)
@@ -120,7 +119,7 @@ static void in_futex_timeout(void)
 	child_ready();
 	EXPECT_EQ(syscall(SYS_futex, word + 1, FUTEX_WAIT, 0, &nap), -1);
 	EXPECT_EQ(errno, ETIMEDOUT);
-	EXPECT(since_begun() >= NAP_S);
+	EXPECT(since_begun() >= nap.tv_sec);
 }
 
 static void in_sigwait(void)
@@ -171,6 +170,7 @@ int main(void)
 	pid_t pids[COUNT];
 
 	test_start();
+	nap.tv_sec = test_nap_s();
 	MUST(pipe(pipe_fds));
 	word = MUST(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
 	MUST(clock_gettime(CLOCK_MONOTONIC, &begun));

@@ -27,8 +27,6 @@
 #define SYS_epoll_pwait2 441
 #endif
 
-#define NAP_S 5 /* two looks at all of /proc, with a checkpoint between them, end before it */
-
 struct futex_waiter {
 	uint64_t value, address;
 	uint32_t flags, reserved;
@@ -46,7 +44,7 @@ static struct timespec in_a_while(clockid_t clock)
 	struct timespec until;
 
 	MUST(clock_gettime(clock, &until));
-	until.tv_sec += NAP_S;
+	until.tv_sec += test_nap_s();
 	return until;
 }
 
@@ -71,7 +69,7 @@ static void in_eventfd(void)
 
 static void in_timerfd(void)
 {
-	struct itimerspec set = { .it_value.tv_sec = NAP_S };
+	struct itimerspec set = { .it_value.tv_sec = test_nap_s() };
 	int fd = MUST(timerfd_create(CLOCK_MONOTONIC, 0));
 	uint64_t value = 0;
 
@@ -325,7 +323,7 @@ static void in_waitid(void)
 	siginfo_t info = { 0 };
 
 	if (pid == 0) {
-		sleep(NAP_S);
+		sleep(test_nap_s());
 		_exit(9);
 	}
 	child_ready();

@@ -55,6 +55,13 @@ void test_wait_mask(sigset_t *ret_mask)
 	sigdelset(ret_mask, SIGTERM);
 }
 
+int test_nap_s(void)
+{
+	const char *seconds = getenv("ZDTM_NAP_S");
+
+	return seconds ? atoi(seconds) : 4;
+}
+
 static void suspend_until_told(void)
 {
 	sigset_t mask;

@@ -44,6 +44,8 @@ void test_wait(void);
 
 /* The mask to wait with: the current one without SIGTERM. */
 void test_wait_mask(sigset_t *ret_mask);
+/* How many seconds it takes until a checkpoint is over; a guess of the runner's. */
+int test_nap_s(void);
 
 /* Prints PASS; what main() returns. */
 int test_pass(void);
