@@ -262,6 +262,7 @@ static int open_master(uint32_t wanted, struct error *err)
 	int held[PTY_INDEX_LIMIT], result = -EEXIST;
 	size_t count = 0;
 
+	(void)lock; /* given back at the end */
 	while (count < PTY_INDEX_LIMIT) {
 		int fd = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
 		uint32_t index;
