@@ -619,6 +619,8 @@ void run_inside(const struct run *run)
 	/* Terminals are restored by number, which another test may have taken meanwhile. */
 	if (mount("devpts", "/dev/pts", "devpts", 0, "newinstance,ptmxmode=0666,mode=0620") < 0)
 		write_verdict("FAIL mount /dev/pts: %s\n", strerror(errno));
+	if (run->test->has_own_net && mount("sysfs", "/sys", "sysfs", 0, NULL) < 0)
+		write_verdict("FAIL mount /sys: %s\n", strerror(errno));
 	start_program();
 	wait_ready();
 	wait_asleep();

@@ -109,6 +109,8 @@ static void parse_flag(struct test *test, const char *word)
 		test->is_long = true;
 	else if (strcmp(word, "busy") == 0)
 		test->is_busy = true;
+	else if (strcmp(word, "newnet") == 0)
+		test->has_own_net = true;
 	else if (strcmp(word, "noauto") == 0)
 		snprintf(test->skip, sizeof(test->skip), "runs only when named");
 	else if (strncmp(word, "later=", 6) == 0)
@@ -280,6 +282,8 @@ static void start(const struct run *run)
 	struct job *job = my.jobs;
 	static int number;
 
+	if (run->test->has_own_net)
+		args.flags |= CLONE_NEWNET;
 	while (my.running >= my.job_limit)
 		wait_one();
 	while (job->pid)
