@@ -3,14 +3,18 @@
  * the restore. One that is not goes with its last queue: it is made again with its number, addresses, neighbours,
  * sysctls and settings, when its name is free. Both must be in the network namespace of the tool. Packets on their way
  * are lost, as networks may lose them. Refused is what cannot be read back: filters and programs, and for an interface
- * that has to be made again also what others built on it (routes, bridges, queueing disciplines).
+ * that has to be made again also what others built on it (routes, bridges, queueing disciplines) and
+ * temporary addresses, which only the kernel makes.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
 #include <linux/if_tun.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -72,7 +76,23 @@ static bool is_plain_qdisc(const char *name)
 	return false;
 }
 
-static int check_link(const struct open_file *file, const char *name, const struct rtnl_link *link, struct error *err)
+/* Nobody but the kernel can make one, and it makes another. The list is as rtnl_addresses() gives it. */
+static bool has_temporary(const char *list, size_t list_bytes)
+{
+	struct rtnl_address address;
+	uint32_t bytes;
+
+	for (size_t at = 0; at < list_bytes; at += sizeof(bytes) + bytes) {
+		memcpy(&bytes, list + at, sizeof(bytes));
+		if (rtnl_address_parse(list + at + sizeof(bytes), bytes, &address) == 0 && address.family == AF_INET6 &&
+		    address.flags & IFA_F_TEMPORARY)
+			return true;
+	}
+	return false;
+}
+
+static int check_link(const struct open_file *file, const char *name, const struct rtnl_link *link, bool is_temporary,
+		      struct error *err)
 {
 	bool has_routes = false;
 	int r = rtnl_has_routes(link->index, &has_routes);
@@ -81,6 +101,7 @@ static int check_link(const struct open_file *file, const char *name, const stru
 			   : has_routes                   ? "has routes of its own"
 			   : !is_plain_qdisc(link->qdisc) ? "has a queueing discipline of its own"
 			   : link->has_other_names        ? "has other names (altname)"
+			   : is_temporary                 ? "has temporary addresses (use_tempaddr)"
 							  : NULL;
 
 	if (r < 0)
@@ -110,7 +131,7 @@ static int look_link(const struct open_file *file, struct tun_file **data, struc
 		r = net_sysctls_read(name, &lists);
 	if (r < 0)
 		return open_file_error(file, err, r, "read its interface");
-	r = check_link(file, name, &(*data)->link, err);
+	r = check_link(file, name, &(*data)->link, has_temporary(lists.data, address_end), err);
 	if (r < 0)
 		return r;
 	grown = realloc(*data, sizeof(*grown) + lists.bytes);
@@ -359,8 +380,7 @@ static int apply(int fd, const struct setting *setting, const char *name, struct
 static int set_tun(const TunfileEntry *entry, int fd, struct error *err)
 {
 	const TunMadeEntry *made = entry->made;
-	int header = (int)made->tun->vnethdr, buffer = (int)made->tun->sndbuf, le = made->vnet_le, be = made->vnet_be,
-	    carrier = 0;
+	int header = (int)made->tun->vnethdr, buffer = (int)made->tun->sndbuf, le = made->vnet_le, be = made->vnet_be;
 	const struct {
 		bool wanted;
 		struct setting setting;
@@ -373,7 +393,6 @@ static int set_tun(const TunfileEntry *entry, int fd, struct error *err)
 		{ be != 0, { TUNSETVNETBE, "byte order", (uintptr_t)&be } },
 		{ made->offload != 0, { TUNSETOFFLOAD, "offloads", made->offload } },
 		{ true, { TUNSETLINK, "type", made->link_type } },
-		{ made->no_carrier, { TUNSETCARRIER, "carrier", (uintptr_t)&carrier } },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
@@ -385,15 +404,100 @@ static int set_tun(const TunfileEntry *entry, int fd, struct error *err)
 	return 0;
 }
 
+static const char generation[] = "ipv6/conf/addr_gen_mode=";
+
 static int set_sysctls(const TunfileEntry *entry, struct error *err)
 {
 	for (size_t i = 0; i < entry->made->n_sysctls; i++) {
-		int r = net_sysctl_set(entry->netdev, entry->made->sysctls[i]);
+		const char *setting = entry->made->sysctls[i];
+		int r = !strncmp(setting, generation, strlen(generation)) ? 0 : net_sysctl_set(entry->netdev, setting);
 
 		if (r < 0)
-			return error_set(err, r, "interface %s: set %s", entry->netdev, entry->made->sysctls[i]);
+			return error_set(err, r, "interface %s: set %s", entry->netdev, setting);
 	}
 	return 0;
+}
+
+/* How the kernel makes link-local addresses, or that it makes none. */
+static int set_generation(const TunfileEntry *entry, bool is_off, struct error *err)
+{
+	for (size_t i = 0; i < entry->made->n_sysctls; i++) {
+		const char *setting = entry->made->sysctls[i];
+		unsigned long mode;
+		int r;
+
+		if (strncmp(setting, generation, strlen(generation)) != 0)
+			continue;
+		mode = is_off ? IN6_ADDR_GEN_MODE_NONE : strtoul(setting + strlen(generation), NULL, 10);
+		r = mode > UINT8_MAX ? -EBADMSG : rtnl_set_address_generation((int)entry->made->ifindex, (uint8_t)mode);
+		if (r < 0)
+			return error_set(err, r, "interface %s: set %s", entry->netdev, setting);
+	}
+	return 0;
+}
+
+static bool read_ipv6(const ProtobufCBinaryData *message, struct rtnl_address *ret)
+{
+	return rtnl_address_parse(message->data, message->len, ret) == 0 && ret->family == AF_INET6;
+}
+
+/* Only the kernel marks an address as made of the secret. As that is restored, it makes the same one again. */
+static bool has_secret_address(const TunMadeEntry *made)
+{
+	struct rtnl_address address;
+
+	for (size_t i = 0; i < made->n_addresses; i++)
+		if (read_ipv6(&made->addresses[i], &address) && address.flags & IFA_F_STABLE_PRIVACY &&
+		    address.local[0] == 0xfe && (address.local[1] & 0xc0) == 0x80)
+			return true;
+	return false;
+}
+
+static bool is_saved(const TunMadeEntry *made, const struct rtnl_address *wanted)
+{
+	struct rtnl_address address;
+
+	for (size_t i = 0; i < made->n_addresses; i++)
+		if (read_ipv6(&made->addresses[i], &address) && address.prefix == wanted->prefix &&
+		    !memcmp(address.local, wanted->local, sizeof(address.local)))
+			return true;
+	return false;
+}
+
+/* Addresses that the kernel made meanwhile, of another secret or to go with one that was added. */
+static int remove_others(const TunMadeEntry *made)
+{
+	AUTO_BUFFER struct buffer list = { 0 };
+	int r = rtnl_addresses((int)made->ifindex, &list);
+	ProtobufCBinaryData message;
+	struct rtnl_address address;
+	uint32_t bytes;
+
+	for (size_t at = 0; r == 0 && at < list.bytes; at += sizeof(bytes) + bytes) {
+		memcpy(&bytes, list.data + at, sizeof(bytes));
+		message = (ProtobufCBinaryData){ bytes, (uint8_t *)list.data + at + sizeof(bytes) };
+		if (read_ipv6(&message, &address) && !is_saved(made, &address))
+			r = rtnl_address_remove((int)made->ifindex, message.data, message.len);
+		if (r == -EADDRNOTAVAIL) /* went with the one it was made for */
+			r = 0;
+	}
+	return r;
+}
+
+static int add_addresses(const TunMadeEntry *made)
+{
+	struct rtnl_address address;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < made->n_addresses; i++)
+		if (!read_ipv6(&made->addresses[i], &address))
+			r = rtnl_address_add((int)made->ifindex, made->addresses[i].data, made->addresses[i].len);
+	/* The kernel puts the last one of a scope first. */
+	for (size_t i = made->n_addresses; r == 0 && i > 0; i--)
+		if (read_ipv6(&made->addresses[i - 1], &address))
+			r = rtnl_address_add((int)made->ifindex, made->addresses[i - 1].data,
+					     made->addresses[i - 1].len);
+	return r < 0 ? r : remove_others(made);
 }
 
 /* What every interface has. */
@@ -413,22 +517,52 @@ static int set_link(const TunfileEntry *entry, struct error *err)
 	r = rtnl_link_set((int)made->ifindex, &link);
 	if (r == 0)
 		r = set_sysctls(entry, err);
+	if (r == 0)
+		r = set_generation(entry, !has_secret_address(made), err);
 	link.flags = made->link_flags;
 	if (r == 0)
 		r = rtnl_link_set((int)made->ifindex, &link);
 	if (r < 0)
 		return error_set(err, r, "interface %s: set its flags, address and size", entry->netdev);
-	for (size_t i = 0; i < made->n_addresses; i++) {
-		r = rtnl_address_add((int)made->ifindex, made->addresses[i].data, made->addresses[i].len);
-		if (r < 0)
-			return error_set(err, r, "interface %s: give it an address", entry->netdev);
-	}
+	r = add_addresses(made);
+	if (r < 0)
+		return error_set(err, r, "interface %s: give it an address", entry->netdev);
+	r = set_generation(entry, false, err);
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < made->n_neighbours; i++) {
 		r = rtnl_neighbour_add((int)made->ifindex, made->neighbours[i].data, made->neighbours[i].len);
 		if (r < 0)
 			return error_set(err, r, "interface %s: give it a neighbour", entry->netdev);
 	}
 	return 0;
+}
+
+/* An address that is not tentative came while there was a carrier, and comes only then. */
+static bool had_carrier(const TunMadeEntry *made)
+{
+	struct rtnl_address address;
+
+	for (size_t i = 0; i < made->n_addresses; i++)
+		if (read_ipv6(&made->addresses[i], &address) && !(address.flags & IFA_F_TENTATIVE))
+			return true;
+	return false;
+}
+
+static int make_interface(const TunfileEntry *entry, int fd, struct error *err)
+{
+	int carrier = 0;
+	const struct setting no_carrier = { TUNSETCARRIER, "carrier", (uintptr_t)&carrier };
+	bool has_no_carrier = entry->made->no_carrier, is_late = had_carrier(entry->made);
+	int r = set_tun(entry, fd, err);
+
+	if (r == 0 && has_no_carrier && !is_late)
+		r = apply(fd, &no_carrier, entry->netdev, err);
+	if (r == 0)
+		r = set_link(entry, err);
+	if (r == 0 && has_no_carrier && is_late)
+		r = apply(fd, &no_carrier, entry->netdev, err);
+	return r;
 }
 
 static int attach(const TunfileEntry *entry, struct restore_tun *tun, int fd, struct error *err)
@@ -448,9 +582,7 @@ static int attach(const TunfileEntry *entry, struct restore_tun *tun, int fd, st
 		return error_set(err, r, "%s interface %s", makes ? "make" : "open", entry->netdev);
 	}
 	tun->is_there = true;
-	r = makes ? set_tun(entry, fd, err) : 0;
-	if (r == 0 && makes)
-		r = set_link(entry, err);
+	r = makes ? make_interface(entry, fd, err) : 0;
 	if (r < 0 || !entry->has_detached || !entry->detached)
 		return r;
 	request = (struct ifreq){ .ifr_flags = IFF_DETACH_QUEUE };

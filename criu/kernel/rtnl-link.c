@@ -352,17 +352,104 @@ int rtnl_link_set(int index, const struct rtnl_link *link)
 	return r < 0 ? r : talk(&request, NULL, NULL);
 }
 
-int rtnl_address_add(int index, const void *message, size_t bytes)
+int rtnl_set_address_generation(int index, uint8_t mode)
 {
+	struct ifinfomsg info = { .ifi_index = index };
+	struct {
+		struct rtattr family, mode;
+		uint8_t value, padding[3];
+	} spec = {
+		.family = { .rta_len = RTA_LENGTH(RTA_LENGTH(sizeof(mode))), .rta_type = AF_INET6 },
+		.mode = { .rta_len = RTA_LENGTH(sizeof(mode)), .rta_type = IFLA_INET6_ADDR_GEN_MODE },
+		.value = mode,
+	};
 	struct request request;
+	int r;
+
+	start_request(&request, RTM_NEWLINK, 0, &info, sizeof(info));
+	r = add_attribute(&request, IFLA_AF_SPEC | NLA_F_NESTED, &spec, sizeof(spec));
+	return r < 0 ? r : talk(&request, NULL, NULL);
+}
+
+static int start_address(struct request *request, int type, int flags, int index, const void *message, size_t bytes)
+{
 	struct ifaddrmsg *address;
 
-	if (bytes < sizeof(*address) || NLMSG_SPACE(bytes) > sizeof(request))
+	if (bytes < sizeof(*address) || NLMSG_SPACE(bytes) > sizeof(*request))
 		return -EBADMSG;
-	start_request(&request, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, message, bytes);
-	address = NLMSG_DATA(&request.header);
+	start_request(request, type, flags, message, bytes);
+	address = NLMSG_DATA(&request->header);
 	address->ifa_index = (uint32_t)index;
-	return talk(&request, NULL, NULL);
+	return 0;
+}
+
+/* Of its attributes. A message from an image may end anywhere; what follows it here is zero up to the alignment. */
+static size_t address_room(struct request *request)
+{
+	return NLMSG_ALIGN(IFA_PAYLOAD(&request->header));
+}
+
+int rtnl_address_parse(const void *message, size_t bytes, struct rtnl_address *ret)
+{
+	const struct ifaddrmsg *address;
+	bool has_local = false;
+	struct request request;
+	size_t room;
+	int r = start_address(&request, RTM_NEWADDR, 0, 0, message, bytes); /* a copy that is aligned */
+
+	if (r < 0)
+		return r;
+	address = NLMSG_DATA(&request.header);
+	*ret = (struct rtnl_address){ address->ifa_family, address->ifa_prefixlen, address->ifa_flags, { 0 } };
+	room = address_room(&request);
+	for_each_attribute(attribute, IFA_RTA(address), room)
+	{
+		if (attribute->rta_type == IFA_FLAGS)
+			ret->flags = number_of(attribute);
+		if (attribute->rta_type != IFA_LOCAL && (attribute->rta_type != IFA_ADDRESS || has_local))
+			continue;
+		has_local = attribute->rta_type == IFA_LOCAL;
+		memcpy(ret->local, RTA_DATA(attribute), min_u64(RTA_PAYLOAD(attribute), sizeof(ret->local)));
+	}
+	return 0;
+}
+
+static void put_address_flags(struct request *request, uint32_t flags)
+{
+	struct ifaddrmsg *address = NLMSG_DATA(&request->header);
+	size_t room = address_room(request);
+
+	address->ifa_flags = (uint8_t)flags;
+	for (struct rtattr *attribute = IFA_RTA(address); RTA_OK(attribute, room);
+	     attribute = RTA_NEXT(attribute, room))
+		if (attribute->rta_type == IFA_FLAGS && RTA_PAYLOAD(attribute) == sizeof(flags))
+			memcpy(RTA_DATA(attribute), &flags, sizeof(flags));
+}
+
+int rtnl_address_add(int index, const void *message, size_t bytes)
+{
+	struct rtnl_address address;
+	struct request request;
+	int r = rtnl_address_parse(message, bytes, &address);
+
+	if (r == 0)
+		r = start_address(&request, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, index, message, bytes);
+	if (r < 0)
+		return r;
+	if (address.family != AF_INET6 || address.flags & (IFA_F_TENTATIVE | IFA_F_NODAD))
+		return talk(&request, NULL, NULL);
+	put_address_flags(&request, address.flags | IFA_F_NODAD);
+	r = talk(&request, NULL, NULL);
+	put_address_flags(&request, address.flags);
+	return r < 0 ? r : talk(&request, NULL, NULL);
+}
+
+int rtnl_address_remove(int index, const void *message, size_t bytes)
+{
+	struct request request;
+	int r = start_address(&request, RTM_DELADDR, 0, index, message, bytes);
+
+	return r < 0 ? r : talk(&request, NULL, NULL);
 }
 
 int rtnl_neighbour_add(int index, const void *message, size_t bytes)

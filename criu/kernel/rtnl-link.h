@@ -37,6 +37,20 @@ int rtnl_has_routes(int index, bool *ret);
 /* Sets type-independent properties: mtu, txqlen, address, alias, group; then IFF_UP and the like. */
 int rtnl_link_set(int index, const struct rtnl_link *link);
 
-/* An address as rtnl_addresses() gave it. */
+/* How IPv6 makes addresses by itself from now on (IN6_ADDR_GEN_MODE_xx). Unlike the sysctl it makes none by being set.
+ */
+int rtnl_set_address_generation(int index, uint8_t mode);
+
+struct rtnl_address {
+	uint8_t family, prefix;
+	uint32_t flags;    /* IFA_F_xx */
+	uint8_t local[16]; /* the own one of the two of a point-to-point link */
+};
+
+/* An address as rtnl_addresses() gave it. -EBADMSG when it is none. */
+int rtnl_address_parse(const void *message, size_t bytes, struct rtnl_address *ret);
+
+/* Also changes one that is there. An IPv6 address that was not tentative is not looked for on the link again. */
 int rtnl_address_add(int index, const void *message, size_t bytes);
+int rtnl_address_remove(int index, const void *message, size_t bytes);
 int rtnl_neighbour_add(int index, const void *message, size_t bytes);
