@@ -60,7 +60,8 @@ struct dump {
 	struct map_flags *map_flags;            /* mm/: NULL where smaps is read for every task */
 	struct process_fact_list process_facts; /* empty: not known */
 	struct kernel_memory *kernel_memory;    /* see dump_kernel_memory() */
-	struct ended_calls *ended_calls;        /* task/: NULL where no thread waits in one of them */
+	int proc_view; /* task/: /proc where a change is not seen by who watches it; 0: not opened, -errno: not here */
+	struct ended_calls *ended_calls; /* task/: NULL where no thread waits in one of them */
 	uint32_t next_file_id; /* from 1: ids of files.img are given by whoever makes an entry, before the save stage */
 	struct dump_stats stats;
 	struct refusals refusals; /* what the look stage found that cannot be saved */

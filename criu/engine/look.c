@@ -161,6 +161,9 @@ void look_free(struct dump *d)
 {
 	kernel_memory_free(d->kernel_memory);
 	d->kernel_memory = NULL;
+	if (d->proc_view > 0)
+		(void)close(d->proc_view);
+	d->proc_view = 0;
 	for_each_task (d, task) {
 		task_look_free(task);
 		mm_free(task);

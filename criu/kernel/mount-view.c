@@ -20,6 +20,13 @@ static int clone_with(int fd, const struct mount_attr *attr)
 	return take_fd(&view);
 }
 
+int mount_view_unwatched(const char *path)
+{
+	int view = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	return view < 0 ? -errno : view;
+}
+
 int mount_view_noatime(int fd)
 {
 	static const struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOATIME, .attr_clr = MOUNT_ATTR__ATIME };

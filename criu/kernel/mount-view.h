@@ -7,5 +7,11 @@
  */
 int mount_view_writable(int dirfd);
 
+/*
+ * A descriptor (O_PATH, close-on-exec) of a mounted directory: what is done below it is no event of the mount itself
+ * (fanotify). Closing it waits for all processors.
+ */
+int mount_view_unwatched(const char *path);
+
 /* A descriptor (O_PATH, close-on-exec) of the same file by which it can be read without a trace in its times. */
 int mount_view_noatime(int fd);

@@ -161,14 +161,21 @@ int proc_read_autogroup_nice(int procfd, int *ret)
 	return r;
 }
 
-int proc_open_timer_slack(pid_t tid)
+int proc_open_timer_slack_in(int dirfd, pid_t tid)
 {
 	char path[48];
 	int fd;
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/timerslack_ns", tid);
-	fd = open(path, O_RDWR | O_CLOEXEC);
+	(void)snprintf(path, sizeof(path), "%d/timerslack_ns", tid);
+	fd = openat(dirfd, path, O_RDWR | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
+}
+
+int proc_open_timer_slack(pid_t tid)
+{
+	AUTO_CLOSE int dirfd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return dirfd < 0 ? -errno : proc_open_timer_slack_in(dirfd, tid);
 }
 
 int proc_read_timer_slack(int fd, uint64_t *ret_ns)

@@ -22,6 +22,7 @@ int proc_read_autogroup_nice(int procfd, int *ret); /* -ENOENT without CONFIG_SC
  * Both need CAP_SYS_NICE for other processes.
  */
 int proc_open_timer_slack(pid_t tid);
+int proc_open_timer_slack_in(int dirfd, pid_t tid); /* of /proc */
 int proc_read_timer_slack(int fd, uint64_t *ret_ns);
 int proc_write_timer_slack(int fd, uint64_t ns);
 

@@ -13,6 +13,7 @@
 #include "engine/restore.h"
 #include "engine/undo.h"
 #include "kernel/kernel-memory.h"
+#include "kernel/mount-view.h"
 #include "kernel/proc-misc.h"
 #include "kernel/sched.h"
 #include "kernel/task-facts.h"
@@ -26,10 +27,18 @@
 
 /* --- dump -------------------------------------------------------------------------------------------------------- */
 
+/* The tree may watch its own /proc (fanotify), where nothing has happened for it. */
+static int open_unseen(struct dump *d, pid_t tid)
+{
+	if (!d->proc_view)
+		d->proc_view = mount_view_unwatched("/proc");
+	return d->proc_view < 0 ? proc_open_timer_slack(tid) : proc_open_timer_slack_in(d->proc_view, tid);
+}
+
 /* A real-time thread has none to be changed: -EINVAL. */
 static int ask_by_changing(struct dump *d, pid_t tid, uint64_t *ret)
 {
-	AUTO_CLOSE int fd = proc_open_timer_slack(tid);
+	AUTO_CLOSE int fd = open_unseen(d, tid);
 	uint64_t own = 0;
 	int r = fd < 0 ? fd : proc_read_timer_slack(fd, &own);
 
