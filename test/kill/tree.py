@@ -118,8 +118,12 @@ def passes(root):
 
 
 def run(*arguments):
-    return subprocess.Popen([CRIU, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                            stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([CRIU, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    # An execution closes descriptors before it gives the new name.
+    while not read(f"/proc/{process.pid}/comm").startswith("criu"):
+        time.sleep(0.001)
+    return process
 
 
 def strike(criu, after):

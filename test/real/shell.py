@@ -5,8 +5,10 @@
 CRIU names the program under test. Run it as the first process of a pid namespace: restores need their old pids.
 """
 import fcntl
+import glob
 import os
 import pty
+import re
 import select
 import shutil
 import signal
@@ -82,6 +84,42 @@ def reap():
         time.sleep(0.02)
 
 
+def until(condition, what, seconds=60):
+    end = time.time() + seconds
+    while not condition():
+        if time.time() > end:
+            raise Failed(f"{what}: not after {seconds} s")
+        time.sleep(0.02)
+
+
+def text_of(path):
+    try:
+        with open(path, errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def until_asleep(name):
+    """A program of that name waits."""
+    def waits():
+        return any(re.match(rf"\d+ \({name}\) S", text_of(path)) for path in glob.glob("/proc/[0-9]*/stat"))
+    until(waits, f"{name} runs")
+
+
+def restoring(*options):
+    """A restore's command line, for until_restored()."""
+    with open("hook", "w") as hook:
+        hook.write('#!/bin/sh\n[ "$CRTOOLS_SCRIPT_ACTION" != post-resume ] || : >"$0.done"\n')
+    os.chmod("hook", 0o755)
+    return [CRIU, "restore", "--shell-job", "-D", "images", "--action-script", os.path.abspath("hook"), *options]
+
+
+def until_restored():
+    until(lambda: os.path.exists("hook.done"), "restored")
+    os.unlink("hook.done")
+
+
 def replace(terminal):
     """What runs on a terminal is dumped and goes on, is dumped and killed, and is restored on another one."""
     dump(terminal.pid, "--shell-job", "-R")
@@ -91,8 +129,8 @@ def replace(terminal):
     dump(terminal.pid, "--shell-job", "--file-locks", "--ghost-limit", "64M")
     terminal.close()
     reap()
-    terminal = Terminal(CRIU, "restore", "--shell-job", "--file-locks", "-D", "images")
-    time.sleep(0.6)
+    terminal = Terminal(*restoring("--file-locks"))
+    until_restored()
     return terminal
 
 
@@ -109,12 +147,12 @@ def shell_itself():
         raise Failed(f"a dump without --shell-job: {refused.stderr!r}")
     dump(terminal.pid, "--shell-job")
     terminal.close()
-    terminal = Terminal(CRIU, "restore", "--shell-job", "-D", "images")
-    time.sleep(0.5)
+    terminal = Terminal(*restoring())
+    until_restored()
     terminal.type("ished $X\n")
     terminal.expect("unfinished forty-two")
     terminal.type("sleep 100\n")
-    time.sleep(0.3)
+    until_asleep("sleep")
     terminal.type("\003")
     terminal.type("echo $((2000 + 2)); exit\n")
     terminal.expect("2002")
@@ -147,8 +185,8 @@ def job():
         pid = int(children.read().split()[0])
     dump(pid, "--shell-job")
     terminal.expect("Killed")
-    terminal.type(f"{CRIU} restore --shell-job -D images\n")
-    time.sleep(0.5)
+    terminal.type(" ".join(restoring()) + "\n")
+    until_restored()
     terminal.type("hello\n")
     terminal.expect("got hello")
     terminal.type("\003")
@@ -165,9 +203,9 @@ def jobs(shell, stopped):
     terminal.type("sleep 1000 &\n")
     terminal.expect("[1]")
     terminal.type("cat > out\n")
-    time.sleep(0.2)
+    until_asleep("cat")
     terminal.type("one\n")
-    time.sleep(0.2)
+    until(lambda: text_of("out") == "one\n", "one line is in the file")
     terminal.type("\032")
     terminal.expect(stopped)
     terminal = replace(terminal)
@@ -175,11 +213,11 @@ def jobs(shell, stopped):
     terminal.expect("sleep 1000")
     terminal.expect("cat > out")
     terminal.type("fg %2\n")
-    time.sleep(0.3)
+    terminal.expect("cat > out")
+    until_asleep("cat")
     terminal.type("two\n")
-    time.sleep(0.2)
+    until(lambda: text_of("out") == "one\ntwo\n", "two lines are in the file")
     terminal.type("\004")
-    time.sleep(0.2)
     terminal.type("cat out; kill %1; wait; echo $((5000 + 5)); exit\n")
     terminal.expect("one\r\ntwo")
     terminal.expect("5005")
@@ -197,17 +235,15 @@ def jobs_of_zsh():
 def editor():
     terminal = Terminal("vim", "-u", "NONE", "-N", "text")
     terminal.resize()
-    time.sleep(0.5)
+    terminal.expect("text")
+    until_asleep("vim.*")
     terminal.type("ihello world\033")
+    terminal.expect("world")
     time.sleep(0.3)
     terminal = replace(terminal)
     terminal.type("yyp:s/world/again/\r:wq\r")
-    time.sleep(0.8)
+    until(lambda: text_of("text") == "hello world\nhello again\n", "vim has written what it should")
     terminal.close()
-    with open("text") as file:
-        text = file.read()
-    if text != "hello world\nhello again\n":
-        raise Failed(f"vim has written {text!r}")
 
 
 def pager():
@@ -243,11 +279,8 @@ def recorder():
     terminal = replace(terminal)
     terminal.type("echo $((7000 + 7)); exit\n")
     terminal.expect("7007")
-    time.sleep(0.3)
+    until(lambda: "7007" in text_of("typescript"), "script has written on")
     terminal.close()
-    with open("typescript", errors="replace") as file:
-        if "7007" not in file.read():
-            raise Failed("script has not written on")
 
 
 def main():
