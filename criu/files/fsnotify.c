@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/fanotify.h>
 #include <sys/inotify.h>
+#include <sys/mman.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -27,6 +28,7 @@
 #include "files/registry.h"
 #include "files/restore-files.h"
 #include "images/fsnotify.pb-c.h"
+#include "kernel/inotify-number.h"
 #include "kernel/proc-misc.h"
 #include "kernel/proc-pid.h"
 
@@ -336,6 +338,19 @@ static int fill_watch(struct dump *d, uint32_t id, const struct watch *watch, In
 	return fill_handle(d, watch, &entry->f_handle);
 }
 
+/* Without BPF the next watch may get a number that one had which was removed. */
+static void save_next_number(struct dump *d, const struct open_file *file, InotifyFileEntry *inotify)
+{
+	struct kernel_memory *km;
+	uint32_t next = 0;
+
+	if (dump_kernel_memory(d, &km) < 0 || inotify_next_number(km, file->task->pidfd, file->fd, &next) < 0 ||
+	    next > WATCH_LIMIT)
+		return;
+	inotify->has_next_wd = true;
+	inotify->next_wd = next;
+}
+
 static int save_inotify(struct dump *d, struct open_file *file, FileEntry *entry, struct error *err)
 {
 	const struct watches *watches = file->kind_data;
@@ -350,6 +365,8 @@ static int save_inotify(struct dump *d, struct open_file *file, FileEntry *entry
 		inotify->wd = files_scratch(d, (watches->count + 1) * sizeof(InotifyWdEntry *));
 		r = inotify->fown && inotify->wd ? 0 : -ENOMEM;
 	}
+	if (r == 0)
+		save_next_number(d, file, inotify);
 	/* The kernel lists the newest first. */
 	for (size_t i = watches->count; i > 0 && r == 0; i--)
 		r = fill_watch(d, file->id, &watches->items[i - 1], &inotify->wd[inotify->n_wd++]);
@@ -467,6 +484,9 @@ static int check_inotify(struct restore *r, struct restore_file *file, struct er
 	const InotifyFileEntry *inotify = file->entry->ify;
 	int result = 0;
 
+	if (inotify->has_next_wd && inotify->next_wd > WATCH_LIMIT)
+		return restore_refuse(r, file, err, "the next watch of inotify cannot have number %u",
+				      inotify->next_wd);
 	for (size_t i = 0; i < inotify->n_wd && result == 0; i++) {
 		if (inotify->wd[i]->wd == 0 || inotify->wd[i]->wd > WATCH_LIMIT)
 			return restore_refuse(r, file, err, "a watch of inotify cannot have number %u",
@@ -503,6 +523,29 @@ static int add_watch(int fd, const InotifyWdEntry *entry, const char *name, bool
 			return -EEXIST;
 		(void)inotify_rm_watch(fd, wd);
 	}
+}
+
+/* Up to the next one: of a file that nobody else can watch. */
+static int use_up_numbers(int fd, uint32_t next)
+{
+	AUTO_CLOSE int file_fd = memfd_create("numbers", MFD_CLOEXEC);
+	char name[32];
+	int wd;
+
+	if (file_fd < 0)
+		return -errno;
+	(void)snprintf(name, sizeof(name), "/proc/self/fd/%d", file_fd);
+	do {
+		wd = inotify_add_watch(fd, name, IN_ATTRIB);
+		if (wd < 0 || inotify_rm_watch(fd, wd) < 0)
+			return -errno;
+	} while ((uint32_t)wd + 1 < next);
+	return 0;
+}
+
+static uint32_t number_after(InotifyWdEntry *const *sorted, size_t count)
+{
+	return count ? sorted[count - 1]->wd + 1 : 1;
 }
 
 static int compare_watches(const void *a, const void *b)
@@ -548,6 +591,10 @@ static int finish_inotify(struct restore *r, struct restore_task *task, struct r
 					 (unsigned long long)sorted[i]->i_ino, sorted[i]->wd);
 		close_fd(&target.fd);
 	}
+	if (inotify->has_next_wd && inotify->next_wd > number_after(sorted, inotify->n_wd))
+		result = use_up_numbers(fd, inotify->next_wd);
+	if (result < 0)
+		return error_set(err, result, "inotify: use up numbers below %u", inotify->next_wd);
 	result = drop_events(fd);
 	return result < 0 ? error_set(err, result, "inotify: drop events") : 0;
 }

@@ -26,7 +26,7 @@ int main(int argc, char **argv)
 {
 	char buffer[4096] __attribute__((aligned(8)));
 	const struct inotify_event *event = (void *)buffer;
-	int fd, first, second;
+	int fd, unused, first, second, last;
 
 	test_start();
 	if (argc > 1 && strcmp(argv[1], "numbers") == 0)
@@ -39,8 +39,16 @@ int main(int argc, char **argv)
 	EXPECT(read(fd, buffer, sizeof(buffer)) > 0);
 	first = MUST(inotify_add_watch(fd, "watched", IN_CREATE | IN_DELETE));
 	second = MUST(inotify_add_watch(fd, "file", IN_MODIFY | IN_ONESHOT));
+	for (int i = 0; i < 20; i++) {
+		last = MUST(inotify_add_watch(fd, ".", IN_MODIFY));
+		MUST(inotify_rm_watch(fd, last));
+	}
+	EXPECT(read(fd, buffer, sizeof(buffer)) > 0);
+	unused = MUST(inotify_init1(IN_NONBLOCK));
 	test_wait();
 	EXPECT_EQ(read(fd, buffer, sizeof(buffer)), -1);
+	EXPECT_EQ(inotify_add_watch(fd, ".", IN_DELETE_SELF), last + 1);
+	EXPECT_EQ(inotify_add_watch(unused, ".", IN_MODIFY), 1);
 	close(MUST(open("watched/new", O_RDWR | O_CREAT, 0600)));
 	EXPECT(read(fd, buffer, sizeof(buffer)) > 0);
 	EXPECT_EQ(event->wd, first);
