@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/if_tun.h>
@@ -297,6 +298,8 @@ static int save_tun(struct dump *d, struct open_file *file, FileEntry *entry, st
 	tun->has_detached = tun->detached = data->queue.is_detached;
 	tun->has_tun_flags = true;
 	tun->tun_flags = data->queue.flags;
+	tun->has_sndbuf = data->queue.send_buffer != INT_MAX;
+	tun->sndbuf = (uint32_t)data->queue.send_buffer;
 	if (is_made_again(&data->queue)) {
 		tun->made = save_made(d, data);
 		if (!tun->made)
@@ -565,6 +568,15 @@ static int make_interface(const TunfileEntry *entry, int fd, struct error *err)
 	return r;
 }
 
+/* Each queue starts with a limit of its own that is none, also where the interface has one. */
+static int set_send_buffer(const TunfileEntry *entry, int fd, struct error *err)
+{
+	int buffer = (int)entry->sndbuf;
+	const struct setting setting = { TUNSETSNDBUF, "send buffer", (uintptr_t)&buffer };
+
+	return entry->has_sndbuf ? apply(fd, &setting, entry->netdev, err) : 0;
+}
+
 static int attach(const TunfileEntry *entry, struct restore_tun *tun, int fd, struct error *err)
 {
 	struct ifreq request = { .ifr_flags = (short)tun->flags };
@@ -583,6 +595,8 @@ static int attach(const TunfileEntry *entry, struct restore_tun *tun, int fd, st
 	}
 	tun->is_there = true;
 	r = makes ? make_interface(entry, fd, err) : 0;
+	if (r == 0)
+		r = set_send_buffer(entry, fd, err);
 	if (r < 0 || !entry->has_detached || !entry->detached)
 		return r;
 	request = (struct ifreq){ .ifr_flags = IFF_DETACH_QUEUE };

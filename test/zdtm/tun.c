@@ -177,11 +177,15 @@ int main(void)
 	MUST(ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4));
 	queue = make(queued, IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE, 0);
 	detached = make(queued, IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE, 0);
+	buffer = 50000;
+	MUST(ioctl(queue, TUNSETSNDBUF, &buffer));
 	request.ifr_flags = IFF_DETACH_QUEUE;
 	MUST(ioctl(detached, TUNSETQUEUE, &request));
 	without = make(silent, IFF_TUN, 0);
 	persistent = make(kept, IFF_TAP, 0);
 	MUST(ioctl(persistent, TUNSETPERSIST, 1));
+	buffer = 70000;
+	MUST(ioctl(persistent, TUNSETSNDBUF, &buffer));
 	control = MUST(socket(AF_INET, SOCK_DGRAM, 0));
 	set_address(plain, "192.0.2.1");
 	request = ask(control, SIOCGIFFLAGS, plain);
@@ -232,6 +236,10 @@ int main(void)
 	EXPECT_EQ(header, 12);
 	MUST(ioctl(fd, TUNGETSNDBUF, &buffer));
 	EXPECT_EQ(buffer, 100000);
+	MUST(ioctl(queue, TUNGETSNDBUF, &buffer));
+	EXPECT_EQ(buffer, 50000);
+	MUST(ioctl(persistent, TUNGETSNDBUF, &buffer));
+	EXPECT_EQ(buffer, 70000);
 	EXPECT_EQ(fcntl(fd, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
 	EXPECT_EQ(ask(control, SIOCGIFMTU, plain).ifr_mtu, 1400);
 	request = ask(control, SIOCGIFADDR, plain);
@@ -256,6 +264,8 @@ int main(void)
 	request.ifr_flags = IFF_ATTACH_QUEUE;
 	MUST(ioctl(detached, TUNSETQUEUE, &request));
 	EXPECT_EQ(ask(detached, TUNGETIFF, "").ifr_flags & IFF_DETACH_QUEUE, 0);
+	MUST(ioctl(detached, TUNGETSNDBUF, &buffer));
+	EXPECT_EQ(buffer, 50000);
 	EXPECT_EQ(ioctl(none, TUNGETIFF, &request), -1);
 	EXPECT_EQ(errno, EBADFD);
 	EXPECT_EQ(fcntl(none, F_GETFD), FD_CLOEXEC);
