@@ -89,7 +89,7 @@ case_already_traced() {
 	nothing_in set
 	kill -0 "$traced" || fail "the victim is gone"
 	kill -KILL "$tracer"
-	sleep 0.1
+	while [ -e /proc/$tracer ] && ! grep -q '^State:.Z' /proc/$tracer/status; do sleep 0.02; done
 	mv traced.out out
 	pid=$traced
 	untouched
