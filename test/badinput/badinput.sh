@@ -690,6 +690,7 @@ case_changed_files() {
 		files.img|@fifo fifo.regf_id=7777|its path, file 7777, is not there
 		files.img|@ify ify.wd.0.wd=0|a watch of inotify cannot have number 0
 		files.img|@ify ify.wd.0.wd=4294967295|a watch of inotify cannot have number 4294967295
+		files.img|@ify ify.next_wd=4294967295|the next watch of inotify cannot have number 4294967295
 		files.img|@memfd memfd.inode_id=7777|its memory, inode 7777, is not there
 		files.img|@nsf nsf.ns_cflag=1|a namespace of unknown kind 1
 		files.img|@pidfd pidfd.nspid=7777|a pidfd stands for process 7777, which is not in the images
