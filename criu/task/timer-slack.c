@@ -22,6 +22,7 @@
 #include "task/restore-limits.h"
 #include "task/task-look.h"
 
+#define GIVE_BACK_TRIES    10
 #define USUAL_SLACK_NS     50000 /* that of the first process */
 #define RESET_ON_FORK_FLAG 1     /* SCHED_FLAG_RESET_ON_FORK */
 
@@ -33,6 +34,16 @@ static int open_unseen(struct dump *d, pid_t tid)
 	if (!d->proc_view)
 		d->proc_view = mount_view_unwatched("/proc");
 	return d->proc_view < 0 ? proc_open_timer_slack(tid) : proc_open_timer_slack_in(d->proc_view, tid);
+}
+
+/* What fails once may do the next time; what the rescuer would have to do is still noted when it does not. */
+static bool give_back(int fd, uint64_t own)
+{
+	int r = -EINTR;
+
+	for (int i = 0; r < 0 && i < GIVE_BACK_TRIES; i++)
+		r = proc_write_timer_slack(fd, own);
+	return r == 0;
 }
 
 /* A real-time thread has none to be changed: -EINVAL. */
@@ -48,8 +59,10 @@ static int ask_by_changing(struct dump *d, pid_t tid, uint64_t *ret)
 	r = proc_write_timer_slack(fd, 0);
 	if (r == 0)
 		r = proc_read_timer_slack(fd, ret);
-	if (proc_write_timer_slack(fd, own) == 0)
+	if (give_back(fd, own))
 		undo_forget_slack(d->undo);
+	else
+		log_error("thread %d keeps another timer slack", tid);
 	return r;
 }
 

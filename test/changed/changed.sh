@@ -410,9 +410,9 @@ case_lock_taken() {
 	run_criu dump -t "$pid" -D set -v4 -o dump.log --file-locks
 	[ $status -eq 0 ] || fail "cannot make a set: $(tail -3 set/dump.log)"
 	exec 9<&-
-	flock -F one sleep 100 &
+	flock -F one sleep 1000 &
 	other=$!
-	until grep -q "FLOCK .*:$(stat -c %i one) " /proc/locks; do
+	until grep -q "FLOCK .*:$(stat -c %i one) " /proc/locks && [ "$(cat /proc/$other/comm)" = sleep ]; do
 		sleep 0.01
 	done
 	refused restore -d -D set -v4 -o restore.log --file-locks
