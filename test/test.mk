@@ -156,6 +156,7 @@ test: test-build $(TEST_B)/fallbacks
 		'killed-tree=$(TEST_ENV) unshare --pid --fork --mount-proc test/kill/tree.py 10' \
 		'killed-threads=$(TEST_ENV) unshare --pid --fork --mount-proc test/kill/tree.py -t 3 10' \
 		'real=$(TEST_ENV) test/real/real.sh' \
+		'cli=$(TEST_ENV) test/cli/cli.sh' \
 		'shell=$(TEST_ENV) unshare --pid --fork --mount-proc test/real/shell.py' \
 		'outside=$(TEST_ENV) unshare --pid --fork --mount --mount-proc test/outside/outside.py' \
 		'elsewhere=$(TEST_ENV) test/elsewhere/elsewhere.sh'

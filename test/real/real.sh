@@ -283,7 +283,7 @@ run_inside() {
 	cd "$2" && prepare "$name"
 	begin=${EPOCHREALTIME/./}
 	launch "$name"
-	await_end 120
+	await_end 300
 	took=$((${EPOCHREALTIME/./} - begin))
 	grep -q '^done$' result || { echo "undisturbed: $(tail -3 out)"; exit 1; }
 	mv result expected
