@@ -47,7 +47,7 @@ int tree_release(struct dump *d, struct error *err)
 		waiting_masks_keep(task);
 		r = compel_cure(task->compel, &compel_err);
 		limit_room_give_back(d, task);
-		ended_calls_go_on(task);
+		ended_calls_go_on(d, task);
 		send_stop_again(task);
 		if (r == 0)
 			r = compel_detach(task->compel, &compel_err);

@@ -20,6 +20,7 @@
 #include "kernel/proc-list.h"
 #include "kernel/proc-misc.h"
 #include "kernel/proc-pid.h"
+#include "kernel/proc-status.h"
 #include "kernel/sleep-timer.h"
 #include "task/task-look.h"
 
@@ -184,9 +185,33 @@ void ended_call_make_again(const struct ended_call *call, struct user_regs_struc
 	syscall_make_again_for(live, call->remaining_ns);
 }
 
-/* Until now it was left as it is: without us the call ends with EINTR. */
-void ended_calls_go_on(const struct task *task)
+/* Of a task that nobody has looked at yet, since not all could be stopped. */
+static void go_on_unseen(const struct task *task, const struct foreseen *foreseen)
 {
+	AUTO_PROC_STATUS struct proc_status status = { 0 };
+	char path[48];
+
+	for (size_t i = 0; i < task->compel->thread_count; i++) {
+		const struct compel_thread *thread = &task->compel->threads[i];
+		struct user_regs_struct regs = thread->regs;
+
+		if (thread->tid != foreseen->tid || !thread->stopped || !syscall_was_ended(&regs, &foreseen->call))
+			continue;
+		(void)snprintf(path, sizeof(path), "task/%d/status", thread->tid);
+		if (proc_status_read(task->procfd, path, &status) < 0 ||
+		    status.voluntary_switches != foreseen->switches + 1)
+			return;
+		syscall_make_again_for(&regs, until(foreseen->deadline_ns));
+		(void)compel_set_regs(thread->tid, &regs);
+		return;
+	}
+}
+
+/* Until now it was left as it is: without us the call ends with EINTR. */
+void ended_calls_go_on(const struct dump *d, const struct task *task)
+{
+	for (size_t i = 0; !task->thread_count && d->ended_calls && i < d->ended_calls->count; i++)
+		go_on_unseen(task, &d->ended_calls->foreseen[i]);
 	for (size_t i = 0; i < task->thread_count; i++) {
 		const struct task_thread *thread = &task->threads[i];
 		struct user_regs_struct regs;

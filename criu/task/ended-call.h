@@ -31,6 +31,6 @@ void ended_calls_look(struct dump *d);
 void ended_call_make_again(const struct ended_call *call, struct user_regs_struct *live);
 
 /* A task that is about to be let go. */
-void ended_calls_go_on(const struct task *task);
+void ended_calls_go_on(const struct dump *d, const struct task *task);
 
 void ended_calls_free(struct dump *d);
