@@ -26,7 +26,7 @@
 #include "task/restore-limits.h"
 #include "task/timer-slack.h"
 
-#define CREATION_ATTEMPTS 200   /* a millisecond apart, see restore-fork.c */
+#define CREATION_ATTEMPTS 2000  /* a millisecond apart, see restore-fork.c */
 #define STACK_IN_USE      16384 /* by the calls between the first thread and its wait */
 
 void early_threads_plan(const struct restore *r)

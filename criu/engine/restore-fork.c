@@ -75,8 +75,11 @@ static void begin_by_thread(void *argument)
 	run_task(birth->r, birth->task, birth->err);
 }
 
-/* How often, a millisecond apart: somebody who lives shortly may have the number too. */
-#define CREATION_ATTEMPTS 200
+/*
+ * How often, a millisecond apart: somebody who lives shortly may have the number too, and who gives it back may have to
+ * wait for a processor.
+ */
+#define CREATION_ATTEMPTS 2000
 
 /*
  * A number is free a little later than its last holder is gone: the kernel takes a reaped process out of the tree first

@@ -20,7 +20,7 @@
 
 #define WAIT_RSS_BYTES (128ul << 20)
 #define DEATH_WAIT_MS  1000
-#define STOP_WAIT_NS   1000000000ull /* how long tasks that were sent SIGSTOP may take */
+#define STOP_WAIT_NS   10000000000ull /* how long tasks that were sent SIGSTOP may take */
 
 /*
  * Of a stopped task a thread that ran for us has taken the SIGSTOP that was still waiting. While the stop lasts another

@@ -32,12 +32,13 @@
 #include "mm/map-flags.h"
 #include "task/ended-call.h"
 
-#define PID_LIMIT       (1 << 22) /* the kernel's PID_MAX_LIMIT on 64-bit */
-#define PID_INDEX_BYTES ((size_t)PID_LIMIT * sizeof(uint32_t))
-#define MANY_THREADS    16             /* fewer are walked faster than a look at all there is takes */
-#define VFORK_SEEN_NS   20000000ull    /* how long a task may take to stop before it is asked what it waits for */
-#define VFORK_NS        500000000ull   /* how long the child of a vfork may sleep before its exec */
-#define SETTLE_NS       10000000000ull /* without --timeout: how long all tasks may take to stop */
+#define PID_LIMIT        (1 << 22) /* the kernel's PID_MAX_LIMIT on 64-bit */
+#define PID_INDEX_BYTES  ((size_t)PID_LIMIT * sizeof(uint32_t))
+#define MANY_THREADS     16             /* fewer are walked faster than a look at all there is takes */
+#define VFORK_SEEN_NS    20000000ull    /* how long a task may take to stop before it is asked what it waits for */
+#define VFORK_NS         500000000ull   /* how long the child of a vfork may sleep before its exec */
+#define VFORK_IDLE_LOOKS 2              /* so often: one that could not run before may have gone to sleep just now */
+#define SETTLE_NS        10000000000ull /* without --timeout: how long all tasks may take to stop */
 
 /* --- tasks ------------------------------------------------------------------------------------------------------- */
 
@@ -473,17 +474,28 @@ static bool is_some_child_busy(const struct task *task)
 	return false;
 }
 
+/* Its vfork is over, and it waits for a processor. */
+static bool is_ready(const struct task *task, pid_t tid)
+{
+	struct proc_stat stat;
+	char path[48];
+
+	(void)snprintf(path, sizeof(path), "task/%d/stat", tid);
+	return proc_stat_read(task->procfd, path, &stat) == 0 && stat.state == 'R';
+}
+
 static int wait_for_vfork(struct task *task, pid_t tid, uint64_t deadline_ns, struct error *err)
 {
 	struct compel_error compel_err;
 	uint64_t until_ns;
-	int r;
+	int r, idle = 0;
 
 	do {
 		until_ns = min_u64(deadline_ns, now_ns() + VFORK_NS);
 		compel_err = (struct compel_error){ 0 };
 		r = compel_wait_stopped(task->compel, until_ns, &compel_err);
-	} while (r == -ETIMEDOUT && until_ns < deadline_ns && is_some_child_busy(task));
+		idle = is_some_child_busy(task) || is_ready(task, tid) ? 0 : idle + 1;
+	} while (r == -ETIMEDOUT && until_ns < deadline_ns && idle < VFORK_IDLE_LOOKS);
 	if (r < 0 && r != -ETIMEDOUT)
 		return compel_error_pass(err, task, &compel_err, r);
 	if (r == 0)

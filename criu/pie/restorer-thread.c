@@ -274,7 +274,7 @@ static void have_slack(struct restorer_task *task, const struct policy_record *o
 }
 
 /* A number is free a little later than its last holder is gone. */
-#define CREATION_ATTEMPTS 200
+#define CREATION_ATTEMPTS 2000
 
 static void start_thread(struct restorer_task *task, struct restorer_thread *thread)
 {

@@ -18,7 +18,7 @@
 #define TIMER_ABSOLUTE    1
 #define NOTIFY_SIGNAL     0
 #define NOTIFY_THREAD     4
-#define OVERRUN_WAIT_NS   100000000
+#define OVERRUN_WAIT_S    5 /* the expiry is at once, and who expects it may get no processor */
 #define EXPIRY_TRIES      1000
 #define ALARM             14 /* SIGALRM */
 
@@ -178,7 +178,7 @@ static int has_others_waiting(const struct restorer_task *task, const struct res
 static int overrun_once_more(struct restorer_posix_timer *timer, int32_t own_tid)
 {
 	const uint64_t set = 1ull << (timer->signal - 1);
-	const int64_t limit[2] = { 0, OVERRUN_WAIT_NS };
+	const int64_t limit[2] = { OVERRUN_WAIT_S, 0 };
 	int64_t expiry = 0;
 
 	if (timer->overrun && is_periodic(timer) && (timer->value_sec || timer->value_nsec) && !timer->armed &&
