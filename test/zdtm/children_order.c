@@ -43,30 +43,29 @@ static void make_orphan(void)
 	_exit(0);
 }
 
-/* Its leader ends at once, and leaves an orphan. */
-static void leave_session(void *arg)
+/* Says first that it is ready: the orphan would do it otherwise, perhaps when nobody listens any more. */
+static void leave_orphan(void *arg)
 {
 	(void)arg;
-	MUST(setsid());
+	child_ready();
 	make_orphan();
 	test_await(&shared->born, 1);
 	_exit(0);
 }
 
+/* Its leader ends at once, and leaves an orphan. */
+static void leave_session(void *arg)
+{
+	MUST(setsid());
+	leave_orphan(arg);
+}
+
 /* A session whose leader lives on; a child of it ends and leaves an orphan. */
 static void keep_session(void *arg)
 {
-	pid_t between;
-
 	(void)arg;
 	MUST(setsid());
-	between = MUST(fork());
-	if (between == 0) {
-		make_orphan();
-		test_await(&shared->born, 1);
-		_exit(0);
-	}
-	EXPECT_EQ(test_reap(between), 0);
+	EXPECT_EQ(test_reap(test_fork(leave_orphan, NULL)), 0);
 	child_wait();
 }
 

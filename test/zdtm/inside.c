@@ -200,6 +200,9 @@ static void wait_ready(void)
 		read_out();
 		if (find_line("READY"))
 			return;
+		/* A child's, which others may wait for in vain. */
+		if (find_line("FAIL"))
+			write_verdict("%s", find_line("FAIL"));
 		reap(0, &status);
 		check_ended_early("set-up");
 		usleep(2000);
