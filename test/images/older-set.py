@@ -132,9 +132,14 @@ def number_by_type(files):
     return ids
 
 
+def names_targets(entry):
+    """An epoll with targets that only the id of their file tells: no older version had that."""
+    return any('target_id' in target for target in entry.get('epfd', {}).get('tfd', []))
+
+
 def split_files(s):
     files = imagefile.read(s.path('files.img'))
-    if any(entry['type'] not in OLD_FILES for entry in files):
+    if any(entry['type'] not in OLD_FILES or names_targets(entry) for entry in files):
         return
     ids, of_type, watches = number_by_type(files), {}, {}
     for entry in files:
