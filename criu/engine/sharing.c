@@ -19,6 +19,7 @@
 #include "base/util.h"
 #include "engine/dump.h"
 #include "kernel/kcmp.h"
+#include "kernel/proc-misc.h"
 #include "kernel/thread-facts.h"
 #include "task/task-look.h"
 
@@ -188,6 +189,19 @@ static void look_at_namespaces(struct dump *d, const struct task *task, const ui
 	}
 }
 
+/* A dump asks the thread itself, once it can. */
+static bool has_own_personality(const struct task *task, pid_t tid)
+{
+	AUTO_CLOSE int procfd = -1;
+	uint32_t leaders, own;
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "task/%d", tid);
+	procfd = openat(task->procfd, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return procfd >= 0 && proc_read_personality(task->procfd, &leaders) == 0 &&
+	       proc_read_personality(procfd, &own) == 0 && own != leaders;
+}
+
 static void look_at_thread(struct dump *d, const struct task *task, const struct task_thread *thread)
 {
 	const struct task_facts *leader = task->threads[0].facts, *facts = thread->facts;
@@ -201,6 +215,8 @@ static void look_at_thread(struct dump *d, const struct task *task, const struct
 	    (task->thread_facts &&
 	     task->thread_facts[0].likeness.loginuid != task->thread_facts[thread - task->threads].likeness.loginuid))
 		refuse_own(d, task, thread, "a login uid of its own", NULL);
+	if (d->is_live && has_own_personality(task, thread->tid))
+		refuse_own(d, task, thread, "a personality of its own", NULL);
 }
 
 static void look_at_threads(struct dump *d, const struct task *task)

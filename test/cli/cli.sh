@@ -567,6 +567,28 @@ threading.Thread(target=time.sleep, args=(99,)).start()' &
 	kill -KILL $pid
 }
 
+# What a dump hears from the thread itself is told of a running one, too.
+case_personality_of_thread() {
+	local each
+	mkdir set
+	setsid python3 -c 'import ctypes, threading, time
+def own():
+	ctypes.CDLL(None).personality(0x40000)
+	time.sleep(99)
+threading.Thread(target=own).start()' &
+	pid=$!
+	disown
+	within 3000 grep -qs '^Threads:.2$' /proc/$pid/status || fail "no second thread"
+	within 3000 grep -qs 00040000 /proc/$pid/task/*/personality || fail "no personality of its own"
+	for each in "dump -t $pid -R -D set" "check --pid $pid"; do
+		! "$criu" $each >out 2>err || fail "$each should fail"
+		cat out >>err
+		says err "pid $pid .*, thread [0-9]*: has a personality of its own"
+	done
+	[ -z "$(ls set)" ] || fail "left behind: $(ls set)"
+	kill -KILL $pid
+}
+
 # --- check and cpuinfo ------------------------------------------------------------------------------------------------
 
 # option_names: the long options in a text, in both spellings where --[no-]NAME stands for two.
