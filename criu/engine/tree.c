@@ -1,20 +1,15 @@
 /*
  * Finding and freezing a tree. Every task is seized and interrupted as soon as it is seen, its children are read from
  * /proc and seized in turn; when all stand still the walk is repeated until it finds no new thread and no new child,
- * for only a task that still ran could have made one. A thread in a vfork stops when its child has executed another
- * program: that child runs until then.
+ * for only a task that still ran could have made one.
  */
 #include "engine/tree.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -22,9 +17,10 @@
 #include "base/util.h"
 #include "compel/compel.h"
 #include "engine/compel-error.h"
+#include "engine/tree-tasks.h"
+#include "engine/tree-vfork.h"
 #include "engine/undo.h"
 #include "files/files.h"
-#include "kernel/pidfd.h"
 #include "kernel/proc-list.h"
 #include "kernel/proc-misc.h"
 #include "kernel/proc-pid.h"
@@ -32,173 +28,9 @@
 #include "mm/map-flags.h"
 #include "task/ended-call.h"
 
-#define PID_LIMIT        (1 << 22) /* the kernel's PID_MAX_LIMIT on 64-bit */
-#define PID_INDEX_BYTES  ((size_t)PID_LIMIT * sizeof(uint32_t))
-#define MANY_THREADS     16             /* fewer are walked faster than a look at all there is takes */
-#define VFORK_SEEN_NS    20000000ull    /* how long a task may take to stop before it is asked what it waits for */
-#define VFORK_NS         500000000ull   /* how long the child of a vfork may sleep before its exec */
-#define VFORK_IDLE_LOOKS 2              /* so often: one that could not run before may have gone to sleep just now */
-#define SETTLE_NS        10000000000ull /* without --timeout: how long all tasks may take to stop */
-
-/* --- tasks ------------------------------------------------------------------------------------------------------- */
-
-static void task_free(struct task *task)
-{
-	if (!task)
-		return;
-	if (task->acting_pidfd != task->pidfd)
-		close_fd(&task->acting_pidfd);
-	close_fd(&task->pidfd);
-	close_fd(&task->procfd);
-	compel_task_free(task->compel);
-	free(task->threads);
-	free(task->ended_leader);
-	free(task->parasite);
-	free(task);
-}
-
-static int task_open(struct task *task, struct error *err)
-{
-	task->procfd = proc_open(task->host_pid);
-	if (task->procfd < 0)
-		return error_set(err, task->procfd, "pid %d", task->host_pid);
-	task->pidfd = pidfd_open_pid(task->host_pid);
-	if (task->pidfd < 0)
-		return error_set(err, task->pidfd, "pid %d", task->host_pid);
-	task->acting_tid = task->host_pid;
-	task->acting_pidfd = task->pidfd;
-	task->id.levels = 1;
-	task->id.ns_pids[0] = task->host_pid;
-	return 0;
-}
-
-/* Another thread than the one so far stands for the process. */
-static int task_set_acting(struct task *task, pid_t tid, struct error *err)
-{
-	AUTO_CLOSE int procfd = -1, pidfd = -1;
-
-	if (tid == task->acting_tid)
-		return 0;
-	procfd = proc_open(tid);
-	if (procfd < 0)
-		return error_set(err, procfd, TASK_FORMAT ", thread %d", TASK_ARGS(task), tid);
-	pidfd = pidfd_open_tid(tid);
-	if (pidfd == -EINVAL)
-		return error_say(err, -ENOTSUP,
-				 TASK_FORMAT ": its first thread has ended while others live on: that takes pidfds of "
-					     "threads, which this kernel does not have (Linux 6.9 has them)",
-				 TASK_ARGS(task));
-	if (pidfd < 0)
-		return error_set(err, pidfd, TASK_FORMAT ", thread %d", TASK_ARGS(task), tid);
-	if (task->acting_pidfd != task->pidfd)
-		close_fd(&task->acting_pidfd);
-	close_fd(&task->procfd);
-	task->acting_tid = tid;
-	task->procfd = take_fd(&procfd);
-	task->acting_pidfd = take_fd(&pidfd);
-	return 0;
-}
-
-/* For sentences about a task that has not been looked at yet. */
-static void name_task(struct task *task)
-{
-	if (!task->comm[0] && proc_read_comm(task->procfd, "comm", task->comm) < 0)
-		(void)strcpy(task->comm, "?");
-}
-
-/* What only the first thread has, dead or alive. */
-static int read_stat_of_leader(struct task *task)
-{
-	struct proc_stat leader;
-	char path[48];
-	int r;
-
-	(void)snprintf(path, sizeof(path), "task/%d/stat", task->host_pid);
-	r = proc_stat_read(task->procfd, path, &leader);
-	if (r < 0)
-		return r;
-	task->stat.pid = leader.pid;
-	task->stat.start_time_ticks = leader.start_time_ticks;
-	task->stat.flags = leader.flags;
-	task->stat.exit_signal = leader.exit_signal;
-	(void)strcpy(task->stat.comm, leader.comm);
-	return 0;
-}
-
-static int task_read_stat(struct task *task, struct error *err)
-{
-	int r = proc_stat_read(task->procfd, "stat", &task->stat);
-
-	if (r == 0 && task->acting_tid != task->host_pid)
-		r = read_stat_of_leader(task);
-	if (r < 0)
-		return error_set(err, r, "pid %d: read its stat", task->host_pid);
-	(void)strcpy(task->comm, task->stat.comm);
-	return 0;
-}
-
-/* There is room. */
-static void tree_append(struct dump *d, struct task *task)
-{
-	struct task *parent = task->parent;
-
-	d->tasks[d->task_count++] = task;
-	d->task_by_pid[task->host_pid] = (uint32_t)d->task_count;
-	if (!parent)
-		return;
-	if (parent->last_child)
-		parent->last_child->next_sibling = task;
-	else
-		parent->first_child = task;
-	parent->last_child = task;
-}
-
-static int tree_insert(struct dump *d, struct task *task)
-{
-	int r = array_reserve(&d->tasks, &d->task_capacity, d->task_count, sizeof(struct task *));
-
-	if (r < 0)
-		return r;
-	if (!d->task_by_pid) {
-		void *index = mmap(NULL, PID_INDEX_BYTES, PROT_READ | PROT_WRITE,
-				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-		if (index == MAP_FAILED)
-			return -ENOMEM;
-		d->task_by_pid = index;
-	}
-	tree_append(d, task);
-	return 0;
-}
-
-/* -ESRCH without a sentence when the process is gone. */
-static int tree_add(struct dump *d, pid_t pid, struct task *parent, pid_t maker_tid, struct error *err)
-{
-	struct task *task = calloc(1, sizeof(*task));
-	struct error own = { 0 };
-	int r;
-
-	if (!task)
-		return error_set(err, -ENOMEM, "pid %d", pid);
-	task->host_pid = pid;
-	task->parent = parent;
-	task->maker_tid = maker_tid;
-	task->pidfd = task->acting_pidfd = task->procfd = -1;
-	r = task_open(task, &own);
-	if (r == 0)
-		r = tree_insert(d, task);
-	if (r == 0)
-		return 0;
-	task_free(task);
-	if (r == -ESRCH || r == -ENOENT)
-		return -ESRCH;
-	return own.code ? error_say(err, r, "%s", own.text) : error_set(err, r, "pid %d", pid);
-}
-
-static bool tree_has(const struct dump *d, pid_t pid)
-{
-	return d->task_by_pid[pid] != 0;
-}
+#define MANY_THREADS  16             /* fewer are walked faster than a look at all there is takes */
+#define VFORK_SEEN_NS 20000000ull    /* how long a task may take to stop before it is asked what it waits for */
+#define SETTLE_NS     10000000000ull /* without --timeout: how long all tasks may take to stop */
 
 /* --- collect ----------------------------------------------------------------------------------------------------- */
 
@@ -226,7 +58,7 @@ static int check_not_ancestor(const struct task *root, struct error *err)
 static int check_root(struct task *root, size_t *ret_table_size, struct error *err)
 {
 	AUTO_PROC_STATUS struct proc_status status = { 0 };
-	int r = task_read_stat(root, err);
+	int r = tree_task_read_stat(root, err);
 
 	if (r < 0)
 		return r;
@@ -264,7 +96,7 @@ static int explain_no_process(pid_t pid, int r, const struct error *own, struct 
 int tree_collect(struct dump *d, struct error *err)
 {
 	struct error own = { 0 };
-	int r = d->opts->pid < PID_LIMIT ? tree_add(d, d->opts->pid, NULL, 0, &own) : -ESRCH;
+	int r = d->opts->pid < TREE_PID_LIMIT ? tree_add(d, d->opts->pid, NULL, 0, &own) : -ESRCH;
 	size_t table_size = 0;
 
 	if (r < 0)
@@ -315,7 +147,7 @@ static int seize_task(struct dump *d, struct task *task, size_t *ret_new, struct
 		(*ret_new)++;
 	if (r == 0 || r == -EAGAIN)
 		return 0;
-	name_task(task);
+	tree_task_name(task);
 	if (r == -EPERM || r == -EACCES)
 		return explain_eperm(task, &compel_err, err);
 	return compel_error_pass(err, task, &compel_err, r);
@@ -331,7 +163,7 @@ static bool is_gone(const struct task *task, int r)
 static bool has_ended(struct task *task)
 {
 	struct error ignored = { 0 };
-	int r = task_read_stat(task, &ignored);
+	int r = tree_task_read_stat(task, &ignored);
 
 	task->is_zombie = is_gone(task, r) || (r == 0 && task->stat.state == 'Z' && task->stat.thread_count <= 1);
 	return task->is_zombie;
@@ -426,143 +258,16 @@ static int seize_round(struct dump *d, size_t *ret_new, struct error *err)
 	return 0;
 }
 
-/* clone3(2) is told where its flags stand. */
-static bool is_vfork(pid_t tid, long number, unsigned long argument)
-{
-	uint64_t flags = argument;
-	struct iovec local = { &flags, sizeof(flags) }, remote = { (void *)argument, sizeof(flags) };
-
-	if (number == SYS_clone3 && process_vm_readv(tid, &local, 1, &remote, 1, 0) != (ssize_t)sizeof(flags))
-		return false;
-	return number == SYS_vfork || ((number == SYS_clone || number == SYS_clone3) && flags & CLONE_VFORK);
-}
-
-static bool waits_for_vfork(const struct task *task, pid_t tid)
-{
-	char path[48], text[160];
-	long number = -1;
-	unsigned long argument = 0;
-
-	(void)snprintf(path, sizeof(path), "task/%d/syscall", tid);
-	return proc_read_text(task->procfd, path, text, sizeof(text)) > 0 &&
-	       sscanf(text, "%ld %lx", &number, &argument) == 2 && is_vfork(tid, number, argument);
-}
-
-/* A task that runs on for a while: the next walk seizes it anew. */
-static int let_run(struct task *task, struct error *err)
-{
-	struct compel_error compel_err = { 0 };
-	int r = compel_detach(task->compel, &compel_err);
-
-	if (r < 0 && r != -ESRCH) {
-		name_task(task);
-		return compel_error_pass(err, task, &compel_err, r);
-	}
-	compel_task_free(task->compel);
-	task->compel = NULL;
-	return 0;
-}
-
-/* One that sleeps may do so for ever. */
-static bool is_some_child_busy(const struct task *task)
-{
-	struct proc_stat stat;
-
-	for (const struct task *child = task->first_child; child; child = child->next_sibling)
-		if (!child->compel && proc_stat_read(child->procfd, "stat", &stat) == 0 && strchr("RD", stat.state))
-			return true;
-	return false;
-}
-
-/* Its vfork is over, and it waits for a processor. */
-static bool is_ready(const struct task *task, pid_t tid)
-{
-	struct proc_stat stat;
-	char path[48];
-
-	(void)snprintf(path, sizeof(path), "task/%d/stat", tid);
-	return proc_stat_read(task->procfd, path, &stat) == 0 && stat.state == 'R';
-}
-
-static int wait_for_vfork(struct task *task, pid_t tid, uint64_t deadline_ns, struct error *err)
-{
-	struct compel_error compel_err;
-	uint64_t until_ns;
-	int r, idle = 0;
-
-	do {
-		until_ns = min_u64(deadline_ns, now_ns() + VFORK_NS);
-		compel_err = (struct compel_error){ 0 };
-		r = compel_wait_stopped(task->compel, until_ns, &compel_err);
-		idle = is_some_child_busy(task) || is_ready(task, tid) ? 0 : idle + 1;
-	} while (r == -ETIMEDOUT && until_ns < deadline_ns && idle < VFORK_IDLE_LOOKS);
-	if (r < 0 && r != -ETIMEDOUT)
-		return compel_error_pass(err, task, &compel_err, r);
-	if (r == 0)
-		return task_set_acting(task, task->compel->threads[0].tid, err);
-	name_task(task);
-	error_hint(err, "try again: a vfork mostly ends with the next exec");
-	return error_say(err, -ENOTSUP, TASK_FORMAT ", thread %d: waits for the end of its vfork", TASK_ARGS(task),
-			 tid);
-}
-
-static int let_vforked_run(struct task *task, pid_t *ret_tid, uint64_t deadline_ns, struct error *err);
-
-/* One that has been made by a vfork, and may wait in one itself: such a one can be let go only when that is over. */
-static int let_child_run(struct task *child, uint64_t deadline_ns, struct error *err)
-{
-	pid_t tid = 0;
-	int r = let_vforked_run(child, &tid, deadline_ns, err);
-
-	if (r == 0 && tid && child->compel)
-		r = wait_for_vfork(child, tid, deadline_ns, err);
-	if (r == 0 || r == -EAGAIN)
-		r = child->compel ? let_run(child, err) : 0;
-	return r;
-}
-
-static bool is_in_vfork(const struct task *task, pid_t tid)
-{
-	const struct compel_task *compel = task->compel;
-
-	if (!compel)
-		return true;
-	for (size_t i = 0; i < compel->thread_count; i++)
-		if (compel->threads[i].tid == tid)
-			return !compel->threads[i].stopped && waits_for_vfork(task, tid);
-	return false;
-}
-
-/*
- * The children of its threads that stand in a vfork, of which *ret_tid is one, 0 if there is none: they would stand
- * still like all others, and the threads wait for ever.
- */
-static int let_vforked_run(struct task *task, pid_t *ret_tid, uint64_t deadline_ns, struct error *err)
-{
-	int r = 0;
-
-	*ret_tid = 0;
-	for (size_t i = 0; task->compel && i < task->compel->thread_count && !*ret_tid; i++)
-		if (is_in_vfork(task, task->compel->threads[i].tid))
-			*ret_tid = task->compel->threads[i].tid;
-	if (task->compel && !*ret_tid)
-		return 0;
-	for (struct task *child = task->first_child; child && r == 0; child = child->next_sibling)
-		if (!child->is_zombie && is_in_vfork(task, child->maker_tid))
-			r = let_child_run(child, deadline_ns, err);
-	return r;
-}
-
 static int wait_for_task(struct task *task, uint64_t deadline_ns, struct error *err)
 {
 	struct compel_error compel_err = { 0 };
 	int r = compel_wait_stopped(task->compel, min_u64(deadline_ns, now_ns() + VFORK_SEEN_NS), &compel_err);
 	pid_t tid = 0;
 
-	if (r == -ETIMEDOUT && let_vforked_run(task, &tid, deadline_ns, err) < 0)
+	if (r == -ETIMEDOUT && tree_let_vforked_run(task, &tid, deadline_ns, err) < 0)
 		return err->code;
 	if (tid)
-		return wait_for_vfork(task, tid, deadline_ns, err);
+		return tree_wait_for_vfork(task, tid, deadline_ns, err);
 	if (r == -ETIMEDOUT) {
 		compel_err = (struct compel_error){ 0 };
 		r = compel_wait_stopped(task->compel, deadline_ns, &compel_err);
@@ -571,9 +276,9 @@ static int wait_for_task(struct task *task, uint64_t deadline_ns, struct error *
 		error_hint(err,
 			   "--timeout SECONDS allows more time; a task in uninterruptible sleep cannot be stopped");
 	if (r < 0)
-		name_task(task);
+		tree_task_name(task);
 	return r < 0 ? compel_error_pass(err, task, &compel_err, r)
-		     : task_set_acting(task, task->compel->threads[0].tid, err);
+		     : tree_task_set_acting(task, task->compel->threads[0].tid, err);
 }
 
 /* *ret_again counts those that have to be seized anew. */
@@ -669,7 +374,7 @@ static int confirm_all(struct dump *d, size_t *ret_again, struct error *err)
 static int is_stale(struct task *task, bool *ret, struct error *err)
 {
 	struct error own = { 0 };
-	int r = task_read_stat(task, &own);
+	int r = tree_task_read_stat(task, &own);
 
 	*ret = task->parent && (is_gone(task, r) || (r == 0 && task->stat.ppid != task->parent->host_pid));
 	if (r < 0 && !*ret)
@@ -696,7 +401,7 @@ static int drop_stale(struct dump *d, size_t *ret_count, struct error *err)
 		if (!stale[i])
 			r = is_stale(d->tasks[i], &stale[i], err);
 		if (r == 0 && stale[i] && d->tasks[i]->compel)
-			r = let_run(d->tasks[i], err);
+			r = tree_task_let_run(d->tasks[i], err);
 		*ret_count += stale[i];
 	}
 	if (r < 0 || *ret_count == 0)
@@ -712,7 +417,7 @@ static int drop_stale(struct dump *d, size_t *ret_count, struct error *err)
 			continue;
 		}
 		d->task_by_pid[task->host_pid] = 0;
-		task_free(task);
+		tree_task_free(task);
 	}
 	return 0;
 }
@@ -735,19 +440,6 @@ static void sort_tree(struct dump *d, struct task **sorted)
 	}
 }
 
-/* Of the first thread, when it has ended. */
-static int add_ended_leader(struct task *task)
-{
-	if (task->acting_tid == task->host_pid)
-		return 0;
-	task->ended_leader = calloc(1, sizeof(*task->ended_leader));
-	if (!task->ended_leader)
-		return -ENOMEM;
-	task->ended_leader->tid = task->host_pid;
-	task->ended_leader->id = task->id;
-	return 0;
-}
-
 /* Children of a thread that has ended, or executed a program, were handed on to the first one. */
 static void update_maker(struct task *task)
 {
@@ -765,7 +457,7 @@ static int read_frozen(struct dump *d, struct task *task, struct error *err)
 	update_maker(task);
 	task->thread_count = task->compel->thread_count;
 	task->threads = calloc(task->thread_count, sizeof(*task->threads));
-	if (!task->threads || add_ended_leader(task) < 0)
+	if (!task->threads || tree_task_add_ended_leader(task) < 0)
 		return error_set(err, -ENOMEM, TASK_FORMAT, TASK_ARGS(task));
 	for (size_t i = 0; i < task->thread_count; i++) {
 		const struct compel_thread *from = &task->compel->threads[i];
@@ -847,9 +539,9 @@ static int skip_ended_leader(struct task *task, pid_t *tids, size_t *count)
 	if (task->stat.state != 'Z' || *count < 2 || tids[0] != task->host_pid)
 		return 0;
 	memmove(tids, tids + 1, --*count * sizeof(*tids));
-	if (task_set_acting(task, tids[0], &ignored) < 0 || task_read_stat(task, &ignored) < 0)
+	if (tree_task_set_acting(task, tids[0], &ignored) < 0 || tree_task_read_stat(task, &ignored) < 0)
 		return -ESRCH;
-	return add_ended_leader(task);
+	return tree_task_add_ended_leader(task);
 }
 
 static int walk_task(struct dump *d, struct task *task, struct error *err)
@@ -912,19 +604,4 @@ int tree_check_sessions(struct dump *d, struct error *err)
 				 session ? task->stat.sid : task->stat.pgid);
 	}
 	return 0;
-}
-
-/* --- the end ------------------------------------------------------------------------------------------------------ */
-
-void tree_free(struct dump *d)
-{
-	for (size_t i = 0; i < d->task_count; i++)
-		task_free(d->tasks[i]);
-	free(d->tasks);
-	task_facts_done(&d->facts);
-	process_facts_done(&d->process_facts);
-	if (d->task_by_pid)
-		(void)munmap(d->task_by_pid, PID_INDEX_BYTES);
-	d->tasks = NULL;
-	d->task_count = 0;
 }

@@ -1,0 +1,129 @@
+/*
+ * Waiting for vforks. Nobody can end the wait of such a thread but its child.
+ */
+#include "engine/tree-vfork.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+#include "base/util.h"
+#include "compel/compel.h"
+#include "engine/compel-error.h"
+#include "engine/tree-tasks.h"
+#include "kernel/proc-misc.h"
+#include "kernel/proc-pid.h"
+#include "kernel/proc-stat.h"
+
+#define VFORK_NS         500000000ull /* how long the child of a vfork may sleep before its exec */
+#define VFORK_IDLE_LOOKS 2            /* so often: one that could not run before may have gone to sleep just now */
+
+/* clone3(2) is told where its flags stand. */
+static bool is_vfork(pid_t tid, long number, unsigned long argument)
+{
+	uint64_t flags = argument;
+	struct iovec local = { &flags, sizeof(flags) }, remote = { (void *)argument, sizeof(flags) };
+
+	if (number == SYS_clone3 && process_vm_readv(tid, &local, 1, &remote, 1, 0) != (ssize_t)sizeof(flags))
+		return false;
+	return number == SYS_vfork || ((number == SYS_clone || number == SYS_clone3) && flags & CLONE_VFORK);
+}
+
+static bool waits_for_vfork(const struct task *task, pid_t tid)
+{
+	char path[48], text[160];
+	long number = -1;
+	unsigned long argument = 0;
+
+	(void)snprintf(path, sizeof(path), "task/%d/syscall", tid);
+	return proc_read_text(task->procfd, path, text, sizeof(text)) > 0 &&
+	       sscanf(text, "%ld %lx", &number, &argument) == 2 && is_vfork(tid, number, argument);
+}
+
+/* One that sleeps may do so for ever. */
+static bool is_some_child_busy(const struct task *task)
+{
+	struct proc_stat stat;
+
+	for (const struct task *child = task->first_child; child; child = child->next_sibling)
+		if (!child->compel && proc_stat_read(child->procfd, "stat", &stat) == 0 && strchr("RD", stat.state))
+			return true;
+	return false;
+}
+
+/* Its vfork is over, and it waits for a processor. */
+static bool is_ready(const struct task *task, pid_t tid)
+{
+	struct proc_stat stat;
+	char path[48];
+
+	(void)snprintf(path, sizeof(path), "task/%d/stat", tid);
+	return proc_stat_read(task->procfd, path, &stat) == 0 && stat.state == 'R';
+}
+
+int tree_wait_for_vfork(struct task *task, pid_t tid, uint64_t deadline_ns, struct error *err)
+{
+	struct compel_error compel_err;
+	uint64_t until_ns;
+	int r, idle = 0;
+
+	do {
+		until_ns = min_u64(deadline_ns, now_ns() + VFORK_NS);
+		compel_err = (struct compel_error){ 0 };
+		r = compel_wait_stopped(task->compel, until_ns, &compel_err);
+		idle = is_some_child_busy(task) || is_ready(task, tid) ? 0 : idle + 1;
+	} while (r == -ETIMEDOUT && until_ns < deadline_ns && idle < VFORK_IDLE_LOOKS);
+	if (r < 0 && r != -ETIMEDOUT)
+		return compel_error_pass(err, task, &compel_err, r);
+	if (r == 0)
+		return tree_task_set_acting(task, task->compel->threads[0].tid, err);
+	tree_task_name(task);
+	error_hint(err, "try again: a vfork mostly ends with the next exec");
+	return error_say(err, -ENOTSUP, TASK_FORMAT ", thread %d: waits for the end of its vfork", TASK_ARGS(task),
+			 tid);
+}
+
+/* One that has been made by a vfork, and may wait in one itself: such a one can be let go only when that is over. */
+static int let_child_run(struct task *child, uint64_t deadline_ns, struct error *err)
+{
+	pid_t tid = 0;
+	int r = tree_let_vforked_run(child, &tid, deadline_ns, err);
+
+	if (r == 0 && tid && child->compel)
+		r = tree_wait_for_vfork(child, tid, deadline_ns, err);
+	if (r == 0 || r == -EAGAIN)
+		r = child->compel ? tree_task_let_run(child, err) : 0;
+	return r;
+}
+
+static bool is_in_vfork(const struct task *task, pid_t tid)
+{
+	const struct compel_task *compel = task->compel;
+
+	if (!compel)
+		return true;
+	for (size_t i = 0; i < compel->thread_count; i++)
+		if (compel->threads[i].tid == tid)
+			return !compel->threads[i].stopped && waits_for_vfork(task, tid);
+	return false;
+}
+
+int tree_let_vforked_run(struct task *task, pid_t *ret_tid, uint64_t deadline_ns, struct error *err)
+{
+	int r = 0;
+
+	*ret_tid = 0;
+	for (size_t i = 0; task->compel && i < task->compel->thread_count && !*ret_tid; i++)
+		if (is_in_vfork(task, task->compel->threads[i].tid))
+			*ret_tid = task->compel->threads[i].tid;
+	if (task->compel && !*ret_tid)
+		return 0;
+	for (struct task *child = task->first_child; child && r == 0; child = child->next_sibling)
+		if (!child->is_zombie && is_in_vfork(task, child->maker_tid))
+			r = let_child_run(child, deadline_ns, err);
+	return r;
+}
