@@ -29,6 +29,7 @@
 #include "kernel/proc-stat.h"
 #include "kernel/process-end.h"
 
+#define GIVE_BACK_TRIES  3
 #define NAME_ARENA_BYTES (64u << 20)
 #define END_LIMIT        (1u << 17)
 #define LIMIT_LIMIT      (1u << 17)
@@ -251,6 +252,11 @@ static bool is_still(const struct undo_limit *limit)
 	       now.rlim_max == limit->raised.rlim_max;
 }
 
+static bool give_limit_back(const struct undo_limit *limit)
+{
+	return is_still(limit) && prlimit_of(limit->tid, limit->resource, &limit->own, NULL) == 0;
+}
+
 void undo_give_limits_back(struct undo *undo, pid_t pid)
 {
 	for (uint32_t i = undo->log->limit_count; i-- > 0;) {
@@ -258,8 +264,9 @@ void undo_give_limits_back(struct undo *undo, pid_t pid)
 
 		if (!limit->pid || (pid && limit->pid != pid))
 			continue;
-		if (is_still(limit))
-			(void)prlimit_of(limit->tid, limit->resource, &limit->own, NULL);
+		/* Each call may fail once for lack of something, and the process would keep what is not its own. */
+		for (int tries = 0; tries < GIVE_BACK_TRIES && !give_limit_back(limit); tries++)
+			;
 		__atomic_store_n(&limit->pid, 0, __ATOMIC_RELEASE);
 	}
 }
