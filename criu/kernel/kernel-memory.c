@@ -298,6 +298,15 @@ int kernel_memory_find_thread(struct kernel_memory *km, const uint64_t *addresse
 	return -ESRCH;
 }
 
+int kernel_memory_thread(struct kernel_memory *km, int pidfd, pid_t tid, uint64_t *ret_address)
+{
+	AUTO_FREE uint64_t *addresses = NULL;
+	size_t count = 0;
+	int r = kernel_memory_threads(km, pidfd, &addresses, &count);
+
+	return r < 0 ? r : kernel_memory_find_thread(km, addresses, count, tid, ret_address);
+}
+
 int kernel_memory_read(struct kernel_memory *km, uint64_t address, void *to, size_t bytes)
 {
 	for (size_t done = 0; done < bytes; done += WINDOW_BYTES) {

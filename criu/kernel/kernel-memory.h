@@ -34,6 +34,9 @@ int kernel_memory_ended_leader(struct kernel_memory *km, int pidfd, uint64_t *re
 int kernel_memory_find_thread(struct kernel_memory *km, const uint64_t *addresses, size_t count, pid_t tid,
 			      uint64_t *ret_address);
 
+/* Both at once, for one thread of a process. */
+int kernel_memory_thread(struct kernel_memory *km, int pidfd, pid_t tid, uint64_t *ret_address);
+
 /* Where the structure (struct file) behind a descriptor of a process is. */
 int kernel_memory_file(struct kernel_memory *km, int pidfd, int fd, uint64_t *ret_address);
 

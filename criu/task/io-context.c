@@ -80,19 +80,15 @@ static int compare(const void *x, const void *y)
 /* Two that are the same to kcmp may both have none. */
 static bool has_context(struct dump *d, const struct holder *holder)
 {
-	AUTO_FREE uint64_t *threads = NULL;
 	struct kernel_memory *km;
 	uint64_t context = 0, thread = 0;
-	size_t count = 0;
 	int r;
 
 	if (holder->is_sure)
 		return true;
 	r = dump_kernel_memory(d, &km);
 	if (r == 0)
-		r = kernel_memory_threads(km, holder->task->pidfd, &threads, &count);
-	if (r == 0)
-		r = kernel_memory_find_thread(km, threads, count, holder->thread->tid, &thread);
+		r = kernel_memory_thread(km, holder->task->pidfd, holder->thread->tid, &thread);
 	if (r == 0)
 		r = kernel_memory_member(km, thread, "task_struct", "io_context", &context, sizeof(context));
 	return r == 0 && context;

@@ -231,16 +231,12 @@ static int look_signals(struct task *task, struct task_thread *thread, bool is_l
  */
 static int check_hidden_user_dispatch(struct dump *d, const struct task *task, pid_t tid, struct error *err)
 {
-	AUTO_FREE uint64_t *addresses = NULL;
 	struct kernel_memory *km;
-	uint64_t thread, work = 0;
-	size_t count = 0;
+	uint64_t thread = 0, work = 0;
 	int r = dump_kernel_memory(d, &km);
 
 	if (r == 0)
-		r = kernel_memory_threads(km, task->pidfd, &addresses, &count);
-	if (r == 0)
-		r = kernel_memory_find_thread(km, addresses, count, tid, &thread);
+		r = kernel_memory_thread(km, task->pidfd, tid, &thread);
 	if (r == 0)
 		r = KERNEL_MEMBER(km, thread, "thread_info", "syscall_work", &work);
 	if (r < 0 || !(work & THREAD_USER_DISPATCH))

@@ -68,16 +68,12 @@ static int ask_by_changing(struct dump *d, pid_t tid, uint64_t *ret)
 
 static int ask_kernel(struct dump *d, const struct task *task, pid_t tid, uint64_t *ret)
 {
-	AUTO_FREE uint64_t *addresses = NULL;
 	struct kernel_memory *km;
 	uint64_t address = 0;
-	size_t count = 0;
 	int r = dump_kernel_memory(d, &km);
 
 	if (r == 0)
-		r = kernel_memory_threads(km, task->pidfd, &addresses, &count);
-	if (r == 0)
-		r = kernel_memory_find_thread(km, addresses, count, tid, &address);
+		r = kernel_memory_thread(km, task->pidfd, tid, &address);
 	return r < 0 ? r : KERNEL_MEMBER(km, address, "task_struct", "default_timer_slack_ns", ret);
 }
 
