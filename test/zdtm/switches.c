@@ -89,8 +89,10 @@ static int set_round_robin(bool second)
 	return set_sched((struct attributes){ .policy = SCHED_RR, .priority = second ? 1 : 50 });
 }
 
+/* Whoever is kept waiting for a millisecond by the machine has overrun its time, without us too. */
 static int set_deadline(bool second)
 {
+	signal(SIGXCPU, SIG_IGN);
 	return set_sched((struct attributes){ .policy = 6,
 					      .flags = second ? 4 : 0,
 					      .runtime = 1000000,
