@@ -7,8 +7,10 @@
  */
 #include "zdtmlib.h"
 
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 
 enum { FILES = 300, OWN = 100, MOVED = 50, AGAIN = 3, OFTEN = 5, CHILDS = FILES - 1, BASE = 700 };
 
@@ -93,6 +95,7 @@ static void child(void *arg)
 
 static void hold_outside(void)
 {
+	struct pollfd ended = { .events = POLLIN };
 	const pid_t root = getpid();
 	pid_t pid = MUST(fork());
 
@@ -100,9 +103,8 @@ static void hold_outside(void)
 		if (fork() > 0)
 			_exit(0);
 		close(1);
-		while (kill(root, 0) == 0)
-			(void)usleep(10000);
-		_exit(0);
+		ended.fd = MUST(syscall(SYS_pidfd_open, root, 0));
+		_exit(poll(&ended, 1, -1) == 1 ? 0 : 1);
 	}
 	EXPECT_EQ(test_reap(pid), 0);
 }
