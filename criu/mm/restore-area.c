@@ -18,7 +18,6 @@
 #include "kernel/proc-maps.h"
 #include "kernel/proc-list.h"
 #include "kernel/proc-pid.h"
-#include "kernel/proc-stat.h"
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
@@ -133,28 +132,40 @@ static int find_common_hole(const struct restore *r, uint64_t bytes, uint64_t *r
 	return result;
 }
 
-/* The directory of a thread of the process that has its mappings: a first thread that has ended has none. */
-static int open_mapped(pid_t pid)
+/* maps needs fewer rights than map_files. */
+static int read_maps(pid_t tid, struct proc_maps *ret)
 {
-	AUTO_CLOSE int procfd = proc_open(pid);
-	AUTO_FREE pid_t *tids = NULL;
-	struct proc_stat stat;
-	size_t count = 0;
+	AUTO_CLOSE int procfd = proc_open(tid);
 
-	if (procfd < 0 || proc_stat_read(procfd, "stat", &stat) < 0 || stat.state != 'Z' || stat.thread_count <= 1)
-		return take_fd(&procfd);
-	if (proc_list_threads(procfd, &tids, &count) < 0 || count < 2)
-		return -ESRCH;
-	return proc_open(tids[1]);
+	return procfd < 0 ? procfd : proc_maps_read(procfd, false, ret);
 }
 
-/* maps needs fewer rights than map_files. */
+/*
+ * A first thread that has ended has no mappings, and one that is ending has none before its state says so: then those
+ * of the others are the process's.
+ */
+static int read_maps_of_process(pid_t pid, struct proc_maps *ret)
+{
+	AUTO_CLOSE int procfd = -1;
+	AUTO_FREE pid_t *tids = NULL;
+	size_t count = 0;
+	int r = read_maps(pid, ret);
+
+	if (r == 0 && ret->count)
+		return 0;
+	procfd = proc_open(pid);
+	r = procfd < 0 ? procfd : proc_list_threads(procfd, &tids, &count);
+	for (size_t i = 0; i < count; i++)
+		if (read_maps(tids[i], ret) == 0 && ret->count)
+			return 0;
+	return r < 0 ? r : -ESRCH;
+}
+
 static int find_area(const struct restore_shared *shared, pid_t pid, struct proc_vma *ret_vma)
 {
 	AUTO_PROC_MAPS struct proc_maps maps = { 0 };
-	AUTO_CLOSE int procfd = open_mapped(pid);
 	const struct proc_vma *vma;
-	int r = procfd < 0 ? procfd : proc_maps_read(procfd, false, &maps);
+	int r = read_maps_of_process(pid, &maps);
 
 	if (r < 0)
 		return r;

@@ -1,6 +1,7 @@
 /*
  * What carries a restore on whose worker has died is killed in turn: a signal that a thread was about to take when it
- * was looked at still arrives. One that somebody stops while it is taken over is taken over nevertheless.
+ * was looked at still arrives. One that somebody stops while it is taken over is taken over nevertheless. A process
+ * whose first thread is just ending is known as ours.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +10,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -23,6 +25,7 @@
 #include "engine/restore-rescue.h"
 #include "engine/restore-resume.h"
 #include "engine/restore.h"
+#include "kernel/proc-maps.h"
 #include "kernel/proc-pid.h"
 #include "kernel/proc-stat.h"
 #include "mm/restore-area.h"
@@ -200,11 +203,75 @@ static void stop_during_the_takeover(void **state)
 	(void)munmap(words, sizeof(*words));
 }
 
+static void *sleep_on(void *arg)
+{
+	for (;;)
+		(void)pause();
+	return arg;
+}
+
+/* Its first thread ends at some moment while it is looked at, another one lives on. */
+static pid_t start_losing_leader(int number)
+{
+	pthread_t thread;
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid;
+	(void)alarm(20);
+	if (pthread_create(&thread, NULL, sleep_on, NULL) != 0)
+		_exit(1);
+	(void)usleep((useconds_t)(number % 30) * 10);
+	for (;;)
+		(void)syscall(SYS_exit, 0);
+}
+
+static bool has_zombie_leader(pid_t pid)
+{
+	AUTO_CLOSE int procfd = proc_open(pid);
+	struct proc_stat stat;
+
+	return procfd < 0 || proc_stat_read(procfd, "stat", &stat) < 0 || stat.state == 'Z';
+}
+
+/* What is not known as ours is not ended with the rest of a tree. */
+static void area_of_a_leader_that_ends(void **state)
+{
+	AUTO_PROC_MAPS struct proc_maps maps = { 0 };
+	AUTO_CLOSE int procfd = proc_open(0);
+	void *area = mmap(NULL, 4096, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct restore_shared shared = { .mark_start = (uint64_t)area };
+	const struct proc_vma *vma;
+
+	(void)state;
+	assert_int_equal(proc_maps_read(procfd, false, &maps), 0);
+	vma = proc_maps_find(&maps, shared.mark_start);
+	assert_non_null(vma);
+	shared.mark_inode = vma->inode;
+	shared.mark_major = vma->dev_major;
+	shared.mark_minor = vma->dev_minor;
+	for (int i = 0; i < 200; i++) {
+		const pid_t pid = start_losing_leader(i);
+		bool is_ours = true, is_over = false;
+
+		assert_true(pid > 0);
+		while (is_ours && !is_over) {
+			is_over = has_zombie_leader(pid);
+			is_ours = restore_area_is_mapped(&shared, pid);
+		}
+		(void)kill(pid, SIGKILL);
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+		assert_true(is_ours);
+	}
+	(void)munmap(area, 4096);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(signal_survives_the_rescuer),
 		cmocka_unit_test(stop_during_the_takeover),
+		cmocka_unit_test(area_of_a_leader_that_ends),
 	};
 
 	/* Whoever fails in the middle may leave somebody waiting. */
