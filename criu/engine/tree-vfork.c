@@ -16,14 +16,13 @@
 #include "engine/compel-error.h"
 #include "engine/tree-tasks.h"
 #include "kernel/proc-misc.h"
-#include "kernel/proc-pid.h"
 #include "kernel/proc-stat.h"
 
 #define VFORK_NS         500000000ull /* how long the child of a vfork may sleep before its exec */
 #define VFORK_IDLE_LOOKS 2            /* so often: one that could not run before may have gone to sleep just now */
 
 /* clone3(2) is told where its flags stand. */
-static bool is_vfork(pid_t tid, long number, unsigned long argument)
+static bool is_vfork(pid_t tid, uint64_t number, uint64_t argument)
 {
 	uint64_t flags = argument;
 	struct iovec local = { &flags, sizeof(flags) }, remote = { (void *)argument, sizeof(flags) };
@@ -35,13 +34,9 @@ static bool is_vfork(pid_t tid, long number, unsigned long argument)
 
 static bool waits_for_vfork(const struct task *task, pid_t tid)
 {
-	char path[48], text[160];
-	long number = -1;
-	unsigned long argument = 0;
+	struct proc_call call;
 
-	(void)snprintf(path, sizeof(path), "task/%d/syscall", tid);
-	return proc_read_text(task->procfd, path, text, sizeof(text)) > 0 &&
-	       sscanf(text, "%ld %lx", &number, &argument) == 2 && is_vfork(tid, number, argument);
+	return proc_read_call(task->procfd, tid, &call) == 0 && is_vfork(tid, call.number, call.args[0]);
 }
 
 /* One that sleeps may do so for ever. */

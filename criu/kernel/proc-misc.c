@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
@@ -88,6 +89,29 @@ int proc_read_coredump_filter(int procfd, uint32_t *ret)
 int proc_read_personality(int procfd, uint32_t *ret)
 {
 	return read_u32(procfd, "personality", 16, ret);
+}
+
+int proc_parse_call(const char *text, struct proc_call *ret)
+{
+	uint64_t *args = ret->args;
+	int64_t number;
+
+	if (sscanf(text, "%" SCNd64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64, &number,
+		   &args[0], &args[1], &args[2], &args[3], &args[4], &args[5]) != 7 ||
+	    number < 0)
+		return -EAGAIN;
+	ret->number = (uint64_t)number;
+	return 0;
+}
+
+int proc_read_call(int procfd, pid_t tid, struct proc_call *ret)
+{
+	char path[48], text[256];
+	int r;
+
+	(void)snprintf(path, sizeof(path), "task/%d/syscall", tid);
+	r = proc_read_text(procfd, path, text, sizeof(text));
+	return r < 0 ? r : proc_parse_call(text, ret);
 }
 
 #define LIMIT_NAME_BYTES 26

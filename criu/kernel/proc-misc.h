@@ -33,6 +33,13 @@ struct proc_limit {
 int proc_read_limits(int procfd, struct proc_limit *ret, size_t count);
 int proc_parse_limits(const char *text, struct proc_limit *ret, size_t count);
 
+/* "task/TID/syscall": the call in which a thread sleeps. -EAGAIN: it runs, or sleeps in none. */
+struct proc_call {
+	uint64_t number, args[6];
+};
+int proc_read_call(int procfd, pid_t tid, struct proc_call *ret);
+int proc_parse_call(const char *text, struct proc_call *ret);
+
 /* path is "comm" or "task/TID/comm"; without the newline. */
 int proc_read_comm(int procfd, const char *path, char ret[64]);
 

@@ -44,17 +44,12 @@ struct ended_calls {
 /* A thread that runs has no call to show. */
 static bool read_call(const struct task *task, pid_t tid, struct syscall_arguments *ret)
 {
-	unsigned long long number, args[6];
-	char path[48], text[256];
+	struct proc_call call;
 
-	(void)snprintf(path, sizeof(path), "task/%d/syscall", tid);
-	if (proc_read_text(task->procfd, path, text, sizeof(text)) <= 0 ||
-	    sscanf(text, "%llu %llx %llx %llx %llx %llx %llx", &number, &args[0], &args[1], &args[2], &args[3],
-		   &args[4], &args[5]) != 7)
+	if (proc_read_call(task->procfd, tid, &call) < 0)
 		return false;
-	ret->number = number;
-	for (size_t i = 0; i < ARRAY_SIZE(args); i++)
-		ret->args[i] = args[i];
+	ret->number = call.number;
+	memcpy(ret->args, call.args, sizeof(ret->args));
 	return true;
 }
 

@@ -40,6 +40,23 @@ static void test_limits(void **state)
 	assert_int_equal(proc_parse_limits("Limit\nMax cpu time              many   few\n", limits, 1), -EINVAL);
 }
 
+/* --- the call a thread sleeps in -----------------------------------------------------------------------------------
+ */
+
+static void test_call(void **state)
+{
+	struct proc_call call;
+
+	assert_int_equal(proc_parse_call("230 0x1 0x0 0x7ffe6e61 0xffffffffffffffff 0x5 0x6 0x7ffe 0x7f42\n", &call),
+			 0);
+	assert_int_equal(call.number, 230);
+	assert_true(call.args[0] == 1 && call.args[2] == 0x7ffe6e61 && call.args[3] == UINT64_MAX && call.args[5] == 6);
+	assert_int_equal(proc_parse_call("running\n", &call), -EAGAIN);
+	assert_int_equal(proc_parse_call("-1 0x7ffe 0x7f42\n", &call), -EAGAIN);
+	assert_int_equal(proc_parse_call("-1 0x1 0x2 0x3 0x4 0x5 0x6 0x7 0x8\n", &call), -EAGAIN);
+	assert_int_equal(proc_parse_call("", &call), -EAGAIN);
+}
+
 /* --- stat ----------------------------------------------------------------------------------------------------------
  */
 
@@ -423,13 +440,13 @@ static void test_mounts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_limits),        cmocka_unit_test(test_stat),
-		cmocka_unit_test(test_stat_broken),   cmocka_unit_test(test_status),
-		cmocka_unit_test(test_status_broken), cmocka_unit_test(test_maps),
-		cmocka_unit_test(test_smaps),         cmocka_unit_test(test_maps_broken),
-		cmocka_unit_test(test_fdinfo),        cmocka_unit_test(test_fdinfo_kinds),
-		cmocka_unit_test(test_fdinfo_epoll),  cmocka_unit_test(test_timers),
-		cmocka_unit_test(test_mounts),
+		cmocka_unit_test(test_limits),       cmocka_unit_test(test_call),
+		cmocka_unit_test(test_stat),         cmocka_unit_test(test_stat_broken),
+		cmocka_unit_test(test_status),       cmocka_unit_test(test_status_broken),
+		cmocka_unit_test(test_maps),         cmocka_unit_test(test_smaps),
+		cmocka_unit_test(test_maps_broken),  cmocka_unit_test(test_fdinfo),
+		cmocka_unit_test(test_fdinfo_kinds), cmocka_unit_test(test_fdinfo_epoll),
+		cmocka_unit_test(test_timers),       cmocka_unit_test(test_mounts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
