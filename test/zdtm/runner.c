@@ -31,6 +31,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "standing.h"
+
 enum { MOST_TESTS = 512, MOST_FEATURES = 128, MOST_JOBS = 64 };
 
 struct job {
@@ -263,9 +265,10 @@ static void wait_one(void)
 				return;
 			}
 			if (now_s() - job->started > limit) {
-				char why[64];
+				static char standing[16384], why[sizeof(standing) + 64];
 
-				snprintf(why, sizeof(why), "no end after %u s", limit);
+				standing_describe(job->pid, standing, sizeof(standing));
+				snprintf(why, sizeof(why), "no end after %u s%s\n", limit, standing);
 				(void)kill(job->pid, SIGKILL);
 				(void)waitpid(job->pid, NULL, 0);
 				finish(job, why);
