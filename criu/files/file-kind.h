@@ -27,6 +27,7 @@
 
 struct bpf_file;
 struct dump;
+struct file_opener;
 struct restore;
 struct restore_task;
 struct file_kind;
@@ -72,6 +73,7 @@ struct open_file {
 	uint64_t map_start, map_end;  /* of a mapped file: a mapping in task by which it can be opened */
 	bool map_writable;            /* of a mapped file: mapped shared, and may be written */
 	uint64_t overlay_btime_ns;    /* of a mapped file in an overlay: when the inode behind it was made; else 0 */
+	struct file_opener *opener;   /* whose rights it has, where these are others than ours and matter; else NULL */
 	bool needed;                  /* save() is wanted: somebody's image refers to it */
 	void *kind_data;              /* the kind's own, between look() and save(); freed with free() */
 };

@@ -3,6 +3,7 @@
  * messages.
  */
 #include "files/file-facts.h"
+#include "files/opener.h"
 #include "files/registry.h"
 
 #include <ctype.h>
@@ -195,7 +196,9 @@ void files_free(struct dump *d)
 		close_fd(&file->local_fd);
 		free(file->link);
 		free(file->kind_data);
+		opener_free(file);
 	}
+	openers_free(registry->openers);
 	ghosts_free(d);
 	link_remaps_free(d);
 	locks_free(d);

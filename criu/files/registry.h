@@ -18,6 +18,7 @@ struct epoll_watch;
 struct file_lock;
 struct ghost;
 struct link_remap;
+struct openers;
 struct pipe_reader;
 
 struct file_registry {
@@ -41,7 +42,13 @@ struct file_registry {
 	struct link_remap *links;
 	size_t link_count, link_capacity;
 	struct directory_names names; /* of the directory where links were looked for last */
-	int files_program; /* what lists open files, loaded when first asked for: + 1; 0: not yet, else -errno */
+	int files_program;       /* what lists open files, loaded when first asked for: + 1; 0: not yet, else -errno */
+	struct openers *openers; /* see opener.c; NULL until they are asked for */
+	struct asking_device {
+		dev_t dev;
+		bool asks;   /* whose rights a file has */
+	} asking_devices[8]; /* the last ones that were seen */
+	size_t asking_device_count;
 	struct hashed_content *hashed; /* see file-policy.c; NULL while there is none */
 	struct file_lock *locks;
 	size_t lock_count, lock_capacity;

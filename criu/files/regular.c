@@ -22,6 +22,7 @@
 #include "base/cleanup.h"
 #include "engine/dump.h"
 #include "files/build-id.h"
+#include "files/opener.h"
 #include "files/registry.h"
 #include "files/restore-files.h"
 #include "files/thread-files.h"
@@ -95,13 +96,11 @@ static bool may_have_trigger(const struct open_file *file)
 	return statfs(path, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
 }
 
-int regular_look(struct dump *d, struct open_file *file, struct error *err)
+static int look_at_path(struct dump *d, struct open_file *file, struct error *err)
 {
 	pid_t tid;
 	int r;
 
-	if (is_external(d, file))
-		return 0;
 	if (may_have_trigger(file)) {
 		error_hint(err, "have the program close it before the dump");
 		return open_file_refuse(file, err,
@@ -130,6 +129,13 @@ int regular_look(struct dump *d, struct open_file *file, struct error *err)
 	if (link_remap_look(d, file, err) < 0)
 		return err->code;
 	return file_policy_look(d, file, err);
+}
+
+int regular_look(struct dump *d, struct open_file *file, struct error *err)
+{
+	int r = is_external(d, file) ? 1 : look_at_path(d, file, err);
+
+	return r != 0 ? (r < 0 ? r : 0) : opener_look(d, file, err);
 }
 
 static int add_build_id(struct dump *d, struct open_file *file, RegFileEntry *entry)
@@ -188,6 +194,9 @@ int regular_fill(struct dump *d, struct open_file *file, uint32_t id, RegFileEnt
 	entry->has_size = has_checked_size(file);
 	entry->size = (uint64_t)file->st.st_size;
 	entry->fown = fown_save(d, file);
+	entry->opener = file->opener ? opener_save(d, file) : NULL;
+	if (file->opener && !entry->opener)
+		return open_file_error(file, err, -ENOMEM, "save");
 	if (!entry->fown || set_name(d, file, entry) < 0)
 		return open_file_error(file, err, -ENOMEM, "save");
 	if (file->is_program && d->opts->file_validation == FILE_VALIDATION_BUILD_ID &&
@@ -474,6 +483,9 @@ static int check_regular(struct restore *r, struct restore_file *file, struct er
 	tid = file->first_fd >= 0 ? thread_of_images(r, entry->name) : 0;
 	if (tid)
 		return thread_late(r, file, tid, err);
+	result = opener_check(r, file, err);
+	if (result < 0)
+		return result;
 	if (is_proc_of_tree(r, entry->name)) {
 		struct regular_restore *s = special(r, file);
 
@@ -505,8 +517,7 @@ int regular_open(struct restore *r, struct restore_file *file, uint32_t flags, i
 		path = s->ghost->path;
 		fd = ghost_open(r, s->ghost, file, flags, err);
 	} else {
-		fd = open(path, (int)flags);
-		fd = fd < 0 ? -errno : fd;
+		fd = opener_open(r, file->entry->reg, path, flags, err);
 	}
 	if (fd < 0)
 		return error_set(err, fd, "open %s", path);
@@ -596,9 +607,9 @@ static int finish_regular(struct restore *r, struct restore_task *task, struct r
 
 	if (!s || !s->is_late)
 		return 0;
-	opened = open(entry->name, (int)(open_flags(entry) | O_CLOEXEC));
+	opened = opener_open(r, entry, entry->name, open_flags(entry) | O_CLOEXEC, err);
 	if (opened < 0)
-		return error_set(err, -errno, "open %s", entry->name);
+		return error_set(err, opened, "open %s", entry->name);
 	result = restore_replace_fd(r, task, file, take_fd(&opened));
 	return result < 0 ? error_set(err, result, "put %s in place", entry->name) : 0;
 }

@@ -20,6 +20,7 @@
 #define UNIX_NAME_MAX    108
 #define HANDLE_BYTES_MAX 128
 #define FILTER_INSNS_MAX 4096
+#define GROUPS_MAX       65536
 #define NS_PER_SECOND    1000000000u
 
 static const struct check_place *files_place(struct check_place *at, struct error *err)
@@ -80,6 +81,8 @@ static int check_reg(const struct checked_set *cs, const FileEntry *entry, const
 		return check_bad(at, "file %u: its path is not absolute", entry->id);
 	if (reg->n_build_id > 64)
 		return check_bad(at, "file %u: a build id of %zu words", entry->id, reg->n_build_id);
+	if (reg->opener && reg->opener->n_groups > GROUPS_MAX)
+		return check_bad(at, "file %u: opened by somebody with %zu groups", entry->id, reg->opener->n_groups);
 	return 0;
 }
 

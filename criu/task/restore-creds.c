@@ -117,7 +117,7 @@ static uint64_t capability_set(size_t count, const uint32_t *words)
 	return (count > 0 ? words[0] : 0) | (uint64_t)(count > 1 ? words[1] : 0) << 32;
 }
 
-static void put_names(uint64_t set, char *text, size_t size)
+void restore_creds_name(uint64_t set, char *text, size_t size)
 {
 	size_t used = 0;
 
@@ -201,12 +201,12 @@ int restore_creds_check(const struct own_creds *own, const CredsEntry *entry, co
 	char names[512];
 
 	if (wanted & ~own->cap_prm) {
-		put_names(wanted & ~own->cap_prm, names, sizeof(names));
+		restore_creds_name(wanted & ~own->cap_prm, names, sizeof(names));
 		error_hint(err, "restore with these capabilities");
 		return error_say(err, -EPERM, "%s has capabilities that cannot be given here: %s", who, names);
 	}
 	if (missing) {
-		put_names(missing, names, sizeof(names));
+		restore_creds_name(missing, names, sizeof(names));
 		error_hint(err, "restore with these capabilities");
 		return error_say(err, -EPERM, "%s: its ids and capabilities cannot be set here without %s", who, names);
 	}
@@ -214,7 +214,7 @@ int restore_creds_check(const struct own_creds *own, const CredsEntry *entry, co
 		return error_say(err, -EPERM, "%s: the restorer runs with no_new_privs, which cannot be taken back",
 				 who);
 	if (bounding & ~own->cap_bnd) {
-		put_names(bounding & ~own->cap_bnd, names, sizeof(names));
+		restore_creds_name(bounding & ~own->cap_bnd, names, sizeof(names));
 		log_warn("%s: its bounding set loses what is not there to give: %s\n", who, names);
 	}
 	return 0;

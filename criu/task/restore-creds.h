@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -23,6 +24,9 @@ struct own_creds {
 
 int own_creds_read(struct own_creds *ret);
 void own_creds_done(struct own_creds *own);
+
+/* "cap_setuid, cap_kill": the capabilities of a set, as far as they fit. */
+void restore_creds_name(uint64_t set, char *text, size_t size);
 
 /* Open stage: refuses capabilities and ids that cannot be given. who is "pid 12" or "thread 13". */
 int restore_creds_check(const struct own_creds *own, const CredsEntry *entry, const char *who, struct error *err);
