@@ -612,9 +612,17 @@ static void __attribute__((noreturn)) collect_verdict(void)
 	write_verdict("PASS\n");
 }
 
+/* nohup(1), say, has SIGHUP ignored by all that it starts. */
+static void take_all_signals(void)
+{
+	for (int signo = 1; signo < NSIG; signo++)
+		(void)signal(signo, SIG_DFL);
+}
+
 void run_inside(const struct run *run)
 {
 	my.run = run;
+	take_all_signals();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	umask(022);
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || mount("proc", "/proc", "proc", 0, NULL) < 0)
