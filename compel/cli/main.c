@@ -42,8 +42,7 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
 }
 
-/* --- where things are
- * ------------------------------------------------------------------------------------------------- */
+/* --- where things are --------------------------------------------------------------------------------------------- */
 
 /* The source tree's folder, or NULL when installed. */
 static const char *source_tree(void)
@@ -86,8 +85,7 @@ static bool has_standard_headers(void)
 	return !source_tree() && (strcmp(prefix, "/usr") == 0 || strcmp(prefix, "/usr/local") == 0);
 }
 
-/* --- verbs for building
- * ----------------------------------------------------------------------------------------------- */
+/* --- verbs for building ------------------------------------------------------------------------------------------- */
 
 static int verb_includes(const struct options *options, int argc, char **argv)
 {
@@ -244,8 +242,7 @@ static int verb_hgen(const struct options *options, int argc, char **argv)
 	return r;
 }
 
-/* --- verbs for live tasks
- * --------------------------------------------------------------------------------------------- */
+/* --- verbs for live tasks ----------------------------------------------------------------------------------------- */
 
 typedef int live_work(struct compel_task *task, int argc, char **argv, struct compel_error *err);
 
@@ -468,8 +465,7 @@ static int verb_run(const struct options *options, int argc, char **argv)
 	return run_live(argv[0], work_run, argc - 1, argv + 1);
 }
 
-/* --- the command line
- * ------------------------------------------------------------------------------------------------- */
+/* --- the command line --------------------------------------------------------------------------------------------- */
 
 struct verb {
 	const char *name, *arguments, *help;

@@ -22,8 +22,7 @@ static uint64_t page_align(size_t bytes)
 	return (bytes + COMPEL_PAGE_BYTES - 1) & ~(COMPEL_PAGE_BYTES - 1);
 }
 
-/* --- mapping
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- mapping ------------------------------------------------------------------------------------------------------ */
 
 static int map(struct compel_task *task, enum compel_operation operation, uint64_t addr, size_t bytes, int protection,
 	       int flags, int64_t *ret_addr, struct compel_error *err)
@@ -180,8 +179,7 @@ int compel_inject(struct compel_task *task, const void *code, size_t code_bytes,
 	return compel_inject_all(&task, 1, code, code_bytes, &data_bytes, ret_code, ret_data, &failed, err);
 }
 
-/* --- running
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- running ------------------------------------------------------------------------------------------------------ */
 
 int compel_start(struct compel_task *task, size_t thread, struct remote_addr entry, uint64_t arg, uint64_t stack_top,
 		 struct compel_error *err)
@@ -368,8 +366,7 @@ int compel_finish(struct compel_task *task, const struct remote_addr *done, size
 	return follow_error(task, r, err);
 }
 
-/* --- taking away
- * ------------------------------------------------------------------------------------------------------ */
+/* --- taking away -------------------------------------------------------------------------------------------------- */
 
 /* A call that the kernel must repeat is repeated only from a stop inside get_signal(). */
 static int bring_to_event_stop(struct compel_thread *thread, struct thread_state *state)

@@ -49,8 +49,7 @@ static void sleep_turn(void)
 	(void)nanosleep(&ts, NULL);
 }
 
-/* --- attaching
- * -------------------------------------------------------------------------------------------------------- */
+/* --- attaching ---------------------------------------------------------------------------------------------------- */
 
 static bool has_ended(pid_t pid, pid_t tid)
 {
@@ -90,8 +89,7 @@ static int attach_patient(const struct rescue *rescue, struct patient *patient)
 	return r;
 }
 
-/* --- where does it stand?
- * --------------------------------------------------------------------------------------------- */
+/* --- where does it stand? ----------------------------------------------------------------------------------------- */
 
 /* Words of the kernel's signal frame, counted from the one that holds the interrupted instruction pointer. */
 #define FRAME_R14 -10
@@ -235,8 +233,7 @@ static int settle(const struct rescue *rescue, struct patient *patient)
 	}
 }
 
-/* --- giving back
- * ------------------------------------------------------------------------------------------------------ */
+/* --- giving back -------------------------------------------------------------------------------------------------- */
 
 /* A handler has run on top: calls that a handler ends are not repeated. */
 static void end_interrupted_call(struct compel_journal_thread *journal)
@@ -335,8 +332,7 @@ static void let_go(struct rescue *rescue)
 	}
 }
 
-/* --- one task
- * --------------------------------------------------------------------------------------------------------- */
+/* --- one task ----------------------------------------------------------------------------------------------------- */
 
 /* Frees the entries of threads that are their own; lists the others, the calling thread first. */
 static int list_patients(struct compel_journal *journal, uint32_t index, struct rescue *rescue)

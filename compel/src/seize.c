@@ -37,8 +37,7 @@ struct dirent64_record {
 	char name[];
 };
 
-/* --- making and freeing
- * ----------------------------------------------------------------------------------------------- */
+/* --- making and freeing ------------------------------------------------------------------------------------------- */
 
 static int make_private_journal(struct task_state *state)
 {
@@ -137,8 +136,7 @@ void compel_offer_stub(struct compel_task *task, uint64_t start, uint64_t end, c
 		       sizeof(state->offered_words));
 }
 
-/* --- the list of threads
- * ---------------------------------------------------------------------------------------------- */
+/* --- the list of threads ------------------------------------------------------------------------------------------ */
 
 static int reserve_thread(struct compel_task *task)
 {
@@ -205,8 +203,7 @@ static bool is_worker(const struct compel_task *task, pid_t tid)
 	       proc_thread_is_worker(task->pid, tid);
 }
 
-/* --- what an execution leaves
- * ----------------------------------------------------------------------------------------- */
+/* --- what an execution leaves ------------------------------------------------------------------------------------- */
 
 /* The directory is empty once the process has ended. A first thread alone may have. */
 static bool is_alive(const struct compel_task *task)
@@ -239,8 +236,7 @@ static void doubt_all(struct compel_task *task)
 		task->threads[i].stopped = false;
 }
 
-/* --- seizing
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- seizing ------------------------------------------------------------------------------------------------------ */
 
 static int explain_refusal(const struct compel_task *task, pid_t tid, struct compel_error *err)
 {
@@ -371,8 +367,7 @@ int compel_seize(struct compel_task *task, unsigned int flags, size_t *ret_new, 
 	return 0;
 }
 
-/* --- stopping
- * --------------------------------------------------------------------------------------------------------- */
+/* --- stopping ----------------------------------------------------------------------------------------------------- */
 
 static int explain_timeout(const struct compel_task *task, pid_t tid, struct compel_error *err)
 {
@@ -505,8 +500,7 @@ int compel_confirm_stopped(struct compel_task *task, struct compel_error *err)
 	return fail_say(err, -EAGAIN, "pid %d: a thread of it that ran has ended all others", task->pid);
 }
 
-/* --- letting go
- * ------------------------------------------------------------------------------------------------------- */
+/* --- letting go --------------------------------------------------------------------------------------------------- */
 
 /* Whether it is going to stop: nothing but an uninterruptible sleep holds up an interruption for long. */
 static bool is_ready(pid_t pid, pid_t tid)

@@ -241,8 +241,7 @@ static int save(struct dump_run *run, struct error *err)
 	return r;
 }
 
-/* --- the commit point
- * ------------------------------------------------------------------------------------------------- */
+/* --- the commit point --------------------------------------------------------------------------------------------- */
 
 static void make_run_id(char text[37])
 {

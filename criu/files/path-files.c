@@ -288,8 +288,7 @@ int path_files_look_programs(struct dump *d, struct error *err)
 	return 0;
 }
 
-/* --- directories
- * ------------------------------------------------------------------------------------------------------ */
+/* --- directories -------------------------------------------------------------------------------------------------- */
 
 static int look_dir(struct dump *d, struct task *task, const char *name, struct open_file **ret_file, struct error *err)
 {

@@ -160,8 +160,7 @@ const struct file_kind unsupported_anonymous_kind = {
 	.look = look_anonymous,
 };
 
-/* --- filesystems whose files are objects of another sort
- * -------------------------------------------------------------- */
+/* --- filesystems whose files are objects of another sort ---------------------------------------------------------- */
 
 static const struct {
 	const char *prefix; /* of the link */

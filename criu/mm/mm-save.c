@@ -314,8 +314,7 @@ int mm_save_pages(struct dump *d, struct task *task, struct error *err)
 	return r;
 }
 
-/* --- the address space
- * ------------------------------------------------------------------------------------------------ */
+/* --- the address space -------------------------------------------------------------------------------------------- */
 
 static void fill_bounds(const struct task *task, MmEntry *mm)
 {

@@ -9,8 +9,7 @@
 
 #define BORDER_VERSION 2
 
-/* --- parasite: asks the task what only the task can tell; changes nothing in it
- * --------------------------------------- */
+/* --- parasite: asks the task what only the task can tell; changes nothing in it ----------------------------------- */
 
 #define PARASITE_SIGNALS         64
 #define PARASITE_STACK_BYTES     2048

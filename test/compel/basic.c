@@ -52,8 +52,7 @@ static int check_ticking(const struct target *target, int threads)
 	return 0;
 }
 
-/* --- registers
- * -------------------------------------------------------------------------------------------------------- */
+/* --- registers ---------------------------------------------------------------------------------------------------- */
 
 /*
  * General registers, red zone, flags, x87 and AVX-512 registers hold patterns; the loop compares and counts until told
@@ -174,8 +173,7 @@ static int test_registers(void)
 	return failed;
 }
 
-/* --- threads
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- threads ------------------------------------------------------------------------------------------------------ */
 
 static struct shared *threads_shared;
 
@@ -282,8 +280,7 @@ static int test_churn(void)
 	return failed;
 }
 
-/* --- stacks
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- stacks ------------------------------------------------------------------------------------------------------- */
 
 /* Counts with the stack pointer 64 bytes above a guard page. */
 static void tiny_stack_target(struct shared *shared)

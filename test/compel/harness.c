@@ -48,8 +48,7 @@ void sleep_ms(unsigned int ms)
 		;
 }
 
-/* --- targets
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- targets ------------------------------------------------------------------------------------------------------ */
 
 struct target target_start(target_function *function, int ready_threads)
 {
@@ -100,8 +99,7 @@ void target_fail(struct shared *shared, const char *format, ...)
 	va_end(args);
 }
 
-/* --- cycles
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- cycles ------------------------------------------------------------------------------------------------------- */
 
 static void call_hook(const struct cycle *cycle, enum stage stage, const struct target *target,
 		      struct compel_task *task)
@@ -203,8 +201,7 @@ int run_cycle(const struct target *target, struct cycle *cycle, struct compel_er
 	return r;
 }
 
-/* --- snapshots
- * -------------------------------------------------------------------------------------------------------- */
+/* --- snapshots ---------------------------------------------------------------------------------------------------- */
 
 static char *read_file(const char *path)
 {
@@ -327,8 +324,7 @@ const char *snapshot_differs(const struct snapshot *before, pid_t pid)
 	return what;
 }
 
-/* --- verdicts
- * --------------------------------------------------------------------------------------------------------- */
+/* --- verdicts ----------------------------------------------------------------------------------------------------- */
 
 int test_fail(const char *format, ...)
 {

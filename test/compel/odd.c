@@ -103,8 +103,7 @@ static void tick_for_ever_target(struct shared *shared)
 	tick_for_ever(shared);
 }
 
-/* --- seccomp
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- seccomp ------------------------------------------------------------------------------------------------------ */
 
 static void filter_target(struct shared *shared)
 {
@@ -147,8 +146,7 @@ static int test_filter_in_force(void)
 	       run_refused(strict_target, 1, -EPERM, "seccomp", 0);
 }
 
-/* --- system calls caught by the task itself
- * --------------------------------------------------------------------------- */
+/* --- system calls caught by the task itself ----------------------------------------------------------------------- */
 
 static void dispatch_target(struct shared *shared)
 {
@@ -165,8 +163,7 @@ static int test_dispatch(void)
 	return run_on(dispatch_target, 1);
 }
 
-/* --- memory
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- memory ------------------------------------------------------------------------------------------------------- */
 
 static void mdwe_target(struct shared *shared)
 {
@@ -245,8 +242,7 @@ static int test_bare(void)
 	return run_refused(bare_target, 1, -ENOTSUP, "padding", 0);
 }
 
-/* --- processes in odd states
- * ------------------------------------------------------------------------------------------ */
+/* --- processes in odd states -------------------------------------------------------------------------------------- */
 
 static void vfork_target(struct shared *shared)
 {
@@ -421,8 +417,7 @@ static int test_no_process(void)
 	return r == -ESRCH ? 0 : test_fail("expected ESRCH, found %s", strerror(-r));
 }
 
-/* --- the tracer's death at each stage
- * --------------------------------------------------------------------------------- */
+/* --- the tracer's death at each stage ----------------------------------------------------------------------------- */
 
 static void die_at(enum stage stage, const struct target *target, struct compel_task *task, void *arg)
 {
@@ -505,8 +500,7 @@ static int test_tracer_dies(void)
 	return failed;
 }
 
-/* --- the target's parent
- * ---------------------------------------------------------------------------------------------- */
+/* --- the target's parent ------------------------------------------------------------------------------------------ */
 
 static void kill_at_finish(enum stage stage, const struct target *target, struct compel_task *task, void *arg)
 {
@@ -549,8 +543,7 @@ static int test_parent_hears(void)
 	return failed;
 }
 
-/* --- restartable sequences
- * -------------------------------------------------------------------------------------------- */
+/* --- restartable sequences ---------------------------------------------------------------------------------------- */
 
 /*
  * Spins inside a sequence for ever; whoever resumes it in the middle after a preemption instead of at the abort handler

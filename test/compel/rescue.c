@@ -35,8 +35,7 @@
 static struct shared *target_shared;
 long check_registers(volatile uint64_t *ticks, volatile int *stop, const void *patterns);
 
-/* --- the target's threads
- * --------------------------------------------------------------------------------------------- */
+/* --- the target's threads ----------------------------------------------------------------------------------------- */
 
 static void *keep_registers(void *arg)
 {
@@ -234,8 +233,7 @@ static void busy_target(struct shared *shared)
 	}
 }
 
-/* --- processes that are killed
- * ---------------------------------------------------------------------------------------- */
+/* --- processes that are killed ------------------------------------------------------------------------------------ */
 
 static struct compel_journal *make_journal(void)
 {

@@ -57,8 +57,7 @@ static void journal_is_taken_and_given_back(void **state)
 	free(journal);
 }
 
-/* --- packing
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- packing ------------------------------------------------------------------------------------------------------ */
 
 enum { SECTION_NULL, SECTION_TEXT, SECTION_RELA, SECTION_SYMBOLS, SECTION_NAMES, SECTION_COUNT };
 

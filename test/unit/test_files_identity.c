@@ -13,8 +13,7 @@
 #include "files/registry.h"
 #include "files/restore-files.h"
 
-/* --- identity
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- identity ----------------------------------------------------------------------------------------------------- */
 
 /* What stands for the kernel's struct file is kept in owner.pid; its order is as arbitrary as that of kcmp. */
 static size_t comparisons;
@@ -135,8 +134,7 @@ static void test_many_are_identified_otherwise(void **state)
 	free_sample(&s);
 }
 
-/* --- owners
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- owners ------------------------------------------------------------------------------------------------------- */
 
 /*
  *	0 -- 1 -- 2 -- 3
