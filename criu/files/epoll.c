@@ -36,6 +36,7 @@
 #include "files/thread-files.h"
 #include "images/eventpoll.pb-c.h"
 #include "kernel/epoll-ready.h"
+#include "kernel/kernel-memory.h"
 #include "kernel/missing-epoll.h"
 
 /* In an image that other programs read: no descriptor can have this number. */
@@ -53,7 +54,8 @@ struct target {
 	int number_now;               /* of file there, or NO_NUMBER */
 	bool is_reported;             /* ready, edge-triggered, and nothing to report */
 	struct open_file *watched;
-	size_t rank; /* its place in the image */
+	uint64_t address; /* of its file in the kernel; 0: not asked for, as no other has its number */
+	size_t rank;      /* its place in the image */
 };
 
 struct epoll_targets {
@@ -151,20 +153,22 @@ static struct target **sort_by_number(struct epoll_targets *data)
 	return sorted;
 }
 
-/* The first target that has the number, NULL. */
-static struct target *find_number(struct target *const *sorted, size_t count, int number)
+static struct target *find_ready(struct target *const *sorted, size_t count, const struct epoll_ready *ready)
 {
 	size_t low = 0, high = count;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (sorted[middle]->shown.fd < number)
+		if (sorted[middle]->shown.fd < ready->number)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low < count && sorted[low]->shown.fd == number ? sorted[low] : NULL;
+	for (; low < count && sorted[low]->shown.fd == ready->number; low++)
+		if (!sorted[low]->is_repeated || sorted[low]->address == ready->file)
+			return sorted[low];
+	return NULL;
 }
 
 /* The kernel lists and counts the targets of one number in the same order. */
@@ -183,12 +187,19 @@ static int count_repeated(struct epoll_targets *data)
 	return 0;
 }
 
-static bool has_repeated_numbers(const struct epoll_targets *data)
+/* Targets of one number are told apart by their files. */
+static int find_addresses(struct dump *d, struct epoll_targets *data)
 {
-	for (size_t i = 0; i < data->count; i++)
-		if (data->targets[i].is_repeated)
-			return true;
-	return false;
+	struct kernel_memory *km;
+	int r = dump_kernel_memory(d, &km);
+
+	for (size_t i = 0; i < data->count && r == 0; i++) {
+		struct target *target = &data->targets[i];
+
+		if (target->is_repeated)
+			r = kernel_memory_file(km, target->watched->task->pidfd, target->watched->fd, &target->address);
+	}
+	return r;
 }
 
 /* What is not ready, or cannot be asked: false. */
@@ -217,7 +228,7 @@ static void read_params(struct dump *d, struct open_file *file, struct epoll_par
 }
 
 struct ready_list {
-	int *numbers;
+	struct epoll_ready *targets;
 	size_t count;
 	bool is_known;
 };
@@ -228,7 +239,7 @@ static struct ready_list read_ready_list(struct dump *d, const struct open_file 
 	struct kernel_memory *km;
 
 	list.is_known = dump_kernel_memory(d, &km) == 0 &&
-			epoll_ready_list(km, file->task->pidfd, file->fd, &list.numbers, &list.count) == 0;
+			epoll_ready_list(km, file->task->pidfd, file->fd, &list.targets, &list.count) == 0;
 	return list;
 }
 
@@ -267,7 +278,7 @@ static int put_ready_first(struct epoll_targets *data, const struct ready_list *
 	for (size_t i = 0; i < data->count; i++)
 		data->targets[i].rank = list->count + i;
 	for (size_t n = 0; n < list->count; n++) {
-		struct target *target = find_number(sorted, data->count, list->numbers[n]);
+		struct target *target = find_ready(sorted, data->count, &list->targets[n]);
 
 		if (!target)
 			continue;
@@ -289,11 +300,11 @@ static int look_at_pending(struct dump *d, struct open_file *file, struct epoll_
 	if (!is_ready(d, file, POLLIN) || (!any_reported && !has_order(d, data)))
 		return 0;
 	list = read_ready_list(d, file);
-	if (!list.is_known || has_repeated_numbers(data))
+	if (!list.is_known || find_addresses(d, data) < 0)
 		report_all(data);
 	if (list.is_known)
 		r = put_ready_first(data, &list);
-	free(list.numbers);
+	free(list.targets);
 	return r;
 }
 

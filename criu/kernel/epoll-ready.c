@@ -24,36 +24,47 @@ static int find_list(struct kernel_memory *km, int pidfd, int fd, uint64_t *ret_
 	return r;
 }
 
-int epoll_ready_list(struct kernel_memory *km, int pidfd, int fd, int **ret_numbers, size_t *ret_count)
+/* Number and file stand in a structure of 12 bytes, which is read as a whole. */
+static int read_target(struct kernel_memory *km, uint64_t item, struct epoll_ready *ret)
 {
-	int link = kernel_memory_offset(km, "epitem", "rdllink"),
+	int file = kernel_memory_offset(km, "epoll_filefd", "file"),
 	    number = kernel_memory_offset(km, "epoll_filefd", "fd");
-	AUTO_FREE int *numbers = NULL;
-	size_t count = 0, capacity = 0;
-	uint64_t list, at;
-	int r = link < 0 ? link : number;
+	char target[16];
+	int r = file < 0 ? file : number;
 
 	if (r >= 0)
-		r = find_list(km, pidfd, fd, &list);
+		r = KERNEL_MEMBER(km, item, "epitem", "ffd", &target);
+	if (r < 0)
+		return r;
+	if ((size_t)file + sizeof(ret->file) > sizeof(target) || (size_t)number + sizeof(ret->number) > sizeof(target))
+		return -ENOENT;
+	memcpy(&ret->file, target + file, sizeof(ret->file));
+	memcpy(&ret->number, target + number, sizeof(ret->number));
+	return 0;
+}
+
+int epoll_ready_list(struct kernel_memory *km, int pidfd, int fd, struct epoll_ready **ret_targets, size_t *ret_count)
+{
+	int link = kernel_memory_offset(km, "epitem", "rdllink");
+	AUTO_FREE struct epoll_ready *targets = NULL;
+	size_t count = 0, capacity = 0;
+	uint64_t list, at;
+	int r = link < 0 ? link : find_list(km, pidfd, fd, &list);
+
 	if (r == 0)
 		r = kernel_memory_read(km, list, &at, sizeof(at));
 	while (r == 0 && at != list) {
-		uint64_t item = at - (uint64_t)link;
-		char target[16];
-
-		if (count == TARGETS_MAX || (size_t)number + sizeof(int) > sizeof(target))
+		if (count == TARGETS_MAX)
 			return -ELOOP;
-		r = array_reserve(&numbers, &capacity, count, sizeof(*numbers));
+		r = array_reserve(&targets, &capacity, count, sizeof(*targets));
 		if (r == 0)
-			r = KERNEL_MEMBER(km, item, "epitem", "ffd", &target);
-		if (r == 0)
-			memcpy(&numbers[count++], target + number, sizeof(int));
+			r = read_target(km, at - (uint64_t)link, &targets[count++]);
 		if (r == 0)
 			r = kernel_memory_read(km, at, &at, sizeof(at));
 	}
 	if (r < 0)
 		return r;
-	*ret_numbers = TAKE_PTR(numbers);
+	*ret_targets = TAKE_PTR(targets);
 	*ret_count = count;
 	return 0;
 }
