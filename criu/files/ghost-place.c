@@ -119,6 +119,26 @@ int ghost_place_rename(struct ghost_place *place, unsigned int id)
 	return 0;
 }
 
+static const char *own_name_of(const struct ghost_place *place)
+{
+	return place->own_name[0] ? place->own_name : strrchr(place->path, '/') + 1;
+}
+
+bool ghost_place_follow(struct ghost_place *place, const struct ghost_place *other)
+{
+	const char *name = strrchr(other->path, '/') + 1;
+	struct stat here, there;
+
+	if (strchr(place->name, '/') || strcmp(own_name_of(place), own_name_of(other)) != 0 ||
+	    (size_t)(place->name - place->path) + strlen(name) >= sizeof(place->path) ||
+	    fstatat(place->dirfd, name, &here, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    fstatat(other->dirfd, other->name, &there, AT_SYMLINK_NOFOLLOW) < 0 || here.st_dev != there.st_dev ||
+	    here.st_ino != there.st_ino)
+		return false;
+	(void)strcpy(place->name, name);
+	return true;
+}
+
 int ghost_place_note(struct ghost_place *place)
 {
 	struct stat st;

@@ -43,6 +43,12 @@ int ghost_place_rename(struct ghost_place *place, unsigned int id);
  */
 void ghost_place_remove(struct ghost_place *place, bool is_directory);
 
+/*
+ * Whether what was made at another place stands in this directory, too, seen through another mount, and had the same
+ * name: the place leads to it then.
+ */
+bool ghost_place_follow(struct ghost_place *place, const struct ghost_place *other);
+
 /* Before something is made under the name: notes it unless there is something already, which is -EEXIST. */
 int ghost_place_note(struct ghost_place *place);
 /* Its name was taken away again. */

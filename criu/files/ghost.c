@@ -452,6 +452,26 @@ static int make_first(struct ghost_place *place, const GhostFileEntry *entry, ui
 	return r < 0 ? r : make_named(place, entry);
 }
 
+/* Mounts keep links apart even where they show the same filesystem: the inode is looked for by its handle in the other.
+ */
+static int link_across_mounts(const struct ghost_place *place, const struct ghost_place *first)
+{
+	union {
+		struct file_handle head;
+		char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+	} handle = { .head.handle_bytes = MAX_HANDLE_SZ };
+	AUTO_CLOSE int dirfd = openat(place->write_dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO_CLOSE int fd = -1;
+	int mount_id;
+
+	if (dirfd < 0 || name_to_handle_at(first->write_dirfd, first->name, &handle.head, &mount_id, 0) < 0)
+		return -errno;
+	fd = open_by_handle_at(dirfd, &handle.head, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	return linkat(fd, "", place->write_dirfd, place->name, AT_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
 static int make_link(struct ghost_place *place, const struct ghost_place *first, uint32_t id)
 {
 	int r = ghost_place_rename(place, id);
@@ -460,10 +480,11 @@ static int make_link(struct ghost_place *place, const struct ghost_place *first,
 		r = ghost_place_note(place);
 	if (r < 0)
 		return r;
-	if (linkat(first->write_dirfd, first->name, place->write_dirfd, place->name, 0) == 0)
-		return 0;
-	r = -errno;
-	ghost_place_forget(place);
+	r = linkat(first->write_dirfd, first->name, place->write_dirfd, place->name, 0) < 0 ? -errno : 0;
+	if (r == -EXDEV)
+		r = link_across_mounts(place, first);
+	if (r < 0)
+		ghost_place_forget(place);
 	return r;
 }
 
@@ -482,6 +503,15 @@ static int open_name(const struct ghost_place *place, struct restore_ghost *ghos
 	return 0;
 }
 
+/* The same directory through another mount shows a name that was given already. */
+static bool is_view(const struct ghost_names *names, struct ghost_place *place)
+{
+	for (size_t i = 0; i < names->count; i++)
+		if (ghost_place_follow(place, &names->places[i]))
+			return true;
+	return false;
+}
+
 static int add_name(struct restore *r, struct ghost_names *names, struct restore_ghost *ghost,
 		    const GhostFileEntry *entry)
 {
@@ -490,6 +520,13 @@ static int add_name(struct restore *r, struct ghost_names *names, struct restore
 
 	*place = (struct ghost_place)GHOST_PLACE_INIT;
 	result = ghost_place_find(place, ghost->path);
+	if (result == 0 && is_view(names, place)) {
+		result = open_name(place, ghost);
+		ghost_place_done(place);
+		return result;
+	}
+	if (result == 0 && names->count && names->is_directory)
+		result = -EPERM;
 	if (result == 0)
 		result = ghost_place_make_parents(place, r->undo);
 	if (result == 0)
@@ -552,7 +589,7 @@ static int make_under_names(struct restore *r, struct restore_ghost *ghost, cons
 	names->write_fd = openat(names->places->write_dirfd, names->places->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (names->write_fd < 0)
 		return -errno;
-	for (struct restore_ghost *name = ghost->next_name; name && !names->is_directory; name = name->next_name) {
+	for (struct restore_ghost *name = ghost->next_name; name; name = name->next_name) {
 		result = add_name(r, names, name, entry);
 		if (result < 0 && name->fd < 0)
 			log_info("%s: cannot be linked: %s", name->path, strerror(-result));
