@@ -10,12 +10,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -171,6 +174,39 @@ static int add_end(struct dump *d, const struct tty_end *end, struct tty_end **r
 	return 0;
 }
 
+/* What a node for new terminals makes is of the filesystem beside it, unless it stands in one itself. */
+static int devpts_of(const struct open_file *file, int fd, dev_t *ret_device)
+{
+	const char *slash = file->link ? strrchr(file->link, '/') : NULL;
+	char path[PATH_MAX];
+	struct statfs fs;
+	struct stat st;
+
+	*ret_device = file->st.st_dev;
+	if (major(file->st.st_rdev) != AUX_MAJOR || (fstatfs(fd, &fs) == 0 && fs.f_type == DEVPTS_SUPER_MAGIC))
+		return 0;
+	if (!slash)
+		return -ENOENT;
+	(void)snprintf(path, sizeof(path), "%.*s/pts", (int)(slash - file->link), file->link);
+	if (stat(path, &st) < 0)
+		return -errno;
+	*ret_device = st.st_dev;
+	return 0;
+}
+
+/* Terminals are made in /dev/pts, and each devpts filesystem has numbers of its own. */
+static int check_devpts(const struct tty_end *end, int fd, struct error *err)
+{
+	dev_t device;
+	struct stat st;
+
+	if (end->type != TTY_TYPE__PTY || stat("/dev/pts", &st) < 0 || devpts_of(end->file, fd, &device) < 0 ||
+	    device == st.st_dev)
+		return 0;
+	error_hint(err, "in a mount namespace (unshare -m) in which that is bound to /dev/pts, dump and restore work");
+	return open_file_refuse(end->file, err, "terminal %u of another devpts filesystem than /dev/pts", end->index);
+}
+
 static int find_or_add_end(struct dump *d, struct open_file *file, int fd, struct tty_end **ret_end, struct error *err)
 {
 	struct tty_table *table = &d->files->ttys;
@@ -190,6 +226,9 @@ static int find_or_add_end(struct dump *d, struct open_file *file, int fd, struc
 		*ret_end = find_external(table, file);
 		r = *ret_end ? 0 : make_external(table, &end, err);
 	} else {
+		r = check_devpts(&end, fd, err);
+		if (r < 0)
+			return r;
 		*ret_end = find_end(table, end.id);
 		if (*ret_end && (*ret_end)->is_hung_up != end.is_hung_up)
 			return refuse_end(&end, err, "is hung up, and its number was taken by another one");
