@@ -4,7 +4,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <cmocka.h>
 
 #include "engine/tree-plan.h"
@@ -13,6 +15,7 @@ struct row {
 	pid_t pid, ppid, pgid, sid;
 	bool zombie;
 	size_t thread; /* of the parent */
+	int exit_signal;
 };
 
 static struct restore_task *find(const struct restore *r, pid_t pid)
@@ -35,6 +38,7 @@ static int plan(struct restore *r, const struct row *rows, size_t count, struct 
 		task->sid = rows[i].sid;
 		task->is_zombie = rows[i].zombie;
 		task->parent_thread = rows[i].thread;
+		task->exit_signal = rows[i].exit_signal ? rows[i].exit_signal : SIGCHLD;
 		task->parent = rows[i].ppid ? find(r, rows[i].ppid) : NULL;
 	}
 	return tree_plan_make(r, NULL, err);
@@ -122,13 +126,14 @@ static void check_plan(const struct row *rows, size_t count, size_t helpers)
 
 #define CHECK_PLAN(rows, helpers) check_plan(rows, sizeof(rows) / sizeof(*(rows)), helpers)
 
-static void check_refused(const struct row *rows, size_t count)
+static void check_refused(const struct row *rows, size_t count, const char *words)
 {
 	struct restore r;
 	struct error err = { 0 };
 
 	assert_true(plan(&r, rows, count, &err) < 0);
-	assert_true(error_is_set(&err));
+	if (!strstr(err.text, words))
+		fail_msg("\"%s\" is not in \"%s\"", words, err.text);
 	tree_plan_free(&r);
 }
 
@@ -271,7 +276,7 @@ static void test_zombie_with_children(void **state)
 	const struct row rows[] = { { 10, 0, 10, 10 }, { 11, 10, 10, 10, true }, { 12, 11, 10, 10 } };
 
 	(void)state;
-	check_refused(rows, 3);
+	check_refused(rows, 3, "pid 11 is a zombie and has children");
 }
 
 static void test_same_pid_twice(void **state)
@@ -279,7 +284,7 @@ static void test_same_pid_twice(void **state)
 	const struct row rows[] = { { 10, 0, 10, 10 }, { 11, 10, 10, 10 }, { 11, 10, 10, 10 } };
 
 	(void)state;
-	check_refused(rows, 3);
+	check_refused(rows, 3, "pid 11 is there twice");
 }
 
 static void test_group_across_sessions(void **state)
@@ -287,7 +292,7 @@ static void test_group_across_sessions(void **state)
 	const struct row rows[] = { { 10, 0, 10, 10 }, { 11, 10, 11, 11 }, { 12, 10, 11, 10 } };
 
 	(void)state;
-	check_refused(rows, 3);
+	check_refused(rows, 3, "pid 12 is in group 11, which is not one of session 10");
 }
 
 static void test_session_out_of_reach(void **state)
@@ -296,7 +301,7 @@ static void test_session_out_of_reach(void **state)
 	const struct row rows[] = { { 1, 0, 1, 1 }, { 20, 1, 1, 1 }, { 30, 1, 30, 30 }, { 21, 20, 30, 30 } };
 
 	(void)state;
-	check_refused(rows, 4);
+	check_refused(rows, 4, "pid 21 cannot become a child of 20 in session 30");
 }
 
 static void test_children_of_threads(void **state)
@@ -326,7 +331,24 @@ static void test_siblings_of_threads(void **state)
 	CHECK_PLAN(same, 0);
 	CHECK_PLAN(dead, 1);
 	CHECK_PLAN(orphan, 1);
-	check_refused(out_of_reach, 3);
+	check_refused(out_of_reach, 3, "pid 30");
+}
+
+static void test_sibling_with_another_end(void **state)
+{
+	const struct row rows[] = { { 1, 0, 1, 1 }, { 20, 1, 20, 20 }, { 30, 1, 20, 20, .exit_signal = SIGUSR1 } };
+
+	(void)state;
+	check_refused(rows, 3, "pid 30 cannot be created by its sibling 20: its parent gets another signal");
+}
+
+static void test_group_that_nobody_can_make(void **state)
+{
+	/* Both of the session have ended, and so has the leader of the group of one. */
+	const struct row rows[] = { { 1, 0, 1, 1 }, { 20, 1, 20, 20, true }, { 30, 1, 25, 20, true } };
+
+	(void)state;
+	check_refused(rows, 3, "pid 30: nobody alive can make its process group 25");
 }
 
 static void test_large_trees(void **state)
@@ -370,6 +392,8 @@ int main(void)
 		cmocka_unit_test(test_session_out_of_reach),
 		cmocka_unit_test(test_children_of_threads),
 		cmocka_unit_test(test_siblings_of_threads),
+		cmocka_unit_test(test_sibling_with_another_end),
+		cmocka_unit_test(test_group_that_nobody_can_make),
 		cmocka_unit_test(test_large_trees),
 	};
 
