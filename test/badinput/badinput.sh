@@ -605,17 +605,37 @@ edit() {
 	"${self%/*}/../images/edit-image.py" "$@"
 }
 
-# changes_refused: lines IMAGE|CHANGES|WORDS: with such an image in the set there is nothing to restore, and it is told
-# why. PID is the root's, a line that begins with # is left out.
+# What a table names by PID, TID (a thread of the root), CHILD (a process that is not the root) and HERE.
+name_them() {
+	child=$(cd set && ls mm-*.img | tr -dc '0-9\n' | grep -vx "$pid" | sort -n | tail -1)
+	tid=$(cd set && ls core-*.img | tr -dc '0-9\n' | grep -vxE "$pid|${child:-0}" | sort -n | head -1)
+}
+
+named() {
+	sed "s/PID/$pid/g; s/TID/$tid/g; s/CHILD/$child/g; s,HERE,$PWD,g" <<<"$1"
+}
+
+# changes_refused [OPTION ...]: lines IMAGE|CHANGES|WORDS: with such an image in the set there is nothing to restore, and
+# it is told why. Of several images, and their changes, + is between them; an image without changes is removed. A line
+# that begins with # is left out.
 changes_refused() {
-	local image changes words
+	local images changes words i
+	name_them
 	cp -r set whole
-	while IFS='|' read -r image changes words; do
-		[[ $image != "#"* ]] || continue
+	while IFS='|' read -r images changes words; do
+		[[ $images != "#"* ]] || continue
 		rm -rf set && cp -r whole set
-		edit "set/${image//PID/$pid}" ${changes//PID/$pid} || fail "cannot change $image: $changes"
-		restore_refused
-		grep -Eqi -- "$words" said || fail "$image with $changes: the message should match /$words/"
+		IFS=+ read -ra images <<<"$(named "$images")"
+		IFS=+ read -ra changes <<<"$(named "$changes")"
+		for i in ${!images[@]}; do
+			if [ -z "${changes[i]:-}" ]; then
+				rm "set/"${images[i]} || fail "no ${images[i]} to remove"
+			else
+				edit "set/${images[i]}" ${changes[i]} || fail "cannot change ${images[i]}: ${changes[i]}"
+			fi
+		done
+		restore_refused "$@"
+		grep -Eqi -- "$(named "$words")" said || fail "${images[*]} with ${changes[*]}: the message should match /$words/"
 	done
 	rm -rf set && mv whole set
 }
@@ -641,7 +661,9 @@ case_changed_process() {
 		core-PID.img|-tc.sigactions.3|61 signal handlers
 		core-PID.img|tc.signals_s.signals=[] tc.signals_s.signals.0.siginfo=0x:0a00|a pending signal of 2 bytes
 		core-PID.img|thread_core.restart_code=5|cannot be made again with code 5
-		core-PID.img|thread_core.seccomp_mode=2 thread_core.seccomp_filter=0|seccomp
+		core-PID.img|thread_core.seccomp_mode=2 thread_core.seccomp_filter=0|seccomp filter 0 of 0
+		core-PID.img+seccomp.img|thread_core.seccomp_mode=2 thread_core.seccomp_filter=1+seccomp_filters.0.filter=0x:060000000000ff7f|seccomp filter 1 of 1
+		core-PID.img+seccomp.img|thread_core.seccomp_mode=2 thread_core.seccomp_filter=0+seccomp_filters.0.filter=0x:060000000000ff7f seccomp_filters.0.prev=0|filter 0 follows filter 0, which is not before it
 		core-PID.img|thread_core.user_dispatch.selector=18446603336221196288 thread_core.user_dispatch.offset=0 thread_core.user_dispatch.length=0|user dispatch with a byte or a range outside of user space
 		core-PID.img|thread_core.creds.lsm_profile=strict|security label strict
 		core-PID.img|thread_core.sched_policy=77|scheduling policy 77 is not known
@@ -667,11 +689,15 @@ case_changed_process() {
 		mm-PID.img|mm_arg_start=18446603336221196288|arg
 		mm-PID.img|vmas.0.shmid=99999|file 99999 is not there
 		mm-PID.img|vmas.2.end=1|not at page boundaries
+		mm-PID.img|vmas.0.flags=939786274|huge pages of 16 kB are needed, which this machine lacks
 		mm-PID.img|dumpable=7|dumpable
 		mm-PID.img|aios.0.id=4096 aios.0.nr_req=1 aios.0.ring_len=4096|AIO ring 0x1000 has no mapping
 		fs-PID.img|cwd_id=99999|working directory, file 99999
 		fs-PID.img|root_id=99999|99999
 		pstree.img|pid=0|pid 0
+		pstree.img|pid=4194304|pid 4194304 is out of range
+		pstree.img|@pid=CHILD sid=4194304|session 4194304 or process group [0-9]+ is out of range
+		pstree.img|@pid=CHILD pgid=TID|TID is a thread and the leader of a session or group as well
 		pstree.img|threads.1=1|core-1.img is missing
 		fdinfo-2.img|fd=4294967295|fd
 		fdinfo-2.img|id=77777|77777
@@ -679,10 +705,28 @@ case_changed_process() {
 	END
 }
 
+# Two processes share a descriptor table, and neither creates the other.
+case_changed_tables() {
+	make_set many 1
+	changes_refused <<-'END'
+		ids-CHILD.img|files_id=3|pid CHILD shares its descriptor table with pid [0-9]+, which is not the one that creates it
+	END
+}
+
 case_changed_files() {
 	make_set objects
 	changes_refused <<-'END'
 		files.img|@efd efd.counter=18446744073709551615|the counter of an eventfd cannot be that large
+		files.img|@ffy -ffy.mark.0.me.path|the images do not say which mount it watches
+		files.img|@ffy ffy.mark.0.me.path=/nowhere|/nowhere, which it watches: No such file
+		files.img|@fifo -fifo.regf_id|its path, file [0-9]+, is not there
+		files.img|@nsf nsf.ns_id=7777|a net namespace that the root does not live in
+		files.img|@pidfd pidfd.flags=128 pidfd.nspid=7777|stands for thread 7777, which is not in the images
+		files.img|@pidfd pidfd.flags=128 pidfd.nspid=TID|stands for thread TID, and is not of the thread's process alone
+		files.img|@reg.name=HERE/removed reg.name=/|/: is not an absolute path
+		files.img|@tfd tfd.vsec=9000000000000000000|a timerfd has impossible times
+		files.img|@tfd tfd.isec=9000000000000000000|a timerfd has impossible times
+		ghost-file-*.img||ghost-file-[0-9a-f]+.img is missing
 		files.img|@efd efd.fown.signum=99|its owner is out of range
 		files.img|@efd efd.fown.pid_type=9|owner
 		files.img|@epfd epfd.tfd.0.target_id=77777|an epoll watches file 77777, which nobody has open
@@ -732,8 +776,14 @@ case_changed_asynchronous_io() {
 		files.img|@io_uring io_uring.file_slots=1 io_uring.files.0.slot=9 io_uring.files.0.fd=0|file slot 9 of an io_uring is out of range
 		files.img|@io_uring io_uring.file_slots=1 io_uring.files.0.slot=0 io_uring.files.0.fd=7777|register 1 files
 		files.img|@io_uring io_uring.buffer_slots=1 io_uring.buffers.0.slot=9 io_uring.buffers.0.address=4096 io_uring.buffers.0.bytes=4096|buffer slot 9 of an io_uring is out of range
+		files.img|@io_uring io_uring.file_slots=1048577|an io_uring has too many slots
+		files.img|@io_uring io_uring.buffer_slots=1048577|an io_uring has too many slots
+		files.img|@io_uring io_uring.offsets.0=2|the rings of an io_uring are cut short
+		files.img|@io_uring io_uring.offsets.3=8|this kernel lays the rings of an io_uring out in another way
+		files.img|@io_uring io_uring.numbers.0.tid=7777 io_uring.numbers.0.number=1|thread 7777 has a number for an io_uring that it has not open
+		files.img|@io_uring io_uring.owner_pid=CHILD|the process that made an io_uring, pid CHILD, does not have it open
 		files.img|@io_uring io_uring.numbers.0.tid=PID io_uring.numbers.0.number=99|impossible number for an io_uring
-		files.img|@io_uring io_uring.owner_pid=7777|7777
+		files.img|@io_uring io_uring.owner_pid=7777|the process that made an io_uring, pid 7777, does not have it open
 		files.img|@io_uring io_uring.eventfd=7777|7777
 		files.img|@io_uring io_uring.clock_id=99|clock
 		mm-PID.img|aios=[]|AIO

@@ -7,10 +7,10 @@
  *	many N		N files in the directory "many", used by three processes in turn: open or only mapped; one of
  *			them works there
  *	objects		of each kind of file one or two: removed, shared, terminals, epoll, memfd, pipes with data ...;
- *a child has them too
+ *			a child has them too
  *	socket		a socket of a family that is not dumped (AF_ALG, AF_VSOCK or else AF_UNIX) at descriptor 5
  *	aio		an AIO context without requests
- *	async		an AIO context and an io_uring that have been used
+ *	async		an AIO context and an io_uring that have been used, and a child without them
  *	everything	whatever cannot be saved, with the words that have to be said of it
  *	zombie		has a child that has ended: prints its process id
  *	trace PID	attaches to PID with ptrace and lets it run
@@ -204,6 +204,8 @@ static void become_objects(void)
 	need(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
 	need(signalfd(-1, &set, 0));
 	need(inotify_add_watch(inotify_init(), ".", IN_CREATE));
+	need(fanotify_mark(fanotify_init(FAN_CLASS_NOTIF, O_RDONLY), FAN_MARK_ADD | FAN_MARK_MOUNT, FAN_CLOSE_WRITE,
+			   AT_FDCWD, "/proc"));
 	need((int)syscall(SYS_pidfd_open, getpid(), 0));
 	need(open("/proc/self/ns/net", O_RDONLY));
 	become_plain();
@@ -316,6 +318,10 @@ static void become_async(void)
 	const int ring = (int)syscall(SYS_io_uring_setup, 8, &params);
 	char *words;
 
+	if (fork() == 0) {
+		close(ring);
+		sleep_on(NULL);
+	}
 	request.aio_fildes = (uint32_t)null;
 	if (ring < 0 || syscall(SYS_io_setup, 10, &context) < 0 || syscall(SYS_io_submit, context, 1, list) != 1 ||
 	    syscall(SYS_io_uring_register, ring, IORING_REGISTER_FILES, &null, 1) < 0 ||

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""edit-image.py FILE [@NAME] CHANGE ...: changes a record of an image: the first one, or the first that has a field
-NAME. NAME=VALUE sets a field, NAME= makes an empty message of it, NAME=[] an empty list, -NAME removes it; names may go
-down into messages by dots, into lists by numbers (the one behind the last adds to the list). A value is a number, bytes
-(0x: and hexadecimal digits), or else text."""
+"""edit-image.py FILE [@NAME[=VALUE]] CHANGE ...: changes a record of an image: the first one, or the first that has a
+field NAME, with that value; an image that is not there is made. NAME=VALUE sets a field, NAME= makes an empty message of
+it, NAME=[] an empty list, -NAME removes it; names may go down into messages by dots, into lists by numbers (the one
+behind the last adds to the list, those below 0 count from the end). A value is a number, bytes (0x: and hexadecimal
+digits), or else text."""
+import os
 import sys
 
 import imagefile
@@ -29,7 +31,7 @@ def go_down(message, names):
 
 def change(message, text):
     name, sets, value = text.partition('=')
-    names = name.lstrip('-').split('.')
+    names = (name if sets else name[1:]).split('.')
     message, last = go_down(message, names), names[-1]
     if isinstance(message, list):
         last = int(last)
@@ -47,15 +49,16 @@ def change(message, text):
         message[last] = parse(value)
 
 
-def has(message, name):
+def has(message, wanted):
+    name, with_value, value = wanted.partition('=')
     for step in name.split('.'):
         if step not in message:
             return False
         message = message[step]
-    return True
+    return not with_value or message == parse(value)
 
 
-records = imagefile.read_records(sys.argv[1])
+records = imagefile.read_records(sys.argv[1]) if os.path.exists(sys.argv[1]) else [({}, b'')]
 changes = sys.argv[2:]
 record = records[0][0]
 if changes[0].startswith('@'):
