@@ -33,10 +33,9 @@
 #include "task/restore-limits.h"
 #include "task/restore-process.h"
 
-#define ZOMBIE_WAIT_MS  5000
-#define NAMED_AT_MOST   8
-#define PID_MAX_PATH    "/proc/sys/kernel/pid_max"
-#define PID_MAX_HIGHEST 4194304
+#define ZOMBIE_WAIT_MS 5000
+#define NAMED_AT_MOST  8
+#define PID_MAX_PATH   "/proc/sys/kernel/pid_max"
 
 int restore_collect_tasks(struct restore *r, struct error *err)
 {
@@ -275,10 +274,7 @@ static int check_pids(const struct restore *r, struct error *err)
 
 	if (result < 0)
 		return error_set(err, result, "list of pids");
-	if (highest_pid(&list) >= PID_MAX_HIGHEST)
-		result = error_say(err, -EINVAL, "pid %d is above what Linux knows", highest_pid(&list));
-	else
-		result = check_free(&list, err);
+	result = check_free(&list, err);
 	free(list.pids);
 	return result;
 }

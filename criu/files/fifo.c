@@ -251,8 +251,6 @@ static int check_fifo(struct restore *r, struct restore_file *file, struct error
 
 	if (result < 0)
 		return result;
-	if (!path_of(r, file))
-		return restore_refuse(r, file, err, "the images do not say which path the fifo has");
 	fifo = file->kind_data;
 	if (is_first)
 		*fifo = (struct restore_fifo){

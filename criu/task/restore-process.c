@@ -94,20 +94,24 @@ static uint64_t queue_room(const SignalQueueEntry *queue)
 	return queue ? area_room(queue->n_signals, sizeof(struct restorer_siginfo)) : 0;
 }
 
+/* Then the number of the newest one is good, and what it follows. */
+static bool has_filters(const ThreadCoreEntry *core)
+{
+	return core->has_seccomp_mode && core->seccomp_mode == SECCOMP_MODE__filter;
+}
+
 static uint64_t filters_room(const struct restore *r, const ThreadCoreEntry *core)
 {
 	const SeccompEntry *seccomp = r->images->seccomp;
 	uint64_t bytes = 0;
 
-	if (!core->has_seccomp_filter || !seccomp)
+	if (!has_filters(core))
 		return 0;
 	for (uint32_t at = core->seccomp_filter;;) {
-		const SeccompFilter *filter = at < seccomp->n_seccomp_filters ? seccomp->seccomp_filters[at] : NULL;
+		const SeccompFilter *filter = seccomp->seccomp_filters[at];
 
-		if (!filter)
-			return bytes;
 		bytes += area_room(1, sizeof(struct restorer_filter)) + area_room(1, filter->filter.len);
-		if (!filter->has_prev || filter->prev >= at)
+		if (!filter->has_prev)
 			return bytes;
 		at = filter->prev;
 	}
@@ -385,16 +389,12 @@ static int plan_filters(struct restore *r, const ThreadCoreEntry *core, struct r
 	uint32_t count = 0;
 
 	out->seccomp_mode = core->has_seccomp_mode ? (uint32_t)core->seccomp_mode : 0;
-	if (out->seccomp_mode != SECCOMP_MODE__filter)
+	if (!has_filters(core))
 		return 0;
-	if (!seccomp || !core->has_seccomp_filter || core->seccomp_filter >= seccomp->n_seccomp_filters)
-		return error_say(err, -EBADMSG, "a seccomp filter is missing");
 	for (uint32_t at = core->seccomp_filter;; at = seccomp->seccomp_filters[at]->prev) {
 		count++;
 		if (!seccomp->seccomp_filters[at]->has_prev)
 			break;
-		if (seccomp->seccomp_filters[at]->prev >= at)
-			return error_say(err, -EBADMSG, "seccomp filters are chained in a circle");
 	}
 	out->filters = area_alloc(r, count * sizeof(*out->filters));
 	if (!out->filters)
