@@ -324,7 +324,7 @@ static void find_stub(const struct restore *r, struct restorer_task *restorer)
 	uint64_t offset = vdso_stub_offset(r->vdso.code, r->vdso.code_bytes);
 	const unsigned char *code = r->shared->entry;
 
-	if (restorer->vdso != VDSO_NONE && offset) {
+	if (restorer->vdso != VDSO_NONE && restorer->vdso != VDSO_DATA && offset) {
 		restorer->stub_addr = restorer->vdso_map_at + r->vdso.data_bytes + offset;
 		return;
 	}

@@ -375,10 +375,21 @@ static int compare_ranges(const void *a, const void *b)
 	return (left->start > right->start) - (left->start < right->start);
 }
 
+static struct restorer_range vdso_that_stays(const struct restore *r, const struct restorer_task *restorer)
+{
+	const uint64_t bytes = page_align_up(r->vdso.data_bytes + r->vdso.code_bytes);
+	struct restorer_range range = { restorer->vdso_map_at, restorer->vdso_map_at + bytes };
+
+	if (restorer->vdso_unmap.start == range.start)
+		range.start = restorer->vdso_unmap.end;
+	else if (restorer->vdso_unmap.end == range.end)
+		range.end = restorer->vdso_unmap.start;
+	return range;
+}
+
 static int plan_gaps(struct restore *r, struct restore_task *task, struct error *err)
 {
 	struct restorer_task *restorer = task->restorer;
-	const uint64_t vdso_bytes = page_align_up(r->vdso.data_bytes + r->vdso.code_bytes);
 	AUTO_FREE struct restorer_range *taken = calloc(restorer->vma_count + 3, sizeof(*taken));
 	uint64_t at = LOWEST_ADDRESS, count = 0;
 
@@ -391,8 +402,7 @@ static int plan_gaps(struct restore *r, struct restore_task *task, struct error 
 		taken[count++] = (struct restorer_range){ restorer->vmas[i].start, restorer->vmas[i].end };
 	taken[count++] = (struct restorer_range){ r->area->start, r->area->start + r->area->bytes };
 	if (restorer->vdso != VDSO_NONE)
-		taken[count++] = (struct restorer_range){ restorer->vdso_map_at + restorer->vdso_unmap_bytes,
-							  restorer->vdso_map_at + vdso_bytes };
+		taken[count++] = vdso_that_stays(r, restorer);
 	qsort(taken, count, sizeof(*taken), compare_ranges);
 	taken[count++] = (struct restorer_range){ VMA_TASK_SIZE, VMA_TASK_SIZE };
 	for (uint64_t i = 0; i < count; i++) {

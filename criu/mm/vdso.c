@@ -34,6 +34,7 @@ struct vdso_symbols {
 
 struct old_vdso {
 	uint64_t data_start, start, end; /* data_start: of vvar; equal to start when there is none */
+	uint64_t data_end;               /* of vvar, wherever it is */
 	char *code;
 	bool complete;
 };
@@ -180,6 +181,9 @@ static void find_old(const struct checked_task *task, struct old_vdso *old)
 			old->data_start = data_end == vma->start ? data_start : vma->start;
 		}
 	}
+	if (!old->end)
+		old->data_start = data_start;
+	old->data_end = data_end;
 }
 
 static int read_old(const struct checked_task *task, struct old_vdso *old, struct error *err)
@@ -228,6 +232,11 @@ static bool is_in_old(const struct old_vdso *old, const struct checked_task *tas
 	return false;
 }
 
+static bool is_free_of_area(const struct restore *r, uint64_t start, uint64_t end)
+{
+	return start >= r->area->start + r->area->bytes || end <= r->area->start;
+}
+
 /*
  * The program has unmapped the data that the kernel puts in front of the code, and it is unmapped again: for a moment
  * it needs the room, which may be anybody's but the restorer's.
@@ -242,7 +251,24 @@ static bool is_same_without_data(const struct restore *r, const struct checked_t
 			return false;
 	return own->code && old->complete && old->start > own->data_bytes + LOWEST_ADDRESS &&
 	       own->code_bytes == old->end - old->start && memcmp(own->code, old->code, own->code_bytes) == 0 &&
-	       (map_at >= r->area->start + r->area->bytes || old->end <= r->area->start);
+	       is_free_of_area(r, map_at, old->end);
+}
+
+/*
+ * The program has unmapped the code, as valgrind does, but not the data in front of it. What another kernel's code read
+ * there is of no use to anybody.
+ */
+static void plan_data(const struct restore *r, struct restore_task *task, const struct old_vdso *old)
+{
+	const struct vdso_image *own = &r->vdso;
+	const uint64_t end = old->data_end + own->code_bytes;
+
+	if (!own->code || !own->data_bytes || old->data_end - old->data_start != own->data_bytes ||
+	    end > VMA_TASK_SIZE || !is_free_of_area(r, old->data_start, end))
+		return;
+	task->restorer->vdso = VDSO_DATA;
+	task->restorer->vdso_map_at = old->data_start;
+	task->restorer->vdso_unmap = (struct restorer_range){ old->data_end, end };
 }
 
 static int plan_proxy(struct restore *r, struct restore_task *task, const struct vdso_image *own,
@@ -281,16 +307,18 @@ int vdso_plan(struct restore *r, struct restore_task *task, struct error *err)
 
 	task->restorer->vdso = VDSO_NONE;
 	find_old(task->image, &old);
-	if (!old.end)
+	if (!old.end) {
+		plan_data(r, task, &old);
 		return 0;
+	}
 	result = read_old(task->image, &old, err);
 	if (result == 0 && is_same(&r->vdso, &old)) {
 		task->restorer->vdso = VDSO_SAME;
 		task->restorer->vdso_map_at = old.data_start;
 	} else if (result == 0 && is_same_without_data(r, task->image, &old)) {
 		task->restorer->vdso = VDSO_SAME;
-		task->restorer->vdso_unmap_bytes = r->vdso.data_bytes;
 		task->restorer->vdso_map_at = old.start - r->vdso.data_bytes;
+		task->restorer->vdso_unmap = (struct restorer_range){ task->restorer->vdso_map_at, old.start };
 	} else if (result == 0) {
 		result = plan_proxy(r, task, &r->vdso, &old, err);
 	}

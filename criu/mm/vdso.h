@@ -22,7 +22,7 @@ struct vdso_image {
 
 int vdso_read_own(struct vdso_image *ret);
 
-/* Sets vdso, vdso_map_at, vdso_unmap_bytes and jumps of task->restorer. */
+/* Sets vdso, vdso_map_at, vdso_unmap and jumps of task->restorer. */
 int vdso_plan(struct restore *r, struct restore_task *task, struct error *err);
 
 /* At most so many jumps are planned. */

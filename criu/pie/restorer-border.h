@@ -267,6 +267,7 @@ struct restorer_mm_map {
 enum restorer_vdso {
 	VDSO_NONE,  /* the image has none */
 	VDSO_SAME,  /* the kernel's, at the address it had */
+	VDSO_DATA,  /* the kernel's data at the address they had, without code */
 	VDSO_PROXY, /* the old one is ordinary memory whose functions jump into the kernel's, which is somewhere else */
 };
 
@@ -481,8 +482,8 @@ struct restorer_task {
 
 	uint32_t vdso; /* enum restorer_vdso */
 	uint32_t jump_count;
-	uint64_t vdso_map_at;      /* where the kernel's vvar and vdso go */
-	uint64_t vdso_unmap_bytes; /* of them is taken away again at their beginning */
+	uint64_t vdso_map_at;             /* where the kernel's vvar and vdso go */
+	struct restorer_range vdso_unmap; /* of them is taken away again */
 	struct restorer_jump *jumps;
 
 	struct restorer_sigaction sigactions[RESTORER_SIGNALS]; /* [n - 1] */

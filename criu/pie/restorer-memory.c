@@ -42,6 +42,7 @@ static void set_thp(struct restorer_task *task)
 /* The kernel takes the address as a wish only: whether it was granted is seen by what is there now. */
 static void map_vdso(struct restorer_task *task)
 {
+	const struct restorer_range *unmap = &task->vdso_unmap;
 	long result;
 
 	if (task->vdso == VDSO_NONE)
@@ -52,8 +53,8 @@ static void map_vdso(struct restorer_task *task)
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	if (result != -ERROR_EXIST)
 		fail(task, -ERROR_EXIST, task->vdso_map_at, 0);
-	if (task->vdso_unmap_bytes)
-		check(task, SYS2(__NR_munmap, task->vdso_map_at, task->vdso_unmap_bytes), task->vdso_map_at);
+	if (unmap->end > unmap->start)
+		check(task, SYS2(__NR_munmap, unmap->start, unmap->end - unmap->start), unmap->start);
 }
 
 static void map_one(struct restorer_task *task, const struct restorer_vma *vma)

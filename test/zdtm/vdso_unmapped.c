@@ -1,6 +1,6 @@
 /*
- * A process without a vdso, or (argument "data") with one that has lost its data: what was unmapped must not come back,
- * and what is left stays the only one.
+ * A process without a vdso, or (argument "data") with one that has lost its data, or (argument "code") with nothing but
+ * these, as under valgrind: what was unmapped must not come back, and what is left stays the only one, where it was.
  */
 #include "zdtmlib.h"
 
@@ -41,17 +41,20 @@ static int count(const char *name)
 int main(int argc, char **argv)
 {
 	const bool is_data = argc > 1 && strcmp(argv[1], "data") == 0;
+	const bool is_code = argc > 1 && strcmp(argv[1], "code") == 0;
+	unsigned long end, data = find("[vvar]", &end);
 	void *below = NULL, *at = NULL;
-	unsigned long end;
 	struct timespec ts;
 
 	test_start();
 	if (is_data)
-		at = (void *)find("[vvar]", &end);
+		at = (void *)data;
 	if (!is_data)
 		unmap("[vdso]");
-	unmap("[vvar_vclock]");
-	unmap("[vvar]");
+	if (!is_code) {
+		unmap("[vvar_vclock]");
+		unmap("[vvar]");
+	}
 	/* Where the data was there may be something else. */
 	if (at) {
 		below = MUST(
@@ -60,7 +63,8 @@ int main(int argc, char **argv)
 	}
 	test_wait();
 	EXPECT_EQ(count("[vdso]"), is_data);
-	EXPECT_EQ(count("[vvar"), 0);
+	EXPECT_EQ(count("[vvar]"), is_code);
+	EXPECT_EQ(find("[vvar]", &end), is_code ? data : 0);
 	if (at)
 		EXPECT_PATTERN(below, 4096, 7);
 	EXPECT_EQ(syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &ts), 0);
