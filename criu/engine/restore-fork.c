@@ -36,6 +36,7 @@
 #include "kernel/clone.h"
 #include "kernel/proc-pid.h"
 #include "kernel/proc-stat.h"
+#include "kernel/signal-mask.h"
 #include "mm/restore-area.h"
 #include "mm/restore-memory.h"
 #include "task/restore-limits.h"
@@ -633,19 +634,19 @@ static pid_t create_root(struct restore *r, struct error *err)
 
 int restore_fork_root(struct restore *r, struct error *err)
 {
-	sigset_t all, saved;
+	uint64_t before;
 	bool had_rseq = unregister_rseq();
 	pid_t pid;
 
 	for (size_t i = 0; i < r->task_count; i++)
 		slot_of(r, r->tasks[i])->orphans_passing = r->tasks[i]->passing_orphans;
-	(void)sigfillset(&all);
-	(void)sigprocmask(SIG_BLOCK, &all, &saved);
+	/* A timer of the C library's tells its thread by a signal that the library does not block. */
+	signal_mask_set(SIGNAL_MASK_ALL, &before);
 	pid = create_root(r, err);
 	if (pid > 0 && give_slack_back(r, NULL, err) < 0)
 		pid = err->code;
 	if (had_rseq)
 		register_rseq();
-	(void)sigprocmask(SIG_SETMASK, &saved, NULL);
+	signal_mask_set(before, NULL);
 	return pid < 0 ? pid : 0;
 }

@@ -31,6 +31,7 @@
 #include "engine/restore.h"
 #include "kernel/detached-tmpfs.h"
 #include "kernel/proc-pid.h"
+#include "kernel/signal-mask.h"
 #include "task/restore-limits.h"
 
 #define CORE_PATTERN  "/proc/sys/kernel/core_pattern"
@@ -341,13 +342,9 @@ void restore_zombie_show(const TaskCoreEntry *tc)
 
 static _Noreturn void die_by_signal(int signal_number)
 {
-	sigset_t only;
-
-	(void)signal(signal_number, SIG_DFL);
-	(void)sigemptyset(&only);
-	(void)sigaddset(&only, signal_number);
+	set_action(signal_number, SIG_DFL);
 	(void)kill(getpid(), signal_number);
-	(void)sigprocmask(SIG_UNBLOCK, &only, NULL);
+	signal_mask_set(~(1ull << (signal_number - 1)), NULL);
 	_exit(128);
 }
 
@@ -421,7 +418,7 @@ _Noreturn void restore_zombie_end_as(const TaskCoreEntry *tc)
 	if (!tc->ended)
 		restore_zombie_end(status);
 	mask = tc->ended->blocked & ~own_signal(tc);
-	(void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof(mask));
+	signal_mask_set(mask, NULL);
 	if (tc->ended->seccomp_mode == SECCOMP_HAS_KILLED)
 		be_killed_by_seccomp(tc->ended);
 	if (tc->ended->seccomp_mode == SECCOMP_MODE_STRICT)
