@@ -284,34 +284,44 @@ static void take_children(struct task *task, const struct layout *layout)
 
 /*
  * Whom a thread is told to look at: us, or if it is not root's a process with its own ids. One that may not look at us
- * lacks a capability or is confined: the process with its own ids tells which.
+ * lacks a capability or is confined: the process with its own ids tells which. The threads are asked again all
+ * together, and each may have other ids.
  */
+static int ask_with_own_ids(struct task *task, const struct place *place, struct landlock_probes *probes,
+			    struct error *err)
+{
+	struct parasite_thread *threads = local_threads(task, &place->layout);
+	int r;
+
+	for (size_t i = 0; i < task->thread_count; i++) {
+		if (threads[i].probe_pid == getpid()) {
+			pid_t probe = landlock_probe(probes, &task->threads[i].status, err);
+
+			if (probe < 0)
+				return probe;
+			threads[i].probe_pid = probe;
+		}
+		threads[i].done = 0;
+	}
+	task->parasite->fd_count = task->parasite->child_count = 0; /* answers stand where they stood */
+	r = stop_parasite(task, err);
+	if (r == 0)
+		r = ask(task, place, err);
+	return r < 0 ? r : finish(task, place, err);
+}
+
 static int check_confinement(struct task *task, const struct place *place, size_t index, struct landlock_probes *probes,
 			     struct error *err)
 {
-	struct parasite_thread *threads = local_threads(task, &place->layout);
-	pid_t probe = threads[index].probe_pid;
+	const struct parasite_thread *thread = &local_threads(task, &place->layout)[index];
 	int r = 0;
 
-	if (task->threads[index].facts_own || threads[index].probe_result == 0 ||
-	    threads[index].probe_result == -ENOSYS || probe == 0)
+	if (task->threads[index].facts_own || thread->probe_result == 0 || thread->probe_result == -ENOSYS ||
+	    thread->probe_pid == 0)
 		return 0;
-	if (probe == getpid()) {
-		probe = landlock_probe(probes, &task->threads[index].status, err);
-		if (probe <= 0)
-			return probe;
-		task->parasite->fd_count = task->parasite->child_count = 0; /* answers stand where they stood */
-		for (size_t i = 0; i < task->thread_count; i++) {
-			threads[i].done = 0;
-			threads[i].probe_pid = probe;
-		}
-		r = stop_parasite(task, err);
-		if (r == 0)
-			r = ask(task, place, err);
-		if (r == 0)
-			r = finish(task, place, err);
-	}
-	if (r == 0 && threads[index].probe_result < 0)
+	if (thread->probe_pid == getpid())
+		r = ask_with_own_ids(task, place, probes, err);
+	if (r == 0 && thread->probe_pid && thread->probe_result < 0)
 		r = error_say(err, -ENOTSUP,
 			      TASK_FORMAT ", thread %d: is confined by a Landlock domain, which the kernel does "
 					  "not let us read back",
