@@ -20,6 +20,7 @@ extern const struct file_kind timerfd_kind;
 extern const struct file_kind tty_kind;
 extern const struct file_kind tun_kind;
 extern const struct file_kind unsupported_anonymous_kind;
+extern const struct file_kind unsupported_handle_kind;
 extern const struct file_kind unsupported_mount_kind;
 extern const struct file_kind unsupported_queue_kind;
 extern const struct file_kind unsupported_socket_kind;

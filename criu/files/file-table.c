@@ -2,6 +2,7 @@
 #include "files/file-kinds.h"
 
 const struct file_kind *const file_kinds[] = {
+	&unsupported_handle_kind,
 	&unsupported_socket_kind,
 	&pipe_kind,
 	&fifo_kind,

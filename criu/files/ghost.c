@@ -118,8 +118,10 @@ static int check_ghost(struct dump *d, struct open_file *file, struct error *err
 	filesystem = kernels_own(d, file);
 	if (filesystem)
 		return open_file_refuse(file, err, "is not there any more, and nothing can be made in %s", filesystem);
-	if (file->link && strncmp(file->link, "/memfd:", strlen("/memfd:")) == 0)
+	if (file->link && strncmp(file->link, "/memfd:", strlen("/memfd:")) == 0) {
+		error_hint(err, "have the program close it before the dump");
 		return open_file_refuse(file, err, "a memfd that is open with O_PATH cannot be opened so again");
+	}
 	if (is_in_lost_mount(d, file))
 		return open_file_refuse(file, err, "the deleted file is in a mount that is nowhere (detached)");
 	if (!S_ISREG(file->st.st_mode) || allocated <= d->opts->ghost_limit_bytes)

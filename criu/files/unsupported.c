@@ -21,6 +21,8 @@
 #define IPPROTO_MPTCP 262
 #endif
 
+#define CLOSE_HINT "have the program close it before the dump and make it again after the restore"
+
 /* --- sockets -------------------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -100,7 +102,7 @@ const struct file_kind unsupported_socket_kind = {
 /* No option can save these: only the program can do without, or make it again. */
 static int refuse_kind(const struct open_file *file, struct error *err, const char *what)
 {
-	error_hint(err, "have the program close it before the dump and make it again after the restore");
+	error_hint(err, CLOSE_HINT);
 	if (file->fd < 0 && file->map_end)
 		return error_say(err, -ENOTSUP,
 				 TASK_FORMAT ", mapping %llx-%llx, %s: files of this kind are not supported",
@@ -109,6 +111,35 @@ static int refuse_kind(const struct open_file *file, struct error *err, const ch
 	return error_say(err, -ENOTSUP, TASK_FORMAT ", fd %d, %s: files of this kind are not supported",
 			 TASK_ARGS(file->task), file->fd, what);
 }
+
+/* --- handles ---------------------------------------------------------------------------------------------------- */
+
+/* What the kernel opens with O_PATH by its link in /proc; that of a memfd is like the path of a file. */
+static bool is_handle(const struct dump *d, const struct open_file *file)
+{
+	static const char *const links[] = { "anon_inode:", "socket:[" };
+
+	if (!(file->flags & O_PATH) || file->fd < 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(links); i++)
+		if (file->link && !strncmp(file->link, links[i], strlen(links[i])))
+			return true;
+	return file->st.st_dev == d->files->pipe_dev;
+}
+
+static int look_handle(struct dump *d, struct open_file *file, struct error *err)
+{
+	error_hint(err, CLOSE_HINT);
+	return error_say(err, -ENOTSUP, TASK_FORMAT ", fd %d, %s: is open with O_PATH and cannot be opened so again",
+			 TASK_ARGS(file->task), file->fd, file->link ? file->link : "pipe");
+}
+
+const struct file_kind unsupported_handle_kind = {
+	.name = "handle",
+	.type = FD_TYPES__UND,
+	.is = is_handle,
+	.look = look_handle,
+};
 
 /* --- anonymous inodes ----------------------------------------------------------------------------------------- */
 
