@@ -23,8 +23,10 @@ static bool has_vanished(const struct task *task)
 static int look_tasks(struct dump *d, const struct look_own *own, struct error *err)
 {
 	for_each_task (d, task) {
-		struct error reason = { 0 };
+		struct error reason = { 0 }, traced = { 0 };
 
+		if (!task->is_zombie && tree_check_tracer(task, &traced) < 0)
+			refusals_add(&d->refusals, &traced);
 		if (look_task(d, own, task, &reason) == 0)
 			continue;
 		if (task->parent && has_vanished(task)) {

@@ -109,21 +109,48 @@ int tree_collect(struct dump *d, struct error *err)
 
 /* --- freeze ------------------------------------------------------------------------------------------------------ */
 
-/* Who traces it, what we lack: EPERM alone helps nobody. */
-static int explain_eperm(const struct task *task, const struct compel_error *compel_err, struct error *err)
+static pid_t read_tracer(const struct task *task, pid_t tid)
 {
 	AUTO_PROC_STATUS struct proc_status status = { 0 };
-	AUTO_CLOSE int tracer = -1;
-	char comm[64] = "?";
+	char path[48];
 
-	if (proc_status_read(task->procfd, "status", &status) == 0 && status.tracer_pid) {
-		tracer = proc_open(status.tracer_pid);
+	(void)snprintf(path, sizeof(path), "task/%d/status", tid);
+	return proc_status_read(task->procfd, path, &status) == 0 ? status.tracer_pid : 0;
+}
+
+int tree_check_tracer(const struct task *task, struct error *err)
+{
+	AUTO_FREE pid_t *tids = NULL;
+	size_t count = 0;
+
+	(void)proc_list_threads(task->procfd, &tids, &count);
+	for (size_t i = 0; i < count; i++) {
+		const pid_t pid = read_tracer(task, tids[i]);
+		AUTO_CLOSE int tracer = -1;
+		char comm[64] = "?";
+
+		if (!pid || pid == getpid())
+			continue;
+		tracer = proc_open(pid);
 		if (tracer >= 0)
 			(void)proc_read_comm(tracer, "comm", comm);
 		error_hint(err, "detach the tracer first");
-		return error_say(err, -EPERM, TASK_FORMAT ": is traced by pid %d (%s) already", TASK_ARGS(task),
-				 status.tracer_pid, comm);
+		if (i == 0)
+			return error_say(err, -EPERM, TASK_FORMAT ": is traced by pid %d (%s) already", TASK_ARGS(task),
+					 pid, comm);
+		return error_say(err, -EPERM, TASK_FORMAT ", thread %d: is traced by pid %d (%s) already",
+				 TASK_ARGS(task), tids[i], pid, comm);
 	}
+	return 0;
+}
+
+/* Who traces it, what we lack: EPERM alone helps nobody. */
+static int explain_eperm(const struct task *task, const struct compel_error *compel_err, struct error *err)
+{
+	int r = tree_check_tracer(task, err);
+
+	if (r < 0)
+		return r;
 	error_hint(err, "run it as root, or with CAP_SYS_PTRACE and CAP_CHECKPOINT_RESTORE");
 	return error_say(err, -EPERM, TASK_FORMAT ": may not be traced (CAP_SYS_PTRACE is missing?): %s",
 			 TASK_ARGS(task), compel_err->text);

@@ -19,4 +19,7 @@ int tree_walk(struct dump *d, struct error *err);
 /* Look stage: sessions and groups must lead to tasks of the tree, or be allowed to lead out of it (--shell-job). */
 int tree_check_sessions(struct dump *d, struct error *err);
 
+/* Refuses a task of which a thread is traced by somebody else. */
+int tree_check_tracer(const struct task *task, struct error *err);
+
 void tree_free(struct dump *d);

@@ -589,6 +589,31 @@ threading.Thread(target=own).start()' &
 	kill -KILL $pid
 }
 
+# Each thread has a tracer of its own.
+case_traced_thread() {
+	local each tid
+	mkdir set
+	setsid python3 -c 'import threading, time
+threading.Thread(target=time.sleep, args=(99,)).start()
+time.sleep(99)' &
+	pid=$!
+	disown
+	within 3000 grep -qs '^Threads:.2$' /proc/$pid/status || fail "no second thread"
+	tid=$(ls /proc/$pid/task | tail -n1)
+	python3 -c 'import ctypes, sys, time
+ctypes.CDLL(None).ptrace(0x4206, int(sys.argv[1]), 0, 0) == 0 and time.sleep(99)' $tid &
+	tracer=$!
+	disown
+	within 3000 grep -qs "^TracerPid:.$tracer\$" /proc/$pid/task/$tid/status || fail "not traced"
+	for each in "dump -t $pid -R -D set" "check --pid $pid"; do
+		! "$criu" $each >out 2>err || fail "$each should fail"
+		cat out >>err
+		says err "pid $pid .*, thread $tid: is traced by pid $tracer .python3. already" 'hint: detach the tracer first'
+	done
+	[ -z "$(ls set)" ] || fail "left behind: $(ls set)"
+	kill -KILL $tracer $pid
+}
+
 # --- check and cpuinfo ------------------------------------------------------------------------------------------------
 
 # option_names: the long options in a text, in both spellings where --[no-]NAME stands for two.
