@@ -325,7 +325,13 @@ static int check_namespaces(const struct restore *r, const struct checked_task *
 		const TaskKobjIdsEntry *wanted = first && !strcmp(namespaces[i].name, "time") ? first : outside;
 		uint32_t own, other;
 
-		if (!read_id(task->ids, i, &own) || !read_id(wanted, i, &other) || own == other)
+		if (!read_id(task->ids, i, &own))
+			continue;
+		if (!read_id(outside, i, &other))
+			return error_say(err, -EINVAL,
+					 "pid %u (%s): inventory.img does not say which %s namespace the dump was in",
+					 task->entry->pid, task->threads[0].core->tc->comm, namespaces[i].name);
+		if (!read_id(wanted, i, &other) || own == other)
 			continue;
 		return error_say(err, -EOPNOTSUPP,
 				 "pid %u (%s) is in a %s namespace of its own, which cannot be restored yet",

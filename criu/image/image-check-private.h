@@ -56,5 +56,8 @@ const struct file_row *file_rows(size_t *ret_count);
 int check_mm(struct checked_set *cs, struct error *err);
 int check_shmems(struct checked_set *cs, struct error *err);
 
+/* image-check-absent.c: after everything else was loaded */
+int check_absent_parts(const struct checked_set *cs, struct error *err);
+
 /* image-check-pages.c: after all page maps were loaded */
 int check_lost_pages(const struct checked_set *cs, struct error *err);

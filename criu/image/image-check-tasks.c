@@ -277,6 +277,37 @@ static int check_session(const struct checked_set *cs, const struct checked_task
 	return 0;
 }
 
+static int compare_groups(const void *a, const void *b)
+{
+	const PstreeEntry *left = *(PstreeEntry *const *)a, *right = *(PstreeEntry *const *)b;
+
+	return (left->pgid > right->pgid) - (left->pgid < right->pgid);
+}
+
+/* A process group is within one session, and who leads a session leads a group. 0: led from outside the pid namespace.
+ */
+static int check_groups(const struct checked_set *cs, const struct check_place *at)
+{
+	AUTO_FREE PstreeEntry **entries = calloc(cs->task_count, sizeof(*entries));
+
+	if (!entries)
+		return error_set(at->err, -ENOMEM, "check pstree.img");
+	for (size_t i = 0; i < cs->task_count; i++)
+		entries[i] = cs->tasks[i].entry;
+	qsort(entries, cs->task_count, sizeof(*entries), compare_groups);
+	for (size_t i = 0; i < cs->task_count; i++) {
+		const PstreeEntry *entry = entries[i], *before = i ? entries[i - 1] : entry;
+
+		if (entry->sid == entry->pid && entry->pgid != entry->pid)
+			return check_bad(at, "pid %u: leads its session and is in process group %u", entry->pid,
+					 entry->pgid);
+		if (entry->pgid && entry->pgid == before->pgid && entry->sid != before->sid)
+			return check_bad(at, "process group %u: pid %u and pid %u of it are in different sessions",
+					 entry->pgid, before->pid, entry->pid);
+	}
+	return 0;
+}
+
 /* The oldest sets have the ids in the core image. */
 static int load_ids(struct checked_set *cs, struct checked_task *task, struct error *err)
 {
@@ -328,6 +359,8 @@ int check_tasks(struct checked_set *cs, struct error *err)
 	}
 	for (size_t i = 0; i < cs->task_count && r == 0; i++)
 		r = check_session(cs, &cs->tasks[i], &at);
+	if (r == 0)
+		r = check_groups(cs, &at);
 	if (r == 0)
 		r = find_parent_threads(cs, &at);
 	if (r == 0 && cs->tasks[0].is_zombie)

@@ -127,6 +127,8 @@ int image_check(struct image_set *set, struct checked_set **ret_checked, struct 
 	if (r == 0)
 		r = check_lost_pages(cs, err);
 	if (r == 0)
+		r = check_absent_parts(cs, err);
+	if (r == 0)
 		*ret_checked = TAKE_PTR(cs);
 	return r;
 }

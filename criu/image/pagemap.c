@@ -85,24 +85,30 @@ static int read_runs(struct pagemap *map, struct image_reader *r, struct error *
 	}
 }
 
-/* No overflow: runs do not overlap, so their sum fits as their addresses do. */
+static int missing_pages(const struct pagemap *map, struct error *err)
+{
+	return error_say(err, -EBADMSG, "%s: its pages-%u.img is missing", map->name, map->pages_id);
+}
+
+/*
+ * No overflow: runs do not overlap, so their sum fits as their addresses do. Pages beyond those of all runs are of a
+ * map that was cut off; of a parent set only what is asked for matters.
+ */
 static int check_pages_file(const struct pagemap *map, struct error *err)
 {
 	AUTO_CLOSE int fd = -1;
 	uint64_t bytes;
-	int r;
+	int r = image_open_raw(map->set, IMAGE_PAGES, map->pages_id, O_RDONLY, &fd, &bytes, err);
 
-	if (map->present_pages == 0)
-		return 0;
-	r = image_open_raw(map->set, IMAGE_PAGES, map->pages_id, O_RDONLY, &fd, &bytes, err);
 	if (r == -ENOENT && !error_is_set(err))
-		return error_say(err, -EBADMSG, "%s: its pages-%u.img is missing", map->name, map->pages_id);
+		return map->present_pages == 0 ? 0 : missing_pages(map, err);
 	if (r < 0)
 		return r;
-	if (bytes / PAGE_BYTES < map->present_pages)
+	if (bytes / PAGE_BYTES < map->present_pages || (bytes != map->present_pages * PAGE_BYTES && !map->set->child))
 		return error_say(err, -EBADMSG,
-				 "pages-%u.img is too short: %" PRIu64 " bytes for the %" PRIu64 " pages of %s",
-				 map->pages_id, bytes, map->present_pages, map->name);
+				 "pages-%u.img is too %s: %" PRIu64 " bytes for the %" PRIu64 " pages of %s",
+				 map->pages_id, bytes / PAGE_BYTES < map->present_pages ? "short" : "long", bytes,
+				 map->present_pages, map->name);
 	return 0;
 }
 
@@ -301,7 +307,7 @@ int pagemap_pages_fd(struct pagemap *map, int flags, struct error *err)
 		return map->pages_fd;
 	r = image_open_raw(map->set, IMAGE_PAGES, map->pages_id, flags, &map->pages_fd, &bytes, err);
 	if (r == -ENOENT && !error_is_set(err))
-		return error_say(err, -EBADMSG, "%s: its pages-%u.img is missing", map->name, map->pages_id);
+		return missing_pages(map, err);
 	return r < 0 ? r : map->pages_fd;
 }
 

@@ -237,8 +237,28 @@ static void long_name_is_refused(void **state)
 	refuse_changed(f, IMAGE_CORE, SAMPLE_PID, long_comm, "core-100.img: the name of the process is too long");
 }
 
-/* A table that is not there is an empty one; the pipe's data is kept by the file alone. */
-static void absent_table_is_empty(void **state)
+/* Rewrites files.img with the paths of the sample alone, and the memory. */
+static void keep_paths(struct fixture *f, struct image_set *set, uint32_t more)
+{
+	AUTO_IMAGE_WRITER struct image_writer w = IMAGE_WRITER_INIT;
+	struct image_list files;
+
+	assert_int_equal(image_read_list(set, IMAGE_FILES, 0, &file_entry__descriptor, &files, &f->err), 0);
+	image_writer_open(&w, set, IMAGE_FILES, 0);
+	for (size_t i = 0; i < files.count; i++) {
+		FdTypes type = ((FileEntry *)files.items[i])->type;
+
+		if (type == FD_TYPES__REG || type == FD_TYPES__MEMFD)
+			assert_int_equal(image_writer_add(&w, files.items[i], &f->err), 0);
+	}
+	if (more)
+		assert_int_equal(sample_add_reg(&w, more, "/more", &f->err), 0);
+	assert_int_equal(image_writer_finish(&w, &f->err), 0);
+	image_list_done(&files);
+}
+
+/* A table that is not there is an empty one, unless there are files that were in it. */
+static void lost_table_is_noticed(void **state)
 {
 	struct fixture *f = *state;
 	AUTO_IMAGE_SET struct image_set set = IMAGE_SET_INIT;
@@ -249,16 +269,103 @@ static void absent_table_is_empty(void **state)
 			 0);
 	other_files_id(ids);
 	assert_int_equal(image_write_one(&set, IMAGE_IDS, SAMPLE_PID, ids, &f->err), 0);
-	assert_int_equal(check(f), 0);
 	image_message_free(ids);
+	assert_int_equal(check(f), -EBADMSG);
+	assert_string_equal(f->err.text, "fdinfo-9.img is missing or empty, and nothing refers to file 3");
+	assert_int_equal(unlinkat(f->dirfd, "pipes-data.img", 0), 0);
+	keep_paths(f, &set, 0);
+	assert_int_equal(check(f), 0);
+	keep_paths(f, &set, 9);
+	assert_int_equal(check(f), -EBADMSG);
+	assert_string_equal(f->err.text, "fdinfo-9.img is missing or empty, and nothing refers to file 9");
+}
+
+static void cut_table_is_noticed(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_IMAGE_SET struct image_set set = IMAGE_SET_INIT;
+	AUTO_IMAGE_WRITER struct image_writer w = IMAGE_WRITER_INIT;
+	FdinfoEntry entry = FDINFO_ENTRY__INIT;
+
+	assert_int_equal(image_set_open_plain(&set, f->dirfd, NULL, &f->err), 0);
+	entry.id = 3;
+	entry.type = FD_TYPES__PIPE;
+	image_writer_open(&w, &set, IMAGE_FDINFO, 2);
+	assert_int_equal(image_writer_add(&w, &entry, &f->err), 0);
+	assert_int_equal(image_writer_finish(&w, &f->err), 0);
+	assert_int_equal(check(f), -EBADMSG);
+	assert_string_equal(f->err.text, "files.img: nothing refers to file 4: a table of descriptors is incomplete");
+}
+
+/* What is left of an older dump in the same directory does not matter, unless a file is without who has it. */
+static void lost_process_is_noticed(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_IMAGE_SET struct image_set set = IMAGE_SET_INIT;
+	AUTO_IMAGE_WRITER struct image_writer w = IMAGE_WRITER_INIT;
+	struct image_list files;
+
+	assert_int_equal(image_set_open_plain(&set, f->dirfd, NULL, &f->err), 0);
+	assert_int_equal(linkat(f->dirfd, "core-101.img", f->dirfd, "core-103.img", 0), 0);
+	assert_int_equal(check(f), 0);
+	assert_int_equal(image_read_list(&set, IMAGE_FILES, 0, &file_entry__descriptor, &files, &f->err), 0);
+	image_writer_open(&w, &set, IMAGE_FILES, 0);
+	for (size_t i = 0; i < files.count; i++)
+		assert_int_equal(image_writer_add(&w, files.items[i], &f->err), 0);
+	assert_int_equal(sample_add_reg(&w, 9, "/of/another", &f->err), 0);
+	assert_int_equal(image_writer_finish(&w, &f->err), 0);
+	image_list_done(&files);
+	assert_int_equal(check(f), -EBADMSG);
+	assert_string_equal(f->err.text,
+			    "pstree.img: thread 103 is missing: there is its core image, and nothing refers to file 9");
+	assert_int_equal(unlinkat(f->dirfd, "core-103.img", 0), 0);
+	assert_int_equal(check(f), 0);
+}
+
+static void write_tree(struct image_set *set, const struct image_list *tree, struct error *err)
+{
+	AUTO_IMAGE_WRITER struct image_writer w = IMAGE_WRITER_INIT;
+
+	image_writer_open(&w, set, IMAGE_PSTREE, 0);
+	for (size_t i = 0; i < tree->count; i++)
+		assert_int_equal(image_writer_add(&w, tree->items[i], err), 0);
+	assert_int_equal(image_writer_finish(&w, err), 0);
+}
+
+static void groups_are_within_sessions(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_IMAGE_SET struct image_set set = IMAGE_SET_INIT;
+	struct image_list tree;
+	PstreeEntry *root, *zombie;
+
+	assert_int_equal(image_set_open_plain(&set, f->dirfd, NULL, &f->err), 0);
+	assert_int_equal(image_read_list(&set, IMAGE_PSTREE, 0, &pstree_entry__descriptor, &tree, &f->err), 0);
+	root = tree.items[0];
+	zombie = tree.items[1];
+	root->pgid = 0;
+	write_tree(&set, &tree, &f->err);
+	assert_int_equal(check(f), -EBADMSG);
+	assert_string_equal(f->err.text, "pstree.img: pid 100: leads its session and is in process group 0");
+	root->pgid = root->pid;
+	zombie->sid = 7;
+	write_tree(&set, &tree, &f->err);
+	assert_int_equal(check(f), -EBADMSG);
+	assert_non_null(strstr(f->err.text, "pstree.img: process group 100: pid"));
+	/* led from outside */
+	root->pgid = root->sid = zombie->pgid = 0;
+	write_tree(&set, &tree, &f->err);
+	assert_int_equal(check(f), 0);
+	image_list_done(&tree);
 }
 
 static void each_missing_file_is_named(void **state)
 {
 	struct fixture *f = *state;
-	const char *const needed[] = { "inventory.img", "core-100.img", "core-101.img",   "core-102.img", "ids-100.img",
-				       "mm-100.img",    "fs-100.img",   "pages-1.img",    "memfd.img",    "seccomp.img",
-				       "files.img",     "pstree.img",   "pagemap-100.img" };
+	const char *const needed[] = { "inventory.img",   "core-100.img", "core-101.img",  "core-102.img",
+				       "ids-100.img",     "mm-100.img",   "fs-100.img",    "pages-1.img",
+				       "memfd.img",       "seccomp.img",  "files.img",     "pstree.img",
+				       "pagemap-100.img", "fdinfo-2.img", "pipes-data.img" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
 		assert_int_equal(renameat(f->dirfd, needed[i], f->dirfd, "away"), 0);
@@ -449,7 +556,10 @@ int main(void)
 		TEST(sample_passes),
 		TEST(contradictions_are_refused),
 		TEST(long_name_is_refused),
-		TEST(absent_table_is_empty),
+		TEST(lost_table_is_noticed),
+		TEST(cut_table_is_noticed),
+		TEST(lost_process_is_noticed),
+		TEST(groups_are_within_sessions),
 		TEST(each_missing_file_is_named),
 		TEST(lost_shared_pages_are_noticed),
 		TEST(ghosts_are_looked_at),

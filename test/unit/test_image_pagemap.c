@@ -72,6 +72,7 @@ static PagemapEntry entry_of(uint64_t vaddr, uint64_t nr_pages, uint32_t flags)
 	return entry;
 }
 
+/* As many pages are in the pages file. */
 static int load(struct fixture *f, size_t pages, struct pagemap **ret_map)
 {
 	int fd;
@@ -119,6 +120,7 @@ static void damage_is_refused(void **state)
 	const struct {
 		PagemapEntry first, second;
 		const char *sentence;
+		size_t pages;
 	} cases[] = {
 		{ entry_of(AT(0) + 1, 1, 4), entry_of(AT(9), 1, 4), "record 2 at byte 14: address 0x10000001" },
 		{ entry_of(AT(0), 2, 4), entry_of(AT(1), 1, 4), "below the end of the entry before" },
@@ -129,8 +131,10 @@ static void damage_is_refused(void **state)
 		{ entry_of(AT(0), 1, 8), entry_of(AT(1), 1, 4), "unknown flags 0x8" },
 		{ entry_of(AT(0), 1, 5), entry_of(AT(1), 1, 4), "do not say where the content is" },
 		{ entry_of(AT(0), 1, 0), entry_of(AT(1), 1, 4), "do not say where the content is" },
-		{ entry_of(AT(0), 9, 4), entry_of(AT(20), 2, 4), "pages-1.img is too short" },
-		{ entry_of(AT(0), 1, 4), entry_of(AT(1), 1, 1), "parent image set, which is not there" },
+		{ entry_of(AT(0), 9, 4), entry_of(AT(20), 2, 4), "pages-1.img is too short", 10 },
+		{ entry_of(AT(0), 9, 4), entry_of(AT(20), 2, 4), "pages-1.img is too long", 12 },
+		{ entry_of(AT(0), 9, 2), entry_of(AT(20), 2, 2), "pages-1.img is too long", 1 },
+		{ entry_of(AT(0), 1, 4), entry_of(AT(1), 1, 1), "parent image set, which is not there", 1 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -139,7 +143,7 @@ static void damage_is_refused(void **state)
 		begin(f);
 		add(f, cases[i].first);
 		add(f, cases[i].second);
-		assert_int_equal(load(f, 10, &map), -EBADMSG);
+		assert_int_equal(load(f, cases[i].pages, &map), -EBADMSG);
 		assert_non_null(strstr(f->err.text, cases[i].sentence));
 		assert_null(map);
 	}
@@ -240,7 +244,7 @@ static void circle_of_parents_is_refused(void **state)
 	begin(f);
 	add(f, entry_of(AT(0), 1, PAGEMAP_PARENT));
 	assert_int_equal(symlinkat(".", f->dirfd, "parent"), 0);
-	assert_int_equal(load(f, 1, &map), -ELOOP);
+	assert_int_equal(load(f, 0, &map), -ELOOP);
 	assert_non_null(strstr(f->err.text, "in a circle"));
 }
 
@@ -252,7 +256,7 @@ static void dangling_parent_is_refused(void **state)
 	begin(f);
 	add(f, entry_of(AT(0), 1, PAGEMAP_PARENT));
 	assert_int_equal(symlinkat("gone", f->dirfd, "parent"), 0);
-	assert_int_equal(load(f, 1, &map), -ENOENT);
+	assert_int_equal(load(f, 0, &map), -ENOENT);
 	assert_non_null(strstr(f->err.text, "leads nowhere"));
 }
 
