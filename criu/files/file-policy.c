@@ -252,8 +252,8 @@ static bool is_same_inode(const FileIdentity *identity, const char *path, const 
 static int check_content(struct restore *r, const struct restore_file *file, const FileIdentity *identity,
 			 const char *path, struct error *err)
 {
-	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	int result = fd < 0 ? -errno : 0;
+	AUTO_CLOSE int fd = restore_open_content(path);
+	int result = fd < 0 ? fd : 0;
 	uint64_t hash;
 
 	if (result == 0)

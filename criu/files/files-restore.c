@@ -626,7 +626,7 @@ int files_open_for_mapping(struct restore *r, struct restore_task *task, uint32_
 
 	if (!file)
 		return error_say(err, -EBADMSG, "pid %d: the images have no file %u to map", task->pid, file_id);
-	return regular_open(r, file, restore_open_flags(open_flags) | O_CLOEXEC, ret_fd, err);
+	return regular_open_for_mapping(r, file, restore_open_flags(open_flags) | O_CLOEXEC, ret_fd, err);
 }
 
 static int open_dir(struct restore *r, struct restore_task *task, uint32_t id, int *ret_fd, struct error *err)

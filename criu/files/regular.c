@@ -250,13 +250,13 @@ static bool is_proc_of_tree(const struct restore *r, const char *name)
 static int check_build_id(struct restore *r, const struct restore_file *file, const RegFileEntry *entry,
 			  const char *path, struct error *err)
 {
-	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	AUTO_CLOSE int fd = restore_open_content(path);
 	struct build_id id;
 	bool same;
 
 	if (fd < 0)
 		return restore_refuse(r, file, err, "%s: cannot be opened to read its build-id: %s", path,
-				      strerror(errno));
+				      strerror(-fd));
 	if (build_id_read(fd, &id) < 0)
 		return restore_refuse(r, file, err, "%s: has no build-id, but had one when it was dumped", path);
 	same = build_id_words(&id) == entry->n_build_id;
@@ -523,6 +523,28 @@ int regular_open(struct restore *r, struct restore_file *file, uint32_t flags, i
 		return error_set(err, fd, "open %s", path);
 	*ret_fd = fd;
 	return 0;
+}
+
+/* The description may be one that somebody else has, too. */
+static bool is_shared(const struct restore_file *file)
+{
+	const struct regular_restore *s = file->kind_data;
+
+	return s && (s->inherited >= 0 || (s->ghost && file->first_fd >= 0));
+}
+
+int regular_open_for_mapping(struct restore *r, struct restore_file *file, uint32_t flags, int *ret_fd,
+			     struct error *err)
+{
+	int result = regular_open(r, file, flags, ret_fd, err);
+
+	/* Not with the flags of open(2): who may not ask for it maps the file all the same. */
+	if (result == 0 && !is_shared(file)) {
+		int set = fcntl(*ret_fd, F_GETFL);
+
+		(void)fcntl(*ret_fd, F_SETFL, set | O_NOATIME);
+	}
+	return result;
 }
 
 /* Records are skipped by reading them, which must not wait. */

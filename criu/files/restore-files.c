@@ -73,6 +73,16 @@ uint32_t restore_open_flags(uint32_t flags)
 	return (flags & ~once) | O_NOCTTY;
 }
 
+int restore_open_content(const char *path)
+{
+	const int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+	int fd = open(path, flags | O_NOATIME);
+
+	if (fd < 0 && errno == EPERM)
+		fd = open(path, flags);
+	return fd < 0 ? -errno : fd;
+}
+
 int restore_keep_fd(const struct restore *r, int *fd)
 {
 	int kept = service_fds_copy(r, *fd);

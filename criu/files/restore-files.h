@@ -142,11 +142,18 @@ int path_map_apply(struct restore *r, struct error *err);
 /* open(2) flags of a status word of an image: what would create or block is left out. */
 uint32_t restore_open_flags(uint32_t flags);
 
+/* A file to look into, whose time of access is left as it is where that is allowed. */
+int restore_open_content(const char *path);
+
 /* The descriptor the user gave for this key (--inherit-fd), -ENOENT. */
 int restore_inherited(const struct restore *r, const char *key);
 
 /* regular.c: a file with a path, for kinds that keep theirs in an entry of its own. */
 int regular_open(struct restore *r, struct restore_file *file, uint32_t flags, int *ret_fd, struct error *err);
+
+/* The same for mmap(2), which then leaves the time of the last access as it is. */
+int regular_open_for_mapping(struct restore *r, struct restore_file *file, uint32_t flags, int *ret_fd,
+			     struct error *err);
 
 /* tty-restore.c, tty-session.c */
 int ttys_read(struct restore *r, struct error *err);
