@@ -1,0 +1,312 @@
+/* What cannot be saved and is refused by name, one each: the argument says which. The refusal harms nothing. */
+#include "zdtmlib.h"
+
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/keyctl.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/fanotify.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <termios.h>
+
+#define PIDFD_THREAD_FLAG O_EXCL
+
+static int held = -1, other = -1;
+static char buffer[32768];
+
+/* --- files without a name -------------------------------------------------------------------------------------- */
+
+static void memfd_path(void)
+{
+	int fd = MUST(memfd_create("path", MFD_CLOEXEC));
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	held = MUST(open(path, O_PATH));
+	close(fd);
+}
+
+static void ghost_socket(void)
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX, .sun_path = "socket" };
+	int fd = MUST(socket(AF_UNIX, SOCK_STREAM, 0));
+
+	MUST(bind(fd, (struct sockaddr *)&name, sizeof(name)));
+	held = MUST(open("socket", O_PATH));
+	close(fd);
+	MUST(unlink("socket"));
+}
+
+static void mount_small(void)
+{
+	MUST(mkdir("mounted", 0700));
+	MUST(mount("small", "mounted", "tmpfs", 0, NULL));
+}
+
+static void ghost_detached(void)
+{
+	mount_small();
+	held = MUST(open("mounted/file", O_RDWR | O_CREAT, 0600));
+	MUST(unlink("mounted/file"));
+	MUST(umount2("mounted", MNT_DETACH));
+}
+
+static void check_written(void)
+{
+	EXPECT_EQ(pwrite(held, "x", 1, 0), 1);
+}
+
+/* --- watches ----------------------------------------------------------------------------------------------------- */
+
+/* The mark stays as long as the mount, which somebody has open. */
+static void mark_detached(void)
+{
+	held = MUST(fanotify_init(FAN_CLASS_NOTIF, O_RDONLY));
+	mount_small();
+	MUST(fanotify_mark(held, FAN_MARK_ADD | FAN_MARK_MOUNT, FAN_CLOSE_WRITE, AT_FDCWD, "mounted"));
+	other = MUST(open("mounted/file", O_RDWR | O_CREAT, 0600));
+	MUST(umount2("mounted", MNT_DETACH));
+}
+
+static void sleep_here(void)
+{
+	test_post((volatile int *)&other, gettid());
+	thread_wait();
+}
+
+/* Watched under a number that is gone; what it stands for is a thread. */
+static void epoll_thread(void)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	int pidfd;
+
+	(void)test_thread(sleep_here);
+	held = MUST(epoll_create1(0));
+	pidfd = (int)syscall(SYS_pidfd_open, other, PIDFD_THREAD_FLAG);
+	if (pidfd < 0)
+		test_skip("pidfds of threads: %s", strerror(errno));
+	other = MUST(dup(pidfd));
+	MUST(epoll_ctl(held, EPOLL_CTL_ADD, pidfd, &event));
+	close(pidfd);
+}
+
+/* --- terminals ---------------------------------------------------------------------------------------------------- */
+
+static int open_master(void)
+{
+	int fd = MUST(open("/dev/ptmx", O_RDWR | O_NOCTTY)), zero = 0;
+
+	MUST(ioctl(fd, TIOCSPTLCK, &zero));
+	return fd;
+}
+
+static void open_raw_pair(void)
+{
+	struct termios settings;
+
+	held = open_master();
+	other = MUST(ioctl(held, TIOCGPTPEER, O_RDWR | O_NOCTTY));
+	MUST(tcgetattr(other, &settings));
+	cfmakeraw(&settings);
+	MUST(tcsetattr(other, TCSANOW, &settings));
+}
+
+/* Until nothing more is taken. */
+static void fill(int fd)
+{
+	MUST(fcntl(fd, F_SETFL, O_NONBLOCK));
+	while (write(fd, buffer, sizeof(buffer)) > 0)
+		;
+	EXPECT_EQ(errno, EAGAIN);
+}
+
+static void drain(int fd, size_t least)
+{
+	size_t bytes = 0;
+	ssize_t n;
+
+	MUST(fcntl(fd, F_SETFL, O_NONBLOCK));
+	while ((n = read(fd, buffer, sizeof(buffer))) > 0)
+		bytes += (size_t)n;
+	EXPECT(bytes >= least);
+}
+
+static void much_output(void)
+{
+	open_raw_pair();
+	fill(other);
+}
+
+static void check_output(void)
+{
+	drain(held, 5000);
+}
+
+static void much_input(void)
+{
+	open_raw_pair();
+	fill(held);
+}
+
+static void check_input(void)
+{
+	drain(other, 5000);
+}
+
+static void input_for_nobody(void)
+{
+	int waiting = 0;
+
+	open_raw_pair();
+	EXPECT_EQ(write(held, "unread", 6), 6);
+	while (MUST(ioctl(other, FIONREAD, &waiting)) == 0 && waiting < 6)
+		usleep(1000);
+	close(other);
+}
+
+static void check_input_for_nobody(void)
+{
+	other = MUST(ioctl(held, TIOCGPTPEER, O_RDWR | O_NOCTTY));
+	drain(other, 6);
+}
+
+static void high_number(void)
+{
+	const struct rlimit limit = { 2048, 2048 };
+	static int masters[1100];
+	unsigned int number = 0;
+	size_t count = 0;
+
+	MUST(setrlimit(RLIMIT_NOFILE, &limit));
+	while (count < 1100 && number <= 1000) {
+		masters[count] = open("/dev/ptmx", O_RDWR | O_NOCTTY);
+		if (masters[count] < 0)
+			test_skip("%zu terminals: %s", count, strerror(errno));
+		MUST(ioctl(masters[count++], TIOCGPTN, &number));
+	}
+	while (count-- > 1)
+		close(masters[count - 1]);
+	EXPECT(number > 1000);
+}
+
+static pid_t child;
+
+static void sleep_without_terminal(void *arg)
+{
+	(void)arg;
+	MUST(setsid());
+	child_wait();
+}
+
+/* /dev/tty, held by who has no controlling terminal. */
+static void tty_without_terminal(void)
+{
+	open_raw_pair();
+	MUST(ioctl(other, TIOCSCTTY, 0));
+	held = MUST(open("/dev/tty", O_RDWR));
+	child = test_fork(sleep_without_terminal, NULL);
+	close(held);
+}
+
+static void check_child(void)
+{
+	test_end_child(child);
+}
+
+/* --- threads ------------------------------------------------------------------------------------------------------ */
+
+static void *live_on(void *arg)
+{
+	test_wait();
+	exit(test_pass());
+	return arg;
+}
+
+/* The first thread is ended by its filter, as if it had been killed alone. */
+static void killed_leader(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_THREAD),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { 4, code };
+	pthread_t thread;
+
+	EXPECT_EQ(pthread_create(&thread, NULL, live_on, NULL), 0);
+	MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	MUST(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+	(void)syscall(SYS_getppid);
+	FAIL("the filter ends nobody");
+}
+
+static void have_inherited(void *arg)
+{
+	(void)arg;
+	child_wait();
+}
+
+/* Whoever is forked by a thread with such a setting has it, and no keyring. */
+static void *hand_down(void *arg)
+{
+	if (syscall(SYS_keyctl, KEYCTL_SET_REQKEY_KEYRING, KEY_REQKEY_DEFL_THREAD_KEYRING) < 0)
+		return arg;
+	child = test_fork(have_inherited, NULL);
+	return NULL;
+}
+
+static void request_keyring(void)
+{
+	pthread_t thread;
+	void *failed = NULL;
+
+	EXPECT_EQ(pthread_create(&thread, NULL, hand_down, buffer), 0);
+	EXPECT_EQ(pthread_join(thread, &failed), 0);
+	if (failed)
+		test_skip("KEYCTL_SET_REQKEY_KEYRING");
+}
+
+static const struct {
+	const char *name;
+	void (*set_up)(void);
+	void (*check)(void);
+} variants[] = {
+	{ "memfd_path", memfd_path, NULL },
+	{ "ghost_socket", ghost_socket, NULL },
+	{ "ghost_detached", ghost_detached, check_written },
+	{ "mark_detached", mark_detached, NULL },
+	{ "epoll_thread", epoll_thread, NULL },
+	{ "much_output", much_output, check_output },
+	{ "much_input", much_input, check_input },
+	{ "input_for_nobody", input_for_nobody, check_input_for_nobody },
+	{ "high_number", high_number, NULL },
+	{ "tty_without_terminal", tty_without_terminal, check_child },
+	{ "killed_leader", killed_leader, NULL },
+	{ "request_keyring", request_keyring, check_child },
+};
+
+int main(int argc, char **argv)
+{
+	size_t i = 0;
+
+	test_start();
+	while (i < sizeof(variants) / sizeof(*variants) && (argc != 2 || strcmp(argv[1], variants[i].name) != 0))
+		i++;
+	if (i == sizeof(variants) / sizeof(*variants))
+		FAIL("which one?");
+	variants[i].set_up();
+	test_wait();
+	if (variants[i].check)
+		variants[i].check();
+	return test_pass();
+}
