@@ -689,6 +689,8 @@ case_changed_process() {
 		mm-PID.img|mm_arg_start=18446603336221196288|arg
 		mm-PID.img|vmas.0.shmid=99999|file 99999 is not there
 		mm-PID.img|vmas.2.end=1|not at page boundaries
+		mm-PID.img|vmas.-2.status=521|its vdso is another kernel's, and the set does not hold its code
+		mm-PID.img|vmas.-2.status=521 vmas.-2.end=140737488351232|a vdso of [0-9]+ bytes
 		mm-PID.img|vmas.0.flags=939786274|huge pages of 16 kB are needed, which this machine lacks
 		mm-PID.img|dumpable=7|dumpable
 		mm-PID.img|aios.0.id=4096 aios.0.nr_req=1 aios.0.ring_len=4096|AIO ring 0x1000 has no mapping
@@ -703,6 +705,30 @@ case_changed_process() {
 		fdinfo-2.img|id=77777|77777
 		fdinfo-2.img|flags=99|flags
 	END
+}
+
+case_changed_locks() {
+	echo one >one
+	exec 9<one
+	flock 9
+	mkdir set
+	start plain
+	exec 9<&-
+	run_criu dump -t "$pid" -D set -v4 -o dump.log --file-locks
+	[ $status -eq 0 ] || fail "cannot make a set: $(tail -3 set/dump.log)"
+	changes_refused --file-locks <<-'END'
+		filelocks.img|fd=7777|filelocks.img: pid [0-9]+ has no descriptor 7777
+		filelocks.img|pid=7777|filelocks.img: pid 7777 has no descriptor 9
+		filelocks.img|pid=-1|filelocks.img: pid -1 has no descriptor 9
+		filelocks.img|type=77|fd 9: locks of type 77 are not supported
+		filelocks.img|flag=8 type=24|fd 9: locks of type 24 are not supported
+		filelocks.img|start=-1|locks of type [0-9]+ are not supported
+		filelocks.img|len=-1|locks of type [0-9]+ are not supported
+		filelocks.img|flag=77|flock|lock
+	END
+	run_criu restore -d -D set -v4 -o restore.log --file-locks
+	[ $status -eq 0 ] || fail "as it was it cannot be restored"
+	untouched
 }
 
 # Two processes share a descriptor table, and neither creates the other.
@@ -768,7 +794,8 @@ case_changed_asynchronous_io() {
 	make_set async
 	changes_refused <<-'END'
 		files.img|@io_uring io_uring.rings=0x:00|the rings of an io_uring are cut short
-		files.img|@io_uring io_uring.sqes=0x:00|size
+		files.img|@io_uring io_uring.rings=0x:*ff|the counters of an io_uring are out of range
+		files.img|@io_uring io_uring.sqes=0x:00|the rings of an io_uring have another size
 		files.img|@io_uring -io_uring.offsets.0|an io_uring of an impossible shape
 		files.img|@io_uring io_uring.sq_entries=3|an io_uring of an impossible shape
 		files.img|@io_uring io_uring.setup_flags=2147483648|an io_uring of an impossible shape

@@ -117,6 +117,10 @@ accepted() {
 	ends
 }
 
+edit() {
+	"${self%/*}/../images/edit-image.py" "$@"
+}
+
 # As many files are named as words follow.
 declined() {
 	local policy=$1
@@ -233,6 +237,14 @@ case_set_of_another_program() {
 	accepted "a set without identities" --file-policy "$PWD/*=any"
 	declined "$PWD/log=append" 'log: the set does not say enough' 
 	declined "$PWD/read=exact" 'read: the set does not say enough' 
+	rm -rf set out
+	mkfifo fifo
+	make_set files w:fifo
+	edit set/files.img "@reg.name=$PWD/fifo" -reg.mode || fail "cannot change the set"
+	rm fifo
+	echo no fifo >fifo
+	restore_refused
+	says 'fifo: is not a fifo'
 }
 
 # --- links ----------------------------------------------------------------------------------------------------------
@@ -263,6 +275,16 @@ case_links_of_two_dumps() {
 	refused dump -t "$pid" -D full --link-remap
 	[ "$(echo link_remap.*)" = "$links" ] || fail "links were $links and are $(echo link_remap.*)"
 	ends
+	cp one/remap-fpath.img one/files.img .
+	edit one/remap-fpath.img remap_id=7777 || fail "cannot change the set"
+	refused restore -d -D one
+	says 'remap-fpath.img: file [0-9]+: its other name, file 7777, is not there'
+	cp remap-fpath.img one
+	edit one/files.img "@reg.name=$PWD/$(grep -ao 'link_remap\.[0-9]*' one/files.img)" "reg.name=$PWD/other/one" || fail "cannot change the set"
+	refused restore -d -D one
+	says 'fd 3, .*/other/one: is no link that a dump makes'
+	[ -e other/one ] || fail "what the link was for is gone"
+	mv files.img one && rm remap-fpath.img
 	for each in one two; do
 		run_criu restore -d -D $each -v4 -o restore.log --pidfile "$PWD/$each.pid" --file-policy "$PWD/file=exact"
 		[ $status -eq 0 ] || fail "set $each: $(tail -3 $each/restore.log)"

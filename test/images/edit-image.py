@@ -2,8 +2,8 @@
 """edit-image.py FILE [@NAME[=VALUE]] CHANGE ...: changes a record of an image: the first one, or the first that has a
 field NAME, with that value; an image that is not there is made. NAME=VALUE sets a field, NAME= makes an empty message of
 it, NAME=[] an empty list, -NAME removes it; names may go down into messages by dots, into lists by numbers (the one
-behind the last adds to the list, those below 0 count from the end). A value is a number, bytes (0x: and hexadecimal
-digits), or else text."""
+behind the last adds to the list, those below 0 count from its end). A value is a number, bytes (0x: and hexadecimal
+digits; 0x:*BB: so many bytes as there are, each of them BB), or else text."""
 import os
 import sys
 
@@ -43,6 +43,8 @@ def change(message, text):
         message[last] = {}
     elif value == '[]':
         message[last] = []
+    elif value.startswith('0x:*'):
+        message[last] = bytes.fromhex(value[4:]) * len(message[last])
     elif last == 'plugins':
         message[last] = value.split(',')
     else:

@@ -198,6 +198,22 @@ static void high_number(void)
 	EXPECT(number > 1000);
 }
 
+/* What was hung up and what has been opened since go by one number. */
+static void hung_up(void)
+{
+	char path[32];
+	unsigned int number;
+
+	open_raw_pair();
+	MUST(ioctl(held, TIOCGPTN, &number));
+	snprintf(path, sizeof(path), "/dev/pts/%u", number);
+	MUST(ioctl(other, TIOCSCTTY, 0));
+	EXPECT(signal(SIGHUP, SIG_IGN) != SIG_ERR);
+	if (vhangup() < 0)
+		test_skip("vhangup: %s", strerror(errno));
+	MUST(open(path, O_RDWR | O_NOCTTY));
+}
+
 static pid_t child;
 
 static void sleep_without_terminal(void *arg)
@@ -290,6 +306,7 @@ static const struct {
 	{ "much_input", much_input, check_input },
 	{ "input_for_nobody", input_for_nobody, check_input_for_nobody },
 	{ "high_number", high_number, NULL },
+	{ "hung_up", hung_up, NULL },
 	{ "tty_without_terminal", tty_without_terminal, check_child },
 	{ "killed_leader", killed_leader, NULL },
 	{ "request_keyring", request_keyring, check_child },
