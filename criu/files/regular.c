@@ -401,9 +401,6 @@ static int check_link_remap(struct restore *r, struct restore_file *file, struct
 
 	if (!s)
 		return error_set(err, -ENOMEM, "open files");
-	if (!link)
-		return restore_refuse(r, file, err, "%s: the images do not say where its link is",
-				      file->entry->reg->name);
 	s->path = link->entry->reg->name;
 	/* It is removed after the restore: an image must not make that happen to anything else. */
 	if (!is_link_name(s->path))
