@@ -410,6 +410,13 @@ static void set_node(const TtyInfoEntry *master)
 	(void)chmod(path, master->node_mode & 07777);
 }
 
+static bool reads_and_writes(int fd)
+{
+	int flags = fd >= 0 ? fcntl(fd, F_GETFL) : -1;
+
+	return flags >= 0 && (flags & O_ACCMODE) == O_RDWR;
+}
+
 /* slave_fd: any descriptor of the slave, -1 when nobody in the tree has it open. */
 static int complete_pair(struct restore *r, struct restore_tty *tty, int slave_fd, struct error *err)
 {
@@ -420,7 +427,7 @@ static int complete_pair(struct restore *r, struct restore_tty *tty, int slave_f
 		return 0; /* the end of the holder hangs it up */
 	if (slave_fd < 0)
 		set_node(tty->master);
-	if (slave_fd < 0 && needs_slave(r, tty)) {
+	if (!reads_and_writes(slave_fd) && needs_slave(r, tty)) {
 		own = ioctl(tty->holder, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 		if (own < 0)
 			return error_set(err, -errno, "open the other end of a terminal");
