@@ -1,6 +1,7 @@
 /*
- * Hundreds of descriptors, each like many others but for one thing: place, flags, owner, which of two names, content
- * and size of a pipe. A child has inherited them, but for some numbers where it has something else that looks alike.
+ * Hundreds of descriptors, each like many others but for one thing: place, flags, owner, which of two names, content,
+ * size, owner and permissions of a pipe. A child has inherited them, but for some numbers where it has something else
+ * that looks alike.
  */
 #include "zdtmlib.h"
 
@@ -63,7 +64,10 @@ static int make(int i)
 		EXPECT_EQ(write(ends[i], &i, sizeof(i)), sizeof(i));
 		return fd;
 	case SMALL_PIPE:
-		return make_pipe(i, 0, 2);
+		fd = make_pipe(i, 0, 2);
+		MUST(fchown(fd, (uid_t)i, (gid_t)i + 1));
+		MUST(fchmod(fd, 0640));
+		return fd;
 	default:
 		fd = make_pipe(i, O_DIRECT, 0);
 		EXPECT_EQ(write(ends[i], "ab", 2), 2);
@@ -84,6 +88,16 @@ static void check_pipe(int i, const void *content, size_t bytes, int pages)
 	EXPECT_EQ(read(number(i), found, sizeof(found)), -1);
 	EXPECT_EQ(write(ends[i], "x", 1), 1);
 	EXPECT_EQ(read(number(i), found, sizeof(found)), 1);
+}
+
+static void check_pipe_owner(int i, uid_t uid, gid_t gid, mode_t mode)
+{
+	struct stat st;
+
+	MUST(fstat(number(i), &st));
+	EXPECT_EQ(st.st_uid, uid);
+	EXPECT_EQ(st.st_gid, gid);
+	EXPECT_EQ(st.st_mode, S_IFIFO | mode);
 }
 
 static void check_packets(int i)
@@ -155,10 +169,12 @@ static void check(int i, bool is_first)
 		EXPECT_EQ(value, i % 5 ? i : 1);
 	} else if (i % KINDS == EMPTY_PIPE) {
 		check_pipe(i, NULL, 0, 16);
+		check_pipe_owner(i, 0, 0, 0600);
 	} else if (i % KINDS == FULL_PIPE) {
 		check_pipe(i, &i, sizeof(i), 16);
 	} else if (i % KINDS == SMALL_PIPE) {
 		check_pipe(i, NULL, 0, 2);
+		check_pipe_owner(i, (uid_t)i, (gid_t)i + 1, 0640);
 	} else {
 		check_packets(i);
 	}

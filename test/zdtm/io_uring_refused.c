@@ -114,6 +114,27 @@ static void number(void)
 	MUST(munmap(u.sqes, u.sqe_bytes));
 }
 
+static pid_t child;
+
+static void hold_ring(void *arg)
+{
+	(void)arg;
+	child_wait();
+}
+
+/* Its buffers are memory of a process that does not have it open any more. */
+static void inherited(void)
+{
+	struct iovec iov = { memory[0], sizeof(memory[0]) };
+
+	EXPECT(uring_set_up(&u, 8, 0, 0));
+	MUST(uring_register(&u, IORING_REGISTER_BUFFERS, &iov, 1));
+	child = test_fork(hold_ring, NULL);
+	close(u.fd);
+	MUST(munmap(u.rings, u.ring_bytes));
+	MUST(munmap(u.sqes, u.sqe_bytes));
+}
+
 static const struct {
 	const char *name;
 	void (*set_up)(void);
@@ -129,6 +150,7 @@ static const struct {
 	{ "file", file },
 	{ "buffer", buffer },
 	{ "number", number },
+	{ "inherited", inherited },
 };
 
 int main(int argc, char **argv)
@@ -143,5 +165,7 @@ int main(int argc, char **argv)
 		}
 	EXPECT(found);
 	test_wait();
+	if (child)
+		test_end_child(child);
 	return test_pass();
 }

@@ -153,8 +153,8 @@ int main(void)
 {
 	static char sysctls[2][32768], plain_sysctls[2][32768], neighbours[2][4096];
 	const unsigned char mac[6] = { 2, 3, 4, 5, 6, 7 };
-	int fd, queue, detached, persistent, without, none, header = 12, buffer = 100000, no_carrier = 0, index,
-							    other_index;
+	int fd, queue, detached, persistent, without, none, header = 12, is_little = 1, buffer = 100000, no_carrier = 0,
+							    index, other_index;
 	struct ifreq request = { 0 };
 	unsigned int number;
 	char path[128];
@@ -171,6 +171,7 @@ int main(void)
 		test_skip("/dev/net/tun: %s", strerror(errno));
 	fd = make(plain, IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, O_NONBLOCK);
 	MUST(ioctl(fd, TUNSETVNETHDRSZ, &header));
+	MUST(ioctl(fd, TUNSETVNETLE, &is_little));
 	MUST(ioctl(fd, TUNSETSNDBUF, &buffer));
 	MUST(ioctl(fd, TUNSETOWNER, 1234));
 	MUST(ioctl(fd, TUNSETGROUP, 99));
@@ -234,6 +235,8 @@ int main(void)
 		  IFF_TUN | IFF_NO_PI | IFF_VNET_HDR);
 	MUST(ioctl(fd, TUNGETVNETHDRSZ, &header));
 	EXPECT_EQ(header, 12);
+	MUST(ioctl(fd, TUNGETVNETLE, &is_little));
+	EXPECT_EQ(is_little, 1);
 	MUST(ioctl(fd, TUNGETSNDBUF, &buffer));
 	EXPECT_EQ(buffer, 100000);
 	MUST(ioctl(queue, TUNGETSNDBUF, &buffer));
