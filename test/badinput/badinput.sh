@@ -309,6 +309,26 @@ case_interrupted_dump() {
 	untouched
 }
 
+# Ctrl-C while a dump waits for requests to complete.
+case_interrupted_wait() {
+	local what
+	for what in aio uring; do
+		start waiting $what
+		rm -rf set && mkdir set
+		env --default-signal=INT "$criu" dump -t "$pid" -D set --io-wait 50 -v4 -o dump.log </dev/null >said 2>&1 &
+		until grep -qs 'State:.t' /proc/$pid/status; do sleep 0.01; done
+		sleep 0.3
+		kill -INT $!
+		SECONDS=0
+		wait $! && fail "it succeeded"
+		says 'interrupted'
+		[ $SECONDS -lt 30 ] || fail "it waited on for $SECONDS s"
+		nothing_in set
+		untouched
+		rm out
+	done
+}
+
 # start_as_other KIND ...: a victim with the ids of somebody else, and no capability.
 start_as_other() {
 	chmod 777 .

@@ -11,6 +11,7 @@
  *	socket		a socket of a family that is not dumped (AF_ALG, AF_VSOCK or else AF_UNIX) at descriptor 5
  *	aio		an AIO context without requests
  *	async		an AIO context and an io_uring that have been used, and a child without them
+ *	waiting WHAT	a request that does not complete: of an AIO context ("aio") or an io_uring ("uring")
  *	everything	whatever cannot be saved, with the words that have to be said of it
  *	zombie		has a child that has ended: prints its process id
  *	trace PID	attaches to PID with ptrace and lets it run
@@ -354,6 +355,28 @@ static void busy_aio(void)
 	say(text);
 }
 
+static void busy_uring(void)
+{
+	struct io_uring_params params = { 0 };
+	const int ring = (int)syscall(SYS_io_uring_setup, 1, &params);
+	struct io_uring_sqe *request;
+	char *words;
+	int ends[2];
+
+	if (ring < 0 || pipe(ends) < 0)
+		fail("io_uring");
+	words = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQ_RING);
+	request = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQES);
+	if (words == MAP_FAILED || request == MAP_FAILED)
+		fail("map the rings");
+	request->opcode = IORING_OP_POLL_ADD;
+	request->fd = ends[0];
+	request->poll32_events = POLLIN;
+	*(volatile uint32_t *)(void *)(words + params.sq_off.tail) = 1;
+	if (syscall(SYS_io_uring_enter, ring, 1, 0, 0, NULL, 0) != 1)
+		fail("io_uring_enter");
+}
+
 static void become_everything(void)
 {
 	struct io_uring_params polled = { .flags = IORING_SETUP_SQPOLL };
@@ -421,6 +444,8 @@ int main(int argc, char **argv)
 		become_aio();
 	else if (strcmp(kind, "async") == 0)
 		become_async();
+	else if (strcmp(kind, "waiting") == 0 && argc == 3)
+		strcmp(argv[2], "aio") == 0 ? busy_aio() : busy_uring();
 	else if (strcmp(kind, "everything") == 0)
 		become_everything();
 	else if (strcmp(kind, "zombie") == 0)
