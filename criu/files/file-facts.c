@@ -303,6 +303,11 @@ int file_facts_list(struct file_facts *facts, const struct task *task, const str
 	return 0;
 }
 
+int file_facts_list_own(const struct file_facts *facts, struct bpf_file **ret_files, size_t *ret_count)
+{
+	return bpf_files_list(facts->program_fd, getpid(), ret_files, ret_count);
+}
+
 static void make_ready(struct file_facts *facts)
 {
 	facts->program_fd = bpf_files_open();

@@ -29,6 +29,9 @@ bool file_facts_are_ready(struct file_facts *facts);
 int file_facts_list(struct file_facts *facts, const struct task *task, const struct bpf_file **ret_files,
 		    size_t *ret_count);
 
+/* What is open in this process, where they are ready; malloc()ed. 0 or -errno. */
+int file_facts_list_own(const struct file_facts *facts, struct bpf_file **ret_files, size_t *ret_count);
+
 /*
  * Fills in st and mnt_id of a file that has no inode of its own worth asking for. False: it has to be borrowed and
  * asked.

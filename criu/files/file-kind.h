@@ -74,6 +74,7 @@ struct open_file {
 	bool map_writable;            /* of a mapped file: mapped shared, and may be written */
 	uint64_t overlay_btime_ns;    /* of a mapped file in an overlay: when the inode behind it was made; else 0 */
 	struct file_opener *opener;   /* whose rights it has, where these are others than ours and matter; else NULL */
+	uint32_t advice;              /* FILE_ADVICE_ bits */
 	bool needed;                  /* save() is wanted: somebody's image refers to it */
 	void *kind_data;              /* the kind's own, between look() and save(); freed with free() */
 };

@@ -18,7 +18,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -29,7 +28,6 @@
 #include "files/registry.h"
 #include "files/restore-files.h"
 #include "files/thread-files.h"
-#include "kernel/bpf-files.h"
 #include "kernel/file-opener.h"
 #include "kernel/kernel-memory.h"
 #include "kernel/pidfd.h"
@@ -116,39 +114,25 @@ static bool asks_for_opener(unsigned long magic)
 	return false;
 }
 
-static bool ask_filesystem(const struct open_file *file)
-{
-	struct statfs fs;
-	char path[64];
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/fd/%d", file->task->host_pid, file->fd);
-	return statfs(path, &fs) < 0 || asks_for_opener((unsigned long)fs.f_type);
-}
-
 static bool matters(struct dump *d, const struct open_file *file)
 {
-	struct file_registry *registry = d->files;
-	struct asking_device *known;
+	unsigned long magic;
 
 	if (file->fd < 0 || file->flags & O_PATH || !S_ISREG(file->st.st_mode) || file->dead_pid ||
 	    major(file->st.st_dev) != 0)
 		return false;
-	for (size_t i = 0; i < ARRAY_SIZE(registry->asking_devices); i++)
-		if (registry->asking_devices[i].dev == file->st.st_dev)
-			return registry->asking_devices[i].asks;
-	known = &registry->asking_devices[registry->asking_device_count++ % ARRAY_SIZE(registry->asking_devices)];
-	*known = (struct asking_device){ file->st.st_dev, ask_filesystem(file) };
-	return known->asks;
+	magic = open_file_device(d, file)->magic;
+	return !magic || asks_for_opener(magic);
 }
 
 static int read_opener(struct dump *d, const struct open_file *file, struct file_opener *ret)
 {
 	struct kernel_memory *km;
-	uint64_t address = file->facts ? file->facts->id : 0;
+	uint64_t address;
 	int r = dump_kernel_memory(d, &km);
 
-	if (r == 0 && !address)
-		r = kernel_memory_file(km, file->task->pidfd, file->fd, &address);
+	if (r == 0)
+		r = open_file_address(d, file, km, &address);
 	return r < 0 ? r : file_opener_read(km, address, ret);
 }
 

@@ -14,12 +14,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/util.h"
 #include "engine/dump.h"
 #include "files/locks.h"
+#include "kernel/bpf-files.h"
+#include "kernel/kernel-memory.h"
 #include "kernel/pidfd.h"
 #include "kernel/proc-misc.h"
 
@@ -95,6 +98,45 @@ int open_file_content(struct dump *d, struct open_file *file)
 	int fd = open_content(d, file, O_NOATIME);
 
 	return fd == -EPERM ? open_content(d, file, 0) : fd;
+}
+
+struct file_device *open_file_device(struct dump *d, const struct open_file *file)
+{
+	struct file_registry *registry = d->files;
+	struct file_device *device;
+	struct statfs fs;
+	char path[64];
+
+	for (size_t i = 0; i < registry->device_count && i < ARRAY_SIZE(registry->devices); i++)
+		if (registry->devices[i].dev == file->st.st_dev)
+			return &registry->devices[i];
+	device = &registry->devices[registry->device_count++ % ARRAY_SIZE(registry->devices)];
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd/%d", file->task->host_pid, file->fd);
+	*device = (struct file_device){
+		.dev = file->st.st_dev,
+		.magic = statfs(path, &fs) == 0 ? (unsigned long)fs.f_type : 0,
+	};
+	return device;
+}
+
+/* Of a tree that runs on a table may be another one at the next call. */
+int open_file_address(struct dump *d, const struct open_file *file, struct kernel_memory *km, uint64_t *ret)
+{
+	struct file_registry *registry = d->files;
+	int r;
+
+	if (file->facts) {
+		*ret = file->facts->id;
+		return 0;
+	}
+	if (registry->located_task != file->task || d->is_live) {
+		registry->located_task = NULL;
+		r = kernel_memory_table(km, file->task->pidfd, &registry->located_table);
+		if (r < 0)
+			return r;
+		registry->located_task = file->task;
+	}
+	return kernel_memory_table_file(km, registry->located_table, file->fd, ret);
 }
 
 bool link_is_deleted(const char *link)

@@ -13,10 +13,12 @@
 #include "image/image-write.h"
 #include "images/fown.pb-c.h"
 #include "images/regfile.pb-c.h"
+#include "kernel/file-advice.h"
 
 struct epoll_watch;
 struct file_lock;
 struct ghost;
+struct kernel_memory;
 struct link_remap;
 struct openers;
 struct pipe_reader;
@@ -44,12 +46,16 @@ struct file_registry {
 	struct directory_names names; /* of the directory where links were looked for last */
 	int files_program;       /* what lists open files, loaded when first asked for: + 1; 0: not yet, else -errno */
 	struct openers *openers; /* see opener.c; NULL until they are asked for */
-	struct asking_device {
+	struct file_device {
 		dev_t dev;
-		bool asks;   /* whose rights a file has */
-	} asking_devices[8]; /* the last ones that were seen */
-	size_t asking_device_count;
-	struct hashed_content *hashed; /* see file-policy.c; NULL while there is none */
+		unsigned long magic; /* of its filesystem; 0: not known */
+		bool asked_advice;
+		struct file_advice_key advice; /* zeros: none is taken, or it cannot be told */
+	} devices[8];                          /* the last ones that were seen */
+	size_t device_count;
+	const struct task *located_task; /* whose table was found last */
+	uint64_t located_table;          /* in the kernel's memory */
+	struct hashed_content *hashed;   /* see file-policy.c; NULL while there is none */
 	struct file_lock *locks;
 	size_t lock_count, lock_capacity;
 	struct tty_table ttys;
@@ -74,6 +80,12 @@ void open_file_release(struct dump *d, struct open_file *file);
 int open_file_reopen(struct dump *d, struct open_file *file, int flags);
 /* The same for reading what is in it; the time of its last access stays, as far as the rights go. */
 int open_file_content(struct dump *d, struct open_file *file);
+
+/* The filesystem of a file with a descriptor: valid until the next call. */
+struct file_device *open_file_device(struct dump *d, const struct open_file *file);
+
+/* Where the structure (struct file) of a file with a descriptor is in the kernel's memory: 0 or -errno. */
+int open_file_address(struct dump *d, const struct open_file *file, struct kernel_memory *km, uint64_t *ret);
 
 /* The path without the kernel's " (deleted)"; allocated in the scratch arena. NULL when there is no memory. */
 char *open_file_path(struct dump *d, const struct open_file *file);

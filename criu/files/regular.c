@@ -21,6 +21,7 @@
 
 #include "base/cleanup.h"
 #include "engine/dump.h"
+#include "files/advice.h"
 #include "files/build-id.h"
 #include "files/opener.h"
 #include "files/registry.h"
@@ -133,9 +134,16 @@ static int look_at_path(struct dump *d, struct open_file *file, struct error *er
 
 int regular_look(struct dump *d, struct open_file *file, struct error *err)
 {
-	int r = is_external(d, file) ? 1 : look_at_path(d, file, err);
+	int r;
 
-	return r != 0 ? (r < 0 ? r : 0) : opener_look(d, file, err);
+	if (is_external(d, file))
+		return 0;
+	r = look_at_path(d, file, err);
+	if (r == 0)
+		r = opener_look(d, file, err);
+	if (r == 0)
+		advice_look(d, file);
+	return r;
 }
 
 static int add_build_id(struct dump *d, struct open_file *file, RegFileEntry *entry)
@@ -193,6 +201,8 @@ int regular_fill(struct dump *d, struct open_file *file, uint32_t id, RegFileEnt
 	entry->mode = file->st.st_mode;
 	entry->has_size = has_checked_size(file);
 	entry->size = (uint64_t)file->st.st_size;
+	entry->has_advice = file->advice != 0;
+	entry->advice = file->advice;
 	entry->fown = fown_save(d, file);
 	entry->opener = file->opener ? opener_save(d, file) : NULL;
 	if (file->opener && !entry->opener)
@@ -611,6 +621,8 @@ static int open_regular(struct restore *r, struct restore_file *file, int *ret_f
 	result = regular_open(r, file, open_flags(entry) | file->cloexec, &fd, err);
 	if (result == 0 && !(s && s->inherited >= 0))
 		result = seek(entry, fd, err);
+	if (result == 0 && !(s && s->inherited >= 0))
+		result = advice_restore(entry, fd, err);
 	if (result == 0)
 		*ret_fd = take_fd(&fd);
 	return result;

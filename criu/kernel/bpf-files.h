@@ -29,10 +29,11 @@ struct bpf_file {
 	uint64_t private_data; /* equal for what is one object to their kind */
 	uint64_t mount, entry; /* equal for files opened by one path */
 	uint64_t inode, inode_number, mode, uid, gid, links, superblock;
-	uint64_t locks;                    /* 0: its inode has neither locks nor leases */
-	uint64_t pipe_head, pipe_tail;     /* equal for an empty pipe; of other files: garbage */
-	uint64_t pipe_slots;               /* pages it may have */
-	uint64_t event_count, event_flags; /* what an eventfd has; of other files: garbage */
+	uint64_t mode_bits, readahead_pages; /* see file-advice.h */
+	uint64_t locks;                      /* 0: its inode has neither locks nor leases */
+	uint64_t pipe_head, pipe_tail;       /* equal for an empty pipe; of other files: garbage */
+	uint64_t pipe_slots;                 /* pages it may have */
+	uint64_t event_count, event_flags;   /* what an eventfd has; of other files: garbage */
 	struct bpf_watcher watchers[BPF_FILE_WATCHERS];
 };
 

@@ -429,10 +429,10 @@ int kernel_memory_mm(struct kernel_memory *km, int pidfd, uint64_t *ret_address)
 	return r < 0 ? r : KERNEL_MEMBER(km, threads[0], "task_struct", "mm", ret_address);
 }
 
-int kernel_memory_file(struct kernel_memory *km, int pidfd, int fd, uint64_t *ret_address)
+int kernel_memory_table(struct kernel_memory *km, int pidfd, uint64_t *ret_table)
 {
 	AUTO_FREE uint64_t *threads = NULL;
-	uint64_t files, table, pointers, file;
+	uint64_t files, table;
 	size_t count;
 	int r = kernel_memory_threads(km, pidfd, &threads, &count);
 
@@ -440,14 +440,26 @@ int kernel_memory_file(struct kernel_memory *km, int pidfd, int fd, uint64_t *re
 		r = KERNEL_MEMBER(km, threads[0], "task_struct", "files", &files);
 	if (r == 0)
 		r = KERNEL_MEMBER(km, files, "files_struct", "fdt", &table);
-	if (r == 0)
-		r = KERNEL_MEMBER(km, table, "fdtable", "fd", &pointers);
-	if (r == 0)
-		r = kernel_memory_read(km, pointers + (uint64_t)fd * sizeof(file), &file, sizeof(file));
+	return r < 0 ? r : KERNEL_MEMBER(km, table, "fdtable", "fd", ret_table);
+}
+
+int kernel_memory_table_file(struct kernel_memory *km, uint64_t table, int fd, uint64_t *ret_address)
+{
+	uint64_t file;
+	int r = kernel_memory_read(km, table + (uint64_t)fd * sizeof(file), &file, sizeof(file));
+
 	if (r < 0)
 		return r;
 	if (!file)
 		return -EBADF;
 	*ret_address = file;
 	return 0;
+}
+
+int kernel_memory_file(struct kernel_memory *km, int pidfd, int fd, uint64_t *ret_address)
+{
+	uint64_t table;
+	int r = kernel_memory_table(km, pidfd, &table);
+
+	return r < 0 ? r : kernel_memory_table_file(km, table, fd, ret_address);
 }

@@ -40,6 +40,10 @@ int kernel_memory_thread(struct kernel_memory *km, int pidfd, pid_t tid, uint64_
 /* Where the structure (struct file) behind a descriptor of a process is. */
 int kernel_memory_file(struct kernel_memory *km, int pidfd, int fd, uint64_t *ret_address);
 
+/* The same in two steps, for several of one process that stands still: the table, and one file of it. */
+int kernel_memory_table(struct kernel_memory *km, int pidfd, uint64_t *ret_table);
+int kernel_memory_table_file(struct kernel_memory *km, uint64_t table, int fd, uint64_t *ret_address);
+
 /* Any kernel memory: 0, -EFAULT when there is none. */
 int kernel_memory_read(struct kernel_memory *km, uint64_t address, void *to, size_t bytes);
 
