@@ -55,6 +55,18 @@ static int check_not_ancestor(const struct task *root, struct error *err)
 	return 0;
 }
 
+/* To those in its own namespace it is immune to SIGKILL, and whoever restores there finds that number taken. */
+static int check_not_init(const struct task *root, struct error *err)
+{
+	if (root->host_pid != 1)
+		return 0;
+	error_hint(err, "dump one of its children with what is below it");
+	return error_say(err, -ENOTSUP,
+			 TASK_FORMAT ": is the first process of this pid namespace, which can neither be ended nor "
+				     "restored from inside",
+			 TASK_ARGS(root));
+}
+
 static int check_root(struct task *root, size_t *ret_table_size, struct error *err)
 {
 	AUTO_PROC_STATUS struct proc_status status = { 0 };
@@ -72,7 +84,8 @@ static int check_root(struct task *root, size_t *ret_table_size, struct error *e
 		return error_say(err, -EINVAL, TASK_FORMAT ": has ended already (a zombie)", TASK_ARGS(root));
 	}
 	*ret_table_size = (size_t)status.fd_table_size;
-	return check_not_ancestor(root, err);
+	r = check_not_ancestor(root, err);
+	return r < 0 ? r : check_not_init(root, err);
 }
 
 /* A thread other than the first has an entry in /proc, but the kernel gives no pidfd of a process for it. */

@@ -57,6 +57,25 @@ case_ourselves() {
 	nothing_in set
 }
 
+# Whoever is inside of its namespace cannot end it.
+case_first_process() {
+	local outer
+	setsid unshare --pid --fork --mount-proc setsid "$victim" plain </dev/null >out 2>&1 &
+	outer=$!
+	disown
+	await_ready
+	pid=$(tr -d ' ' </proc/$outer/task/$outer/children)
+	printf '#!/bin/sh\nexec nsenter -t %d -p -m %s "$@"\n' "$pid" "$criu" >inside
+	chmod +x inside
+	criu=./inside
+	mkdir set
+	refused dump -t 1 -D "$PWD/set"
+	says 'pid 1 \(.*\): is the first process of this pid namespace' 'hint: .*children'
+	refused dump -R -t 1 -D "$PWD/set"
+	nothing_in set
+	untouched
+}
+
 # Not in a namespace: kernel threads are in the first one only. Nothing can be done to them.
 case_kernel_thread() {
 	grep -qs '^kthreadd$' /proc/2/comm || { echo "process 2 is no kernel thread here"; exit 77; }
