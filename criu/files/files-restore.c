@@ -204,6 +204,7 @@ void files_restore_free(struct restore *r)
 	locks_restore_free(r);
 	ttys_restore_free(r);
 	key_index_done(&rf->ghosts_by_id);
+	key_index_done(&rf->memfds_by_inode);
 	key_index_done(&rf->groups_by_key);
 	arena_done(&rf->arena);
 	free(rf);

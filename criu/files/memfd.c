@@ -1,6 +1,10 @@
 /*
  * Memfds. The memory behind them is shared memory like any other and saved by mm/; here is the open file: flags,
  * offset, owner.
+ *
+ * The description that memfd_create(2) makes does not count as a writer of the file, so that execve(2) takes it for a
+ * program; one that is opened by its link in /proc does. Nothing tells which is which: the first one of an inode that
+ * could be of memfd_create is taken for it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +22,8 @@
 #include "kernel/proc-maps.h"
 #include "mm/restore-shmem.h"
 #include "mm/shared-memory.h"
+
+#define KERNEL_LARGEFILE 0100000 /* O_LARGEFILE is 0 here */
 
 /* What may be of huge pages, by its link: finding out costs more. */
 static bool may_be_huge(const struct open_file *file)
@@ -74,19 +80,46 @@ static int save_memfd(struct dump *d, struct open_file *file, FileEntry *entry, 
 	return 0;
 }
 
+/* What fcntl(2) can set is no matter. */
+static bool may_be_of_create(const MemfdFileEntry *memfd)
+{
+	const uint32_t settable = O_APPEND | O_NONBLOCK | O_NOATIME | O_DIRECT | O_ASYNC;
+
+	return (restore_open_flags(memfd->flags) & ~(settable | O_NOCTTY | KERNEL_LARGEFILE)) == O_RDWR;
+}
+
 static int check_memfd(struct restore *r, struct restore_file *file, struct error *err)
 {
-	if (!checked_set_find_memfd_inode(r->images, file->entry->memfd->inode_id))
-		return restore_refuse(r, file, err, "memfd.img has no inode %u", file->entry->memfd->inode_id);
-	return 0;
+	struct key_index *taken = &restore_files_of(r)->memfds_by_inode;
+	const MemfdFileEntry *memfd = file->entry->memfd;
+
+	if (!checked_set_find_memfd_inode(r->images, memfd->inode_id))
+		return restore_refuse(r, file, err, "memfd.img has no inode %u", memfd->inode_id);
+	if (!may_be_of_create(memfd) || key_index_first(taken, memfd->inode_id) != KEY_INDEX_END)
+		return 0;
+	file->kind_data = file;
+	return key_index_add(taken, memfd->inode_id, 0) < 0 ? error_set(err, -ENOMEM, "open files") : 0;
+}
+
+static int open_description(struct restore *r, const struct restore_file *file, int *ret_fd, struct error *err)
+{
+	const MemfdFileEntry *memfd = file->entry->memfd;
+	uint32_t flags = restore_open_flags(memfd->flags) | file->cloexec;
+	int result;
+
+	if (!file->kind_data)
+		return shmem_open_fd(r, memfd->inode_id, (int)flags, ret_fd, err);
+	result = shmem_share_fd(r, memfd->inode_id, ret_fd, err);
+	if (result == 0 && !file->cloexec && fcntl(*ret_fd, F_SETFD, 0) < 0)
+		return error_set(err, -errno, "memfd: keep it open for programs");
+	return result;
 }
 
 static int open_memfd(struct restore *r, struct restore_file *file, int *ret_fd, struct error *err)
 {
 	const MemfdFileEntry *memfd = file->entry->memfd;
 	AUTO_CLOSE int fd = -1;
-	int result =
-	    shmem_open_fd(r, memfd->inode_id, (int)(restore_open_flags(memfd->flags) | file->cloexec), &fd, err);
+	int result = open_description(r, file, &fd, err);
 
 	if (result < 0)
 		return result;

@@ -47,6 +47,7 @@ struct restore_files {
 	struct restore_ghost **ghosts; /* each with its other names */
 	size_t ghost_count;
 	struct key_index ghosts_by_id;
+	struct key_index memfds_by_inode;    /* those that one has the first description of */
 	struct image_list locks;             /* of FileLockEntry */
 	struct image_list ttys;              /* of TtyInfoEntry */
 	struct image_list tty_data;          /* of TtyDataEntry */

@@ -201,6 +201,8 @@ static int open_file(struct restore *r, struct restore_task *task, struct mapped
 	case MAPPED_FILE:
 		return files_open_for_mapping(r, task, (uint32_t)file->id, file->flags, ret_fd, err);
 	case MAPPED_INODE:
+		if ((file->flags & O_ACCMODE) == O_RDWR)
+			return shmem_share_fd(r, file->id, ret_fd, err);
 		return shmem_open_fd(r, file->id, (int)file->flags, ret_fd, err);
 	case MAPPED_SHMEM:
 		return shmem_open_shmid(r, file->id, (int)file->flags, ret_fd, err);

@@ -238,6 +238,19 @@ int shmem_open_fd(struct restore *r, uint64_t inode_id, int flags, int *ret_fd, 
 	return open_again(object, flags, ret_fd, err);
 }
 
+int shmem_share_fd(struct restore *r, uint64_t inode_id, int *ret_fd, struct error *err)
+{
+	const struct shmem_object *object = find_object(r, find_image(r, inode_id));
+	int fd = object ? fcntl(object->fd, F_DUPFD_CLOEXEC, 0) : -1;
+
+	if (!object)
+		return error_say(err, -EBADMSG, "memfd inode %llu is not in the set", (unsigned long long)inode_id);
+	if (fd < 0)
+		return error_set(err, -errno, "share memfd inode %llu", (unsigned long long)inode_id);
+	*ret_fd = fd;
+	return 0;
+}
+
 int shmem_open_shmid(struct restore *r, uint64_t shmid, int flags, int *ret_fd, struct error *err)
 {
 	const struct shmem_object *object = find_object(r, checked_set_find_shmem(r->images, shmid));

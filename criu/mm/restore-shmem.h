@@ -17,7 +17,13 @@ int shmem_restore_prepare(struct restore *r, struct error *err);
 /* In any process of the restore: opens the object behind a memfd inode with these open flags. The caller closes it. */
 int shmem_open_fd(struct restore *r, uint64_t inode_id, int flags, int *ret_fd, struct error *err);
 
-/* The same for an object known by its shmid. */
+/*
+ * The description that came into being with the memfd, for reading and writing: a descriptor of it with close-on-exec.
+ * Only one file can be it; whoever only maps it is not seen.
+ */
+int shmem_share_fd(struct restore *r, uint64_t inode_id, int *ret_fd, struct error *err);
+
+/* The same as shmem_open_fd() for an object known by its shmid. */
 int shmem_open_shmid(struct restore *r, uint64_t shmid, int flags, int *ret_fd, struct error *err);
 
 /* In the worker, when everything is mapped: adds the seals. */
