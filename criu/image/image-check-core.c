@@ -47,11 +47,6 @@ static int check_march(const CoreEntry *core, const struct check_place *at)
 			 march_names[march]);
 }
 
-static bool is_canonical(uint64_t address)
-{
-	return address < 1ull << 47 || address >= ~0ull << 47;
-}
-
 /* Null, or a selector of user privilege. */
 static bool is_user_selector(uint64_t selector)
 {
@@ -73,6 +68,7 @@ static int check_segments(const UserX86RegsEntry *regs, const struct check_place
 	return 0;
 }
 
+/* The stack pointer can have any value: who does not use it may count with it. */
 static int check_registers(const UserX86RegsEntry *regs, const struct check_place *at)
 {
 	if (regs->has_mode && regs->mode != USER_X86_REGS_MODE__NATIVE && regs->mode != USER_X86_REGS_MODE__COMPAT)
@@ -83,8 +79,6 @@ static int check_registers(const UserX86RegsEntry *regs, const struct check_plac
 		return check_bad(at, "flags 0x%" PRIx64 " are not those of a program", regs->flags);
 	if (regs->ip >= VMA_TASK_SIZE)
 		return check_bad(at, "instruction pointer 0x%" PRIx64 " is out of range", regs->ip);
-	if (!is_canonical(regs->sp))
-		return check_bad(at, "stack pointer 0x%" PRIx64 " is out of range", regs->sp);
 	return check_segments(regs, at);
 }
 

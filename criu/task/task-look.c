@@ -193,6 +193,10 @@ static int look_registers(const struct task *task, struct task_thread *thread, v
 		error_hint(err, "dump it with a program that handles 32-bit tasks, or run its 64-bit build");
 		return error_say(err, -ENOTSUP, "it runs 32-bit code, which is not supported yet");
 	}
+	/* What cannot be set cannot be given back either, once the registers have been borrowed. */
+	r = regs_check(&thread->regs, err);
+	if (r < 0)
+		return r;
 	if (thread->facts && !thread->facts->has_tls)
 		tls_clear(thread->state->tls);
 	else
