@@ -107,25 +107,33 @@ bool timers_send_again(const struct task *task, const uint8_t *bytes)
 	return false;
 }
 
-static bool has_timer_signal(const struct siginfo_queue *queue)
+#define ANY_TIMER (-1)
+
+static bool has_timer_signal(const struct siginfo_queue *queue, int timer_id)
 {
 	for (size_t i = 0; i < queue->count; i++) {
 		siginfo_t info;
 
 		memcpy(&info, queue->infos[i], sizeof(info));
-		if (info.si_code == SI_TIMER)
+		if (info.si_code == SI_TIMER && (timer_id == ANY_TIMER || info.si_timerid == timer_id))
 			return true;
 	}
 	return false;
 }
 
-static bool has_waiting_timer(const struct task *task)
+/* For the process or one of its threads. */
+static bool has_any_timer_signal(const struct task *task, int timer_id)
 {
-	bool has = has_timer_signal(&task->state->signals);
+	bool has = has_timer_signal(&task->state->signals, timer_id);
 
 	for (size_t i = 0; i < task->thread_count && !has; i++)
-		has = has_timer_signal(&task->threads[i].state->signals);
-	return has && task->state->timer_count;
+		has = has_timer_signal(&task->threads[i].state->signals, timer_id);
+	return has;
+}
+
+static bool has_waiting_timer(const struct task *task)
+{
+	return task->state->timer_count && has_any_timer_signal(task, ANY_TIMER);
 }
 
 void timers_look_again(struct dump *d)
@@ -155,6 +163,16 @@ static void save_missed(const struct task_state *state, PosixTimerEntry *entry)
 		}
 }
 
+/* Only taking a signal sets that, and letting it come again takes what was set before. */
+static void warn_of_lost_overrun(const struct task *task, const PosixTimerEntry *entry)
+{
+	if (entry->overrun && has_any_timer_signal(task, (int)entry->it_id))
+		log_warn(TASK_FORMAT
+			 ": timer %u: the next signal waits, and what timer_getoverrun(2) tells of the last "
+			 "one (%u) is lost at restore\n",
+			 TASK_ARGS(task), entry->it_id, entry->overrun);
+}
+
 static PosixTimerEntry *save_posix_timer(const struct task *task, size_t index,
 					 const struct parasite_posix_timer *times, struct arena *arena)
 {
@@ -176,6 +194,7 @@ static PosixTimerEntry *save_posix_timer(const struct task *task, size_t index,
 	entry->vnsec = (uint64_t)times->value_nsec;
 	save_wall_time(task->state, entry);
 	save_missed(task->state, entry);
+	warn_of_lost_overrun(task, entry);
 	if (timer->notify & SIGEV_THREAD_ID) {
 		entry->has_notify_thread_id = true;
 		entry->notify_thread_id = timer->notify_pid;
