@@ -384,11 +384,17 @@ static int plan_tasks(struct restore_run *run, struct error *err)
 static int start_rescuer(struct restore_run *run, struct error *err)
 {
 	struct restore *r = &run->r;
+	AUTO_FREE pid_t *pids = NULL;
+	size_t count;
 	int result = undo_new(r->set->dirfd, 1, 1, &r->undo, err);
 
 	if (result < 0)
 		return result;
 	undo_set_callbacks(r->undo, restore_roll_back, restore_carry_on, r->shared);
+	result = restore_list_pids(r, &pids, &count);
+	if (result < 0)
+		return error_set(err, result, "list of pids");
+	undo_keep_free(r->undo, pids, count);
 	return undo_start(r->undo, err);
 }
 

@@ -60,6 +60,8 @@ struct undo {
 	size_t log_bytes, names_bytes, ends_bytes, limits_bytes, journal_bytes;
 	int images_dirfd;
 	pid_t rescuer;
+	const pid_t *kept_free; /* ascending */
+	size_t kept_free_count;
 	undo_callback rollback, carry_on;
 	void *ctx;
 	struct sigaction saved_actions[3];
@@ -278,6 +280,12 @@ void undo_set_callbacks(struct undo *undo, undo_callback rollback, undo_callback
 	undo->ctx = ctx;
 }
 
+void undo_keep_free(struct undo *undo, const pid_t *pids, size_t count)
+{
+	undo->kept_free = pids;
+	undo->kept_free_count = count;
+}
+
 void undo_set_phase(struct undo *undo, enum undo_phase phase)
 {
 	__atomic_store_n(&undo->log->phase, phase, __ATOMIC_SEQ_CST);
@@ -421,6 +429,42 @@ static void __attribute__((noreturn)) run_rescuer(struct undo *undo, pid_t worke
 	_exit(0);
 }
 
+static int compare_kept(const void *a, const void *b)
+{
+	pid_t left = *(const pid_t *)a, right = *(const pid_t *)b;
+
+	return (left > right) - (left < right);
+}
+
+static bool is_kept_free(const struct undo *undo, pid_t pid)
+{
+	return undo->kept_free_count &&
+	       bsearch(&pid, undo->kept_free, undo->kept_free_count, sizeof(pid), compare_kept);
+}
+
+static void end_rescuer(pid_t rescuer)
+{
+	(void)kill(rescuer, SIGKILL);
+	while (waitpid(rescuer, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+/* The kernel gives numbers in a circle: the next one is another. */
+static pid_t fork_rescuer(struct undo *undo, pid_t worker, int worker_pidfd)
+{
+	for (;;) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			run_rescuer(undo, worker, worker_pidfd);
+		if (pid < 0)
+			return -errno;
+		if (!is_kept_free(undo, pid))
+			return pid;
+		end_rescuer(pid);
+	}
+}
+
 int undo_start(struct undo *undo, struct error *err)
 {
 	const pid_t own_pid = getpid();
@@ -430,15 +474,12 @@ int undo_start(struct undo *undo, struct error *err)
 	if (own_pidfd < 0)
 		return error_set(err, own_pidfd, "pidfd_open of ourselves");
 	take_signals(undo);
-	pid = fork();
+	pid = fork_rescuer(undo, own_pid, own_pidfd);
+	undo_keep_free(undo, NULL, 0);
 	if (pid < 0) {
-		int r = -errno;
-
 		give_signals_back(undo);
-		return error_set(err, r, "cannot start the rescuer");
+		return error_set(err, pid, "cannot start the rescuer");
 	}
-	if (pid == 0)
-		run_rescuer(undo, own_pid, own_pidfd);
 	undo->rescuer = pid;
 	return 0;
 }

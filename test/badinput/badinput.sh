@@ -962,7 +962,6 @@ case_pid_is_taken() {
 	untouched
 }
 
-# Ctrl-C right before the tree would be let go.
 # The kernel gives a number back a moment after its holder is gone. Only the root's creation is seen by strace here.
 case_pid_free_a_moment_later() {
 	local real=$criu
@@ -980,6 +979,20 @@ case_pid_free_a_moment_later() {
 	passes
 }
 
+# What a restore starts for itself takes the numbers that come next: those of the set must be left free.
+case_pids_that_come_next() {
+	local ahead
+	make_set plain
+	for ahead in 2 3 4 5; do
+		echo $((pid - ahead)) >/proc/sys/kernel/ns_last_pid || exit 77
+		"$criu" restore -d -D set -v4 -o restore.log </dev/null >said 2>&1 || fail "$((ahead - 1)) ahead: it failed"
+		count_processes
+		kill -KILL "${others[@]}"
+		nobody_left || fail "${others[*]} are left"
+	done
+}
+
+# Ctrl-C right before the tree would be let go.
 case_interrupted_restore() {
 	make_set
 	cat >hook <<-'HOOK'
