@@ -216,28 +216,33 @@ static bool can_read(uint32_t flags)
 	return (flags & O_ACCMODE) != O_WRONLY;
 }
 
-static bool is_readable_pipe(const struct checked_set *cs, const FileEntry *entry)
+static bool is_unknown_pipe(const struct checked_set *cs, const PipeEntry *pipe)
 {
-	const struct checked_file *path;
+	return can_read(pipe->flags) && !checked_set_find_pipe_data(cs, pipe->pipe_id);
+}
 
-	if (entry->type == FD_TYPES__PIPE)
-		return can_read(entry->pipe->flags);
-	path = checked_set_find_typed_file(cs, FD_TYPES__REG, entry->fifo->regf_id);
-	return path && can_read(path->entry->reg->flags);
+static bool is_unknown_fifo(const struct checked_set *cs, const FifoEntry *fifo)
+{
+	const struct checked_file *path = checked_set_find_typed_file(cs, FD_TYPES__REG, fifo->regf_id);
+
+	return path && can_read(path->entry->reg->flags) && !checked_set_find_fifo_data(cs, fifo->pipe_id);
 }
 
 /* Every version that writes the list of plugins has a record for each pipe that can be read, be it empty. */
-static int check_pipes_known(const struct checked_set *cs, FdTypes type, const struct checked_pipe_list *list,
-			     enum image_kind kind, struct error *err)
+static int check_pipes_known(const struct checked_set *cs, struct error *err)
 {
-	const struct check_place at = { kind, 0, err };
+	for (size_t i = 0; i < cs->file_count && cs->inventory->plugins_entry; i++) {
+		const FileEntry *entry = cs->files[i].entry;
 
-	if (!cs->inventory->plugins_entry || list->count)
-		return 0;
-	for (size_t i = 0; i < cs->file_count; i++)
-		if (cs->files[i].entry->type == type && is_readable_pipe(cs, cs->files[i].entry))
-			return check_bad(&at, "missing or empty, and file %u is the end of a pipe that can be read",
-					 cs->files[i].id);
+		if (entry->type == FD_TYPES__PIPE && is_unknown_pipe(cs, entry->pipe))
+			return error_say(err, -EBADMSG,
+					 "pipes-data.img: does not say what is in pipe %u, the end of which is file %u",
+					 entry->pipe->pipe_id, entry->id);
+		if (entry->type == FD_TYPES__FIFO && is_unknown_fifo(cs, entry->fifo))
+			return error_say(err, -EBADMSG,
+					 "fifo-data.img: does not say what is in fifo %u, the end of which is file %u",
+					 entry->fifo->pipe_id, entry->id);
+	}
 	return 0;
 }
 
@@ -245,7 +250,5 @@ int check_absent_parts(const struct checked_set *cs, struct error *err)
 {
 	int r = check_used_files(cs, err);
 
-	if (r == 0)
-		r = check_pipes_known(cs, FD_TYPES__PIPE, &cs->pipes, IMAGE_PIPES_DATA, err);
-	return r < 0 ? r : check_pipes_known(cs, FD_TYPES__FIFO, &cs->fifos, IMAGE_FIFO_DATA, err);
+	return r < 0 ? r : check_pipes_known(cs, err);
 }

@@ -22,6 +22,7 @@
 #define FILTER_INSNS_MAX 4096
 #define GROUPS_MAX       65536
 #define NS_PER_SECOND    1000000000u
+#define PIPE_BYTES_MAX   (256u << 20) /* the kernel keeps the slots of a pipe in one piece of at most 4 MiB */
 
 static const struct check_place *files_place(struct check_place *at, struct error *err)
 {
@@ -411,8 +412,9 @@ static int check_pipe_entry(const struct image_reader *r, const PipeDataEntry *e
 {
 	uint64_t packets = 0;
 
-	if (entry->has_size && (entry->size > 1u << 31 || entry->bytes > entry->size))
-		return image_reader_bad(r, err, "%u bytes in a pipe for %u", entry->bytes, entry->size);
+	if (entry->bytes > PIPE_BYTES_MAX || (entry->has_size && entry->bytes > entry->size))
+		return image_reader_bad(r, err, "%u bytes in a pipe for %u", entry->bytes,
+					entry->has_size ? entry->size : PIPE_BYTES_MAX);
 	for (size_t i = 0; i < entry->n_packets; i++)
 		packets += entry->packets[i];
 	if (entry->n_stream_bytes && entry->n_stream_bytes != entry->n_packets)
@@ -426,21 +428,18 @@ static int check_pipe_entry(const struct image_reader *r, const PipeDataEntry *e
 static int add_pipe_data(struct checked_pipe_list *list, struct image_reader *reader, PipeDataEntry *entry,
 			 struct error *err)
 {
-	const void *data;
-	void *copy;
+	AUTO_FREE void *copy = NULL;
 	int r = check_pipe_entry(reader, entry, err);
 
-	if (r == 0)
-		r = image_reader_payload(reader, entry->bytes, &data, err);
 	if (r < 0)
 		return r;
 	copy = malloc((size_t)entry->bytes + 1);
-	if (!copy || array_reserve(&list->items, &list->capacity, list->count, sizeof(*list->items)) < 0) {
-		free(copy);
+	if (!copy || array_reserve(&list->items, &list->capacity, list->count, sizeof(*list->items)) < 0)
 		return error_set(err, -ENOMEM, "read %s", reader->name);
-	}
-	memcpy(copy, data, entry->bytes);
-	list->items[list->count++] = (struct checked_pipe_data){ .entry = entry, .data = copy };
+	r = image_reader_copy(reader, entry->bytes, copy, err);
+	if (r < 0)
+		return r;
+	list->items[list->count++] = (struct checked_pipe_data){ .entry = entry, .data = TAKE_PTR(copy) };
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Directory trees of cgroups are the deepest messages there are. */
@@ -180,29 +181,54 @@ static const char *check_message(struct wire w, const ProtobufCMessageDescriptor
 	return NULL;
 }
 
-static void *alloc_in_arena(void *arena, size_t bytes)
+/*
+ * Decoded, a mapping takes five times its bytes in the image, and an empty message inside of another takes twenty times
+ * its two: a file that is full of these would cost gigabytes.
+ */
+#define FREE_BYTES     ((size_t)64 << 20)
+#define BYTES_PER_BYTE 6
+
+struct decoder {
+	struct arena *arena; /* NULL: the heap */
+	size_t left;
+	bool is_too_large;
+};
+
+static void *alloc_within_limit(void *ctx, size_t bytes)
 {
-	return arena_alloc(arena, bytes);
+	struct decoder *d = ctx;
+
+	if (bytes > d->left) {
+		d->is_too_large = true;
+		return NULL;
+	}
+	d->left -= bytes;
+	return d->arena ? arena_alloc(d->arena, bytes) : malloc(bytes);
 }
 
-/* All at once, when the arena goes. */
-static void free_in_arena(void *arena, void *memory)
+/* What is in an arena goes with it. */
+static void free_decoded(void *ctx, void *memory)
 {
+	const struct decoder *d = ctx;
+
+	if (!d->arena)
+		free(memory);
 }
 
 int image_message_decode(const ProtobufCMessageDescriptor *descriptor, const void *data, size_t bytes,
 			 struct arena *arena, void *ret_message, const char **ret_reason)
 {
-	ProtobufCAllocator allocator = { alloc_in_arena, free_in_arena, arena };
+	struct decoder decoder = { .arena = arena, .left = FREE_BYTES + BYTES_PER_BYTE * bytes };
+	ProtobufCAllocator allocator = { alloc_within_limit, free_decoded, &decoder };
 	struct wire w = { data, (const uint8_t *)data + bytes };
 	ProtobufCMessage *message;
 
 	*ret_reason = bytes ? check_message(w, descriptor, 0) : NULL;
 	if (*ret_reason)
 		return -EBADMSG;
-	message = protobuf_c_message_unpack(descriptor, arena ? &allocator : NULL, bytes, data);
+	message = protobuf_c_message_unpack(descriptor, &allocator, bytes, data);
 	if (!message) {
-		*ret_reason = "a required field is missing";
+		*ret_reason = decoder.is_too_large ? "too many parts in one message" : "a required field is missing";
 		return -EBADMSG;
 	}
 	memcpy(ret_message, &message, sizeof(message));

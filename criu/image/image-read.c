@@ -284,6 +284,25 @@ int image_reader_payload(struct image_reader *r, uint64_t bytes, const void **re
 	return result < 0 ? result : 0;
 }
 
+int image_reader_copy(struct image_reader *r, uint64_t bytes, void *to, struct error *err)
+{
+	const void *data;
+	uint64_t offset = 0;
+	int result;
+
+	if (bytes <= WINDOW_BYTES) {
+		result = image_reader_payload(r, bytes, &data, err);
+		if (result == 0)
+			memcpy(to, data, bytes);
+		return result;
+	}
+	result = image_reader_skip(r, bytes, &offset, err);
+	if (result < 0)
+		return result;
+	result = pread_all(r->fd, to, bytes, offset);
+	return result < 0 ? error_set(err, result, "cannot read %s", r->name) : 0;
+}
+
 int image_reader_skip(struct image_reader *r, uint64_t bytes, uint64_t *ret_offset, struct error *err)
 {
 	if (bytes > image_reader_left(r))

@@ -99,6 +99,9 @@ int image_reader_next(struct image_reader *r, const ProtobufCMessageDescriptor *
 /* The raw bytes that follow the record. They stay where they are until the next call. */
 int image_reader_payload(struct image_reader *r, uint64_t bytes, const void **ret_data, struct error *err);
 
+/* The same, into memory of the caller's: for what is kept and may be large. */
+int image_reader_copy(struct image_reader *r, uint64_t bytes, void *to, struct error *err);
+
 /* Skips raw bytes, all in the file, whose place is then known: for what is too large to be read into memory. */
 int image_reader_skip(struct image_reader *r, uint64_t bytes, uint64_t *ret_offset, struct error *err);
 

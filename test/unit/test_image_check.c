@@ -320,6 +320,45 @@ static void lost_process_is_noticed(void **state)
 	assert_int_equal(check(f), 0);
 }
 
+/* A sparse file holds as much as it likes; a pipe does not. */
+static void endless_pipe_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_IMAGE_SET struct image_set set = IMAGE_SET_INIT;
+	AUTO_IMAGE_WRITER struct image_writer w = IMAGE_WRITER_INIT;
+	AUTO_CLOSE int fd = openat(f->dirfd, "pipes-data.img", O_WRONLY | O_CLOEXEC);
+	PipeDataEntry data = PIPE_DATA_ENTRY__INIT;
+
+	assert_int_equal(image_set_open_plain(&set, f->dirfd, NULL, &f->err), 0);
+	data.pipe_id = 777;
+	data.bytes = UINT32_MAX;
+	image_writer_open(&w, &set, IMAGE_PIPES_DATA, 0);
+	assert_int_equal(image_writer_add(&w, &data, &f->err), 0);
+	assert_int_equal(image_writer_finish(&w, &f->err), 0);
+	assert_int_equal(ftruncate(fd, 5ll << 30), 0);
+	assert_int_equal(check(f), -EBADMSG);
+	assert_non_null(strstr(f->err.text, "4294967295 bytes in a pipe for 268435456"));
+}
+
+static void swollen_message_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_IMAGE_SET struct image_set set = IMAGE_SET_INIT;
+	const size_t count = 3 << 20;
+	SeccompFilter filter = SECCOMP_FILTER__INIT;
+	SeccompEntry seccomp = SECCOMP_ENTRY__INIT;
+	AUTO_FREE SeccompFilter **filters = calloc(count, sizeof(*filters));
+
+	assert_int_equal(image_set_open_plain(&set, f->dirfd, NULL, &f->err), 0);
+	for (size_t i = 0; i < count; i++)
+		filters[i] = &filter;
+	seccomp.n_seccomp_filters = count;
+	seccomp.seccomp_filters = filters;
+	assert_int_equal(image_write_one(&set, IMAGE_SECCOMP, 0, &seccomp, &f->err), 0);
+	assert_int_equal(check(f), -EBADMSG);
+	assert_string_equal(f->err.text, "seccomp.img: record 1 at byte 8: too many parts in one message");
+}
+
 static void write_tree(struct image_set *set, const struct image_list *tree, struct error *err)
 {
 	AUTO_IMAGE_WRITER struct image_writer w = IMAGE_WRITER_INIT;
@@ -554,6 +593,8 @@ int main(void)
 		TEST(sample_passes),
 		TEST(contradictions_are_refused),
 		TEST(long_name_is_refused),
+		TEST(endless_pipe_is_refused),
+		TEST(swollen_message_is_refused),
 		TEST(lost_table_is_noticed),
 		TEST(cut_table_is_noticed),
 		TEST(lost_process_is_noticed),
