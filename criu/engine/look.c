@@ -84,7 +84,9 @@ int look_task(struct dump *d, const struct look_own *own, struct task *task, str
 		gather(d, ns_look_zombie(&own->ns, task, &ns), &ns);
 		return 0;
 	}
-	if (!has_our_namespaces(d, task))
+	if (has_our_namespaces(d, task))
+		task->time_ns = own->ns.inode[PROC_NS_TIME];
+	else
 		gather(d, ns_look(&own->ns, task, &ns), &ns);
 	if (!has_our_cgroups(d, task))
 		gather(d, cgroup_look(d->opts, &own->cgroups, task, &cgroup), &cgroup);

@@ -22,17 +22,22 @@ int ns_read_own(struct proc_ns_ids *ret_own, struct error *err)
 	return r < 0 ? error_set(err, r, "read our own namespaces") : 0;
 }
 
-/* Which one is compared when all are known. */
-static int look_at_time(const struct proc_ns_ids *own, struct task *task, struct error *err)
+/* Which one is compared when all are known, also that of a task which is refused for another one. */
+static int read_time(const struct proc_ns_ids *own, struct task *task, struct error *err)
+{
+	int r = own->inode[PROC_NS_TIME] ? proc_ns_inode(task->procfd, PROC_NS_TIME, &task->time_ns) : 0;
+
+	return r < 0 ? error_set(err, r, TASK_FORMAT ": read its time namespace", TASK_ARGS(task)) : 0;
+}
+
+static int look_at_time(const struct proc_ns_ids *own, const struct task *task, struct error *err)
 {
 	uint64_t for_children = 0;
 	int r;
 
 	if (!own->inode[PROC_NS_TIME])
 		return 0;
-	r = proc_ns_inode(task->procfd, PROC_NS_TIME, &task->time_ns);
-	if (r == 0)
-		r = proc_ns_inode(task->procfd, PROC_NS_TIME_FOR_CHILDREN, &for_children);
+	r = proc_ns_inode(task->procfd, PROC_NS_TIME_FOR_CHILDREN, &for_children);
 	if (r < 0)
 		return error_set(err, r, TASK_FORMAT ": read its time namespace", TASK_ARGS(task));
 	if (for_children == task->time_ns)
@@ -62,9 +67,12 @@ int ns_look_zombie(const struct proc_ns_ids *own, struct task *task, struct erro
 
 int ns_look(const struct proc_ns_ids *own, struct task *task, struct error *err)
 {
+	int r = read_time(own, task, err);
+
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		uint64_t inode;
-		int r;
 
 		if (!own->inode[kinds[i]])
 			continue;

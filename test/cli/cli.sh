@@ -589,6 +589,24 @@ threading.Thread(target=own).start()' &
 	kill -KILL $pid
 }
 
+# One reason, not another one that follows from it.
+case_child_in_other_namespace() {
+	local each child
+	mkdir set
+	setsid sh -c 'exec </dev/null >/dev/null 2>&1; unshare --uts sleep 99 & echo $! >child; wait' &
+	pid=$!
+	disown
+	within 3000 grep -qs . child && child=$(cat child)
+	within 3000 grep -qs sleep /proc/$child/comm || fail "no child"
+	for each in "dump -t $pid -R -D set" "check --pid $pid"; do
+		! "$criu" $each >out 2>err || fail "$each should fail"
+		cat out >>err
+		says err "pid $child .*: lives in another uts namespace"
+		! grep -q 'time namespace' err || fail "$each names something else, too"
+	done
+	kill -KILL $child $pid
+}
+
 # Each thread has a tracer of its own.
 case_traced_thread() {
 	local each tid
