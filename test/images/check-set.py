@@ -38,6 +38,7 @@ MEMBERS = {1: 'reg', 2: 'pipe', 3: 'fifo', 4: 'isk', 5: 'usk', 6: 'efd', 7: 'epf
            20: 'pidfd', 1000: 'io_uring'}
 REG, PIPE, FIFO, INET, EPOLL, INOTIFY, TTY, FANOTIFY, NS, MEMFD_FILE, IO_URING = 1, 2, 3, 4, 7, 8, 11, 12, 14, 18, 1000
 LINKED, GHOST, PROCFS = 0, 1, 2
+NO_NUMBER = (1 << 30) - 1
 
 NAMESPACES = ('pid', 'net', 'ipc', 'uts', 'mnt', 'user', 'cgroup', 'time')
 CREDS = ('uid', 'gid', 'euid', 'egid', 'suid', 'sgid', 'fsuid', 'fsgid', 'cap_inh', 'cap_prm', 'cap_eff', 'cap_bnd',
@@ -498,14 +499,25 @@ def check_remaps(s, files):
 
 
 def check_descriptors(s, files_id, files):
-    seen = set()
+    seen = {}
     for fd in s.list('fdinfo', files_id):
         s.place = 'fdinfo-%d, fd %d' % (files_id, fd['fd'])
         s.expect(fd['fd'] not in seen, 'is there twice')
         s.expect(fd['flags'] in (0, 1), 'flags %d', fd['flags'])
         s.expect(files.get(fd['id'], {}).get('type') == fd['type'], 'file %d of type %d', fd['id'], fd['type'])
-        seen.add(fd['fd'])
+        seen[fd['fd']] = fd['id']
     return seen
+
+
+def check_watched(s, files, descriptors):
+    """Who knows no ids of targets takes them by their numbers; what no process has under one is under none that can be."""
+    for entry in files.values():
+        tables = [table for table in descriptors.values() if entry['id'] in table.values()]
+        for target in entry.get('epfd', {}).get('tfd', []):
+            s.place = 'files, id %d, target %d' % (entry['id'], target['tfd'])
+            found = {table[target['tfd']] for table in tables if target['tfd'] in table}
+            s.expect(target.get('target_id') in found or 'target_id' not in target and found or
+                     target['tfd'] == NO_NUMBER, 'leads to %s, not to %s', found, target.get('target_id'))
 
 
 def check_locks(s, descriptors):
@@ -577,6 +589,7 @@ def check(s):
     check_file_kinds(s, files, inodes)
     check_remaps(s, files)
     check_locks(s, descriptors)
+    check_watched(s, files, descriptors)
     check_needs(s, root, entries[0]['pid'] if entries else 0)
     check_statistics(s, pages, shared_pages)
     s.place = 'pages'
