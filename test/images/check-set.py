@@ -470,6 +470,10 @@ def check_terminals(s, ttys, files):
         if 'termios' in info:
             s.has(info, 'termios_locked', 'winsize')
             s.expect(len(info['termios'].get('c_cc', [])) == 19, 'control characters')
+    for info in infos.values():
+        other = infos.get(info['id'] ^ 1, info) if info['type'] == 1 else info
+        s.place = 'tty-info, id %d' % info['id']
+        s.expect(info['sid'] == other['sid'], 'session %d, of the other end %d', info['sid'], other['sid'])
     for file in ttys:
         s.place = 'files, id %d' % file['id']
         s.expect(file['tty_info_id'] in infos, 'terminal %d', file['tty_info_id'])

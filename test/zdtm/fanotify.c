@@ -28,7 +28,7 @@ int main(void)
 	test_start();
 	MUST(mkdir("watched", 0700));
 	close(MUST(open("watched/quiet", O_RDWR | O_CREAT, 0600)));
-	fd = fanotify_init(FAN_CLASS_NOTIF | FAN_NONBLOCK, O_RDONLY | O_LARGEFILE);
+	fd = fanotify_init(FAN_CLASS_CONTENT | FAN_UNLIMITED_MARKS | FAN_NONBLOCK, O_RDONLY | O_LARGEFILE);
 	if (fd < 0)
 		test_skip("fanotify_init: %s", strerror(errno));
 	MUST(fanotify_mark(fd, FAN_MARK_ADD, FAN_MODIFY | FAN_EVENT_ON_CHILD, AT_FDCWD, "watched"));
