@@ -1,7 +1,7 @@
 #!/bin/bash
 # golden.sh [CASE ...]: restores each image set written by CRIU 4.2 in a pid and mount namespace of its own and lets the
-# restored program check itself; then the same sets rewritten as older versions or incremental dumps would have left
-# them. CRIU and GOLDEN_DIR come from the environment; without the sets everything is skipped.
+# restored program check itself; then the same sets rewritten as other versions or incremental dumps would have left
+# them, and in a directory of a read-only file system. CRIU and GOLDEN_DIR come from the environment; without the sets everything is skipped.
 set -u
 self=$(realpath "$0")
 criu=${CRIU:?the program under test}
@@ -20,8 +20,12 @@ restore_case() {
 	files) chmod 640 /tmp/golden/files.data; mkfifo -m 600 /tmp/golden/files.fifo ;;
 	shm) chmod 600 /tmp/golden/shm.map ;;
 	esac
-	if [ -n "${FORM:-}" ]; then
+	if [ -n "${FORM:-}" ] && [ "$FORM" != read-only ]; then
 		cp -r "$img" /tmp/golden/img && img=/tmp/golden/img && "$older" "$img" || exit 1
+	fi
+	if [ "${FORM:-}" = read-only ]; then
+		mkdir /tmp/golden/sets && mount -t tmpfs golden-sets /tmp/golden/sets && cp -r "$img" /tmp/golden/sets/ &&
+			mount -o remount,ro /tmp/golden/sets && cd /tmp/golden/sets && img=$case || exit 1
 	fi
 	local options=()
 	[ "$case" = tcp ] && options=(--tcp-established)
@@ -70,8 +74,9 @@ passed=0 failed=0 skipped=0 named=${1:-}
 for case in ${*:-plain threads tree shm files signals unix tcp}; do
 	one "$case"
 	if [ -n "$named" ] || [ -z "${not_yet[$case]:-}" ]; then
-		one "$case" old
-		one "$case" chain
+		for form in old chain newer reused read-only; do
+			one "$case" $form
+		done
 	fi
 done
 echo "$passed passed, $failed failed, $skipped skipped"

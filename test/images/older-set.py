@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""older-set.py DIR: rewrites an image set as older versions, or an incremental dump, would have left it.
+"""older-set.py DIR: rewrites an image set as other versions, or an incremental dump, would have left it.
 
 FORM (from the environment) says how:
   old      one magic instead of two, a file per type of open file with ids that repeat from type to type, process state
            in files of its own, page maps without flags, none of the fields that came later
   chain    two thirds of the pages are in a parent set or in the parent's parent, and what a newer set replaces is a hole
            there
+  newer    fields that nobody knows yet in each message, fields in another order, lists of numbers packed into one field
+  reused   in the same directory there is what an older dump of other processes left, and files of the oldest versions
 """
 import glob
 import os
@@ -314,5 +316,82 @@ def make_chain(s):
         split_pages(s, name, sets)
 
 
+# --- newer ------------------------------------------------------------------------------------------------------------
+
+UNKNOWN = [(900, 0, 5), (901, 2, b'unknown'), (902, 1, 7), (903, 5, 9), (536870911, 2, b'\x08\x01')]
+
+
+def put_field(number, wire, value):
+    key = imagefile.put_varint(number << 3 | wire)
+    if wire == imagefile.VARINT:
+        return key + imagefile.put_varint(value)
+    if wire == imagefile.BYTES:
+        return key + imagefile.put_varint(len(value)) + value
+    return key + value.to_bytes(8 if wire == imagefile.FIXED64 else 4, 'little')
+
+
+def put_packed(field, values):
+    wire = imagefile.wire_type(field.kind)
+    return put_field(field.number, imagefile.BYTES, b''.join(
+        imagefile.put_varint(value) if wire == imagefile.VARINT else
+        value.to_bytes(8 if wire == imagefile.FIXED64 else 4, 'little') for value in values))
+
+
+def encode_newer(message, values):
+    """Like imagefile.encode(), with the last field first."""
+    out = bytearray().join(put_field(*each) for each in UNKNOWN)
+    for number, field in sorted(imagefile.SCHEMA[message].items(), reverse=True):
+        if field.name not in values:
+            continue
+        value = values[field.name]
+        if field.kind in imagefile.SCHEMA:
+            for each in value if field.label == 'repeated' else [value]:
+                out += put_field(number, imagefile.BYTES, encode_newer(field.kind, each))
+        elif field.label == 'repeated' and imagefile.wire_type(field.kind) != imagefile.BYTES:
+            out += put_packed(field, value)
+        else:
+            out += encode_alone(message, {field.name: value})
+    return bytes(out)
+
+
+def encode_alone(message, values):
+    """Fields without those that are required beside them."""
+    fields = {number: field for number, field in imagefile.SCHEMA[message].items() if field.name in values}
+    name = 'alone'
+    imagefile.SCHEMA[name] = fields
+    data = ENCODE(name, values)
+    del imagefile.SCHEMA[name]
+    return data
+
+
+ENCODE = imagefile.encode
+
+
+def make_newer(s):
+    for name in s.names('*.img'):
+        if name.startswith('pages-'):
+            continue
+        records = imagefile.read_records(s.path(name))
+        imagefile.encode = encode_newer
+        imagefile.write_records(s.path(name), records)
+        imagefile.encode = ENCODE
+
+
+# --- reused -----------------------------------------------------------------------------------------------------------
+
+def make_reused(s):
+    root = imagefile.read(s.path('pstree.img'))[0]['pid']
+    for stem in ('core', 'ids', 'mm', 'fs', 'pagemap'):
+        with open(s.path('%s-%d.img' % (stem, root)), 'rb') as f:
+            data = f.read()
+        with open(s.path('%s-%d.img' % (stem, root + 100000)), 'wb') as f:
+            f.write(data)
+    for name in ('fdinfo-9999.img', 'ghost-file-ff.img', 'pages-9999.img', 'tty-data.img.new', 'cgroup.img.old',
+                 'reg-files.img', 'eventpoll.img', 'eventpoll-tfd.img', 'pipes.img', 'sigacts-%d.img' % root,
+                 'creds-%d.img' % root, 'vmas-%d.img' % root, 'restore.log', 'stats-restore'):
+        with open(s.path(name), 'wb') as f:
+            f.write(b'of an older dump')
+
+
 if __name__ == '__main__':
-    {'old': make_old, 'chain': make_chain}[os.environ['FORM']](Set(sys.argv[1]))
+    {'old': make_old, 'chain': make_chain, 'newer': make_newer, 'reused': make_reused}[os.environ['FORM']](Set(sys.argv[1]))
