@@ -141,6 +141,9 @@ bool dead_process_look(struct dump *d, struct open_file *file);
 int dead_process_look_zombie(struct dump *d, const struct open_file *file, struct error *err);
 int dead_processes_save(struct dump *d, struct image_writer *remaps, struct error *err);
 
+/* proc-memory.c: refuses those that show an address space which is gone. */
+int proc_memory_look(struct dump *d, struct open_file *file, struct error *err);
+
 /* link-remap.c */
 /* The last name of a file in an overlay was removed, though stat(2) tells of links: of those in a layer below. */
 bool link_remap_is_unlinked(struct dump *d, struct open_file *file);

@@ -140,6 +140,8 @@ int regular_look(struct dump *d, struct open_file *file, struct error *err)
 		return 0;
 	r = look_at_path(d, file, err);
 	if (r == 0)
+		r = proc_memory_look(d, file, err);
+	if (r == 0)
 		r = opener_look(d, file, err);
 	if (r == 0)
 		advice_look(d, file);
