@@ -47,6 +47,7 @@ struct dump {
 	struct task **tasks; /* parents before children; tasks[0] is the root */
 	size_t task_count, task_capacity;
 	bool has_time_ns;      /* the tree lives in another time namespace than we do */
+	bool has_fuse;         /* a FUSE filesystem is mounted */
 	bool has_uprobes;      /* a mapping of the kernel's for uprobes was left out */
 	bool is_walked;        /* once, while the tree was being stopped */
 	bool is_killed;        /* the tasks are on their way out */

@@ -15,6 +15,7 @@
 #include "engine/dump.h"
 #include "files/fd-tables-internal.h"
 #include "files/file-facts.h"
+#include "files/fuse.h"
 #include "kernel/kcmp.h"
 
 /* Numbers for images: the first one is left to whoever dumps. */
@@ -174,6 +175,7 @@ void files_prepare(struct dump *d, size_t table_size)
 {
 	struct stat st;
 
+	d->has_fuse = fuse_is_mounted(d->tasks[0]->procfd);
 	if (table_size < FILE_FACTS_FROM || fstatat(d->tasks[0]->procfd, "fd", &st, 0) < 0 ||
 	    st.st_size < FILE_FACTS_FROM)
 		return;

@@ -16,6 +16,7 @@
 #include "base/parallel.h"
 #include "engine/dump.h"
 #include "files/file-facts.h"
+#include "files/fuse.h"
 #include "files/locks.h"
 #include "files/registry.h"
 #include "kernel/proc-misc.h"
@@ -221,7 +222,9 @@ int files_look(struct dump *d, struct error *err)
 	r = learn_devices(d->files);
 	if (r < 0)
 		return error_set(err, r, "make a pipe and an eventfd to compare with");
-	r = path_files_look_programs(d, err);
+	r = fuse_look(d, err);
+	if (r == 0)
+		r = path_files_look_programs(d, err);
 	if (r == 0)
 		r = fd_tables_look(d, err);
 	if (r < 0)
