@@ -128,9 +128,13 @@ int restore_hand_over(struct restore *r, struct error *err)
 
 	restore_make_calls(r, code_address);
 	restore_hand_over_stopped(r, code_address, err, &result);
+	if (r->opts->leave != LEAVE_STOPPED)
+		restore_await_stops(r);
 	for (size_t step = 0; step < ARRAY_SIZE(hand_over_steps); step++)
 		for (size_t i = 0; i < r->task_count; i++)
 			if (!restore_was_stopped(r->tasks[i]))
 				hand_over_run(r->tasks[i], &hand_over_steps[step], err, &result);
+	if (r->opts->leave == LEAVE_STOPPED)
+		restore_await_stops(r);
 	return result;
 }

@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
@@ -282,5 +284,28 @@ void restore_hand_over_stopped(struct restore *r, uint64_t code_address, struct 
 		one = settle_with_parent(task, code_address);
 		if (one < 0)
 			log_warn("pid %d: its parent hears once more of its stop: error %d\n", task->pid, one);
+	}
+}
+
+static bool stands_still(int procfd, pid_t tid)
+{
+	char path[64];
+	struct proc_stat stat;
+
+	(void)snprintf(path, sizeof(path), "task/%d/stat", tid);
+	return proc_stat_read(procfd, path, &stat) < 0 || strchr("TZX", stat.state);
+}
+
+void restore_await_stops(const struct restore *r)
+{
+	const uint64_t deadline = now_ns() + STOP_NS;
+
+	for (size_t i = 0; i < r->task_count; i++) {
+		const struct restorer_task *task = r->tasks[i]->restorer;
+		AUTO_CLOSE int procfd = task && task->stop_signal ? proc_open((pid_t)task->pid) : -1;
+
+		for (uint64_t k = task ? task->acting : 0; procfd >= 0 && k < task->thread_count; k++)
+			while (!stands_still(procfd, (pid_t)task->threads[k].tid) && now_ns() < deadline)
+				(void)usleep(100);
 	}
 }

@@ -21,3 +21,9 @@ void restore_hand_over_stopped(struct restore *r, uint64_t code_address, struct 
 
 /* Its last thread completes the stop: then there is something to wait for. Gives up after a second. */
 void restore_wait_until_stopped(const struct restorer_task *task);
+
+/*
+ * Each thread has to run once more to find its stop: whoever asked for stopped processes is to find them so. To be
+ * called while there is nobody in the tree who could have continued them. Gives up after a second.
+ */
+void restore_await_stops(const struct restore *r);

@@ -407,6 +407,39 @@ case_leave() {
 	passes
 }
 
+# Without another process, in whose time the state could change.
+look_at_state() {
+	read -r state </proc/$1/stat
+	state=${state##*) }
+	state=${state:0:1}
+}
+
+# On processors that others keep busy a process of this policy hardly gets to run, not even to its stop.
+case_stopped_at_once() {
+	local busy=() n state
+	mkdir one two
+	start
+	for each in $(pgrep -x victim); do chrt --all-tasks --idle --pid 0 $each; done
+	[ ! -e /proc/$pid/autogroup ] || echo 19 >/proc/$pid/autogroup
+	gives 0 dump -t $pid -D one
+	gone
+	for ((n = 3 * $(nproc); n > 0; n--)); do
+		setsid timeout 20 bash -c 'while :; do :; done' &
+		busy+=($!)
+	done
+	gives 0 restore -d -s -D one
+	look_at_state $pid
+	[ $state = T ] || fail "restore -s: state $state"
+	gives 0 dump -t $pid -D two
+	gone
+	gives 0 restore -d -D two
+	look_at_state $pid
+	[ $state = T ] || fail "restored stopped: state $state"
+	kill "${busy[@]}"
+	for each in $(pgrep -x victim); do kill -CONT $each; done
+	passes
+}
+
 # --- around a restored tree -------------------------------------------------------------------------------------------
 
 parent_of() {
