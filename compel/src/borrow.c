@@ -5,7 +5,8 @@
  *
  * A thread that catches its own system calls (PR_SET_SYSCALL_USER_DISPATCH) would be killed by one of ours. It makes
  * none while that is switched off and on again: it stands in the stub's "jmp .", where it also stays when the tracer
- * dies.
+ * dies. So does one that has denied itself all memory without a protection key, while that is opened and closed again:
+ * to execute needs no right.
  */
 #include "internal.h"
 
@@ -45,34 +46,56 @@ int park_again(struct compel_journal_thread *journal, uint64_t stub_addr)
 	return 0;
 }
 
-static int take_dispatch(struct compel_journal_thread *journal, const struct user_regs_struct *regs)
+static bool needs_parking(const struct compel_journal_thread *journal)
+{
+	return journal->dispatch.mode || journal->key_rights;
+}
+
+/* Signals are blocked first: no frame holds rights that are not the thread's own. */
+static int take_hindrances(struct compel_journal_thread *journal, const struct user_regs_struct *regs)
 {
 	const struct compel_user_dispatch off = { 0 };
 	int r = compel_set_signal_mask(journal->tid, ALL_SIGNALS);
 
-	if (r == 0 && journal->dispatch.mode) {
+	if (r == 0 && journal->dispatch.mode)
 		r = ptrace_set_user_dispatch(journal->tid, &off);
-		if (r == 0)
-			r = compel_set_regs(journal->tid, regs);
-	}
+	if (r == 0 && journal->key_rights)
+		r = compel_set_key_rights(journal->tid, journal->key_rights & ~COMPEL_KEY_0_RIGHTS);
+	if (r == 0 && needs_parking(journal))
+		r = compel_set_regs(journal->tid, regs);
 	return r;
 }
 
-static int return_dispatch(struct compel_journal_thread *journal, uint64_t stub_addr)
+static int return_hindrances(struct compel_journal_thread *journal, uint64_t stub_addr)
 {
 	int r;
 
-	if (!journal->dispatch.mode)
+	if (!needs_parking(journal))
 		return 0;
 	r = park_again(journal, stub_addr);
-	return r < 0 ? r : ptrace_set_user_dispatch(journal->tid, &journal->dispatch);
+	if (r == 0 && journal->key_rights)
+		r = compel_set_key_rights(journal->tid, journal->key_rights);
+	if (r == 0 && journal->dispatch.mode)
+		r = ptrace_set_user_dispatch(journal->tid, &journal->dispatch);
+	return r;
+}
+
+static int find_hindrances(struct compel_journal_thread *journal)
+{
+	uint32_t rights = 0;
+	int r = ptrace_get_user_dispatch(journal->tid, &journal->dispatch);
+
+	if (r == 0)
+		r = compel_get_key_rights(journal->tid, &rights);
+	journal->key_rights = rights & COMPEL_KEY_0_RIGHTS ? rights : 0;
+	return r;
 }
 
 int borrow_thread(struct compel_thread *thread, const struct user_regs_struct *regs, uint64_t stub_addr)
 {
 	struct compel_journal_thread *journal = thread->journal;
 	struct user_regs_struct marked = *regs, parked;
-	int r = ptrace_get_user_dispatch(thread->tid, &journal->dispatch);
+	int r = find_hindrances(journal);
 
 	if (r < 0)
 		return r;
@@ -84,19 +107,19 @@ int borrow_thread(struct compel_thread *thread, const struct user_regs_struct *r
 	journal->state = COMPEL_THREAD_BORROWED;
 	journal_barrier();
 	parked = marked;
-	if (journal->dispatch.mode)
+	if (needs_parking(journal))
 		parked.rip = stub_addr + STUB_PARKED_OFFSET;
 	r = compel_set_regs(thread->tid, &parked);
 	if (r < 0) {
 		journal->state = COMPEL_THREAD_SEIZED;
 		return r;
 	}
-	return take_dispatch(journal, &marked);
+	return take_hindrances(journal, &marked);
 }
 
 int return_thread(struct compel_journal_thread *journal, uint64_t stub_addr, bool with_mask)
 {
-	int r = return_dispatch(journal, stub_addr);
+	int r = return_hindrances(journal, stub_addr);
 
 	if (r == 0 && with_mask)
 		r = compel_set_signal_mask(journal->tid, journal->signal_mask);

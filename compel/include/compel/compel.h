@@ -74,7 +74,8 @@ struct compel_journal_thread {
 	int32_t tid;
 	uint32_t state; /* enum compel_thread_state */
 	uint32_t task;  /* index of the task it belongs to */
-	uint32_t reserved;
+	/* Rights by which the thread cannot reach our memory: opened while it is borrowed. 0: it can. */
+	uint32_t key_rights;
 	/*
 	 * r14 of the thread while it stands in the stub: a signal frame on its stack that leads back there belongs to
 	 * this borrowing if it holds one of these, and is a leftover otherwise.
@@ -255,6 +256,13 @@ int compel_detach(struct compel_task *task, struct compel_error *err);
 /* The xsave area in the kernel's standard format: bytes used, or -errno. */
 ssize_t compel_get_xstate(pid_t tid, void *area, size_t bytes);
 int compel_set_xstate(pid_t tid, const void *area, size_t bytes);
+/*
+ * Of protection keys: two bits for each, the lower one denies every access, the upper one writing. Without such keys
+ * (a processor or kernel that has none) all is allowed: 0. -EOPNOTSUPP: the kernel does not let them be set.
+ */
+#define COMPEL_KEY_0_RIGHTS 0x3u /* memory without a key, as ours is */
+int compel_get_key_rights(pid_t tid, uint32_t *ret_rights);
+int compel_set_key_rights(pid_t tid, uint32_t rights);
 int compel_set_regs(pid_t tid, const struct user_regs_struct *regs);
 int compel_get_regs(pid_t tid, struct user_regs_struct *ret_regs);
 int compel_get_signal_mask(pid_t tid, uint64_t *ret_mask);
