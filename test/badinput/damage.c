@@ -114,7 +114,7 @@ static int compare_names(const void *a, const void *b)
 
 static void add_protection_keys(UserX86XsaveEntry *xsave)
 {
-	static uint32_t pkru[2] = { 0x55555554 };
+	static uint32_t pkru[2] = { 0x55555550 };
 
 	xsave->xstate_bv |= 1ULL << 9;
 	xsave->pkru = pkru;

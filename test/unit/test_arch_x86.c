@@ -191,6 +191,39 @@ static void test_xstate_refusals(void **state)
 	assert_int_equal(xstate_from_image(&fpregs, area, &err), 0);
 }
 
+/* Of the rights of protection keys what is there counts; the usual ones need no processor that has them. */
+static void test_xstate_key_rights(void **state)
+{
+	AUTO_FREE char *area = aligned_alloc(64, (xstate_bytes() + 63) & ~63ul);
+	uint32_t rights[2] = { 0x55555554 };
+	const bool has_keys = xstate_has_protection_keys();
+	UserX86FpregsEntry fpregs;
+	UserX86XsaveEntry xsave;
+	struct error err = { 0 };
+
+	fill_message(&fpregs, &xsave);
+	assert_int_equal(xstate_from_image(&fpregs, area, &err), 0);
+	assert_int_equal(xstate_key_rights(area), has_keys ? 0x55555554 : 0);
+	xsave.pkru = rights;
+	xsave.n_pkru = 2;
+	for (int i = 0; i < 2; i++) {
+		xsave.xstate_bv = 3 | (uint64_t)i << 9;
+		rights[0] = 0x55555554;
+		assert_int_equal(xstate_from_image(&fpregs, area, &err), 0);
+		assert_int_equal(xstate_key_rights(area), has_keys ? 0x55555554 : 0);
+		rights[0] = 0x55555550;
+		if (!has_keys) {
+			expect_refusal(&fpregs, "protection keys");
+			continue;
+		}
+		assert_int_equal(xstate_from_image(&fpregs, area, &err), 0);
+		assert_int_equal(xstate_key_rights(area), 0x55555550);
+		rights[0] = 0;
+		assert_int_equal(xstate_from_image(&fpregs, area, &err), 0);
+		assert_int_equal(xstate_key_rights(area), 0);
+	}
+}
+
 /* The set of a machine without XSAVE, and too few bytes. */
 static void test_xstate_legacy(void **state)
 {
@@ -549,12 +582,20 @@ static void test_cpuinfo(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_xstate_live),   cmocka_unit_test(test_xstate_refusals),
-		cmocka_unit_test(test_xstate_legacy), cmocka_unit_test(test_regs_live),
-		cmocka_unit_test(test_regs_refusals), cmocka_unit_test(test_debug_registers),
-		cmocka_unit_test(test_ldt),           cmocka_unit_test(test_tls_live),
-		cmocka_unit_test(test_restart),       cmocka_unit_test(test_ended_call),
-		cmocka_unit_test(test_restart_live),  cmocka_unit_test(test_calls_that_go_on),
+		cmocka_unit_test(test_xstate_live),
+		cmocka_unit_test(test_xstate_refusals),
+		cmocka_unit_test(test_xstate_key_rights),
+
+		cmocka_unit_test(test_xstate_legacy),
+		cmocka_unit_test(test_regs_live),
+		cmocka_unit_test(test_regs_refusals),
+		cmocka_unit_test(test_debug_registers),
+		cmocka_unit_test(test_ldt),
+		cmocka_unit_test(test_tls_live),
+		cmocka_unit_test(test_restart),
+		cmocka_unit_test(test_ended_call),
+		cmocka_unit_test(test_restart_live),
+		cmocka_unit_test(test_calls_that_go_on),
 		cmocka_unit_test(test_cpuinfo),
 	};
 

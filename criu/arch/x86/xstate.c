@@ -37,6 +37,7 @@ _Static_assert(sizeof(struct xstate_header) == HEADER_BYTES, "layout of the XSAV
 
 #define COMPONENT_X87     0
 #define COMPONENT_SSE     1
+#define COMPONENT_PKRU    9
 #define COMPONENT_BIT(n)  (UINT64_C(1) << (n))
 #define LEGACY_COMPONENTS (COMPONENT_BIT(COMPONENT_X87) | COMPONENT_BIT(COMPONENT_SSE))
 
@@ -268,6 +269,16 @@ static int component_to_image(const struct image_component *component, const cha
 	return 0;
 }
 
+/*
+ * Rights of protection keys change what memory is, so what they are is never left to what a reader takes for the
+ * initial state. The kernel fills them in whether the bit is set or not.
+ */
+static void tell_key_rights(UserX86XsaveEntry *xsave)
+{
+	if (xsave->n_pkru)
+		xsave->xstate_bv |= COMPONENT_BIT(COMPONENT_PKRU);
+}
+
 /* Values are those of a task without a shadow stack; who reads NT_X86_SHSTK puts the real ones there. */
 static int add_cet(UserX86XsaveEntry *xsave)
 {
@@ -303,6 +314,7 @@ static int extended_to_image(const char *area, size_t bytes, UserX86FpregsEntry 
 		if (r < 0)
 			return error_set(err, r, "extended registers");
 	}
+	tell_key_rights(fpregs->xsave);
 	r = add_cet(fpregs->xsave);
 	return r < 0 ? error_set(err, r, "extended registers") : 0;
 }
@@ -370,10 +382,34 @@ static bool is_all_zero(const void *data, size_t bytes)
 	return bytes == 0 || (at[0] == 0 && memcmp(at, at + 1, bytes - 1) == 0);
 }
 
-/*
- * Copies one component; its bit goes to *lacking when this processor cannot hold it. All zeroes are the initial state
- * of each of them, which a processor without the component is in as well.
- */
+#define USUAL_KEY_RIGHTS                                                                                               \
+	0x55555554u /* with which the kernel starts a program: no key but 0, which all memory is under */
+
+/* What a processor without the component is in as well: for each of them all zeroes, the initial state. */
+static bool is_nothing(const struct image_component *component, const void *data)
+{
+	const uint32_t usual[2] = { USUAL_KEY_RIGHTS };
+
+	return is_all_zero(data, component->bytes) ||
+	       (component->number == COMPONENT_PKRU && !memcmp(data, usual, sizeof(usual)));
+}
+
+/* What a thread has of whom the image tells nothing, for it comes from a processor without protection keys. */
+static void set_usual_key_rights(char *area)
+{
+	const uint32_t usual = USUAL_KEY_RIGHTS;
+
+	for (size_t i = 0; i < ARRAY_SIZE(image_components); i++) {
+		size_t offset = component_offset(&image_components[i]);
+
+		if (image_components[i].number != COMPONENT_PKRU || !offset)
+			continue;
+		memcpy(area + offset, &usual, sizeof(usual));
+		((struct xstate_header *)(area + LEGACY_BYTES))->xstate_bv |= COMPONENT_BIT(COMPONENT_PKRU);
+	}
+}
+
+/* Copies one component; its bit goes to *lacking when this processor cannot hold it. */
 static int component_from_image(const struct image_component *component, const UserX86XsaveEntry *xsave, char *area,
 				uint64_t *lacking, struct error *err)
 {
@@ -385,13 +421,14 @@ static int component_from_image(const struct image_component *component, const U
 	if (count && count != array_length(component))
 		return error_say(err, -EINVAL, "image: %s has %zu words, not %zu",
 				 xstate_component_name(component->number), count, array_length(component));
-	if (!(xsave->xstate_bv & bit))
+	/* Of the rights of keys what is there counts, see tell_key_rights(). */
+	if (!(xsave->xstate_bv & bit) && !(component->number == COMPONENT_PKRU && count))
 		return 0;
 	if (!count)
 		return error_say(err, -EINVAL, "image: %s is in use but has no data",
 				 xstate_component_name(component->number));
 	if (!offset) {
-		if (!is_all_zero(data, component->bytes))
+		if (!is_nothing(component, data))
 			*lacking |= bit;
 		return 0;
 	}
@@ -425,6 +462,7 @@ static int extended_from_image(const UserX86XsaveEntry *xsave, char *area, struc
 	if (r < 0)
 		return r;
 	header->xstate_bv = xsave->xstate_bv & LEGACY_COMPONENTS;
+	set_usual_key_rights(area);
 	for (i = 0; i < ARRAY_SIZE(image_components); i++) {
 		r = component_from_image(&image_components[i], xsave, area, &lacking, err);
 		if (r < 0)
@@ -465,14 +503,13 @@ int xstate_from_image(const UserX86FpregsEntry *fpregs, void *area, struct error
 	if (fpregs->xsave)
 		return extended_from_image(fpregs->xsave, area, err);
 	((struct xstate_header *)((char *)area + LEGACY_BYTES))->xstate_bv = LEGACY_COMPONENTS;
+	set_usual_key_rights(area);
 	return 0;
 }
 
 /* --- loading ----------------------------------------------------------------------------------------------------- */
 
-#define COMPONENT_PKRU 9
-
-static bool has_protection_keys(void)
+bool xstate_has_protection_keys(void)
 {
 	return xstate_enabled_components() & COMPONENT_BIT(COMPONENT_PKRU);
 }
@@ -485,8 +522,9 @@ static uint32_t own_key_rights(void)
 	return rights;
 }
 
-static uint32_t key_rights_in(const char *area)
+uint32_t xstate_key_rights(const void *at)
 {
+	const char *area = at;
 	const struct xstate_header *header = (const void *)(area + LEGACY_BYTES);
 	uint32_t rights = 0;
 
@@ -504,5 +542,5 @@ uint64_t xstate_self_components(void)
 
 bool xstate_needs_tracer(const void *area)
 {
-	return has_protection_keys() && key_rights_in(area) != own_key_rights();
+	return xstate_has_protection_keys() && xstate_key_rights(area) != own_key_rights();
 }

@@ -20,6 +20,9 @@ uint64_t xstate_enabled_components(void);
 /* "AVX-512 ZMM_Hi256" ... for a component number. */
 const char *xstate_component_name(unsigned component);
 
+/* Whether memory can be under protection keys: this processor has them, and the kernel lets them be used. */
+bool xstate_has_protection_keys(void);
+
 /*
  * Makes the message from the bytes PTRACE_GETREGSET returned. Arrays of every component this processor has are filled,
  * whatever xstate_bv says: the initial state where it says so. Refused by name: state in a component which the image
@@ -39,6 +42,9 @@ int xstate_from_image(const UserX86FpregsEntry *fpregs, void *area, struct error
  * meanwhile (the rights of protection keys). Without XSAVE what FXRSTOR loads.
  */
 uint64_t xstate_self_components(void);
+
+/* The rights of protection keys that such an area gives: two bits for each key, 0 where there are none. */
+uint32_t xstate_key_rights(const void *area);
 
 /* Whether that is not enough for this area: a component left out is not what the caller has, and new threads inherit.
  */
