@@ -19,6 +19,7 @@
 #include "kernel/prlimit.h"
 #include "mm/mm.h"
 #include "mm/numa-policy.h"
+#include "mm/protection-keys.h"
 #include "pie/parasite-border.h"
 #include "security/keyring.h"
 #include "security/landlock.h"
@@ -100,6 +101,7 @@ static int prepare(struct task *task, const struct layout *layout, uint64_t remo
 		timers[i].id = task->state->timers[i].id;
 	area->mapping_count = (uint32_t)task->maps.count;
 	area->mappings = remote + layout->mappings;
+	area->asks_keys = protection_keys_are_to_be_asked(task);
 	mappings = (void *)((char *)area + layout->mappings);
 	for (size_t i = 0; i < task->maps.count; i++)
 		mappings[i].start = task->maps.vmas[i].has_no_policy ? 0 : task->maps.vmas[i].start;

@@ -35,6 +35,7 @@ static const struct {
 	[STEP_CREATE] = { "create processes", DETAIL_NONE, NULL },
 	[STEP_OPEN_PAGES] = { "open its pages file", DETAIL_NONE, NULL },
 	[STEP_VDSO] = { "map the vdso", DETAIL_ADDRESS, "at" },
+	[STEP_KEYS] = { "allocate or free protection keys", DETAIL_NUMBER, "" },
 	[STEP_MAP] = { "map memory", DETAIL_RANGE, NULL },
 	[STEP_USERFAULTFD] = { "fill large memory", DETAIL_NONE, NULL },
 	[STEP_READ_PAGES] = { "read page contents", DETAIL_ADDRESS, "for" },

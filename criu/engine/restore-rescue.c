@@ -44,6 +44,7 @@ static bool take_again(const struct restorer_task *task, struct restorer_thread 
 	if (thread == traced_acting(task))
 		hand_over_remove_stub(task);
 	(void)traced_set_user_dispatch(thread);
+	(void)traced_close_memory(thread);
 	/* A signal that came in between is the program's. */
 	(void)traced_request(PTRACE_DETACH, thread->tid, 0, traced_stop_signal(status));
 	return false;

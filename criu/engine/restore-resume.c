@@ -55,11 +55,6 @@ static int interrupt_thread(struct restorer_thread *thread)
 	return traced_interrupt(thread->tid);
 }
 
-static int set_extended_registers(struct restorer_thread *thread)
-{
-	return thread->xstate_outside ? compel_set_xstate(thread->tid, thread->xstate, thread->xstate_bytes) : 0;
-}
-
 /* Nothing of it is to be done for most threads: of those the first request that follows finds out whether they stand.
  */
 static int stop_and_prepare(struct restorer_thread *thread)
@@ -70,7 +65,7 @@ static int stop_and_prepare(struct restorer_thread *thread)
 	if (!traced_may_go_unwaited(thread) || is_prepared)
 		r = traced_wait_interruption(thread);
 	if (r == 0)
-		r = set_extended_registers(thread);
+		r = traced_set_extended_registers(thread);
 	if (r == 0 && thread->debug_registers)
 		r = debug_registers_write(thread->tid, thread->debug_registers);
 	return r < 0 ? r : traced_try_user_dispatch(thread);

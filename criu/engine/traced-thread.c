@@ -115,6 +115,38 @@ int traced_set_user_dispatch(struct restorer_thread *thread)
 	return r;
 }
 
+static bool closes_our_memory(const struct restorer_thread *thread)
+{
+	return thread->key_rights & COMPEL_KEY_0_RIGHTS;
+}
+
+int traced_set_extended_registers(const struct restorer_thread *thread)
+{
+	uint32_t rights;
+	int r;
+
+	if (!thread->xstate_outside)
+		return 0;
+	r = compel_set_xstate(thread->tid, thread->xstate, thread->xstate_bytes);
+	if (r == 0)
+		r = compel_get_key_rights(thread->tid, &rights);
+	if (r == 0 && rights != thread->key_rights)
+		r = -EOPNOTSUPP; /* the kernel leaves those of protection keys as they are */
+	return r == 0 && closes_our_memory(thread) ? compel_set_key_rights(thread->tid, 0) : r;
+}
+
+int traced_close_memory(struct restorer_thread *thread)
+{
+	int r;
+
+	if (!closes_our_memory(thread) || thread->key_rights_set)
+		return 0;
+	r = compel_set_key_rights(thread->tid, thread->key_rights);
+	if (r == 0)
+		thread->key_rights_set = 1;
+	return r;
+}
+
 /*
  * Whatever stops a thread that has all signals blocked is what we want. So one whose further stops nobody waits for is
  * tried first: mostly it stands still already.
@@ -161,6 +193,8 @@ int traced_set_registers(struct restorer_thread *thread)
 	    thread->restart_code)
 		syscall_leave_to_kernel(thread->restart_code, &regs);
 	r = compel_set_regs(thread->tid, &regs);
+	if (r == 0)
+		r = traced_close_memory(thread);
 	if (r == 0 && thread->rseq_cs)
 		(void)traced_request(PTRACE_POKEDATA, thread->tid, thread->rseq_address + 8, thread->rseq_cs);
 	return r < 0 ? r : traced_set_user_dispatch(thread);

@@ -40,6 +40,13 @@ int traced_try_user_dispatch(const struct restorer_thread *thread);
 /* Once only: a thread that makes a call of ours must not catch it. */
 int traced_set_user_dispatch(struct restorer_thread *thread);
 
+/*
+ * What the thread could not load itself. Rights by which it would not reach memory of ours stay open meanwhile, for a
+ * call of ours needs that, and are its own once traced_close_memory() was called; once only.
+ */
+int traced_set_extended_registers(const struct restorer_thread *thread);
+int traced_close_memory(struct restorer_thread *thread);
+
 /* Its own registers, which begin or end a call that was waiting. */
 int traced_set_registers(struct restorer_thread *thread);
 

@@ -12,6 +12,7 @@
 #include "image/vma-status.h"
 
 #define AUXV_WORDS_MAX   64
+#define PROTECTION_KEYS  16u
 #define VSYSCALL_ADDRESS 0xffffffffff600000ull
 
 #define STATUS_KNOWN                                                                                                   \
@@ -75,6 +76,8 @@ static int check_vma_bits(const VmaEntry *vma, const struct check_place *at)
 		return bad_vma(vma, at, "unknown advice");
 	if (vma->policy && !vma->policy->mode)
 		return bad_vma(vma, at, "a NUMA policy that is none");
+	if (vma->has_protection_key && vma->protection_key >= PROTECTION_KEYS)
+		return bad_vma(vma, at, "under a protection key that does not exist");
 	if (__builtin_popcount(backing) > 1)
 		return bad_vma(vma, at, "backed in two ways");
 	if (backing == 0 && !(vma->status & STATUS_SPECIAL) && kind != VMA_MAP_DROPPABLE)
@@ -232,6 +235,11 @@ static int check_bounds(const MmEntry *mm, const struct check_place *at)
 	}
 	if (mm->n_mm_saved_auxv > AUXV_WORDS_MAX || mm->n_mm_saved_auxv % 2)
 		return check_bad(at, "an auxiliary vector of %zu words", mm->n_mm_saved_auxv);
+	if (mm->has_protection_keys && mm->protection_keys >> PROTECTION_KEYS)
+		return check_bad(at, "protection keys 0x%x that do not exist", mm->protection_keys);
+	if (mm->has_execute_only_key && (!mm->execute_only_key || mm->execute_only_key >= PROTECTION_KEYS ||
+					 !mm->has_protection_keys || mm->protection_keys & 1u << mm->execute_only_key))
+		return check_bad(at, "protection key %u cannot be the kernel's", mm->execute_only_key);
 	if (mm->has_dumpable && (mm->dumpable < 0 || mm->dumpable > 2))
 		return check_bad(at, "dumpable %d is out of range", mm->dumpable);
 	return 0;

@@ -212,6 +212,8 @@ static const struct bpf_value members[] = {
 	OPTIONAL("mm_struct", "context.ldt", SLOT_MM, LIKE(ldt), 8),
 	OPTIONAL("mm_struct", "context.flags", SLOT_MM, LIKE(context), 8),
 	OPTIONAL("mm_struct", "context.untag_mask", SLOT_MM, LIKE(untag_mask), 8),
+	OPTIONAL("mm_struct", "context.pkey_allocation_map", SLOT_MM, LIKE(allocated_keys), 2),
+	OPTIONAL("mm_struct", "context.execute_only_pkey", SLOT_MM, LIKE(execute_only_key), 2),
 	OPTIONAL("mm_struct", "futex_phash", SLOT_MM, LIKE(futex_hash), 8),
 	OPTIONAL("mm_struct", "membarrier_state", SLOT_MM, LIKE(membarrier), 4),
 	IN_SIGNAL("it", AT(cpu_timers), 2 * sizeof(struct process_cpu_timer)),

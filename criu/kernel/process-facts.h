@@ -34,6 +34,7 @@ struct process_likeness {
 	uint64_t arch_switches;           /* TSC and CPUID faults, beside what comes and goes */
 	uint32_t securebits, membarrier, flags, personality;
 	uint32_t jit_keyring, subreaper;
+	uint32_t allocated_keys, execute_only_key; /* protection keys */
 };
 
 struct process_cpu_timer {

@@ -33,6 +33,7 @@ struct record {
 	uint64_t heap_start, heap_end, stack_start;
 	struct path_fact cwd, root;
 	uint64_t default_slack, oom_score_adj, posix_timers, mm_flags, loginuid, undo_list, io_context;
+	uint64_t allocated_keys, execute_only_key;
 	uint8_t tls[TLS_BYTES];
 };
 
@@ -104,6 +105,8 @@ static const struct bpf_value members[] = {
 	IN_MM("start_brk", AT(heap_start), 8),
 	IN_MM("brk", AT(heap_end), 8),
 	IN_MM("start_stack", AT(stack_start), 8),
+	OPTIONAL("mm_struct", "context.pkey_allocation_map", SLOT_MM, AT(allocated_keys), 2),
+	OPTIONAL("mm_struct", "context.execute_only_pkey", SLOT_MM, AT(execute_only_key), 2),
 	OPTIONAL("mm_struct", "flags", SLOT_MM, AT(mm_flags), 8), /* once no number, and not believed then */
 };
 #define MEMBERS ARRAY_SIZE(members)
@@ -186,6 +189,8 @@ static struct task_facts from_record(const struct record *record)
 		.loginuid = (uint32_t)record->loginuid,
 		.undo_list = record->undo_list,
 		.io_context = record->io_context,
+		.allocated_keys = (uint16_t)record->allocated_keys,
+		.execute_only_key = (int16_t)record->execute_only_key,
 	};
 }
 

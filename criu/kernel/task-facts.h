@@ -37,6 +37,10 @@ struct task_facts {
 	uint64_t default_timer_slack_ns;
 	uint64_t undo_list;  /* of System V semaphores; 0: it has none */
 	uint64_t io_context; /* 0: it has none */
+	/* Protection keys: bit N: key N is allocated, 0: not known; which of them the kernel has taken, below 1: none.
+	 */
+	uint32_t allocated_keys;
+	int execute_only_key;
 };
 
 struct task_fact_list {

@@ -28,5 +28,7 @@ struct task_memory {
 	uint64_t vdso_start;
 	uint64_t vdso_bytes;
 	VmaPolicyEntry *policies; /* one for each area, or NULL */
+	uint32_t allocated_keys;  /* protection keys as the kernel has them, with its own; 0: not known */
+	int execute_only_key;     /* its own, below 1: none */
 	void *vdso; /* its bytes as they were before anything of ours was poked into it; NULL without a vdso */
 };

@@ -26,6 +26,7 @@
 #include "mm/copied-up.h"
 #include "kernel/proc-misc.h"
 #include "mm/mm-internal.h"
+#include "mm/protection-keys.h"
 #include "mm/shared-memory.h"
 #include "mm/uprobes.h"
 
@@ -78,6 +79,8 @@ static bool is_kernel_area(const char *path)
 
 static int check_flags(const struct task *task, const struct proc_vma *vma, const char *path, struct error *err)
 {
+	if (!protection_keys_can_restore(vma, is_kernel_area(path)))
+		return refuse(err, task, vma, path, "is the kernel's, under a protection key, which is not supported");
 	if (is_kernel_area(path))
 		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
@@ -87,8 +90,6 @@ static int check_flags(const struct task *task, const struct proc_vma *vma, cons
 			error_hint(err, "%s", refusals[i].hint);
 		return refuse(err, task, vma, path, refusals[i].reason);
 	}
-	if (vma->protection_key > 0)
-		return refuse(err, task, vma, path, "has a memory protection key, which is not supported yet");
 	return 0;
 }
 
@@ -110,6 +111,8 @@ static void set_common(struct area *area, const struct proc_vma *vma)
 		area->entry.has_sealed = true;
 		area->entry.sealed = true;
 	}
+	area->entry.has_protection_key = vma->protection_key > 0;
+	area->entry.protection_key = area->entry.has_protection_key ? (uint32_t)vma->protection_key : 0;
 	area->entry.has_madv = madvise != 0;
 	area->entry.madv = madvise;
 }
@@ -375,6 +378,7 @@ int mm_look(struct dump *d, struct task *task, struct error *err)
 		if (look_area(d, task, i, &reason) < 0)
 			refusals_add(&d->refusals, &reason);
 	}
+	protection_keys_look(d, task);
 	r = look_guards(task, err);
 	return r < 0 ? r : read_vdso(task, err);
 }

@@ -22,6 +22,7 @@
 #include "kernel/proc-misc.h"
 #include "mm/mm-internal.h"
 #include "mm/page-save.h"
+#include "mm/protection-keys.h"
 #include "mm/uprobes.h"
 #include "pie/parasite-border.h"
 
@@ -382,5 +383,6 @@ int mm_save(struct dump *d, struct task *task, struct error *err)
 	mm.aios = aios;
 	mm.n_aios = memory->aio_count;
 	fill_bounds(task, &mm);
+	protection_keys_save(task, &mm);
 	return image_write_one(d->set, IMAGE_MM, (uint64_t)task_id_own(&task->id), &mm, err);
 }

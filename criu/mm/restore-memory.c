@@ -21,6 +21,7 @@
 #include "kernel/features.h"
 #include "kernel/missing-mman.h"
 #include "mm/aio.h"
+#include "mm/protection-keys.h"
 #include "mm/restore-area.h"
 #include "mm/restore-shmem.h"
 #include "mm/vdso.h"
@@ -89,6 +90,8 @@ int restore_memory_check(const struct restore *r, const struct checked_task *tas
 					 "pid %u: pages at 0x%llx were left at the source (a lazy dump), which is not "
 					 "supported",
 					 task->entry->pid, (unsigned long long)task->pagemap->extents[i].vaddr);
+	if (protection_keys_check(task, err) < 0)
+		return err->code;
 	return aio_check(task, err);
 }
 
@@ -317,6 +320,7 @@ static int plan_vma(const struct restore *r, struct restore_task *task, const Vm
 		.policy_mode = vma->policy ? vma->policy->mode : 0,
 		.policy_nodes = vma->policy && vma->policy->has_nodes ? vma->policy->nodes : 0,
 		.home_node = vma->policy && vma->policy->has_home_node ? vma->policy->home_node : 0,
+		.key = vma->has_protection_key ? vma->protection_key : 0,
 	};
 	result = find_file(r, task, vma, &out->file, err);
 	if (result < 0)

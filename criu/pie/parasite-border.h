@@ -85,9 +85,10 @@ struct parasite_task {
 	uint64_t posix_timers;      /* in: address of struct parasite_posix_timer[] */
 	uint64_t fds;               /* in: address of int32_t[fd_count]: numbers in, F_GETFD results (or -errno) out */
 	uint64_t mappings;          /* in: address of struct parasite_mapping[mapping_count] */
-	uint32_t mapping_count, reserved_mapping;
-	uint64_t children; /* in: address of int32_t[child_count]: pids in; out: 1 when it was stopped, goes on, and
-			      wait() would tell that, else 0 */
+	uint32_t mapping_count;
+	uint32_t asks_keys; /* in: this kernel has protection keys, and nobody has told which are allocated */
+	uint64_t children;  /* in: address of int32_t[child_count]: pids in; out: 1 when it was stopped, goes on, and
+			       wait() would tell that, else 0 */
 	struct parasite_sigaction sigactions[PARASITE_SIGNALS]; /* [n - 1] */
 	struct parasite_limit limits[PARASITE_LIMITS];          /* by RLIMIT_ number */
 	struct parasite_itimer itimers[3];                      /* ITIMER_REAL, _VIRTUAL, _PROF */
@@ -103,6 +104,7 @@ struct parasite_task {
 	int64_t ldt_bytes;         /* what modify_ldt() has read, 0 when there are no descriptors */
 	int64_t auxv_bytes;        /* of auxv; -errno where the kernel has no PR_GET_AUXV (before 6.4) */
 	uint64_t auxv[PARASITE_AUXV_WORDS];
+	uint64_t keys; /* bit N: protection key N is allocated, and not taken by the kernel */
 };
 
 _Static_assert(sizeof(struct parasite_sigaction) == 32, "border");

@@ -40,12 +40,15 @@
 #define TIMER_TRIES                  8                                     /* some expire all the time */
 #define MADVISE_COLD                 20                                    /* since 5.4 */
 #define PAGE_BYTES                   4096
+#define PROTECTION_KEYS              16
+#define BEYOND_ALL_MAPPINGS          0x00fffffffffff000ull
 
 #define CALL_IO_URING_ENTER 426
 #define ENTER_BY_NUMBER     (1ul << 4)
 #define RING_NUMBERS        16
 #define PORT_LEVELS         3
 #define ERROR_BADF          9
+#define ERROR_NOMEM         12
 #define ERROR_INVAL         22
 #define ERROR_NOSYS         38
 
@@ -232,6 +235,20 @@ static int64_t ask_locked_here(const struct parasite_task *task)
 	return SYS3(__NR_madvise, page, PAGE_BYTES, MADVISE_COLD);
 }
 
+/*
+ * Only a key that is allocated gets as far as to be told that there is nothing to be put under it: at that address
+ * never is.
+ */
+static uint64_t ask_keys(void)
+{
+	uint64_t keys = 1;
+
+	for (uint64_t key = 1; key < PROTECTION_KEYS; key++)
+		if (SYS4(__NR_pkey_mprotect, BEYOND_ALL_MAPPINGS, PAGE_BYTES, 0, key) == -ERROR_NOMEM)
+			keys |= 1ull << key;
+	return keys;
+}
+
 static int64_t ask_ldt(uint64_t room)
 {
 	uint64_t first;
@@ -270,6 +287,8 @@ static void ask_process(struct parasite_task *task)
 	task->mdwe = SYS5(__NR_prctl, PR_GET_MDWE, 0, 0, 0, 0);
 	task->locked_here = ask_locked_here(task);
 	task->ksm = SYS5(__NR_prctl, PR_GET_MEMORY_MERGE, 0, 0, 0, 0);
+	if (task->asks_keys)
+		task->keys = ask_keys();
 	task->futex_hash = SYS5(__NR_prctl, FUTEX_HASH, FUTEX_HASH_GET_SLOTS, 0, 0, 0);
 }
 

@@ -31,6 +31,7 @@ enum restorer_step {
 	STEP_CREATE,
 	STEP_OPEN_PAGES,
 	STEP_VDSO,
+	STEP_KEYS,
 	STEP_MAP,
 	STEP_RING_GAP,
 	STEP_RING_MAP,
@@ -179,6 +180,7 @@ struct restorer_vma {
 	uint32_t policy_mode; /* of NUMA, 0: none */
 	uint64_t policy_nodes;
 	uint64_t home_node;
+	uint64_t key; /* protection key */
 };
 
 /* An AIO context. */
@@ -415,6 +417,8 @@ struct restorer_thread {
 	uint32_t has_waiting_mask;
 	uint32_t reserved5;
 	uint64_t *debug_registers; /* NULL: none is armed */
+	uint32_t key_rights;       /* of protection keys */
+	uint32_t key_rights_set;   /* they are closed again for our memory */
 	void *regs;                /* struct user_regs_struct */
 
 	/* extended registers: an XSAVE area */
@@ -503,6 +507,10 @@ struct restorer_task {
 	uint32_t lock_future;                          /* MCL_ flags, 0: none */
 	int64_t futex_hash;                            /* buckets of its own, -1: leave */
 	uint64_t membarrier_commands;
+	uint32_t sets_keys;        /* the keys below are to be allocated, and all rights of threads come from outside */
+	uint32_t keys;             /* protection keys that are allocated: bit N: key N */
+	uint32_t execute_only_key; /* that the kernel has taken; 0: none */
+	uint32_t keys_to_free;     /* the restorer's own */
 	uint8_t (*ldt)[RESTORER_USER_DESC_BYTES]; /* segment descriptors of its own */
 	uint64_t ldt_count;
 	uint32_t stop_signal;     /* the task is stopped by it in the end, 0: runs */

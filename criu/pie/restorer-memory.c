@@ -10,6 +10,7 @@
 
 #include "pie/restorer-contents.h"
 #include "pie/restorer-files.h"
+#include "pie/restorer-keys.h"
 #include "pie/restorer-report.h"
 #include "pie/restorer-rings.h"
 
@@ -124,9 +125,12 @@ static void protect_all(struct restorer_task *task)
 	enter(task, STEP_PROTECT);
 	for (uint64_t i = 0; i < task->vma_count; i++) {
 		const struct restorer_vma *vma = &task->vmas[i];
-		long result =
-		    vma->prot == vma->map_prot ? 0 : SYS3(__NR_mprotect, vma->start, vma->end - vma->start, vma->prot);
+		long result = 0;
 
+		if (vma->key)
+			result = SYS4(__NR_pkey_mprotect, vma->start, vma->end - vma->start, vma->prot, vma->key);
+		else if (vma->prot != vma->map_prot)
+			result = SYS3(__NR_mprotect, vma->start, vma->end - vma->start, vma->prot);
 		if (result < 0)
 			fail(task, result, vma->start, vma->end);
 	}
@@ -193,6 +197,7 @@ void build_memory(struct restorer_task *task)
 {
 	set_thp(task);
 	map_vdso(task);
+	allocate_keys(task);
 	map_all(task);
 	map_rings(task);
 	fill_large(task);
@@ -200,6 +205,7 @@ void build_memory(struct restorer_task *task)
 	finish_aios(task);
 	write_jumps(task);
 	protect_all(task);
+	free_keys(task);
 	install_guards(task);
 	lock_all(task);
 	register_buffers(task);

@@ -14,6 +14,7 @@
 #include "pie/restorer-clone.h"
 #include "pie/restorer-creds.h"
 #include "pie/restorer-early.h"
+#include "pie/restorer-keys.h"
 #include "pie/restorer-report.h"
 #include "pie/restorer-seccomp.h"
 #include "pie/restorer-signals.h"
@@ -154,6 +155,7 @@ static void number_rings(struct restorer_thread *thread)
 
 void set_up_thread(struct restorer_thread *thread)
 {
+	open_keys(thread->task);
 	set_addresses(thread);
 	set_tls(thread);
 	set_attributes(thread);

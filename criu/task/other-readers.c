@@ -8,6 +8,7 @@
 #include "arch/x86/ldt.h"
 #include "base/util.h"
 #include "engine/dump.h"
+#include "mm/protection-keys.h"
 #include "pie/parasite-border.h"
 #include "task/core-save.h"
 #include "task/io-ports.h"
@@ -30,6 +31,11 @@ static bool has_signal_of_thread(const struct task *task)
 {
 	return task->parent && !task->is_zombie && task->maker_tid != task->parent->host_pid &&
 	       switches_death_signal(task) != 0;
+}
+
+static bool has_keys(const struct task *task)
+{
+	return protection_keys_are_needed(task);
 }
 
 static bool catches_calls(const struct task_thread *thread)
@@ -60,6 +66,7 @@ static const struct need {
 	{ "ldt", has_segments, NULL },
 	{ "exit_signal", has_exit_signal, NULL },
 	{ "death_signal_of_thread", has_signal_of_thread, NULL },
+	{ "protection_keys", has_keys, NULL },
 	{ "syscall_user_dispatch", NULL, catches_calls },
 	{ "tsc_faults", NULL, catches_time_stamps },
 	{ "cpuid_faults", NULL, catches_cpuid },

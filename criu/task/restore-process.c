@@ -21,6 +21,7 @@
 #include "engine/restore.h"
 #include "kernel/features.h"
 #include "kernel/proc-pid.h"
+#include "mm/protection-keys.h"
 #include "mm/restore-area.h"
 #include "security/lsm.h"
 #include "task/interrupted-call.h"
@@ -306,6 +307,7 @@ static void plan_switches(const struct restore *r, const struct restore_task *ta
 	const TaskCoreEntry *tc = task->image->threads[0].core->tc;
 	const MmEntry *mm = task->image->mm;
 
+	protection_keys_plan(mm, out);
 	out->personality = tc->personality;
 	out->dumpable = mm->has_dumpable ? mm->dumpable : -1;
 	out->thp_disable = mm->has_thp_disabled && mm->thp_disabled ? 1 : -1;
@@ -334,8 +336,8 @@ static void plan_call(const struct user_regs_struct *regs, const RestartEntry *c
 	out->call_time[1] = (int64_t)(out->call_ns % 1000000000);
 }
 
-static int plan_registers(struct restore *r, const struct checked_thread *thread, struct restorer_thread *out,
-			  struct error *err)
+static int plan_registers(struct restore *r, const struct checked_thread *thread, bool sets_keys,
+			  struct restorer_thread *out, struct error *err)
 {
 	const ThreadInfoX86 *info = thread->core->thread_info;
 	const ThreadCoreEntry *core = thread->core->thread_core;
@@ -362,7 +364,8 @@ static int plan_registers(struct restore *r, const struct checked_thread *thread
 	if (result < 0)
 		return result;
 	out->xstate_components = xstate_self_components();
-	out->xstate_outside = xstate_needs_tracer(out->xstate);
+	out->xstate_outside = sets_keys || xstate_needs_tracer(out->xstate);
+	out->key_rights = xstate_key_rights(out->xstate);
 	if (info->n_debug_registers) {
 		result = debug_registers_check(info->debug_registers, info->n_debug_registers, err);
 		if (result < 0)
@@ -518,7 +521,7 @@ static int plan_thread(struct restore *r, const struct own_creds *own, const str
 	out->has_waiting_mask = core->has_waiting_sigset && tc->task_state == 3;
 	out->waiting_mask = core->waiting_sigset;
 	plan_addresses(thread, out);
-	result = thread->core->thread_info ? plan_registers(r, thread, out, err) : 0;
+	result = thread->core->thread_info ? plan_registers(r, thread, task->restorer->sets_keys, out, err) : 0;
 	if (result == 0)
 		result = plan_queue(r, task->restorer, core->signals_p, &out->pending, &out->pending_count, err);
 	if (result == 0 && core->creds)

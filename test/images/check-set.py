@@ -13,6 +13,7 @@ import imagefile
 from imagefile import Bad
 
 PAGE = 4096
+PROT_EXEC = 4
 TASK_SIZE = 0x7ffffffff000
 ALIVE, DEAD, STOPPED, LEADER_ENDED = 1, 2, 3, 1000
 PARENT, LAZY, PRESENT = 1, 2, 4
@@ -245,6 +246,13 @@ NEEDS_OF_THREAD = {'user_dispatch': 'syscall_user_dispatch', 'tsc_faults': 'tsc_
                    'io_privilege': 'io_privilege'}
 
 
+def needs_keys(mm):
+    own = mm.get('execute_only_key', 0)
+    return (mm.get('protection_keys', 1) != 1 or own > 1 or
+            any(area.get('protection_key', 0) and (area['protection_key'], area['prot']) != (own, PROT_EXEC)
+                for area in mm.get('vmas', [])))
+
+
 def check_needs(s, inventory, root_pid):
     needs = set()
     for entry in s.list('pstree'):
@@ -259,6 +267,9 @@ def check_needs(s, inventory, root_pid):
             fields.pop('exit_signal', None)
         needs |= {name for field, name in NEEDS_OF_TASK.items() if field in fields}
         needs |= {name for field, name in NEEDS_OF_THREAD.items() if field in records[0].get('thread_core', {})}
+    for (stem, number), records in s.images.items():
+        if stem == 'mm' and needs_keys(records[0]):
+            needs.add('protection_keys')
     names = inventory.get('plugins_entry', {}).get('plugins', [])
     s.place = 'inventory'
     s.expect(sorted(names) == sorted(needs), 'names %s, the tree needs %s', names, sorted(needs))
