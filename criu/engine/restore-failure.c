@@ -93,6 +93,7 @@ static const struct {
 	[STEP_SUBREAPER] = { "set the child subreaper", DETAIL_NONE, NULL },
 	[STEP_MEMBARRIER] = { "register for membarrier", DETAIL_NUMBER, "command bit" },
 	[STEP_LDT] = { "set its segment descriptors", DETAIL_NUMBER, "number" },
+	[STEP_COMPONENT] = { "ask for the use of processor state (ARCH_REQ_XCOMP_PERM)", DETAIL_NUMBER, "component" },
 	[STEP_POSIX_TIMER] = { "make POSIX timer", DETAIL_NUMBER, "" },
 	[STEP_ITIMER] = { "set interval timer", DETAIL_NUMBER, "" },
 	[STEP_RLIMIT] = { "set resource limit", DETAIL_NUMBER, "number" },

@@ -25,6 +25,7 @@
 
 /* What a program can have in rflags: arithmetic flags, TF, IF, DF, NT, RF, AC, ID. Not IOPL, VM, VIF, VIP. */
 #define RFLAGS_USER 0x254fd7ull
+#define TILE_DATA   (1ull << 18) /* the only component that a process has to ask for */
 #define MXCSR_KNOWN 0x2ffffu
 
 static const char *const march_names[] = {
@@ -355,6 +356,8 @@ static int check_task_core(const struct checked_task *task, const TaskCoreEntry 
 		return check_bad(at, "signal %u does not exist", tc->exit_signal);
 	if (tc->has_oom_score_adj && (tc->oom_score_adj < -1000 || tc->oom_score_adj > 1000))
 		return check_bad(at, "oom_score_adj %d is out of range", tc->oom_score_adj);
+	if (tc->has_requested_components && tc->requested_components & ~TILE_DATA)
+		return check_bad(at, "processor state 0x%" PRIx64 " is not for asking", tc->requested_components);
 	if (tc->n_sigactions != SIGACTIONS)
 		return check_bad(at, "%zu signal handlers, not %d", tc->n_sigactions, SIGACTIONS);
 	if (!tc->timers || !tc->rlimits)

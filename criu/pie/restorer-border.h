@@ -89,6 +89,7 @@ enum restorer_step {
 	STEP_SUBREAPER,
 	STEP_MEMBARRIER,
 	STEP_LDT,
+	STEP_COMPONENT,
 	STEP_POSIX_TIMER,
 	STEP_ITIMER,
 	STEP_RLIMIT,
@@ -507,6 +508,7 @@ struct restorer_task {
 	uint32_t lock_future;                          /* MCL_ flags, 0: none */
 	int64_t futex_hash;                            /* buckets of its own, -1: leave */
 	uint64_t membarrier_commands;
+	uint64_t requested_components; /* of the processor's state; bit N: component N */
 	uint32_t sets_keys;        /* the keys below are to be allocated, and all rights of threads come from outside */
 	uint32_t keys;             /* protection keys that are allocated: bit N: key N */
 	uint32_t execute_only_key; /* that the kernel has taken; 0: none */

@@ -9,6 +9,7 @@
 #define SET_MEMORY_MERGE 67
 #define SET_MDWE         65
 #define WRITE_LDT        0x11
+#define REQUEST_STATE    0x1023 /* ARCH_REQ_XCOMP_PERM */
 #define FUTEX_HASH       78
 #define FUTEX_HASH_SET   1
 #define FUTEX_HASH_GET   2
@@ -52,6 +53,15 @@ void set_futex_hash(struct restorer_task *task)
 		return;
 	enter(task, STEP_FUTEX_HASH);
 	check(task, SYS5(__NR_prctl, FUTEX_HASH, FUTEX_HASH_SET, task->futex_hash, 0, 0), (uint64_t)task->futex_hash);
+}
+
+/* Before there are alternate signal stacks: they must have room for it. */
+void request_components(struct restorer_task *task)
+{
+	enter(task, STEP_COMPONENT);
+	for (uint64_t number = 0; number < 64; number++)
+		if (task->requested_components >> number & 1)
+			check(task, SYS2(__NR_arch_prctl, REQUEST_STATE, number), number);
 }
 
 /* The only call whose failure is a positive number: 32 bits without sign. */

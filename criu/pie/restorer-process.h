@@ -9,6 +9,7 @@ void set_subreaper(struct restorer_task *task);
 void register_membarriers(struct restorer_task *task);
 void set_futex_hash(struct restorer_task *task);
 void set_ldt(struct restorer_task *task);
+void request_components(struct restorer_task *task);
 void become_suid_dumpable(struct restorer_task *task);
 
 /* Changes of credentials touch it: called when all threads have theirs. */

@@ -85,6 +85,7 @@ static _Noreturn void build_task(struct restorer_task *task)
 	set_subreaper(task);
 	register_membarriers(task);
 	set_ldt(task);
+	request_components(task);
 	become_suid_dumpable(task);
 	set_name(&task->threads[0]);
 	start_threads(task);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "arch/x86/ldt.h"
+#include "arch/x86/xstate.h"
 #include "base/util.h"
 #include "engine/dump.h"
 #include "mm/protection-keys.h"
@@ -31,6 +32,12 @@ static bool has_signal_of_thread(const struct task *task)
 {
 	return task->parent && !task->is_zombie && task->maker_tid != task->parent->host_pid &&
 	       switches_death_signal(task) != 0;
+}
+
+/* Its next use of tiles would end it. */
+static bool may_use_tiles(const struct task *task)
+{
+	return !task->is_zombie && xstate_requested_components(task->parasite->state_components) != 0;
 }
 
 static bool has_keys(const struct task *task)
@@ -66,6 +73,7 @@ static const struct need {
 	{ "ldt", has_segments, NULL },
 	{ "exit_signal", has_exit_signal, NULL },
 	{ "death_signal_of_thread", has_signal_of_thread, NULL },
+	{ "amx_permission", may_use_tiles, NULL },
 	{ "protection_keys", has_keys, NULL },
 	{ "syscall_user_dispatch", NULL, catches_calls },
 	{ "tsc_faults", NULL, catches_time_stamps },

@@ -11,7 +11,7 @@
 
 struct dump;
 
-#define OTHER_READERS_NEEDS_MAX 9
+#define OTHER_READERS_NEEDS_MAX 10
 
 /* Save stage: the names, constant strings; returns how many. */
 size_t other_readers_needs(const struct dump *d, const char *ret_names[OTHER_READERS_NEEDS_MAX]);

@@ -12,8 +12,7 @@
 #include "pie/parasite-border.h"
 #include "task/task-look.h"
 
-#define TILE_COMPONENTS (1ull << 17 | 1ull << 18)
-#define FIRST_HANDLER   2 /* above SIG_DFL and SIG_IGN */
+#define FIRST_HANDLER 2 /* above SIG_DFL and SIG_IGN */
 
 /* Whether a handler runs before the thread goes on: that decides between a restart and EINTR. */
 static enum restart_signal next_signal(const struct task *task, const struct task_thread *thread)
@@ -56,13 +55,6 @@ int registers_check(const struct task *task, struct error *err)
 		return error_say(err, -ENOTSUP,
 				 TASK_FORMAT ": keeps tags in its pointers (LAM), which is not supported yet",
 				 TASK_ARGS(task));
-	if (told->state_components & TILE_COMPONENTS) {
-		error_hint(err, "start the program without AMX");
-		return error_say(err, -ENOTSUP,
-				 TASK_FORMAT ": has asked for AMX tiles (ARCH_REQ_XCOMP_PERM), for which the image has "
-					     "no place",
-				 TASK_ARGS(task));
-	}
 	return 0;
 }
 

@@ -71,6 +71,19 @@ static int check_dumpable(const struct checked_task *task, struct error *err)
 	    task->entry->pid, task->threads[0].core->tc->comm);
 }
 
+static int check_components(const struct checked_task *task, struct error *err)
+{
+	const TaskCoreEntry *tc = task->threads[0].core->tc;
+	const uint64_t requested = tc->has_requested_components ? tc->requested_components : 0;
+
+	if (!(requested & ~xstate_enabled_components()))
+		return 0;
+	error_hint(err, "restore it on a processor and kernel with AMX, or start the program without it");
+	return error_say(err, -EOPNOTSUPP,
+			 "pid %u (%s): has asked for AMX tiles (ARCH_REQ_XCOMP_PERM), which this processor lacks",
+			 task->entry->pid, tc->comm);
+}
+
 int restore_process_check(const struct restore *r, const struct own_creds *own, const struct checked_task *task,
 			  struct error *err)
 {
@@ -83,6 +96,8 @@ int restore_process_check(const struct restore *r, const struct own_creds *own, 
 		return error_say(err, -EBADMSG, "pid %u: %zu signal handlers instead of %d", task->entry->pid,
 				 tc->n_sigactions, SIGNALS_IN_IMAGE);
 	result = check_dumpable(task, err);
+	if (result == 0)
+		result = check_components(task, err);
 	for (size_t i = 0; result == 0 && i < task->thread_count; i++)
 		result = check_thread(r, own, &task->threads[i], tc->comm, err);
 	return result;
@@ -317,6 +332,7 @@ static void plan_switches(const struct restore *r, const struct restore_task *ta
 	out->subreaper = tc->has_child_subreaper && tc->child_subreaper ? 1 : task->subreaper_meanwhile ? 0 : -1;
 	out->lock_future = tc->has_lock_future ? tc->lock_future : 0;
 	out->futex_hash = tc->has_futex_hash ? (int64_t)tc->futex_hash : -1;
+	out->requested_components = tc->has_requested_components ? tc->requested_components : 0;
 	out->mdwe = tc->has_mdwe ? tc->mdwe : 0;
 	out->membarrier_commands = tc->has_membarrier_registration_mask ? tc->membarrier_registration_mask : 0;
 	if (tc->task_state == 3)

@@ -1,11 +1,12 @@
 /*
  * What a process or thread has switched on by prctl(2) and its like: child subreaper, parent-death signal, membarrier,
- * MDWE, KSM, locking of future mappings, futex buckets, I/O flusher, MCE policy, speculation controls; robust list,
- * rseq, syscall user dispatch and name of a thread.
+ * MDWE, KSM, locking of future mappings, futex buckets, processor state that is used on request; I/O flusher, MCE
+ * policy, speculation controls; robust list, rseq, syscall user dispatch and name of a thread.
  */
 #include <errno.h>
 #include <linux/prctl.h>
 
+#include "arch/x86/xstate.h"
 #include "task/core-save.h"
 #include "task/io-ports.h"
 #include "task/task-look.h"
@@ -47,6 +48,8 @@ int switches_save_process(const struct task *task, TaskCoreEntry *tc, struct are
 	tc->has_ksm = told->ksm > 0;
 	tc->ksm = told->ksm > 0;
 	/* A process with threads has buckets of its own unless it has chosen not to. */
+	tc->requested_components = xstate_requested_components(told->state_components);
+	tc->has_requested_components = tc->requested_components != 0;
 	tc->has_futex_hash = told->futex_hash > 0 || (told->futex_hash == 0 && task->thread_count > 1);
 	tc->futex_hash = tc->has_futex_hash ? (uint32_t)told->futex_hash : 0;
 	tc->has_thp_disable_flags = told->thp_disabled > 1;

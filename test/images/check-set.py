@@ -241,7 +241,7 @@ def check_filters(s):
 
 # Fields of this program alone that a reader must not skip: the inventory names them, which other readers take for
 # plugins that they do not have.
-NEEDS_OF_TASK = {'ldt': 'ldt', 'exit_signal': 'exit_signal'}
+NEEDS_OF_TASK = {'ldt': 'ldt', 'exit_signal': 'exit_signal', 'requested_components': 'amx_permission'}
 NEEDS_OF_THREAD = {'user_dispatch': 'syscall_user_dispatch', 'tsc_faults': 'tsc_faults', 'cpuid_faults': 'cpuid_faults',
                    'io_privilege': 'io_privilege'}
 

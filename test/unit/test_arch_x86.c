@@ -224,6 +224,14 @@ static void test_xstate_key_rights(void **state)
 	}
 }
 
+/* Any process may use the configuration of tiles, whose bit is set on such a processor. */
+static void test_xstate_requested(void **state)
+{
+	assert_int_equal(xstate_requested_components(0x2e7), 0);
+	assert_int_equal(xstate_requested_components(0x202e7), 0);
+	assert_int_equal(xstate_requested_components(0x602e7), 0x40000);
+}
+
 /* The set of a machine without XSAVE, and too few bytes. */
 static void test_xstate_legacy(void **state)
 {
@@ -585,7 +593,7 @@ int main(void)
 		cmocka_unit_test(test_xstate_live),
 		cmocka_unit_test(test_xstate_refusals),
 		cmocka_unit_test(test_xstate_key_rights),
-
+		cmocka_unit_test(test_xstate_requested),
 		cmocka_unit_test(test_xstate_legacy),
 		cmocka_unit_test(test_regs_live),
 		cmocka_unit_test(test_regs_refusals),

@@ -38,6 +38,7 @@ _Static_assert(sizeof(struct xstate_header) == HEADER_BYTES, "layout of the XSAV
 #define COMPONENT_X87     0
 #define COMPONENT_SSE     1
 #define COMPONENT_PKRU    9
+#define COMPONENT_TILES   18
 #define COMPONENT_BIT(n)  (UINT64_C(1) << (n))
 #define LEGACY_COMPONENTS (COMPONENT_BIT(COMPONENT_X87) | COMPONENT_BIT(COMPONENT_SSE))
 
@@ -156,6 +157,11 @@ static void know_processor(void)
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 	(void)pthread_once(&once, read_processor);
+}
+
+uint64_t xstate_requested_components(uint64_t permitted)
+{
+	return permitted & COMPONENT_BIT(COMPONENT_TILES);
 }
 
 static bool has_shadow_stack(void)
@@ -301,6 +307,8 @@ static int extended_to_image(const char *area, size_t bytes, UserX86FpregsEntry 
 
 	if (foreign) {
 		list_components(foreign, names, sizeof(names));
+		if (foreign & COMPONENT_BIT(COMPONENT_TILES))
+			error_hint(err, "dump it while its tiles are released (TILERELEASE), or start it without AMX");
 		return error_say(err, -EOPNOTSUPP, "registers with state that the image format does not hold: %s",
 				 names);
 	}

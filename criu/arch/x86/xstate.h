@@ -24,6 +24,12 @@ const char *xstate_component_name(unsigned component);
 bool xstate_has_protection_keys(void);
 
 /*
+ * Of the components that a process may use (ARCH_GET_XCOMP_PERM) those it had to ask for: AMX tile data. All others
+ * that are enabled, the configuration of tiles among them, any process may use.
+ */
+uint64_t xstate_requested_components(uint64_t permitted);
+
+/*
  * Makes the message from the bytes PTRACE_GETREGSET returned. Arrays of every component this processor has are filled,
  * whatever xstate_bv says: the initial state where it says so. Refused by name: state in a component which the image
  * cannot hold (AMX tile data, ...). The message is malloc()ed in the way protobuf-c frees.
