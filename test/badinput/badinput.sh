@@ -622,6 +622,11 @@ case_processor_state() {
 		exit 77
 	fi
 	make_set
+	changes_refused <<-'END'
+		mm-PID.img|vmas.0.protection_key=1|has memory under protection keys, which this processor lacks
+		mm-PID.img|protection_keys=3|has allocated protection keys, which this processor lacks
+		core-PID.img|tc.requested_components=262144|has asked for AMX tiles .*, which this processor lacks
+	END
 	damage core xstate set || fail "cannot change the set"
 	restore_refused
 	says 'protection keys'
@@ -683,6 +688,11 @@ changes_refused() {
 case_changed_process() {
 	make_set
 	changes_refused <<-'END'
+		mm-PID.img|vmas.0.protection_key=16|under a protection key that does not exist
+		mm-PID.img|protection_keys=65537|protection keys 0x10001 that do not exist
+		mm-PID.img|protection_keys=3 execute_only_key=1|protection key 1 cannot be the kernel's
+		mm-PID.img|execute_only_key=2|protection key 2 cannot be the kernel's
+		core-PID.img|tc.requested_components=131072|processor state 0x20000 is not for asking
 		core-PID.img|thread_info.gpregs.cs=0|cs 0x0 is no code segment
 		core-PID.img|thread_info.gpregs.ss=3|ss 0x3 is no stack segment
 		core-PID.img|thread_info.gpregs.ds=1|segment register is not one of a program
