@@ -324,6 +324,24 @@ case_log_lines() {
 	passes
 }
 
+# What is told of a dump and of its restore agrees, whichever way the pages come back.
+case_statistics() {
+	local each written restored
+	for each in plain 'large 80'; do
+		rm -rf set && mkdir set
+		start $each
+		gives 0 dump -t $pid -D set --display-stats
+		written=$(sed -n 's/^Memory pages written: *\([0-9]*\).*/\1/p' out)
+		[ "$written" -gt 256 ] || fail "$each: $written pages written"
+		gone
+		gives 0 restore -d -D set --display-stats
+		restored=$(sed -n 's/^Pages restored: *\([0-9]*\).*/\1/p' out)
+		[ "$written" = "$restored" ] || fail "$each: $written pages written, $restored restored"
+		passes
+		gone
+	done
+}
+
 case_log_of_each_task() {
 	make_set
 	gives 0 restore -d -D set -v4 -o restore.log --log-pid
