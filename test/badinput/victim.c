@@ -396,6 +396,8 @@ static void become_everything(void)
 	if (kvm >= 0)
 		close(kvm);
 	expect(open("/dev/mem", O_RDONLY), "physical memory");
+	expect(open("/dev/fuse", O_RDWR), "FUSE server");
+	expect(open("/dev/loop0", O_RDONLY), "block device");
 }
 
 static void become_zombie_parent(void)

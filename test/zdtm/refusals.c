@@ -214,6 +214,14 @@ static void hung_up(void)
 	MUST(open(path, O_RDWR | O_NOCTTY));
 }
 
+static void two_consoles(void)
+{
+	held = open("/dev/tty60", O_RDWR | O_NOCTTY);
+	other = open("/dev/tty61", O_RDWR | O_NOCTTY);
+	if (held < 0 || other < 0)
+		test_skip("consoles: %s", strerror(errno));
+}
+
 static pid_t child;
 
 static void sleep_without_terminal(void *arg)
@@ -307,6 +315,7 @@ static const struct {
 	{ "input_for_nobody", input_for_nobody, check_input_for_nobody },
 	{ "high_number", high_number, NULL },
 	{ "hung_up", hung_up, NULL },
+	{ "two_consoles", two_consoles, NULL },
 	{ "tty_without_terminal", tty_without_terminal, check_child },
 	{ "killed_leader", killed_leader, NULL },
 	{ "request_keyring", request_keyring, check_child },
