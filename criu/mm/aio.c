@@ -107,14 +107,6 @@ int aio_look(struct dump *d, struct task *task, const struct proc_vma *vma, uint
 
 /* --- restore -------------------------------------------------------------------------------------------------- */
 
-static const VmaEntry *find_ring(const MmEntry *mm, uint64_t id)
-{
-	for (size_t i = 0; i < mm->n_vmas; i++)
-		if (mm->vmas[i]->start == id && mm->vmas[i]->status & VMA_AIORING)
-			return mm->vmas[i];
-	return NULL;
-}
-
 static int read_head(const struct checked_task *task, const AioRingEntry *aio, struct ring_head *ret, struct error *err)
 {
 	const struct pagemap *map = task->pagemap;
@@ -178,9 +170,6 @@ int aio_plan(struct restore *r, struct restore_task *task, struct error *err)
 
 		if (result < 0)
 			return result;
-		if (!find_ring(mm, aio->id))
-			return error_say(err, -EBADMSG, "AIO context 0x%llx has no mapping",
-					 (unsigned long long)aio->id);
 		restorer->aios[restorer->aio_count++] = (struct restorer_aio){
 			.start = aio->id,
 			.bytes = aio->ring_len,
