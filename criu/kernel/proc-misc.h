@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "base/buffer.h"
 
@@ -116,5 +117,8 @@ void proc_mounts_done(struct proc_mounts *mounts);
 
 #define AUTO_PROC_MOUNTS __attribute__((cleanup(proc_mounts_done)))
 
-/* Whether clocks count here as in the initial time namespace, which is what the kernel's own times are of. */
-bool proc_has_host_time(void);
+/*
+ * By how much a clock is ahead, in our time namespace, of the same one in the initial time namespace, which is what the
+ * kernel's own times are of. 0 or -errno.
+ */
+int proc_read_time_offset(clockid_t clock, int64_t *ret_ns);

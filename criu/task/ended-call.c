@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "arch/x86/syscall-restart.h"
 #include "base/cleanup.h"
@@ -35,6 +36,7 @@ struct foreseen {
 struct ended_calls {
 	struct sleep_timer_reader reader;
 	bool can_read;
+	int64_t offset_ns; /* of our CLOCK_MONOTONIC from the one of the deadlines that are read */
 	struct foreseen *foreseen;
 	size_t count, capacity;
 };
@@ -63,9 +65,9 @@ static struct ended_calls *get_reader(struct dump *d)
 	calls = d->ended_calls = calloc(1, sizeof(*calls));
 	if (!calls)
 		return NULL;
-	r = -EXDEV;
-	if (proc_has_host_time() && !feature_is_masked("bpf_sleep_timers"))
-		r = sleep_timer_open(&calls->reader);
+	r = proc_read_time_offset(CLOCK_MONOTONIC, &calls->offset_ns);
+	if (r == 0)
+		r = feature_is_masked("bpf_sleep_timers") ? -EOPNOTSUPP : sleep_timer_open(&calls->reader);
 	calls->can_read = r == 0;
 	if (r < 0)
 		log_debug("timers of sleeping threads cannot be read: %s\n", strerror(-r));
@@ -78,7 +80,10 @@ static void add(struct ended_calls *calls, pid_t tid, const struct syscall_argum
 	if (array_reserve(&calls->foreseen, &calls->capacity, calls->count, sizeof(*calls->foreseen)) < 0)
 		return;
 	calls->foreseen[calls->count++] = (struct foreseen){
-		.tid = tid, .call = *call, .switches = timer->switches, .deadline_ns = timer->deadline_ns
+		.tid = tid,
+		.call = *call,
+		.switches = timer->switches,
+		.deadline_ns = timer->deadline_ns + (uint64_t)calls->offset_ns,
 	};
 }
 

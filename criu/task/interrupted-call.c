@@ -150,20 +150,26 @@ static const struct timed_call *identify(const struct task *task, const struct t
 	return find_timed_call(number_from_code(task, &thread->regs));
 }
 
-/* As the process itself would read it: its own processor time has another number from outside. */
+/*
+ * As the process itself would read it, its own processor time has another number from outside; as in the initial time
+ * namespace, for deadlines are kept so.
+ */
 static int read_clock(const struct task *task, clockid_t clock, uint64_t *ret_ns)
 {
 	struct timespec now;
+	int64_t offset_ns;
+	int r = proc_read_time_offset(clock, &offset_ns);
 
+	if (r < 0)
+		return r;
 	if (clock == OWN_PROCESSOR_TIME) {
-		int r = clock_getcpuclockid(task->host_pid, &clock);
-
+		r = clock_getcpuclockid(task->host_pid, &clock);
 		if (r != 0)
 			return -r;
 	}
 	if (clock_gettime(clock, &now) < 0)
 		return -errno;
-	*ret_ns = (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
+	*ret_ns = (uint64_t)(now.tv_sec * NSEC_PER_SEC + now.tv_nsec - offset_ns);
 	return 0;
 }
 
@@ -216,7 +222,7 @@ static int open_reader(struct block_reader *reader)
 	if (reader->is_open)
 		return reader->program_fd;
 	reader->is_open = true;
-	reader->program_fd = proc_has_host_time() ? restart_block_open() : -EXDEV;
+	reader->program_fd = restart_block_open();
 	if (reader->program_fd < 0)
 		log_debug("restart blocks cannot be read: %s\n", strerror(-reader->program_fd));
 	return reader->program_fd;

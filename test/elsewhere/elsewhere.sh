@@ -45,6 +45,15 @@ dump_shifted() {
 	sleep 0.2
 }
 
+# The kernel keeps the deadlines of waiting calls in the machine's time, whatever the checkpointer's clocks show.
+case_waits_in_shifted_time() {
+	local runner=$TEST_B/zdtm/runner list
+	list=$(realpath "$(dirname "$self")/../zdtm")
+	unshare --time --monotonic 5000 --boottime 9000 true 2>/dev/null || { echo "no time namespaces"; exit 77; }
+	unshare --time --monotonic 5000 --boottime 9000 --fork \
+		"$runner" -c "$criu" -s "$list" -m plain -k timed_waits >log 2>&1 </dev/null || fail "$(tail -n5 log)"
+}
+
 case_clocks_behind() {
 	local before now
 	mkdir set
