@@ -25,6 +25,7 @@
 #include "base/util.h"
 #include "engine/dump.h"
 #include "files/inode-path.h"
+#include "files/opener.h"
 #include "files/registry.h"
 #include "files/restore-files.h"
 #include "images/fsnotify.pb-c.h"
@@ -302,6 +303,14 @@ static int look_watches(struct dump *d, struct open_file *file, struct error *er
 	return r;
 }
 
+/* Who made it pays for it, and is told as much as he may know. */
+static int look_instance(struct dump *d, struct open_file *file, struct error *err)
+{
+	int r = look_watches(d, file, err);
+
+	return r < 0 ? r : opener_look_any(d, file, err);
+}
+
 static int fill_handle(struct dump *d, const struct watch *watch, FhEntry **ret_entry)
 {
 	FhEntry *handle = files_scratch(d, sizeof(*handle));
@@ -363,7 +372,8 @@ static int save_inotify(struct dump *d, struct open_file *file, FileEntry *entry
 		inotify->flags = file->flags;
 		inotify->fown = fown_save(d, file);
 		inotify->wd = files_scratch(d, (watches->count + 1) * sizeof(InotifyWdEntry *));
-		r = inotify->fown && inotify->wd ? 0 : -ENOMEM;
+		inotify->opener = file->opener ? opener_save(d, file) : NULL;
+		r = inotify->fown && inotify->wd && (inotify->opener || !file->opener) ? 0 : -ENOMEM;
 	}
 	if (r == 0)
 		save_next_number(d, file, inotify);
@@ -420,7 +430,8 @@ static int save_fanotify(struct dump *d, struct open_file *file, FileEntry *entr
 		fanotify->evflags = watches->event_flags;
 		fanotify->fown = fown_save(d, file);
 		fanotify->mark = files_scratch(d, (watches->count + 1) * sizeof(FanotifyMarkEntry *));
-		r = fanotify->fown && fanotify->mark ? 0 : -ENOMEM;
+		fanotify->opener = file->opener ? opener_save(d, file) : NULL;
+		r = fanotify->fown && fanotify->mark && (fanotify->opener || !file->opener) ? 0 : -ENOMEM;
 	}
 	for (size_t i = 0; i < watches->count && r == 0; i++)
 		r = fill_mark(d, file->id, &watches->items[i], &fanotify->mark[fanotify->n_mark++]);
@@ -482,7 +493,7 @@ static int check_path(const struct restore *r, const struct restore_file *file, 
 static int check_inotify(struct restore *r, struct restore_file *file, struct error *err)
 {
 	const InotifyFileEntry *inotify = file->entry->ify;
-	int result = 0;
+	int result = opener_check(r, file, inotify->opener, err);
 
 	if (inotify->has_next_wd && inotify->next_wd > WATCH_LIMIT)
 		return restore_refuse(r, file, err, "the next watch of inotify cannot have number %u",
@@ -496,13 +507,22 @@ static int check_inotify(struct restore *r, struct restore_file *file, struct er
 	return result;
 }
 
+static int make_inotify(void *arg)
+{
+	int fd = inotify_init1(*(const int *)arg);
+
+	return fd < 0 ? -errno : fd;
+}
+
 static int open_inotify(struct restore *r, struct restore_file *file, int *ret_fd, struct error *err)
 {
-	uint32_t flags = (file->entry->ify->flags & O_NONBLOCK) | file->cloexec;
-	int fd = inotify_init1((int)flags);
+	int flags = (int)((file->entry->ify->flags & O_NONBLOCK) | file->cloexec);
+	int fd = opener_call(r, file->entry->ify->opener, make_inotify, &flags, err);
 
+	if (fd == -EMFILE && file->entry->ify->opener)
+		error_hint(err, "fs.inotify.max_user_instances tells how many a user may have");
 	if (fd < 0)
-		return error_set(err, -errno, "make an inotify instance");
+		return error_set(err, fd, "make an inotify instance");
 	*ret_fd = fd;
 	return 0;
 }
@@ -610,7 +630,7 @@ static const FownEntry *inotify_owner(const FileEntry *entry, uint32_t *ret_flag
 static int check_fanotify(struct restore *r, struct restore_file *file, struct error *err)
 {
 	const FanotifyFileEntry *fanotify = file->entry->ffy;
-	int result = 0;
+	int result = opener_check(r, file, fanotify->opener, err);
 
 	for (size_t i = 0; i < fanotify->n_mark && result == 0; i++) {
 		const FanotifyMarkEntry *mark = fanotify->mark[i];
@@ -622,19 +642,32 @@ static int check_fanotify(struct restore *r, struct restore_file *file, struct e
 	return result;
 }
 
+struct fanotify_request {
+	uint32_t flags, event_flags;
+};
+
+static int make_fanotify(void *arg)
+{
+	const struct fanotify_request *request = arg;
+	int fd = fanotify_init(request->flags, request->event_flags);
+
+	return fd < 0 ? -errno : fd;
+}
+
 static int open_fanotify(struct restore *r, struct restore_file *file, int *ret_fd, struct error *err)
 {
 	const FanotifyFileEntry *fanotify = file->entry->ffy;
-	uint32_t flags = fanotify->faflags & ~(uint32_t)(FAN_CLOEXEC | FAN_NONBLOCK);
+	struct fanotify_request request = { fanotify->faflags & ~(uint32_t)(FAN_CLOEXEC | FAN_NONBLOCK),
+					    fanotify->evflags };
 	int fd;
 
-	flags |= file->cloexec ? FAN_CLOEXEC : 0;
-	flags |= fanotify->flags & O_NONBLOCK ? FAN_NONBLOCK : 0;
-	fd = fanotify_init(flags, fanotify->evflags);
-	if (fd < 0 && errno == EPERM)
+	request.flags |= file->cloexec ? FAN_CLOEXEC : 0;
+	request.flags |= fanotify->flags & O_NONBLOCK ? FAN_NONBLOCK : 0;
+	fd = opener_call(r, fanotify->opener, make_fanotify, &request, err);
+	if (fd == -EPERM)
 		error_hint(err, "it needs CAP_SYS_ADMIN");
 	if (fd < 0)
-		return error_set(err, -errno, "make a fanotify group");
+		return error_set(err, fd, "make a fanotify group");
 	*ret_fd = fd;
 	return 0;
 }
@@ -703,7 +736,7 @@ const struct file_kind inotify_kind = {
 	.type = FD_TYPES__INOTIFY,
 	.is = is_inotify,
 	.read = read_inotify,
-	.look = look_watches,
+	.look = look_instance,
 	.save = save_inotify,
 	.check = check_inotify,
 	.open = open_inotify,
@@ -718,7 +751,7 @@ const struct file_kind fanotify_kind = {
 	.type = FD_TYPES__FANOTIFY,
 	.is = is_fanotify,
 	.read = read_fanotify,
-	.look = look_watches,
+	.look = look_instance,
 	.save = save_fanotify,
 	.check = check_fanotify,
 	.open = open_fanotify,

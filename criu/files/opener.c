@@ -184,15 +184,13 @@ static int keep(struct dump *d, struct open_file *file, const struct file_opener
 	return 1;
 }
 
-int opener_look(struct dump *d, struct open_file *file, struct error *err)
+int opener_look_any(struct dump *d, struct open_file *file, struct error *err)
 {
 	const struct openers *openers;
 	struct file_opener opener;
 	char place[ERROR_WHOLE_BYTES];
 	int r;
 
-	if (!matters(d, file))
-		return 0;
 	openers = openers_of(d);
 	if (!openers)
 		return open_file_error(file, err, -ENOMEM, "whose rights it has");
@@ -208,6 +206,11 @@ int opener_look(struct dump *d, struct open_file *file, struct error *err)
 	if (r <= 0)
 		file_opener_done(&opener);
 	return r < 0 ? r : 0;
+}
+
+int opener_look(struct dump *d, struct open_file *file, struct error *err)
+{
+	return matters(d, file) ? opener_look_any(d, file, err) : 0;
 }
 
 void opener_free(struct open_file *file)
@@ -244,9 +247,8 @@ static bool has_rights(const struct own_creds *own, const FileOpener *opener)
 	       opener->fsgid == own->fsgid && opener->capabilities == own->cap_eff;
 }
 
-int opener_check(struct restore *r, const struct restore_file *file, struct error *err)
+int opener_check(struct restore *r, const struct restore_file *file, const FileOpener *opener, struct error *err)
 {
-	const FileOpener *opener = file->entry->reg->opener;
 	const uint64_t ids = 1ull << CAP_SETUID | 1ull << CAP_SETGID;
 	char names[512];
 	uint64_t missing;
@@ -258,8 +260,8 @@ int opener_check(struct restore *r, const struct restore_file *file, struct erro
 		return 0;
 	restore_creds_name(missing, names, sizeof(names));
 	error_hint(err, "restore with these capabilities");
-	return restore_refuse(r, file, err, "%s: the rights with which it was opened cannot be given here without %s",
-			      file->entry->reg->name, names);
+	return restore_refuse(r, file, err, "the rights with which it was opened cannot be given here without %s",
+			      names);
 }
 
 /* Of this thread alone, whatever the C library does for all of them. */
@@ -328,54 +330,62 @@ static bool is_of_process(const char *path)
 	return !strncmp(path, "/proc/", 6) && path[6] >= '1' && path[6] <= '9';
 }
 
+/* The flag is the task's, but that of a program of its own it has not yet. */
+int opener_call(struct restore *r, const FileOpener *opener, int (*make)(void *), void *arg, struct error *err)
+{
+	const int dumpable = prctl(PR_GET_DUMPABLE);
+	AUTO_CLOSE int fd = -1;
+	int result;
+
+	if (!opener || has_rights(r->own_creds, opener))
+		return make(arg);
+	result = take_on(r->own_creds, opener);
+	if (result == 0) {
+		/* With other ids the kernel gives files of the process to root. */
+		(void)prctl(PR_SET_DUMPABLE, 1);
+		result = fd = make(arg);
+	} else {
+		(void)error_set(err, result, "take on the rights of user %u", opener->euid);
+	}
+	if (find_back(r->own_creds) < 0)
+		return error_set(err, -EPERM, "go back from the rights of user %u", opener->euid);
+	if (dumpable >= 0 && dumpable <= 1)
+		(void)prctl(PR_SET_DUMPABLE, dumpable);
+	return result < 0 ? result : take_fd(&fd);
+}
+
+struct opening {
+	const struct own_creds *own;
+	const FileOpener *opener;
+	const char *path;
+	uint32_t flags;
+	int inode; /* O_PATH */
+};
+
 /*
  * As it was opened then. Directories above it may have been closed to the opener since, or it came in by another way:
  * its inode still has to let him in. To look at a process of the tree takes more than it will when that one has its
  * own ids: none of what is added here is ever asked for in files below /proc/PID.
  */
-static int open_as(const struct own_creds *own, const FileOpener *opener, int inode, const char *path, uint32_t flags)
+static int open_as(void *arg)
 {
+	const struct opening *o = arg;
 	const uint64_t passing = 1ull << CAP_SYS_PTRACE | 1ull << CAP_DAC_READ_SEARCH | 1ull << CAP_DAC_OVERRIDE;
-	int fd = open(path, (int)flags);
+	int fd = open(o->path, (int)o->flags);
 
 	fd = fd < 0 ? -errno : fd;
 	if (fd == -EACCES || fd == -EPERM)
-		fd = restore_reopen(inode, flags);
-	if ((fd != -EACCES && fd != -EPERM) || !is_of_process(path))
+		fd = restore_reopen(o->inode, o->flags);
+	if ((fd != -EACCES && fd != -EPERM) || !is_of_process(o->path))
 		return fd;
-	if (set_effective(own, opener->capabilities | (passing & own->cap_prm)) == 0)
-		fd = restore_reopen(inode, flags);
+	if (set_effective(o->own, o->opener->capabilities | (passing & o->own->cap_prm)) == 0)
+		fd = restore_reopen(o->inode, o->flags);
 	return fd;
-}
-
-/* What is set here is for the task's memory, which is not that of a program of its own yet. */
-static int open_changed(struct restore *r, const FileOpener *opener, int inode, const char *path, uint32_t flags,
-			struct error *err)
-{
-	const int dumpable = prctl(PR_GET_DUMPABLE);
-	AUTO_CLOSE int fd = -1;
-	int result = take_on(r->own_creds, opener);
-
-	if (result == 0) {
-		/* With other ids the kernel gives files of the process to root. */
-		(void)prctl(PR_SET_DUMPABLE, 1);
-		fd = open_as(r->own_creds, opener, inode, path, flags);
-		if (fd < 0)
-			(void)error_set(err, fd, "open %s with the rights of user %u, as it was opened", path,
-					opener->euid);
-	} else {
-		(void)error_set(err, result, "%s: take on the rights of user %u, who opened it", path, opener->euid);
-	}
-	result = find_back(r->own_creds);
-	if (dumpable >= 0 && dumpable <= 1)
-		(void)prctl(PR_SET_DUMPABLE, dumpable);
-	if (result < 0)
-		return error_set(err, result, "%s: go back from the rights of user %u", path, opener->euid);
-	return fd < 0 ? err->code : take_fd(&fd);
 }
 
 int opener_open(struct restore *r, const RegFileEntry *entry, const char *path, uint32_t flags, struct error *err)
 {
+	struct opening opening = { .own = r->own_creds, .opener = entry->opener, .path = path, .flags = flags };
 	AUTO_CLOSE int inode = -1;
 	int fd;
 
@@ -384,5 +394,11 @@ int opener_open(struct restore *r, const RegFileEntry *entry, const char *path, 
 		return fd < 0 ? -errno : fd;
 	}
 	inode = open(path, (int)(O_PATH | O_CLOEXEC | (flags & O_NOFOLLOW)));
-	return inode < 0 ? -errno : open_changed(r, entry->opener, inode, path, flags, err);
+	if (inode < 0)
+		return -errno;
+	opening.inode = inode;
+	fd = opener_call(r, entry->opener, open_as, &opening, err);
+	return fd < 0 ? error_set(err, fd, "open %s with the rights of user %u, as it was opened", path,
+				  entry->opener->euid)
+		      : fd;
 }

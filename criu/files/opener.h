@@ -18,14 +18,17 @@ struct openers;
 struct restore;
 struct restore_file;
 
-/* Look stage, of a regular file: refuses what no restore could open so again. */
+/* Look stage, of a regular file where it matters, and of any file: refuses what no restore could open so again. */
 int opener_look(struct dump *d, struct open_file *file, struct error *err);
+int opener_look_any(struct dump *d, struct open_file *file, struct error *err);
 void opener_free(struct open_file *file);
 /* Of a file that has one; NULL when there is no memory. */
 FileOpener *opener_save(struct dump *d, const struct open_file *file);
 void openers_free(struct openers *openers);
 
 /* Before anything is created: refuses what cannot be given. */
-int opener_check(struct restore *r, const struct restore_file *file, struct error *err);
+int opener_check(struct restore *r, const struct restore_file *file, const FileOpener *opener, struct error *err);
+/* make() with these rights, if there are any: a descriptor or -errno. *err is set when a sentence says more. */
+int opener_call(struct restore *r, const FileOpener *opener, int (*make)(void *), void *arg, struct error *err);
 /* As open(2), with these rights if the entry has any: descriptor or -errno. *err is set when a sentence says more. */
 int opener_open(struct restore *r, const RegFileEntry *entry, const char *path, uint32_t flags, struct error *err);

@@ -492,7 +492,7 @@ static int check_regular(struct restore *r, struct restore_file *file, struct er
 	tid = file->first_fd >= 0 ? thread_of_images(r, entry->name) : 0;
 	if (tid)
 		return thread_late(r, file, tid, err);
-	result = opener_check(r, file, err);
+	result = opener_check(r, file, entry->opener, err);
 	if (result < 0)
 		return result;
 	if (is_proc_of_tree(r, entry->name)) {

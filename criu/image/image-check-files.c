@@ -69,6 +69,13 @@ static int check_owner(const FileEntry *entry, const struct check_place *at)
 	return 0;
 }
 
+static int check_opener(const FileOpener *opener, uint32_t id, const struct check_place *at)
+{
+	if (opener && opener->n_groups > GROUPS_MAX)
+		return check_bad(at, "file %u: opened by somebody with %zu groups", id, opener->n_groups);
+	return 0;
+}
+
 static int check_reg(const struct checked_set *cs, const FileEntry *entry, const struct check_place *at)
 {
 	RegFileEntry *reg = entry->reg;
@@ -82,9 +89,7 @@ static int check_reg(const struct checked_set *cs, const FileEntry *entry, const
 		return check_bad(at, "file %u: its path is not absolute", entry->id);
 	if (reg->n_build_id > 64)
 		return check_bad(at, "file %u: a build id of %zu words", entry->id, reg->n_build_id);
-	if (reg->opener && reg->opener->n_groups > GROUPS_MAX)
-		return check_bad(at, "file %u: opened by somebody with %zu groups", entry->id, reg->opener->n_groups);
-	return 0;
+	return check_opener(reg->opener, entry->id, at);
 }
 
 /* Old sets use one id for both. */
@@ -173,7 +178,7 @@ static int check_handle(const FhEntry *handle, uint32_t id, const struct check_p
 
 static int check_inotify(const struct checked_set *cs, const FileEntry *entry, const struct check_place *at)
 {
-	int r = 0;
+	int r = check_opener(entry->ify->opener, entry->id, at);
 
 	for (size_t i = 0; i < entry->ify->n_wd && r == 0; i++)
 		r = check_handle(entry->ify->wd[i]->f_handle, entry->id, at);
@@ -182,7 +187,7 @@ static int check_inotify(const struct checked_set *cs, const FileEntry *entry, c
 
 static int check_fanotify(const struct checked_set *cs, const FileEntry *entry, const struct check_place *at)
 {
-	int r = 0;
+	int r = check_opener(entry->ffy->opener, entry->id, at);
 
 	for (size_t i = 0; i < entry->ffy->n_mark && r == 0; i++) {
 		const FanotifyMarkEntry *mark = entry->ffy->mark[i];
