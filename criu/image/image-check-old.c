@@ -267,11 +267,28 @@ int load_old_task_parts(struct checked_set *cs, struct checked_task *task, struc
 	return r;
 }
 
-int load_old_thread_parts(struct checked_set *cs, const struct checked_thread *thread, struct error *err)
+/* Once it was of the process: all its threads are under the same filters. */
+static void adopt_seccomp(const TaskCoreEntry *process, ThreadCoreEntry *thread)
+{
+	if (!process || !process->has_old_seccomp_mode || thread->has_seccomp_mode)
+		return;
+	thread->has_seccomp_mode = true;
+	thread->seccomp_mode = process->old_seccomp_mode;
+	if (!process->has_old_seccomp_filter || thread->has_seccomp_filter)
+		return;
+	thread->has_seccomp_filter = true;
+	thread->seccomp_filter = process->old_seccomp_filter;
+}
+
+int load_old_thread_parts(struct checked_set *cs, const struct checked_task *task, const struct checked_thread *thread,
+			  struct error *err)
 {
 	ThreadCoreEntry *tc = thread->core->thread_core;
 
-	if (!tc || tc->signals_p)
+	if (!tc)
+		return 0;
+	adopt_seccomp(task->threads[0].core->tc, tc);
+	if (tc->signals_p)
 		return 0;
 	return adopt_signals(cs, IMAGE_OLD_SIGNAL_P, thread->tid, &tc->signals_p, err);
 }

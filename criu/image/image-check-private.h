@@ -36,7 +36,8 @@ int check_fs(struct checked_set *cs, struct error *err);
 /* image-check-old.c: files of old versions, brought to where current versions have their contents */
 int load_old_files(struct checked_set *cs, struct image_list *ret_files, struct error *err);
 int load_old_task_parts(struct checked_set *cs, struct checked_task *task, struct error *err);
-int load_old_thread_parts(struct checked_set *cs, const struct checked_thread *thread, struct error *err);
+int load_old_thread_parts(struct checked_set *cs, const struct checked_task *task, const struct checked_thread *thread,
+			  struct error *err);
 int load_old_vmas(struct checked_set *cs, struct checked_task *task, struct error *err);
 
 /* One row per type of file: where file_entry has its message, and what it was called in old sets. */

@@ -152,7 +152,7 @@ static int load_core(struct checked_set *cs, struct checked_task *task, size_t t
 	if (r == 0 && thread == 0 && !task->is_zombie)
 		r = load_old_task_parts(cs, task, err);
 	if (r == 0 && !task->is_zombie)
-		r = load_old_thread_parts(cs, t, err);
+		r = load_old_thread_parts(cs, task, t, err);
 	return r < 0 ? r : check_core(cs, task, thread, &at);
 }
 

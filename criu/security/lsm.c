@@ -34,6 +34,14 @@ int lsm_check(const char *label, const char *who, struct error *err)
 			 who, label);
 }
 
+int lsm_check_sockets(const char *label, const char *who, struct error *err)
+{
+	if (!label || !*label)
+		return 0;
+	return error_say(err, -EOPNOTSUPP,
+			 "%s: its sockets were to get the security label %s, which cannot be restored yet", who, label);
+}
+
 int lsm_look(struct task *task, struct error *err)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;

@@ -9,3 +9,6 @@ int lsm_look(struct task *task, struct error *err);
 
 /* Open stage: a label of an image. */
 int lsm_check(const char *label, const char *who, struct error *err);
+
+/* Open stage: the label that sockets were to get. */
+int lsm_check_sockets(const char *label, const char *who, struct error *err);

@@ -47,6 +47,8 @@ static int check_thread(const struct restore *r, const struct own_creds *own, co
 		if (result < 0)
 			return result;
 		result = lsm_check(core->creds->lsm_profile, who, err);
+		if (result == 0)
+			result = lsm_check_sockets(core->creds->lsm_sockcreate, who, err);
 		if (result < 0)
 			return result;
 	}

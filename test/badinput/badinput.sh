@@ -989,6 +989,29 @@ case_pid_free_a_moment_later() {
 	passes
 }
 
+# Once filters were said to be of the process. Nothing may run with more rights than it had.
+case_filters_of_old_sets() {
+	local task
+	make_set
+	edit set/core-$pid.img tc.old_seccomp_mode=2 tc.old_seccomp_filter=0 &&
+		edit set/seccomp.img seccomp_filters.0.filter=0x:060000000000ff7f || fail "cannot change the set"
+	run_criu restore -d -D set -v4 -o restore.log
+	[ $status -eq 0 ] || fail "the restore failed"
+	for task in /proc/$pid/task/*; do
+		grep -q '^Seccomp:.2$' $task/status || fail "${task##*/} is not under its filter"
+	done
+	untouched
+	count_processes
+	kill -KILL "${others[@]}"
+	nobody_left || fail "${others[*]} are left"
+	edit set/core-$pid.img tc.old_seccomp_mode=77 || fail "cannot change the set"
+	restore_refused
+	says 'seccomp mode 77 is not known'
+	edit set/core-$pid.img tc.old_seccomp_mode=0 thread_core.creds.lsm_sockcreate=label || fail "cannot change the set"
+	restore_refused
+	says 'its sockets were to get the security label label'
+}
+
 # What a restore starts for itself takes the numbers that come next: those of the set must be left free.
 case_pids_that_come_next() {
 	local ahead

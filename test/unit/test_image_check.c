@@ -359,6 +359,42 @@ static void swollen_message_is_refused(void **state)
 	assert_string_equal(f->err.text, "seccomp.img: record 1 at byte 8: too many parts in one message");
 }
 
+static void move_seccomp(struct fixture *f, struct image_set *set, uint32_t tid)
+{
+	CoreEntry *core;
+
+	assert_int_equal(image_read_one(set, IMAGE_CORE, tid, &core_entry__descriptor, &core, &f->err), 0);
+	core->thread_core->has_seccomp_mode = core->thread_core->has_seccomp_filter = false;
+	if (core->tc) {
+		core->tc->has_old_seccomp_mode = core->tc->has_old_seccomp_filter = true;
+		core->tc->old_seccomp_mode = SECCOMP_MODE__filter;
+		core->tc->old_seccomp_filter = 1;
+	}
+	assert_int_equal(image_write_one(set, IMAGE_CORE, tid, core, &f->err), 0);
+	image_message_free(core);
+}
+
+/* Filters were of the process, and are still those of each thread. */
+static void old_filters_are_of_all_threads(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_IMAGE_SET struct image_set set = IMAGE_SET_INIT;
+	struct checked_set *checked = NULL;
+
+	assert_int_equal(image_set_open(&set, f->dirfd, NULL, &f->err), 0);
+	move_seccomp(f, &set, SAMPLE_PID);
+	move_seccomp(f, &set, SAMPLE_TID);
+	assert_int_equal(image_check(&set, &checked, &f->err), 0);
+	for (size_t i = 0; i < 2; i++) {
+		const ThreadCoreEntry *thread = checked->tasks[0].threads[i].core->thread_core;
+
+		assert_true(thread->has_seccomp_mode && thread->has_seccomp_filter);
+		assert_int_equal(thread->seccomp_mode, SECCOMP_MODE__filter);
+		assert_int_equal(thread->seccomp_filter, 1);
+	}
+	checked_set_free(checked);
+}
+
 static void write_tree(struct image_set *set, const struct image_list *tree, struct error *err)
 {
 	AUTO_IMAGE_WRITER struct image_writer w = IMAGE_WRITER_INIT;
@@ -595,6 +631,7 @@ int main(void)
 		TEST(long_name_is_refused),
 		TEST(endless_pipe_is_refused),
 		TEST(swollen_message_is_refused),
+		TEST(old_filters_are_of_all_threads),
 		TEST(lost_table_is_noticed),
 		TEST(cut_table_is_noticed),
 		TEST(lost_process_is_noticed),
