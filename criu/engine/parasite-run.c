@@ -160,18 +160,33 @@ static int ask(struct task *task, const struct place *place, struct error *err)
 /* Why a process cannot map what we put into it. */
 static void hint_at_limit(const struct task *task, size_t bytes, struct error *err)
 {
+	const struct {
+		__rlimit_resource_t resource;
+		uint64_t wanted;
+		const char *what, *option;
+	} limits[] = {
+		{ RLIMIT_AS, task->stat.vm_size_bytes + bytes + (size_t)(pie_parasite_end - pie_parasite_start),
+		  "address space (RLIMIT_AS)", "as" },
+		{ RLIMIT_DATA, task->threads[0].status.vm_data_kb * 1024 + bytes, "data (RLIMIT_DATA)", "data" },
+	};
 	struct rlimit limit;
 
-	/* That of a process of mixed ids only who may exceed limits can ask for. */
-	if (prlimit_of(task->acting_tid, RLIMIT_AS, NULL, &limit) < 0)
-		error_hint(err, "does its limit of address space (RLIMIT_AS) leave room, and vm.max_map_count?");
-	else if (task->stat.vm_size_bytes + bytes + (size_t)(pie_parasite_end - pie_parasite_start) > limit.rlim_cur)
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		/* That of a process of mixed ids only who may exceed limits can ask for. */
+		if (prlimit_of(task->acting_tid, limits[i].resource, NULL, &limit) < 0) {
+			error_hint(err, "do its limits of address space and data (RLIMIT_AS, RLIMIT_DATA) leave room, "
+					"and vm.max_map_count?");
+			return;
+		}
+		if (limits[i].wanted <= limit.rlim_cur)
+			continue;
 		error_hint(err,
-			   "its limit of %llu KiB of address space (RLIMIT_AS) leaves no room: raise it, for instance "
-			   "with prlimit --pid %d --as=unlimited",
-			   (unsigned long long)limit.rlim_cur / 1024, task->host_pid);
-	else
-		error_hint(err, "it may have as many mappings as vm.max_map_count allows");
+			   "its limit of %llu KiB of %s leaves no room: raise it, for instance with "
+			   "prlimit --pid %d --%s=unlimited",
+			   (unsigned long long)limit.rlim_cur / 1024, limits[i].what, task->host_pid, limits[i].option);
+		return;
+	}
+	error_hint(err, "it may have as many mappings as vm.max_map_count allows");
 }
 
 /* Puts the parasite's code and room for its answers into all tasks. */

@@ -1,7 +1,7 @@
 /*
  * A process that cannot map any more, for its limit of address space (RLIMIT_AS), of data or of locked memory has no
  * room for what a dump puts into it: the limit is raised meanwhile, and is the old one afterwards, also that of another
- * user's process ("user"). Where the hard limit ("hard") leaves no room either the hint names it.
+ * user's process ("user"). Where the hard limit ("hard", "hard-data") leaves no room either the hint names it.
  */
 #include "zdtmlib.h"
 
@@ -44,7 +44,7 @@ static void set_and_check(const char *kind, void (*wait)(void))
 	int error = ENOMEM;
 	char *page;
 
-	if (strcmp(kind, "data") == 0) {
+	if (strcmp(kind, "data") == 0 || strcmp(kind, "hard-data") == 0) {
 		resource = RLIMIT_DATA;
 		limit.rlim_cur = in_use("VmData");
 	} else if (strcmp(kind, "locked") == 0) {
@@ -60,7 +60,7 @@ static void set_and_check(const char *kind, void (*wait)(void))
 	limit.rlim_max = found.rlim_max;
 	if (limit.rlim_cur + (4 << 20) > limit.rlim_max)
 		test_skip("the hard limit is low already");
-	if (strcmp(kind, "hard") == 0) {
+	if (strncmp(kind, "hard", 4) == 0) {
 		if (may_exceed())
 			test_skip("with CAP_SYS_RESOURCE hard limits can be raised");
 		limit.rlim_max = limit.rlim_cur;
