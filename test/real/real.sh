@@ -9,9 +9,9 @@ here=$(dirname "$self")
 languages=$here/languages
 criu=${CRIU:?the program under test}
 size=1
-usual="python pipeline sqlite perl threads node asyncio bash"
+usual="python pipeline sqlite perl threads node asyncio bash workers processes"
 others="dash zsh valgrind qemu java go ruby lua php guile sbcl ocaml ghc tcl emacs git make gcc tar xz zstd sort video timeout \
-	tail locks fifos"
+	tail locks fifos rustc luajit pypy3 fish mono swipl openmp sanitized mariadbd"
 
 # What each needs and how it is started, in its working directory, with everything it makes in `result`.
 start() {
@@ -24,15 +24,23 @@ start() {
 	threads) exec setsid "$TEST_B/real/load" "$size" ;;
 	node) UV_USE_IO_URING=0 exec setsid node "$here/timers.js" "$size" ;;
 	asyncio) exec setsid /usr/bin/python3 -I "$here/asynchronous.py" "$size" ;;
+	workers) exec setsid node "$here/workers.js" "$size" ;;
+	processes) exec setsid /usr/bin/python3 -I "$here/processes.py" "$size" ;;
 	bash | dash) exec setsid "$1" "$languages/work.sh" $((size * 4000)) ;;
 	zsh) exec setsid zsh -f "$languages/work.sh" $((size * 4000)) ;;
 	valgrind) exec setsid valgrind -q /bin/bash "$languages/work.sh" $((size * 300)) ;;
 	qemu) exec setsid qemu-x86_64-static /bin/bash "$languages/work.sh" $((size * 300)) ;;
 	java) exec setsid java -Xmx128m -cp . Work "$size" ;;
-	go | ocaml) exec setsid ./work "$size" ;;
+	go | ocaml | rustc | sanitized) ASAN_OPTIONS=detect_leaks=0 exec setsid ./work "$size" ;;
+	openmp) OMP_NUM_THREADS=4 OMP_WAIT_POLICY=passive exec setsid ./work "$size" ;;
 	ghc) exec setsid ./work "$size" +RTS -N2 ;;
 	ruby) exec setsid ruby "$languages/work.rb" "$size" ;;
 	lua) exec setsid lua "$languages/work.lua" "$size" ;;
+	luajit) exec setsid luajit "$languages/work.lua" $((size * 5)) ;;
+	pypy3) exec setsid pypy3 -I "$here/compute.py" $((size * 3)) ;;
+	fish) exec setsid fish -N "$languages/work.fish" $((size * 300)) ;;
+	mono) exec setsid mono work.exe "$size" ;;
+	swipl) exec setsid swipl -q -g main "$languages/work.pro" -- "$size" ;;
 	php) exec setsid php -n "$languages/work.php" "$size" ;;
 	guile) exec setsid guile --no-auto-compile "$languages/work.scm" "$size" ;;
 	sbcl) exec setsid sbcl --script "$languages/work.lisp" "$size" ;;
@@ -72,6 +80,29 @@ write_sources() {
 	END
 }
 
+# Without its server, which would need sockets: it carries out a file of commands, one a line.
+write_database() {
+	local i
+	mkdir -p data/one data/mysql
+	echo default-character-set=latin1 > data/one/db.opt
+	{
+		echo 'use one;'
+		echo 'create or replace table t (a int primary key, v int, m char(32)) engine=innodb;'
+		echo 'insert into t values (1, 7919, md5(1));'
+		for i in $(seq 0 14); do
+			echo "insert into t select a + (1 << $i), (a + (1 << $i)) * 7919 % 1000003, md5(a + (1 << $i)) from t;"
+		done
+		for i in $(seq $((size * 4))); do echo "update t set v = v + $i where a % $((i + 1)) = 0;"; done
+		echo 'alter table t add index i (v, m);'
+		echo "select sum(v), max(m), count(*) from t into outfile '$PWD/answer';"
+	} > work.sql
+	cat > work.sh <<-'END'
+		rm -f answer
+		mariadbd --no-defaults --user=root --datadir="$PWD/data" --tmpdir="$PWD" --bootstrap --innodb-buffer-pool-size=16M \
+			--innodb-flush-log-at-trx-commit=0 --log-error="$PWD/errors" < work.sql && (cat answer; echo done) > result
+	END
+}
+
 write_commits() {
 	cat > work.sh <<-'END'
 		export HOME=$PWD GIT_CONFIG_NOSYSTEM=1 GIT_AUTHOR_DATE='1700000000 +0000' GIT_COMMITTER_DATE='1700000000 +0000'
@@ -97,6 +128,11 @@ prepare() {
 	go) HOME=$PWD GO111MODULE=off go build -o work "$languages/work.go" || exit 1 ;;
 	ocaml) cp "$languages/work.ml" . && ocamlopt work.ml -o work || exit 1 ;;
 	ghc) cp "$languages/work.hs" . && ghc -v0 -O -threaded -rtsopts work.hs -o work || exit 1 ;;
+	rustc) /usr/bin/rustc -O -o work "$languages/work.rs" || exit 1 ;;
+	openmp) gcc -O1 -fopenmp -o work "$languages/work.c" || exit 1 ;;
+	sanitized) g++ -std=c++17 -O1 -pthread -fsanitize=address,undefined -o work "$here/load.cc" || exit 1 ;;
+	mono) mcs -out:work.exe "$languages/work.cs" || exit 1 ;;
+	mariadbd) write_database ;;
 	git) write_commits ;;
 	make) write_sources $((size * 30)) ;;
 	gcc)
@@ -206,8 +242,8 @@ prepare() {
 # sqlite locks its database and sorts in a temporary file, removed at once, that grows with the table.
 options_of() {
 	case $1.$2 in
-	sqlite.dump | java.dump | locks.dump) echo --file-locks --ghost-limit 1G ;;
-	sqlite.restore | java.restore | locks.restore) echo --file-locks ;;
+	sqlite.dump | java.dump | locks.dump | mariadbd.dump) echo --file-locks --ghost-limit 1G ;;
+	sqlite.restore | java.restore | locks.restore | mariadbd.restore) echo --file-locks ;;
 	*.dump) echo --ghost-limit 1G ;;
 	esac
 }
@@ -221,13 +257,17 @@ missing() {
 
 needs() {
 	case $1 in
-	python | asyncio) echo /usr/bin/python3 ;;
+	python | asyncio | processes) echo /usr/bin/python3 ;;
+	workers) echo node ;;
+	rustc) echo /usr/bin/rustc ;;
 	sqlite) echo sqlite3 ;;
 	qemu) echo qemu-x86_64-static ;;
 	java) echo java javac ;;
 	ocaml) echo ocamlopt ;;
 	tcl) echo tclsh ;;
-	gcc) echo g++ ;;
+	gcc | sanitized) echo g++ ;;
+	openmp) echo gcc ;;
+	mono) echo mono mcs ;;
 	video) echo ffmpeg x264 ;;
 	locks) echo flock ;;
 	pipeline | threads | fifos) ;;
