@@ -214,6 +214,30 @@ static void hung_up(void)
 	MUST(open(path, O_RDWR | O_NOCTTY));
 }
 
+/* Whose other end is held by a process that is not of the tree. */
+static int half_a_terminal(void)
+{
+	int master = open_master(), slave = MUST(ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY));
+	pid_t pid = MUST(fork());
+
+	if (pid == 0) {
+		close(slave);
+		if (fork() == 0)
+			for (;;)
+				(void)pause();
+		_exit(0);
+	}
+	EXPECT_EQ(test_reap(pid), 0);
+	close(master);
+	return slave;
+}
+
+static void two_outside(void)
+{
+	held = half_a_terminal();
+	other = half_a_terminal();
+}
+
 static void two_consoles(void)
 {
 	held = open("/dev/tty60", O_RDWR | O_NOCTTY);
@@ -315,6 +339,7 @@ static const struct {
 	{ "input_for_nobody", input_for_nobody, check_input_for_nobody },
 	{ "high_number", high_number, NULL },
 	{ "hung_up", hung_up, NULL },
+	{ "two_outside", two_outside, NULL },
 	{ "two_consoles", two_consoles, NULL },
 	{ "tty_without_terminal", tty_without_terminal, check_child },
 	{ "killed_leader", killed_leader, NULL },
