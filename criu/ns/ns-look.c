@@ -65,6 +65,17 @@ int ns_look_zombie(const struct proc_ns_ids *own, struct task *task, struct erro
 	return 0;
 }
 
+/* The first process of a pid namespace is refused from inside, too. */
+static const char *remedy(const struct task *task)
+{
+	AUTO_PROC_STATUS struct proc_status status = { 0 };
+
+	return proc_status_read(task->procfd, "status", &status) == 0 && status.ns_pid_count > 0 &&
+		       status.ns_pids[status.ns_pid_count - 1] == 1
+		   ? "dump its children inside that namespace (nsenter)"
+		   : "run the dump inside that namespace (nsenter)";
+}
+
 int ns_look(const struct proc_ns_ids *own, struct task *task, struct error *err)
 {
 	int r = read_time(own, task, err);
@@ -82,7 +93,7 @@ int ns_look(const struct proc_ns_ids *own, struct task *task, struct error *err)
 					 proc_ns_name(kinds[i]));
 		if (inode == own->inode[kinds[i]])
 			continue;
-		error_hint(err, "run the dump inside that namespace (nsenter)");
+		error_hint(err, "%s", remedy(task));
 		return error_say(err, -ENOTSUP,
 				 TASK_FORMAT ": lives in another %s namespace, which is not supported yet",
 				 TASK_ARGS(task), proc_ns_name(kinds[i]));

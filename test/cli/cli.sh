@@ -658,6 +658,20 @@ case_child_in_other_namespace() {
 	kill -KILL $child $pid
 }
 
+# From inside the first process could not be dumped either.
+case_first_of_other_namespace() {
+	local child
+	mkdir set
+	setsid unshare --pid --fork --kill-child sh -c 'exec </dev/null >/dev/null 2>&1; sleep 99; :' &
+	pid=$!
+	disown
+	within 3000 grep -qs . /proc/$pid/task/$pid/children || fail "no child"
+	read -r child </proc/$pid/task/$pid/children
+	! "$criu" dump -t $child -R -D set 2>err || fail "the dump should fail"
+	says err "pid $child .*: lives in another pid namespace" "hint: dump its children inside that namespace"
+	kill -KILL $child $pid
+}
+
 # Each thread has a tracer of its own.
 case_traced_thread() {
 	local each tid
