@@ -96,8 +96,11 @@ int proc_parse_call(const char *text, struct proc_call *ret)
 	uint64_t *args = ret->args;
 	int64_t number;
 
-	if (sscanf(text, "%" SCNd64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64, &number,
-		   &args[0], &args[1], &args[2], &args[3], &args[4], &args[5]) != 7 ||
+	if (sscanf(text,
+		   "%" SCNd64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64
+		   " %" SCNx64,
+		   &number, &args[0], &args[1], &args[2], &args[3], &args[4], &args[5], &ret->stack_pointer,
+		   &ret->instruction_pointer) != 9 ||
 	    number < 0)
 		return -EAGAIN;
 	ret->number = (uint64_t)number;

@@ -37,6 +37,7 @@ int proc_parse_limits(const char *text, struct proc_limit *ret, size_t count);
 /* "task/TID/syscall": the call in which a thread sleeps. -EAGAIN: it runs, or sleeps in none. */
 struct proc_call {
 	uint64_t number, args[6];
+	uint64_t stack_pointer, instruction_pointer;
 };
 int proc_read_call(int procfd, pid_t tid, struct proc_call *ret);
 int proc_parse_call(const char *text, struct proc_call *ret);

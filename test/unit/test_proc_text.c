@@ -51,6 +51,8 @@ static void test_call(void **state)
 			 0);
 	assert_int_equal(call.number, 230);
 	assert_true(call.args[0] == 1 && call.args[2] == 0x7ffe6e61 && call.args[3] == UINT64_MAX && call.args[5] == 6);
+	assert_int_equal(call.stack_pointer, 0x7ffe);
+	assert_int_equal(call.instruction_pointer, 0x7f42);
 	assert_int_equal(proc_parse_call("running\n", &call), -EAGAIN);
 	assert_int_equal(proc_parse_call("-1 0x7ffe 0x7f42\n", &call), -EAGAIN);
 	assert_int_equal(proc_parse_call("-1 0x1 0x2 0x3 0x4 0x5 0x6 0x7 0x8\n", &call), -EAGAIN);
