@@ -1,5 +1,6 @@
 /* Registers, extended state, restarts and processor features: conversions both ways, and a live tracee. */
 #include <asm/ldt.h>
+#include <cpuid.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -258,6 +259,44 @@ static void test_xstate_legacy(void **state)
 
 /* --- general registers ---------------------------------------------------------------------------------------------
  */
+
+/* The processor writes both forms of what it has; the kernel keeps the compacted one. */
+static void test_xstate_from_kernel(void **state)
+{
+	const size_t bytes = (xstate_bytes() + 63) & ~63ul;
+	const uint64_t components = xstate_enabled_components() & 0xe7;
+	AUTO_FREE char *standard = aligned_alloc(64, bytes), *compacted = aligned_alloc(64, bytes);
+	AUTO_FREE char *made = aligned_alloc(64, bytes);
+	UserX86FpregsEntry *one = NULL, *other = NULL;
+	struct error err = { 0 };
+	unsigned a, b, c, d;
+
+	(void)state;
+	__cpuid_count(0xd, 1, a, b, c, d);
+	if (!(a & 2) || !(components & 4))
+		skip();
+	memset(standard, 0, bytes);
+	memset(compacted, 0, bytes);
+	__asm__ volatile("vpcmpeqd %%ymm7, %%ymm7, %%ymm7\n\tpcmpeqd %%xmm3, %%xmm3\n\t"
+			 "xsave64 (%0)\n\txsavec64 (%1)\n\tvzeroall"
+			 :
+			 : "r"(standard), "r"(compacted), "a"((uint32_t)components), "d"((uint32_t)(components >> 32))
+			 : "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
+			   "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+	assert_int_equal(xstate_from_kernel(compacted, bytes, 0, made), 0);
+	assert_int_equal(xstate_to_image(standard, xstate_bytes(), &one, &err), 0);
+	assert_int_equal(xstate_to_image(made, xstate_bytes(), &other, &err), 0);
+	assert_memory_equal(one->xmm_space, other->xmm_space, 256);
+	assert_memory_equal(one->xsave->ymmh_space, other->xsave->ymmh_space, 256);
+	assert_true(one->xsave->ymmh_space[28] == ~0u && one->xmm_space[12] == ~0u);
+	assert_int_equal(one->mxcsr, other->mxcsr);
+	assert_int_equal(one->cwd, other->cwd);
+	assert_int_equal(xstate_from_kernel(standard, bytes, 0, made), 0);
+	assert_int_equal(xstate_from_kernel(compacted, 600, 0, made), -EBADMSG);
+	assert_int_equal(xstate_from_kernel(compacted, 500, 0, made), -EBADMSG);
+	user_x86_fpregs_entry__free_unpacked(one, NULL);
+	user_x86_fpregs_entry__free_unpacked(other, NULL);
+}
 
 static void test_regs_live(void **state)
 {
@@ -590,21 +629,14 @@ static void test_cpuinfo(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_xstate_live),
-		cmocka_unit_test(test_xstate_refusals),
-		cmocka_unit_test(test_xstate_key_rights),
-		cmocka_unit_test(test_xstate_requested),
-		cmocka_unit_test(test_xstate_legacy),
-		cmocka_unit_test(test_regs_live),
-		cmocka_unit_test(test_regs_refusals),
-		cmocka_unit_test(test_debug_registers),
-		cmocka_unit_test(test_ldt),
-		cmocka_unit_test(test_tls_live),
-		cmocka_unit_test(test_restart),
-		cmocka_unit_test(test_ended_call),
-		cmocka_unit_test(test_restart_live),
-		cmocka_unit_test(test_calls_that_go_on),
-		cmocka_unit_test(test_cpuinfo),
+		cmocka_unit_test(test_xstate_live),        cmocka_unit_test(test_xstate_refusals),
+		cmocka_unit_test(test_xstate_key_rights),  cmocka_unit_test(test_xstate_requested),
+		cmocka_unit_test(test_xstate_from_kernel), cmocka_unit_test(test_xstate_legacy),
+		cmocka_unit_test(test_regs_live),          cmocka_unit_test(test_regs_refusals),
+		cmocka_unit_test(test_debug_registers),    cmocka_unit_test(test_ldt),
+		cmocka_unit_test(test_tls_live),           cmocka_unit_test(test_restart),
+		cmocka_unit_test(test_ended_call),         cmocka_unit_test(test_restart_live),
+		cmocka_unit_test(test_calls_that_go_on),   cmocka_unit_test(test_cpuinfo),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -358,6 +358,103 @@ int xstate_to_image(const void *area, size_t bytes, UserX86FpregsEntry **ret, st
 	return 0;
 }
 
+/* --- from the kernel's own area ---------------------------------------------------------------------------------- */
+
+#define COMPACTED     COMPONENT_BIT(63)
+#define COMPONENT_AVX 2
+#define INITIAL_CWD   0x37f
+#define INITIAL_MXCSR 0x1f80
+
+/* Where a component stands in a compacted area: behind those before it, at a cache line where CPUID says so. */
+static size_t compacted_offset(uint64_t components, unsigned number, size_t *ret_bytes)
+{
+	size_t at = LEGACY_BYTES + HEADER_BYTES;
+	unsigned a, b, c, d;
+
+	*ret_bytes = 0;
+	for (unsigned n = COMPONENT_AVX; n <= number; n++) {
+		if (!(components & COMPONENT_BIT(n)))
+			continue;
+		at += *ret_bytes;
+		__cpuid_count(0xd, n, a, b, c, d);
+		if (c & 2)
+			at = (at + 63) & ~(size_t)63;
+		*ret_bytes = a;
+	}
+	return at;
+}
+
+static int copy_component(const char *from, size_t bytes, const struct image_component *component, char *area)
+{
+	const struct xstate_header *header = (const void *)(from + LEGACY_BYTES);
+	const size_t to = component_offset(component);
+	size_t at = to, found = component->bytes;
+
+	if (header->xcomp_bv & COMPACTED)
+		at = compacted_offset(header->xcomp_bv, component->number, &found);
+	if (!to || found != component->bytes || at > bytes || found > bytes - at)
+		return -EBADMSG;
+	memcpy(area + to, from + at, component->bytes);
+	return 0;
+}
+
+static void copy_legacy(const struct legacy_area *from, uint64_t components, struct legacy_area *to)
+{
+	*to = (struct legacy_area){ .cwd = INITIAL_CWD, .mxcsr = INITIAL_MXCSR };
+	if (components & COMPONENT_BIT(COMPONENT_X87)) {
+		*to = *from;
+		memset(to->xmm_space, 0, sizeof(to->xmm_space));
+		to->mxcsr = INITIAL_MXCSR;
+	}
+	if (components & COMPONENT_BIT(COMPONENT_SSE))
+		memcpy(to->xmm_space, from->xmm_space, sizeof(to->xmm_space));
+	if (components & (COMPONENT_BIT(COMPONENT_SSE) | COMPONENT_BIT(COMPONENT_AVX)))
+		to->mxcsr = from->mxcsr;
+	to->mxcsr_mask = known_mxcsr_bits();
+	memset(to->reserved, 0, sizeof(to->reserved));
+	memset(to->software, 0, sizeof(to->software));
+}
+
+/* The rights of protection keys stand beside the area, and are in use always. */
+static int copy_extended(const char *from, size_t bytes, uint32_t pkru, char *area)
+{
+	const struct xstate_header *header = (const void *)(from + LEGACY_BYTES);
+	struct xstate_header *to = (void *)(area + LEGACY_BYTES);
+
+	to->xstate_bv = header->xstate_bv & processor.components & ~COMPONENT_BIT(COMPONENT_PKRU);
+	for (size_t i = 0; i < ARRAY_SIZE(image_components); i++) {
+		const struct image_component *component = &image_components[i];
+		const uint64_t bit = COMPONENT_BIT(component->number);
+		int r = to->xstate_bv & bit ? copy_component(from, bytes, component, area) : 0;
+
+		if (r < 0)
+			return r;
+		if (component->number != COMPONENT_PKRU || !component_offset(component))
+			continue;
+		memcpy(area + component_offset(component), &pkru, sizeof(pkru));
+		to->xstate_bv |= bit;
+	}
+	return 0;
+}
+
+int xstate_from_kernel(const void *kernel_area, size_t bytes, uint32_t pkru, void *ret)
+{
+	const struct xstate_header *header = (const void *)((const char *)kernel_area + LEGACY_BYTES);
+	uint64_t components = LEGACY_COMPONENTS;
+
+	know_processor();
+	if (bytes < LEGACY_BYTES || (processor.has_xsave && bytes < LEGACY_BYTES + HEADER_BYTES))
+		return -EBADMSG;
+	memset(ret, 0, processor.bytes);
+	if (processor.has_xsave) {
+		components = header->xstate_bv;
+		if (header->reserved[0] || header->reserved[1] || (header->xcomp_bv && !(header->xcomp_bv & COMPACTED)))
+			return -EBADMSG;
+	}
+	copy_legacy(kernel_area, components, ret);
+	return processor.has_xsave ? copy_extended(kernel_area, bytes, pkru, ret) : 0;
+}
+
 /* --- from the image ---------------------------------------------------------------------------------------------- */
 
 static int legacy_from_image(const UserX86FpregsEntry *fpregs, struct legacy_area *legacy, struct error *err)

@@ -37,6 +37,12 @@ uint64_t xstate_requested_components(uint64_t permitted);
 int xstate_to_image(const void *area, size_t bytes, UserX86FpregsEntry **ret, struct error *err);
 
 /*
+ * The same register set from an area as the kernel itself keeps it, compacted or not, with what it keeps beside: ret
+ * has xstate_bytes() bytes and 64-byte alignment. -EBADMSG: that is no such area.
+ */
+int xstate_from_kernel(const void *kernel_area, size_t bytes, uint32_t pkru, void *ret);
+
+/*
  * Builds a register set of xstate_bytes() for this processor. Refused: a component with state (its bit in xstate_bv)
  * which this processor lacks, all of them named; arrays of wrong length; reserved bits of mxcsr.
  * area has xstate_bytes() bytes and 64-byte alignment.
