@@ -568,3 +568,10 @@ int compel_detach(struct compel_task *task, struct compel_error *err)
 	task->thread_count = 0;
 	return first;
 }
+
+void compel_leave(struct compel_task *task)
+{
+	for (size_t i = 0; i < task->thread_count; i++)
+		task->threads[i].journal->state = COMPEL_THREAD_FREE;
+	task->thread_count = 0;
+}
