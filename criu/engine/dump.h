@@ -60,6 +60,7 @@ struct dump {
 	struct shared_memory *shared_memory;
 	struct map_flags *map_flags;            /* mm/: NULL where smaps is read for every task */
 	struct process_fact_list process_facts; /* empty: not known */
+	struct process_fact_list vfork_facts;   /* task/vfork-wait.c: read where a process waits in a vfork */
 	struct kernel_memory *kernel_memory;    /* see dump_kernel_memory() */
 	int proc_view; /* task/: /proc where a change is not seen by who watches it; 0: not opened, -errno: not here */
 	struct ended_calls *ended_calls; /* task/: NULL where no thread waits in one of them */

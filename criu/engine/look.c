@@ -23,6 +23,7 @@
 #include "task/semaphore-undo.h"
 #include "task/task-look.h"
 #include "task/timer-slack.h"
+#include "task/vfork-wait.h"
 
 int look_read_own(struct look_own *ret_own, struct error *err)
 {
@@ -124,7 +125,10 @@ static void look_at_traced(struct dump *d)
 		struct error reason = { 0 };
 
 		if (!task->is_zombie)
-			gather(d, task_look_traced(d, task, &reason), &reason);
+			gather(d,
+			       task->vfork_child ? vfork_wait_look(d, task, &reason)
+						 : task_look_traced(d, task, &reason),
+			       &reason);
 	}
 	timer_slack_look(d);
 	interrupted_calls_look(d);

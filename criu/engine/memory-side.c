@@ -17,8 +17,11 @@ static void look(struct memory_side *side)
 
 		if (task->is_zombie)
 			continue;
-		side->look_result = mm_look(side->d, task, &side->look_error);
+		if (!task->vfork_child)
+			side->look_result = mm_look(side->d, task, &side->look_error);
 		task->vm_id = task->fs_id = task->sighand_id = next_id++;
+		if (task->vfork_parent)
+			task->vfork_parent->vm_id = task->vm_id;
 	}
 }
 
@@ -32,7 +35,7 @@ static int save_tasks(struct memory_side *side, struct error *err)
 
 		if (i >= side->d->task_count)
 			break;
-		if (!side->d->tasks[i]->is_zombie)
+		if (!side->d->tasks[i]->is_zombie && !side->d->tasks[i]->vfork_child)
 			r = mm_save_pages(side->d, side->d->tasks[i], err);
 	}
 	if (r < 0)

@@ -85,7 +85,7 @@ void restore_make_calls(struct restore *r, uint64_t code_address)
 {
 	for (int step = 0; code_address && step < 3; step++)
 		for (size_t i = 0; i < r->task_count; i++) {
-			struct restorer_task *task = r->tasks[i]->restorer;
+			struct restorer_task *task = r->tasks[i]->vfork_child ? NULL : r->tasks[i]->restorer;
 
 			for (uint64_t k = task ? task->acting : 0; task && k < task->thread_count; k++)
 				make_call(&task->threads[k], code_address, step);

@@ -59,6 +59,10 @@ int restore_collect_tasks(struct restore *r, struct error *err)
 		task->has_continued = image->parent && tc->has_continued_uncollected && tc->continued_uncollected;
 		if (image->parent)
 			task->parent = r->tasks[image->parent - images->tasks];
+		if (image->vfork_parent) {
+			task->vfork_parent = task->parent;
+			task->parent->vfork_child = task;
+		}
 		task->parent_thread = image->parent_thread;
 	}
 	return 0;

@@ -29,6 +29,7 @@
 #include "engine/restore-check.h"
 #include "engine/restore-failure.h"
 #include "engine/restore-sync.h"
+#include "engine/restore-vfork.h"
 #include "engine/restore.h"
 #include "engine/service-fds.h"
 #include "engine/tree-plan.h"
@@ -271,7 +272,7 @@ static int create_some(struct restore *r, struct restore_task *task, bool before
 		pid_t pid;
 		int result;
 
-		if (next->is_heir || next->before_setsid != before_setsid)
+		if (next->is_heir || next->vfork_parent || next->before_setsid != before_setsid)
 			continue;
 		if (!task->go_between)
 			wait_for_older(r, next);
@@ -406,6 +407,10 @@ static int prepare(struct restore *r, struct restore_task *task, struct error *e
 {
 	int result = set_up_files(r, task, err);
 
+	if (result == 0 && task->vfork_child)
+		result = files_lend(r, task->vfork_child, err);
+	if (result == 0 && task->vfork_child)
+		restore_vfork_offer(r, task->vfork_child);
 	if (result == 0)
 		result = restore_memory_open(r, task, err);
 	if (result == 0)

@@ -104,7 +104,8 @@ int restore_carry_on(void *ctx)
 	const struct restore_shared *shared = ctx;
 
 	for (uint32_t i = 0; i < shared->slot_count; i++)
-		if (shared->restorers[i])
+		/* One that waits in a vfork was complete before it began to. */
+		if (shared->restorers[i] && !shared->restorers[i]->vfork_child)
 			carry_on_task(shared->restorers[i]);
 	return 0;
 }

@@ -26,6 +26,9 @@ static int for_all_threads(struct restore *r, thread_step step, const char *what
 	for (size_t i = 0; i < r->task_count; i++) {
 		struct restorer_task *task = r->tasks[i]->restorer;
 
+		/* One that waits in a vfork has all it needs. */
+		if (task && task->vfork_child)
+			continue;
 		for (uint64_t k = task ? task->acting : 0; task && k < task->thread_count; k++) {
 			int result = step(&task->threads[k]);
 
@@ -115,6 +118,12 @@ static const struct hand_over_step hand_over_steps[] = {
 	{ hand_over_complete_leader, "set its registers" },        { hand_over_let_go, "detach from it" },
 };
 
+/* What waits in a vfork is complete, and its memory its child's. */
+static bool has_step(const struct restore_task *task, const struct hand_over_step *step)
+{
+	return !restore_was_stopped(task) && (!task->vfork_child || step->run == hand_over_let_go);
+}
+
 /* Step by step for all, so that they run at the same time. */
 int restore_hand_over(struct restore *r, struct error *err)
 {
@@ -127,7 +136,7 @@ int restore_hand_over(struct restore *r, struct error *err)
 		restore_await_stops(r);
 	for (size_t step = 0; step < ARRAY_SIZE(hand_over_steps); step++)
 		for (size_t i = 0; i < r->task_count; i++)
-			if (!restore_was_stopped(r->tasks[i]))
+			if (has_step(r->tasks[i], &hand_over_steps[step]))
 				hand_over_run(r->tasks[i], &hand_over_steps[step], err, &result);
 	if (r->opts->leave == LEAVE_STOPPED)
 		restore_await_stops(r);

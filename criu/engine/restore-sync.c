@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "engine/restore-failure.h"
+#include "engine/restore-vfork.h"
 #include "engine/restore.h"
 #include "engine/undo.h"
 #include "kernel/pidfd.h"
@@ -65,6 +66,20 @@ void restore_arrive(uint32_t *left, uint32_t *gate)
 {
 	if (__atomic_sub_fetch(left, 1, __ATOMIC_ACQ_REL) == 0)
 		restore_open_gate(gate);
+}
+
+void restore_ask_worker(const struct restore *r, uint32_t *word, uint32_t value)
+{
+	__atomic_store_n(word, value, __ATOMIC_RELEASE);
+	report_progress(&r->shared->words);
+	while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == value)
+		(void)futex_wait(word, value, NULL);
+}
+
+void restore_answer(uint32_t *word, uint32_t value)
+{
+	__atomic_store_n(word, value, __ATOMIC_RELEASE);
+	futex_wake(word, INT32_MAX);
 }
 
 void restore_report_failure(struct restore *r, const struct restore_task *task, const struct error *err)
@@ -195,6 +210,9 @@ int restore_wait_for(struct restore *r, const uint32_t *left, struct error *err)
 		if (__atomic_load_n(left, __ATOMIC_ACQUIRE) == 0)
 			return 0;
 		serve_fills(r);
+		result = restore_vfork_serve(r, err);
+		if (result < 0)
+			return __atomic_load_n(&words->failed, __ATOMIC_ACQUIRE) ? collect_failure(r, err) : result;
 		if (undo_interrupted(r->undo))
 			return error_say(err, -EINTR, "interrupted by a signal");
 		if (futex_wait(&words->progress, progress, &timeout) != -ETIMEDOUT)

@@ -20,6 +20,12 @@ void restore_arrive(uint32_t *left, uint32_t *gate);
 void restore_open_gate(uint32_t *gate);
 void restore_wait_gate(uint32_t *gate);
 
+/* In a process of the tree: sets a word that the worker looks at, and sleeps until that has answered. */
+void restore_ask_worker(const struct restore *r, uint32_t *word, uint32_t value);
+
+/* In the worker: answers. */
+void restore_answer(uint32_t *word, uint32_t value);
+
 /* In a process of the tree: its failure becomes the run's, unless another one was first. */
 void restore_report_failure(struct restore *r, const struct restore_task *task, const struct error *err);
 

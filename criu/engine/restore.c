@@ -28,6 +28,7 @@
 #include "engine/restore-rescue.h"
 #include "engine/restore-resume.h"
 #include "engine/restore-sync.h"
+#include "engine/restore-vfork.h"
 #include "engine/restore.h"
 #include "engine/service-fds.h"
 #include "engine/stats.h"
@@ -156,7 +157,7 @@ static int find_table_owners(struct restore *r, struct error *err)
 				first = r->tasks[k];
 		if (!first)
 			continue;
-		if (task->creator != first && task->creator->files_owner != first)
+		if (task->vfork_parent || (task->creator != first && task->creator->files_owner != first))
 			return error_say(err, -EOPNOTSUPP,
 					 "pid %d shares its descriptor table with pid %d, which is not "
 					 "the one that creates it",
@@ -175,7 +176,7 @@ static int plan_tree(struct restore_run *run, struct error *err)
 		result = find_table_owners(r, err);
 	if (result == 0)
 		tree_plan_log(r);
-	return result;
+	return result < 0 ? result : restore_vfork_check(r, err);
 }
 
 /* --- plan -------------------------------------------------------------------------------------------------------- */
@@ -250,6 +251,9 @@ static int check_files(struct restore_run *run, struct error *err)
 		result = move_service_descriptors(run, err);
 	if (result == 0)
 		result = files_check(r, err);
+	for (size_t i = 0; result == 0 && i < r->task_count; i++)
+		if (r->tasks[i]->vfork_parent)
+			result = files_check_lent(r, r->tasks[i], err);
 	if (result < 0)
 		return result;
 	r->files_need_all = files_need_all_tasks(r);
@@ -272,7 +276,8 @@ static uint64_t count_room(const struct restore *r)
 			bytes += restore_process_room(r, &r->images->tasks[i]) +
 				 restore_memory_room(&r->images->tasks[i]) +
 				 files_closing_room(r, &r->images->tasks[i]) +
-				 io_uring_room(r, r->images->tasks[i].entry->pid);
+				 io_uring_room(r, r->images->tasks[i].entry->pid) +
+				 (r->images->tasks[i].vfork_parent ? restore_vfork_room(&r->images->tasks[i]) : 0);
 	return bytes;
 }
 
@@ -288,13 +293,15 @@ static int make_words(struct restore *r, struct error *err)
 	for (size_t i = 0; i < r->task_count; i++) {
 		struct restore_task *task = r->tasks[i];
 
-		shared->words.forking += !task->go_between;
+		shared->words.forking += !task->go_between && !task->vfork_parent;
 		if (!task->image || task->is_zombie)
 			continue;
 		task->restorer = area_alloc(r, sizeof(*task->restorer));
 		if (!task->restorer)
 			return error_set(err, -ENOMEM, "restore area");
 		shared->restorers[i] = task->restorer;
+		if (task->vfork_parent)
+			continue;
 		shared->words.installing++;
 		shared->words.preparing += (uint32_t)task->image->thread_count - task->image->leader_has_ended;
 	}
@@ -348,9 +355,9 @@ static int plan_task(struct restore *r, struct restore_task *task, struct error 
 	restorer->images_dirfd = r->set->dirfd;
 	result = restore_process_plan(r, r->own_creds, task, err);
 	if (result == 0)
-		result = restore_memory_plan(r, task, err);
+		result = task->vfork_parent ? restore_vfork_plan(r, task, err) : restore_memory_plan(r, task, err);
 	restore_limits_plan(r->own_limits, task);
-	if (result == 0)
+	if (result == 0 && !task->vfork_parent)
 		result = io_uring_plan(r, task, err);
 	if (result == 0)
 		result = share_table(r, task, err);
@@ -444,6 +451,11 @@ static int install_filters(struct restore_run *run, struct error *err)
 needed:
 	result = restore_wait_for(r, &r->shared->words.filtering, err);
 	return result < 0 ? result : restore_trace_filtered(r, err);
+}
+
+static int make_vforked(struct restore_run *run, struct error *err)
+{
+	return restore_vfork_all(&run->r, err);
 }
 
 static int wait_until_ready(struct restore_run *run, struct error *err)
@@ -552,6 +564,7 @@ static const struct {
 	{ "memory: shared objects", make_shared_memory },
 	{ "fork: the tree", fork_tree },
 	{ "switch: seccomp filters", install_filters, .may_trace = true },
+	{ "switch: children of vforks", make_vforked, .may_trace = true },
 	{ "switch: wait until all are ready", wait_until_ready, .may_trace = true },
 	{ "switch: limits, seals and owners of files", set_from_outside, .may_trace = true },
 	{ "switch: post-restore hook", run_post_restore, .may_trace = true },
@@ -668,8 +681,10 @@ static void release(struct restore_run *run)
 	struct restore *r = &run->r;
 
 	undo_dismiss(r->undo);
-	for (size_t i = 0; i < r->task_count; i++)
+	for (size_t i = 0; i < r->task_count; i++) {
 		restore_memory_free(r->tasks[i]);
+		restore_vfork_free(r->tasks[i]);
+	}
 	shmem_restore_done(r);
 	files_restore_free(r);
 	restore_area_unmap(r);

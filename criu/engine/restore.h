@@ -63,8 +63,15 @@ struct restore_task {
 	bool subreaper_meanwhile; /* takes in children of go-betweens */
 	uint32_t passing_orphans; /* so many go further up before it is a subreaper */
 	bool is_waited_for;       /* someone joins its group */
-	bool is_heir;             /* created by the restorer of its creator, see engine/restore-heirs.c */
-	bool has_younger_other;   /* a child that is none */
+	/*
+	 * Created by the restorer of its parent, which waits for the end of its vfork, when all others are ready: see
+	 * engine/restore-vfork.h.
+	 */
+	struct restore_task *vfork_parent, *vfork_child;
+	int *lent; /* in the worker: descriptors that such a child is going to get */
+	size_t lent_count;
+	bool is_heir;           /* created by the restorer of its creator, see engine/restore-heirs.c */
+	bool has_younger_other; /* a child that is none */
 
 	struct restorer_task *restorer; /* in the shared area; NULL for helpers and zombies */
 	struct mapped_file *mapped;     /* mm/: what restorer->files stand for */

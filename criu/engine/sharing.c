@@ -18,6 +18,7 @@
 #include "base/cleanup.h"
 #include "base/util.h"
 #include "engine/dump.h"
+#include "engine/tree-vfork.h"
 #include "kernel/kcmp.h"
 #include "kernel/proc-misc.h"
 #include "kernel/thread-facts.h"
@@ -86,6 +87,14 @@ static const struct shared_kind {
 	{ KCMP_KIND_FS, compare_directories, "working directory", "CLONE_FS" },
 };
 
+/* Until its end, or until it executes a program, a child of vfork has its parent's memory. */
+static bool is_vfork(const struct dump *d, const struct task *one, const struct task *other)
+{
+	if (d->is_live)
+		return tree_waits_in_vfork(one, other) || tree_waits_in_vfork(other, one);
+	return one->vfork_child == other || other->vfork_child == one;
+}
+
 static void refuse_shared(struct dump *d, const struct shared_kind *kind, const struct task *task, pid_t other)
 {
 	const bool is_parent = other == task->stat.ppid;
@@ -103,7 +112,7 @@ static void look_among_processes(struct dump *d, const struct shared_kind *kind,
 	for (size_t i = 1; i < count; i++) {
 		const struct task *one = sorted[i - 1], *other = sorted[i];
 
-		if (kind->compare(&one, &other) != 0)
+		if (kind->compare(&one, &other) != 0 || (kind->kind == KCMP_KIND_VM && is_vfork(d, one, other)))
 			continue;
 		if (one->parent == other || (other->parent != one && one->host_pid > other->host_pid))
 			refuse_shared(d, kind, one, other->host_pid);

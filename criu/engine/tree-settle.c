@@ -44,6 +44,10 @@ int tree_release(struct dump *d, struct error *err)
 
 		if (!task->compel)
 			continue;
+		if (task->vfork_tid) {
+			compel_leave(task->compel);
+			continue;
+		}
 		waiting_masks_keep(task);
 		r = compel_cure(task->compel, &compel_err);
 		limit_room_give_back(d, task);
@@ -117,7 +121,8 @@ static void wait_stopped(const struct dump *d)
 
 	for_each_task (d, task)
 		for (size_t i = 0; i < task->thread_count; i++)
-			while (!is_thread_stopped(task, &task->threads[i]) && now_ns() < deadline_ns)
+			while (!task->vfork_tid && !is_thread_stopped(task, &task->threads[i]) &&
+			       now_ns() < deadline_ns)
 				(void)nanosleep(&pause, NULL);
 }
 

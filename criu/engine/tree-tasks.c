@@ -209,6 +209,7 @@ void tree_free(struct dump *d)
 	free(d->tasks);
 	task_facts_done(&d->facts);
 	process_facts_done(&d->process_facts);
+	process_facts_done(&d->vfork_facts);
 	if (d->task_by_pid)
 		(void)munmap(d->task_by_pid, PID_INDEX_BYTES);
 	d->tasks = NULL;

@@ -1,5 +1,7 @@
 /*
- * Waiting for vforks. Nobody can end the wait of such a thread but its child.
+ * Waiting for vforks. Nobody can end the wait of such a thread but its child: that one runs on until it executes a
+ * program or ends. One that sleeps is stopped after all, and its parent taken for what it is: as long as the child
+ * stands still it does so too, though no tracer can stop it.
  */
 #include "engine/tree-vfork.h"
 
@@ -14,11 +16,15 @@
 #include "base/util.h"
 #include "compel/compel.h"
 #include "engine/compel-error.h"
+#include "engine/dump.h"
 #include "engine/tree-tasks.h"
+#include "kernel/kernel-memory.h"
 #include "kernel/proc-misc.h"
 #include "kernel/proc-stat.h"
+#include "task/vfork-wait.h"
 
 #define VFORK_NS         500000000ull /* how long the child of a vfork may sleep before its exec */
+#define VFORK_SHORT_NS   100000000ull /* likewise, where it can be saved as it is */
 #define VFORK_IDLE_LOOKS 2            /* so often: one that could not run before may have gone to sleep just now */
 
 /* clone3(2) is told where its flags stand. */
@@ -60,14 +66,31 @@ static bool is_ready(const struct task *task, pid_t tid)
 	return proc_stat_read(task->procfd, path, &stat) == 0 && stat.state == 'R';
 }
 
-int tree_wait_for_vfork(struct task *task, pid_t tid, uint64_t deadline_ns, struct error *err)
+/* What a tracer cannot tell of it the kernel's own structures have to. */
+static bool can_be_left_waiting(struct dump *d, const struct task *task)
 {
+	struct kernel_memory *km;
+
+	return task->compel->thread_count == 1 && dump_kernel_memory(d, &km) == 0;
+}
+
+static int refuse(struct task *task, pid_t tid, struct error *err)
+{
+	tree_task_name(task);
+	error_hint(err, "try again: a vfork mostly ends with the next exec");
+	return error_say(err, -ENOTSUP, TASK_FORMAT ", thread %d: waits for the end of its vfork", TASK_ARGS(task),
+			 tid);
+}
+
+int tree_wait_for_vfork(struct dump *d, struct task *task, pid_t tid, uint64_t deadline_ns, struct error *err)
+{
+	const bool can_be_left = can_be_left_waiting(d, task);
 	struct compel_error compel_err;
 	uint64_t until_ns;
 	int r, idle = 0;
 
 	do {
-		until_ns = min_u64(deadline_ns, now_ns() + VFORK_NS);
+		until_ns = min_u64(deadline_ns, now_ns() + (can_be_left ? VFORK_SHORT_NS : VFORK_NS));
 		compel_err = (struct compel_error){ 0 };
 		r = compel_wait_stopped(task->compel, until_ns, &compel_err);
 		idle = is_some_child_busy(task) || is_ready(task, tid) ? 0 : idle + 1;
@@ -76,20 +99,86 @@ int tree_wait_for_vfork(struct task *task, pid_t tid, uint64_t deadline_ns, stru
 		return compel_error_pass(err, task, &compel_err, r);
 	if (r == 0)
 		return tree_task_set_acting(task, task->compel->threads[0].tid, err);
-	tree_task_name(task);
-	error_hint(err, "try again: a vfork mostly ends with the next exec");
-	return error_say(err, -ENOTSUP, TASK_FORMAT ", thread %d: waits for the end of its vfork", TASK_ARGS(task),
-			 tid);
+	if (can_be_left) {
+		task->vfork_tid = tid;
+		return 0;
+	}
+	return refuse(task, tid, err);
+}
+
+int tree_look_at_vfork(struct task *task, struct error *err)
+{
+	struct compel_error compel_err = { 0 };
+	int r = compel_wait_stopped(task->compel, now_ns(), &compel_err);
+
+	if (r == -ETIMEDOUT)
+		return 0;
+	task->vfork_tid = 0;
+	if (r < 0)
+		return compel_error_pass(err, task, &compel_err, r);
+	return tree_task_set_acting(task, task->compel->threads[0].tid, err);
+}
+
+static bool stands_still(const struct task *task)
+{
+	const struct compel_task *compel = task->compel;
+
+	for (size_t i = 0; compel && i < compel->thread_count; i++)
+		if (!compel->threads[i].stopped)
+			return false;
+	return compel && compel->thread_count;
+}
+
+static int find_vforked(struct dump *d, struct task *task, struct error *err)
+{
+	for (struct task *child = task->first_child; child && !task->vfork_child; child = child->next_sibling) {
+		int r = child->is_zombie || !stands_still(child) ? 0 : vfork_wait_is_for(d, task, child);
+
+		if (r < 0 && r != -ESRCH)
+			return error_set(err, r, TASK_FORMAT ": find out for whom it waits in its vfork",
+					 TASK_ARGS(task));
+		if (r == 1)
+			task->vfork_child = child;
+	}
+	return 0;
+}
+
+int tree_confirm_vforks(struct dump *d, size_t *ret_again, struct error *err)
+{
+	int r = 0;
+
+	for_each_task (d, task)
+		task->vfork_child = task->vfork_parent = NULL;
+	for_each_task (d, task) {
+		if (!task->vfork_tid || task->is_zombie)
+			continue;
+		tree_task_name(task);
+		r = find_vforked(d, task, err);
+		if (r < 0)
+			return r;
+		if (task->vfork_child)
+			task->vfork_child->vfork_parent = task;
+		else
+			(*ret_again)++;
+	}
+	return 0;
+}
+
+bool tree_waits_in_vfork(const struct task *task, const struct task *child)
+{
+	return child->parent == task && waits_for_vfork(task, child->maker_tid);
 }
 
 /* One that has been made by a vfork, and may wait in one itself: such a one can be let go only when that is over. */
-static int let_child_run(struct task *child, uint64_t deadline_ns, struct error *err)
+static int let_child_run(struct dump *d, struct task *child, uint64_t deadline_ns, struct error *err)
 {
 	pid_t tid = 0;
-	int r = tree_let_vforked_run(child, &tid, deadline_ns, err);
+	int r = tree_let_vforked_run(d, child, &tid, deadline_ns, err);
 
 	if (r == 0 && tid && child->compel)
-		r = tree_wait_for_vfork(child, tid, deadline_ns, err);
+		r = tree_wait_for_vfork(d, child, tid, deadline_ns, err);
+	if (r == 0 && child->vfork_tid)
+		return refuse(child, tid, err);
 	if (r == 0 || r == -EAGAIN)
 		r = child->compel ? tree_task_let_run(child, err) : 0;
 	return r;
@@ -107,7 +196,7 @@ static bool is_in_vfork(const struct task *task, pid_t tid)
 	return false;
 }
 
-int tree_let_vforked_run(struct task *task, pid_t *ret_tid, uint64_t deadline_ns, struct error *err)
+int tree_let_vforked_run(struct dump *d, struct task *task, pid_t *ret_tid, uint64_t deadline_ns, struct error *err)
 {
 	int r = 0;
 
@@ -119,6 +208,6 @@ int tree_let_vforked_run(struct task *task, pid_t *ret_tid, uint64_t deadline_ns
 		return 0;
 	for (struct task *child = task->first_child; child && r == 0; child = child->next_sibling)
 		if (!child->is_zombie && is_in_vfork(task, child->maker_tid))
-			r = let_child_run(child, deadline_ns, err);
+			r = let_child_run(d, child, deadline_ns, err);
 	return r;
 }

@@ -298,16 +298,20 @@ static int seize_round(struct dump *d, size_t *ret_new, struct error *err)
 	return 0;
 }
 
-static int wait_for_task(struct task *task, uint64_t deadline_ns, struct error *err)
+static int wait_for_task(struct dump *d, struct task *task, uint64_t deadline_ns, struct error *err)
 {
 	struct compel_error compel_err = { 0 };
-	int r = compel_wait_stopped(task->compel, min_u64(deadline_ns, now_ns() + VFORK_SEEN_NS), &compel_err);
 	pid_t tid = 0;
+	int r;
 
-	if (r == -ETIMEDOUT && tree_let_vforked_run(task, &tid, deadline_ns, err) < 0)
+	if (task->vfork_tid)
+		return tree_look_at_vfork(task, err);
+	r = compel_wait_stopped(task->compel, min_u64(deadline_ns, now_ns() + VFORK_SEEN_NS), &compel_err);
+
+	if (r == -ETIMEDOUT && tree_let_vforked_run(d, task, &tid, deadline_ns, err) < 0)
 		return err->code;
 	if (tid)
-		return tree_wait_for_vfork(task, tid, deadline_ns, err);
+		return tree_wait_for_vfork(d, task, tid, deadline_ns, err);
 	if (r == -ETIMEDOUT) {
 		compel_err = (struct compel_error){ 0 };
 		r = compel_wait_stopped(task->compel, deadline_ns, &compel_err);
@@ -327,7 +331,7 @@ static int wait_all(struct dump *d, uint64_t deadline_ns, size_t *ret_again, str
 	*ret_again = 0;
 	for_each_task (d, task) {
 		struct error own = { 0 };
-		int r = task->is_zombie || !task->compel ? 0 : wait_for_task(task, deadline_ns, &own);
+		int r = task->is_zombie || !task->compel ? 0 : wait_for_task(d, task, deadline_ns, &own);
 
 		*ret_again += r == -EAGAIN || (!task->is_zombie && !task->compel);
 		if (r < 0 && r != -EAGAIN && !(task->parent && has_ended(task))) {
@@ -400,7 +404,9 @@ static int confirm_all(struct dump *d, size_t *ret_again, struct error *err)
 {
 	for_each_task (d, task) {
 		struct compel_error compel_err = { 0 };
-		int r = task->is_zombie || !task->compel ? 0 : compel_confirm_stopped(task->compel, &compel_err);
+		int r = task->is_zombie || !task->compel || task->vfork_tid
+			    ? 0
+			    : compel_confirm_stopped(task->compel, &compel_err);
 
 		if (r == -EAGAIN)
 			(*ret_again)++;
@@ -536,6 +542,8 @@ int tree_freeze(struct dump *d, struct error *err)
 		d->is_walked = true;
 		if (is_settled)
 			r = confirm_all(d, &again, err);
+		if (r == 0 && is_settled)
+			r = tree_confirm_vforks(d, &again, err);
 		if (r == 0 && is_settled && !again)
 			r = drop_stale(d, &stale, err);
 	} while (r == 0 && !(is_settled && !again && stale == 0));

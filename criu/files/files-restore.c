@@ -470,8 +470,8 @@ static int set_status_flags(const struct restore_file *file, uint32_t flags, int
 	return 0;
 }
 
-static int finish_file(struct restore *r, struct restore_task *task, struct restore_file *file, int fd,
-		       struct error *err)
+int restore_finish_file(struct restore *r, struct restore_task *task, struct restore_file *file, int fd,
+			struct error *err)
 {
 	const FownEntry *owner = NULL;
 	uint32_t flags = 0;
@@ -505,7 +505,7 @@ static int finish_files(struct restore *r, struct restore_task *task, bool last,
 		if (file->first_user != task && !file->finish_in_each_user)
 			continue;
 		file->is_finished = true;
-		result = finish_file(r, task, file, (int)entry->fd, err);
+		result = restore_finish_file(r, task, file, (int)entry->fd, err);
 		if (result < 0) {
 			error_prefix(err, "pid %d (%s), fd %u", task->pid, restore_comm_of(task->image), entry->fd);
 			return result;
@@ -630,7 +630,7 @@ int files_open_for_mapping(struct restore *r, struct restore_task *task, uint32_
 	return regular_open_for_mapping(r, file, restore_open_flags(open_flags) | O_CLOEXEC, ret_fd, err);
 }
 
-static int open_dir(struct restore *r, struct restore_task *task, uint32_t id, int *ret_fd, struct error *err)
+int restore_open_directory(struct restore *r, struct restore_task *task, uint32_t id, int *ret_fd, struct error *err)
 {
 	struct restore_file *file = restore_find_file(r, FD_TYPES__REG, id);
 
@@ -651,10 +651,10 @@ int files_restore_fs(struct restore *r, struct restore_task *task, struct error 
 	const FsEntry *fs = task->image->fs;
 	AUTO_CLOSE int cwd = -1;
 	AUTO_CLOSE int root = -1;
-	int result = open_dir(r, task, fs->cwd_id, &cwd, err);
+	int result = restore_open_directory(r, task, fs->cwd_id, &cwd, err);
 
 	if (result == 0)
-		result = open_dir(r, task, fs->root_id, &root, err);
+		result = restore_open_directory(r, task, fs->root_id, &root, err);
 	if (result < 0)
 		return result;
 	if (!is_own_root(root) && (fchdir(root) < 0 || chroot(".") < 0))

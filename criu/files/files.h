@@ -6,6 +6,7 @@
 #include "files/file-kind.h"
 
 struct checked_set;
+struct checked_task;
 struct dump;
 struct restore;
 struct restore_task;
@@ -29,6 +30,12 @@ void files_look_ahead(struct dump *d);
  * given here.
  */
 int files_look(struct dump *d, struct error *err);
+
+/*
+ * Look stage, behind files_look(): refuses by name what the child of a vfork that has not ended has and could not be
+ * given, or is known for.
+ */
+int files_check_vforked(struct dump *d, const struct task *child, struct error *err);
 
 /*
  * Save stage: files.img, fdinfo-N.img of each table, fs-PID.img of each task, and the kinds' payload images. Closes
@@ -64,6 +71,14 @@ int files_install(struct restore *r, struct restore_task *task, struct error *er
 
 /* In the process of task, when all tasks have installed theirs: the finish() of each kind. */
 int files_finish(struct restore *r, struct restore_task *task, struct error *err);
+
+/*
+ * Of a child that the restorer makes by vfork: before anything is created, whether its files can be lent; what it takes
+ * from the area; and in the process of its parent, when the files of that are finished, opens and lends them.
+ */
+int files_check_lent(const struct restore *r, const struct restore_task *child, struct error *err);
+uint64_t files_lending_room(const struct checked_task *child);
+int files_lend(struct restore *r, struct restore_task *child, struct error *err);
 
 /* In the restorer itself, when all threads are there: those that are told of files. */
 int files_own_by_threads(struct restore *r, struct error *err);

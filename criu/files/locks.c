@@ -419,6 +419,14 @@ void locks_free(struct dump *d)
 	free(d->files->locks);
 }
 
+bool locks_has_record(const struct dump *d, const struct task *task)
+{
+	for (size_t i = 0; i < d->files->lock_count; i++)
+		if (d->files->locks[i].task == task && d->files->locks[i].kind == LOCK_POSIX)
+			return true;
+	return false;
+}
+
 /* --- restore -------------------------------------------------------------------------------------------------- */
 
 static const FileLockEntry *lock_at(const struct restore *r, size_t index)

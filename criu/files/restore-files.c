@@ -159,10 +159,10 @@ struct restore_task *restore_common_ancestor(struct restore_task *a, struct rest
 	return a;
 }
 
-/* Helpers and zombies open nothing: they pass on what their creators have. */
+/* Helpers and zombies open nothing: they pass on what their creators have. For the child of a vfork its parent does. */
 struct restore_task *restore_nearest_opener(struct restore_task *task)
 {
-	while (task->creator && (task->is_helper || task->is_zombie))
+	while (task->creator && (task->is_helper || task->is_zombie || task->vfork_parent))
 		task = task->creator;
 	return task;
 }
@@ -172,6 +172,8 @@ void restore_add_user(struct restore *r, struct restore_file *file, struct resto
 	if (file->owner && file->owner != task)
 		file->is_shared = true;
 	file->owner = restore_nearest_opener(restore_common_ancestor(file->owner, task));
+	if (task->vfork_parent)
+		file->is_shared = true;
 }
 
 /* Files of other kinds may have the same key. */

@@ -110,6 +110,13 @@ int restore_open_placeholder(const struct restore_file *file);
  */
 int restore_borrow_late(const struct restore_file *file);
 
+/* finish() and signal owner, in the process that runs: fd is a descriptor of the file. */
+int restore_finish_file(struct restore *r, struct restore_task *task, struct restore_file *file, int fd,
+			struct error *err);
+
+/* A directory of an image of directories: descriptor in *ret_fd. */
+int restore_open_directory(struct restore *r, struct restore_task *task, uint32_t id, int *ret_fd, struct error *err);
+
 /* Puts fd in place of every descriptor of the file in this task's table. Takes over fd. */
 int restore_replace_fd(struct restore *r, struct restore_task *task, struct restore_file *file, int fd);
 

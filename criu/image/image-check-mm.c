@@ -304,7 +304,7 @@ int check_mm(struct checked_set *cs, struct error *err)
 	int r = 0;
 
 	for (size_t i = 0; i < cs->task_count && r == 0; i++) {
-		if (!cs->tasks[i].is_zombie)
+		if (!cs->tasks[i].is_zombie && !cs->tasks[i].vfork_child)
 			r = check_task_mm(cs, &cs->tasks[i], err);
 	}
 	return r;

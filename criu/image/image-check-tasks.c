@@ -331,12 +331,42 @@ static int check_unique_vms(const struct checked_set *cs, struct error *err)
 	if (!ids)
 		return error_set(err, -ENOMEM, "check ids of processes");
 	for (size_t i = 0; i < cs->task_count; i++) {
-		if (!cs->tasks[i].is_zombie)
+		if (!cs->tasks[i].is_zombie && !cs->tasks[i].vfork_child)
 			ids[count++] = cs->tasks[i].ids->vm_id;
 	}
 	if (find_duplicate(ids, count, &id))
 		return error_say(err, -EINVAL,
 				 "two processes share one address space (vm_id %u), which cannot be restored", id);
+	return 0;
+}
+
+static bool has_children(const struct checked_set *cs, const struct checked_task *task)
+{
+	for (size_t i = 0; i < cs->task_count; i++)
+		if (cs->tasks[i].parent == task)
+			return true;
+	return false;
+}
+
+/* Who waits for the end of a vfork, and who is to end it. */
+static int find_vforks(struct checked_set *cs, const struct check_place *at)
+{
+	for (size_t i = 0; i < cs->task_count; i++) {
+		struct checked_task *task = &cs->tasks[i], *child;
+		const TaskCoreEntry *tc = task->threads[0].core->tc;
+
+		if (task->is_zombie || !tc->has_vfork_child)
+			continue;
+		child = (struct checked_task *)checked_set_find_task(cs, tc->vfork_child);
+		if (!child || child->is_zombie || child->parent != task || child->parent_thread ||
+		    child->thread_count != 1 || has_children(cs, child) ||
+		    child->threads[0].core->tc->has_vfork_child || child->ids->vm_id != task->ids->vm_id ||
+		    child->ids->files_id == task->ids->files_id || task->thread_count != 1)
+			return check_bad(at, "pid %u waits for the end of its vfork by %u, which cannot be",
+					 task->entry->pid, tc->vfork_child);
+		task->vfork_child = child;
+		child->vfork_parent = task;
+	}
 	return 0;
 }
 
@@ -365,5 +395,7 @@ int check_tasks(struct checked_set *cs, struct error *err)
 		r = find_parent_threads(cs, &at);
 	if (r == 0 && cs->tasks[0].is_zombie)
 		return check_bad(&at, "the root of the tree is a zombie");
+	if (r == 0)
+		r = find_vforks(cs, &at);
 	return r < 0 ? r : check_unique_vms(cs, err);
 }

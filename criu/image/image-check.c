@@ -96,6 +96,18 @@ static void cleanup_checked(struct checked_set **checked)
 	checked_set_free(*checked);
 }
 
+static void lend_memory(struct checked_set *cs)
+{
+	for (size_t i = 0; i < cs->task_count; i++) {
+		struct checked_task *task = &cs->tasks[i];
+
+		if (!task->vfork_child)
+			continue;
+		task->mm = task->vfork_child->mm;
+		task->pagemap = task->vfork_child->pagemap;
+	}
+}
+
 int image_check(struct image_set *set, struct checked_set **ret_checked, struct error *err)
 {
 	__attribute__((cleanup(cleanup_checked))) struct checked_set *cs = calloc(1, sizeof(*cs));
@@ -127,6 +139,8 @@ int image_check(struct image_set *set, struct checked_set **ret_checked, struct 
 	if (r == 0)
 		r = check_lost_pages(cs, err);
 	if (r == 0)
+		lend_memory(cs);
+	if (r == 0)
 		r = check_absent_parts(cs, err);
 	if (r == 0)
 		*ret_checked = TAKE_PTR(cs);
@@ -140,8 +154,10 @@ static void free_task(struct checked_task *task)
 	free(task->threads);
 	image_message_free(task->entry);
 	image_message_free(task->ids);
-	image_message_free(task->mm);
 	image_message_free(task->fs);
+	if (task->vfork_child)
+		return;
+	image_message_free(task->mm);
 	pagemap_free(task->pagemap);
 }
 

@@ -49,6 +49,12 @@ struct checked_task {
 	bool leader_has_ended; /* while others live on: threads[0].core has no thread_info */
 
 	/*
+	 * One that waits for the end of its vfork: for a living child of its, which has one thread and no children, and
+	 * whose memory is its own, too: mm and pagemap are the child's.
+	 */
+	struct checked_task *vfork_child, *vfork_parent;
+
+	/*
 	 * threads[0] is the leader. A zombie has one, whose core has only tc. Of the leader all of tc, tc->timers,
 	 * tc->rlimits, thread_info, thread_core and its creds are there; other threads may have no creds in old sets:
 	 * then the leader's are theirs.

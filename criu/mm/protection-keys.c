@@ -157,7 +157,8 @@ bool protection_keys_are_needed(const struct task *task)
 	const struct task_memory *memory = task->memory;
 	struct keys keys;
 
-	if (task->is_zombie)
+	/* The memory of who waits in a vfork is its child's. */
+	if (task->is_zombie || task->vfork_child)
 		return false;
 	keys = keys_of(task);
 	if (keys.allocated != KEY_BIT(0) || keys.execute_only > 1)

@@ -29,6 +29,10 @@ enum restorer_step {
 	STEP_BEFORE, /* still in the engine's own code */
 	STEP_UNMAP,
 	STEP_CREATE,
+	STEP_SOCKET,
+	STEP_TAKE,
+	STEP_DIRECTORY,
+	STEP_GROUP,
 	STEP_OPEN_PAGES,
 	STEP_VDSO,
 	STEP_KEYS,
@@ -130,6 +134,10 @@ struct restorer_slot {
 	uint32_t orphans_passed;  /* futex: 1 when there is none */
 	uint32_t takes_orphans;   /* futex: it is one now */
 
+	/* of the child of a vfork: its files, on their way from its parent */
+	uint32_t lend_state; /* enum restorer_lending; futex */
+	int32_t lend_socket; /* its own descriptor of the socket they are to be sent to */
+
 	uint32_t has_continued; /* futex: it was stopped for a moment, and goes on */
 	uint32_t is_orphaned;   /* futex: its creator, a go-between, is gone */
 };
@@ -139,6 +147,14 @@ enum restorer_fill {
 	FILL_WANTED, /* the userfaultfd is ready, the task sleeps */
 	FILL_DONE,
 	FILL_FAILED, /* the task is to read its pages itself */
+};
+
+enum restorer_lending {
+	LEND_NONE,
+	LEND_OFFERED, /* open in its parent, which waits until they are taken */
+	LEND_TAKEN,
+	LEND_WANTED, /* it has a socket for them */
+	LEND_SENT,
 };
 
 /* Words that all processes of a restore share. */
@@ -219,6 +235,14 @@ struct restorer_thread_file {
 	uint32_t fd_flags; /* O_CLOEXEC or 0 */
 	int32_t same_as;   /* the descriptor of which it is a copy, -1: none */
 	int32_t reserved;
+};
+
+/* A descriptor of the child of a vfork: its parent has the same, or the worker sends it. */
+struct restorer_take {
+	int32_t fd;
+	int32_t from;      /* where its parent has it open when the worker takes it; -1: it has the same */
+	uint32_t fd_flags; /* O_CLOEXEC or 0 */
+	uint32_t reserved;
 };
 
 /* What an epoll watches. */
@@ -454,6 +478,23 @@ struct restorer_task {
 	int32_t images_dirfd;
 	int32_t pages_file; /* which of files is opened by name; -1: none */
 	char pages_name[RESTORER_NAME_BYTES];
+
+	/*
+	 * Of one that waits in a vfork: its child, which begins when all of it is complete, in the memory they have in
+	 * common.
+	 */
+	struct restorer_task *vfork_child;
+	uint32_t vfork_go; /* futex: it is traced, and may make the child */
+	uint32_t reserved_vfork;
+	/* Of such a child: */
+	struct restorer_task *vfork_parent;
+	struct restorer_take *takes;
+	uint64_t take_count;
+	int32_t directory; /* to change to, like restorer_take.from: sent behind all others */
+	uint32_t umask;
+	uint32_t makes_session, makes_group;
+	int32_t spare_fd_base; /* from here on no number is a task's */
+	uint32_t reserved_child;
 
 	int32_t *files; /* descriptors; of an heir that is not created yet: which of its creator's they are */
 	uint64_t file_count;

@@ -101,12 +101,12 @@ void set_dumpable(struct restorer_task *task)
 }
 
 /* Another user's could be set from outside with CAP_SYS_RESOURCE only; to lower one's own needs no right. */
-void set_limits(struct restorer_task *task)
+void set_limits(struct restorer_task *task, int32_t pid)
 {
 	enter(task, STEP_RLIMIT);
 	for (uint32_t i = 0; i < RESTORER_LIMITS; i++)
 		if (task->limits_to_set >> i & 1)
-			check(task, SYS4(__NR_prlimit64, 0, i, &task->limits[i], 0), i);
+			check(task, SYS4(__NR_prlimit64, pid, i, &task->limits[i], 0), i);
 }
 
 void set_mdwe(struct restorer_task *task)

@@ -15,4 +15,5 @@ void become_suid_dumpable(struct restorer_task *task);
 /* Changes of credentials touch it: called when all threads have theirs. */
 void set_dumpable(struct restorer_task *task);
 void set_mdwe(struct restorer_task *task);
-void set_limits(struct restorer_task *task);
+/* Of the process with this pid, 0: of the caller. */
+void set_limits(struct restorer_task *task, int32_t pid);

@@ -196,13 +196,18 @@ static void load_extended_registers(const struct restorer_thread *thread)
 				 : "memory");
 }
 
+void load_registers(const struct restorer_thread *thread)
+{
+	load_extended_registers(thread);
+	set_own_flags(thread);
+}
+
 /* A filtered thread makes no call any more: when its tracer dies, filters come into force again. */
 _Noreturn void sleep_until_taken(struct restorer_thread *thread)
 {
 	struct restorer_shared *shared = thread->task->shared;
 
-	load_extended_registers(thread);
-	set_own_flags(thread);
+	load_registers(thread);
 	if (__atomic_sub_fetch(&shared->preparing, 1, __ATOMIC_ACQ_REL) == 0)
 		report_progress(shared);
 	if (thread->is_filtered)

@@ -24,5 +24,8 @@ _Noreturn void end_leader(struct restorer_task *task);
 /* What comes behind all threads, by the one that stands for the process. In restorer.c, with the order of all else. */
 _Noreturn void finish_task(struct restorer_task *task);
 
+/* Extended registers, and flags that only the thread itself can set. */
+void load_registers(const struct restorer_thread *thread);
+
 /* The thread is whole but for the registers that are set from outside. */
 _Noreturn void sleep_until_taken(struct restorer_thread *thread);

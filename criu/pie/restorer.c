@@ -18,6 +18,7 @@
 #include "pie/restorer-signals.h"
 #include "pie/restorer-thread.h"
 #include "pie/restorer-timers.h"
+#include "pie/restorer-vfork.h"
 #include "pie/syscall.h"
 
 void pie_entry(struct restorer_task *task, struct restorer_thread *early);
@@ -105,8 +106,12 @@ _Noreturn void finish_task(struct restorer_task *task)
 	set_mdwe(task);
 	set_futex_hash(task);
 	arm_timers(task);
-	set_limits(task);
+	/* Those of one that waits in a vfork are set by its child, which they are not to hinder. */
+	if (!task->vfork_child)
+		set_limits(task, 0);
 	enter(task, STEP_READY);
+	if (task->vfork_child)
+		wait_in_vfork(task);
 	set_strict_mode(&task->threads[task->acting]);
 	sleep_until_taken(&task->threads[task->acting]);
 }

@@ -45,6 +45,12 @@ static bool has_keys(const struct task *task)
 	return protection_keys_are_needed(task);
 }
 
+/* Two processes with one memory. */
+static bool waits_in_vfork(const struct task *task)
+{
+	return task->vfork_child != NULL;
+}
+
 static bool catches_calls(const struct task_thread *thread)
 {
 	return thread->state->user_dispatch.mode != 0;
@@ -79,6 +85,7 @@ static const struct need {
 	{ "tsc_faults", NULL, catches_time_stamps },
 	{ "cpuid_faults", NULL, catches_cpuid },
 	{ "io_privilege", NULL, may_use_ports },
+	{ "vfork", waits_in_vfork, NULL },
 };
 
 _Static_assert(ARRAY_SIZE(needs) <= OTHER_READERS_NEEDS_MAX, "room for all names");

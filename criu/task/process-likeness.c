@@ -74,8 +74,8 @@ static bool can_be_like_another(const struct task *task, const struct process_fa
 {
 	const struct process_values *values = facts->values;
 
-	if (task->is_zombie || task->ended_leader || task->thread_count != 1 || task->first_child ||
-	    task->state->timer_count ||
+	if (task->is_zombie || task->ended_leader || task->vfork_child || task->vfork_parent ||
+	    task->thread_count != 1 || task->first_child || task->state->timer_count ||
 	    (task->fd_count && !task->knows_close_on_exec && task->fds[task->fd_count - 1].fd >= KNOWN_FDS))
 		return false;
 	return !values->io_uring && !values->numa_policy && !values->likeness.ldt && !has_timers(values) &&
@@ -107,7 +107,7 @@ void process_likeness_choose(struct dump *d)
 	for_each_task (d, task) {
 		struct process_facts facts;
 
-		task->like = NULL;
+		task->like = task->vfork_child;
 		if (!process_facts_find(&d->process_facts, task->host_pid, &facts) ||
 		    !can_be_like_another(task, &facts))
 			continue;
@@ -147,7 +147,8 @@ int process_likeness_take_answers(const struct dump *d, struct task *task, struc
 	struct answers *answers = malloc(sizeof(*answers));
 	struct process_facts facts;
 
-	if (!answers || !process_facts_find(&d->process_facts, task->host_pid, &facts)) {
+	if (!answers ||
+	    !process_facts_find(task->vfork_child ? &d->vfork_facts : &d->process_facts, task->host_pid, &facts)) {
 		free(answers);
 		return error_set(err, -ENOMEM, TASK_FORMAT, TASK_ARGS(task));
 	}

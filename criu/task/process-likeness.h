@@ -13,7 +13,7 @@ struct dump;
 
 /*
  * Infect stage, when all stand still: sets task->like where a task may take the answers of another one, which is asked
- * itself.
+ * itself. For who waits in a vfork the child answers.
  */
 void process_likeness_choose(struct dump *d);
 

@@ -354,7 +354,7 @@ static void plan_call(const struct user_regs_struct *regs, const RestartEntry *c
 	out->call_time[1] = (int64_t)(out->call_ns % 1000000000);
 }
 
-static int plan_registers(struct restore *r, const struct checked_thread *thread, bool sets_keys,
+static int plan_registers(struct restore *r, const struct checked_thread *thread, const struct restore_task *task,
 			  struct restorer_thread *out, struct error *err)
 {
 	const ThreadInfoX86 *info = thread->core->thread_info;
@@ -371,8 +371,9 @@ static int plan_registers(struct restore *r, const struct checked_thread *thread
 	result = regs_from_image(info->gpregs, regs, err);
 	if (result < 0)
 		return result;
-	/* The image says how to go on; the kernel must not restart anything else by itself. */
-	regs->orig_rax = ~0ull;
+	/* The image says how to go on; the kernel must not restart anything else by itself. It will be in a vfork. */
+	if (!task->vfork_child)
+		regs->orig_rax = ~0ull;
 	out->own_flags = regs->eflags & RESTORER_OWN_FLAGS;
 	plan_call(regs, core->syscall_restart, out);
 	if (core->has_restart_code && !syscall_is_restart_code(regs, core->restart_code))
@@ -382,7 +383,7 @@ static int plan_registers(struct restore *r, const struct checked_thread *thread
 	if (result < 0)
 		return result;
 	out->xstate_components = xstate_self_components();
-	out->xstate_outside = sets_keys || xstate_needs_tracer(out->xstate);
+	out->xstate_outside = task->restorer->sets_keys || xstate_needs_tracer(out->xstate);
 	out->key_rights = xstate_key_rights(out->xstate);
 	if (info->n_debug_registers) {
 		result = debug_registers_check(info->debug_registers, info->n_debug_registers, err);
@@ -539,7 +540,7 @@ static int plan_thread(struct restore *r, const struct own_creds *own, const str
 	out->has_waiting_mask = core->has_waiting_sigset && tc->task_state == 3;
 	out->waiting_mask = core->waiting_sigset;
 	plan_addresses(thread, out);
-	result = thread->core->thread_info ? plan_registers(r, thread, task->restorer->sets_keys, out, err) : 0;
+	result = thread->core->thread_info ? plan_registers(r, thread, task, out, err) : 0;
 	if (result == 0)
 		result = plan_queue(r, task->restorer, core->signals_p, &out->pending, &out->pending_count, err);
 	if (result == 0 && core->creds)

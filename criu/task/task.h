@@ -94,6 +94,14 @@ struct task {
 	struct parasite_task *parasite; /* local copy of the parasite's answers */
 	struct task *like;              /* whose answers hold for this one: it is not infected; NULL: it is */
 
+	/*
+	 * One that waits for the end of its vfork does not stop: it stands still because its child does, which has the
+	 * same memory, and is saved with it.
+	 */
+	pid_t vfork_tid;           /* the thread that waits; 0: none does */
+	struct task *vfork_child;  /* for whom it waits */
+	struct task *vfork_parent; /* who waits for it */
+
 	struct task_fd *fds; /* ascending; NULL when the table is another task's (files_owner) */
 	size_t fd_count;
 	bool knows_close_on_exec;

@@ -817,6 +817,29 @@ case_stale_images() {
 	passes
 }
 
+# Who waits in a vfork is known to the kernel's own structures alone.
+case_vfork_without_bpf() {
+	mkdir set
+	victim=$TEST_B/zdtm/vfork_sleeping_child
+	start read
+	CRIU_MASK_FEATURES=kernel_memory gives 1 dump -t $pid -D set
+	says err 'pid [0-9]+ \(vfork_sleeping_\), thread [0-9]+: waits for the end of its vfork' 'hint: try again'
+	[ ! -e set/inventory.img ] || fail "there is a set"
+	passes
+}
+
+# A set with one is not for other programs, and damage in what says so is found.
+case_vfork_other_readers() {
+	mkdir set
+	victim=$TEST_B/zdtm/vfork_sleeping_child
+	start read
+	gives 0 dump -t $pid -D set
+	gone
+	grep -q vfork set/inventory.img || fail "the inventory does not name it"
+	gives 0 restore -d -D set
+	passes
+}
+
 # --- all of them ------------------------------------------------------------------------------------------------------
 
 if [ "${1:-}" = --inside ]; then

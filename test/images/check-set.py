@@ -221,10 +221,14 @@ def check_zombie(s, pid, core):
         s.expect((stem, pid) not in s.images, 'a zombie has %s-%d', stem, pid)
 
 
-def check_ids(s, pid, seen, root_ids):
+def check_ids(s, pid, vfork_child, seen, root_ids):
     ids = s.one('ids', pid)
     s.has(ids, *(name + '_ns_id' for name in NAMESPACES))
-    for name in ('vm_id', 'fs_id', 'sighand_id'):
+    if vfork_child is not None:
+        child = s.one('ids', vfork_child)
+        s.place = 'ids-%d' % pid
+        s.expect(ids.get('vm_id') == child.get('vm_id'), 'vm_id is not that of its child of vfork')
+    for name in ('fs_id', 'sighand_id') if vfork_child is not None else ('vm_id', 'fs_id', 'sighand_id'):
         s.expect(ids.get(name) not in seen.setdefault(name, {root_ids.get(name)}), '%s is shared', name)
         seen[name].add(ids.get(name))
     s.expect(ids.get('files_id') != root_ids.get('files_id'), 'files_id is that of the dumper')
@@ -241,7 +245,8 @@ def check_filters(s):
 
 # Fields of this program alone that a reader must not skip: the inventory names them, which other readers take for
 # plugins that they do not have.
-NEEDS_OF_TASK = {'ldt': 'ldt', 'exit_signal': 'exit_signal', 'requested_components': 'amx_permission'}
+NEEDS_OF_TASK = {'ldt': 'ldt', 'exit_signal': 'exit_signal', 'requested_components': 'amx_permission',
+                 'vfork_child': 'vfork'}
 NEEDS_OF_THREAD = {'user_dispatch': 'syscall_user_dispatch', 'tsc_faults': 'tsc_faults', 'cpuid_faults': 'cpuid_faults',
                    'io_privilege': 'io_privilege'}
 
@@ -544,13 +549,17 @@ def check_locks(s, descriptors):
 
 # --- all together -----------------------------------------------------------------------------------------------------
 
-def check_living(s, entry, root, files, seen, used):
+def check_living(s, entry, vfork_child, root, files, seen, used):
     pid = entry['pid']
     fs = s.one('fs', pid)
     for name in ('cwd_id', 'root_id'):
         s.expect(files.get(fs.get(name), {}).get('type') == REG, '%s is %s', name, fs.get(name))
     s.has(fs, 'umask')
-    ids = check_ids(s, pid, seen, root)
+    ids = check_ids(s, pid, vfork_child, seen, root)
+    if vfork_child is not None:
+        for stem in ('mm', 'pagemap'):
+            s.expect((stem, pid) not in s.images, 'who waits in a vfork has %s-%d', stem, pid)
+        return ids, 0
     mm = check_mm(s, pid, files)
     spans = [(area['start'], area['end'], area) for area in mm.get('vmas', []) if is_private(area)]
     return ids, check_pagemap(s, 'pagemap', pid, used, spans)
@@ -596,7 +605,8 @@ def check(s):
             thread = s.one('core', tid)
             s.lacks(thread, 'tc')
             check_thread_core(s, thread, False, cgroup_sets, filters)
-        ids, written = check_living(s, entry, root_ids, files, seen, used)
+        vfork_child = core.get('tc', {}).get('vfork_child')
+        ids, written = check_living(s, entry, vfork_child, root_ids, files, seen, used)
         pages += written
         descriptors[entry['pid']] = check_descriptors(s, ids.get('files_id', 0), files)
         if entry is entries[0]:

@@ -21,6 +21,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 enum { ITERATIONS = 5, DUMPS = 3, LOG_TAIL_BYTES = 6000, MOST_PIDS = 1 << 22 };
@@ -266,16 +267,35 @@ static int tracer_of(int pid, int tid)
 	return tracer;
 }
 
+/* The kernel has no other word for it than for who waits for a disk. */
+static bool waits_in_vfork(int pid, int tid)
+{
+	char path[64];
+	long number = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/syscall", pid, tid);
+	file = fopen(path, "re");
+	if (!file || fscanf(file, "%ld", &number) != 1)
+		number = 0;
+	if (file)
+		fclose(file);
+	return number == SYS_vfork || number == SYS_clone || number == SYS_clone3;
+}
+
 static void count_thread(void *arg, int pid, int tid, char state)
 {
 	struct census *census = arg;
 
 	census->threads++;
+	if (state == 'D' && waits_in_vfork(pid, tid))
+		state = 'V';
 	if (state == 'R' || state == 'D')
 		census->awake++;
 	if (state == 'Z')
 		census->zombies++;
-	if (state != 'T' && state != 'Z' && state != 'X')
+	/* Nothing stops who waits in a vfork, though the signal is there. */
+	if (state != 'T' && state != 'Z' && state != 'X' && state != 'V')
 		census->not_stopped++;
 	if (tracer_of(pid, tid) > 0) {
 		census->traced++;
@@ -515,8 +535,7 @@ static void continue_process(void *arg, int pid, int tid, char state)
 {
 	unsigned char *done = arg;
 
-	(void)tid;
-	if (state != 'T' || pid >= MOST_PIDS || done[pid])
+	if ((state != 'T' && !(state == 'D' && waits_in_vfork(pid, tid))) || pid >= MOST_PIDS || done[pid])
 		return;
 	(void)kill(pid, SIGCONT);
 	done[pid] = 1;

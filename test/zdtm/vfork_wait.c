@@ -1,6 +1,6 @@
 /*
- * A process that waits for its child of vfork(): refused, without standing still for long, and without ending the
- * epoll_wait of another process that has been stopped already.
+ * A process that waits for its child of vfork(), which sleeps: waiting for it does not end the epoll_wait of another
+ * process that has been stopped already.
  */
 #include "zdtmlib.h"
 

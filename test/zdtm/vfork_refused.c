@@ -1,0 +1,125 @@
+/*
+ * A process that waits for its child of vfork, which sleeps, where one of them has what could not be brought back: the
+ * argument says what. Refused, and both go on.
+ */
+#include "zdtmlib.h"
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/time.h>
+
+enum { SLEEPING = 1, GO = 2 };
+enum { CODE = 7, STACK_BYTES = 65536, NAP_S = 600 };
+
+static volatile int *stage;
+static const char *variant;
+static pid_t grandchild;
+
+static bool is(const char *name)
+{
+	return strcmp(variant, name) == 0;
+}
+
+static void sleep_for_ever(void *unused)
+{
+	(void)unused;
+	child_ready();
+	for (;;)
+		(void)pause();
+}
+
+static void lock_file(void)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
+
+	MUST(fcntl(MUST(open("locked", O_RDWR | O_CREAT, 0600)), F_SETLK, &lock));
+}
+
+static void block_and_raise(void)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGUSR1);
+	MUST(sigprocmask(SIG_BLOCK, &set, NULL));
+	MUST(raise(SIGUSR1));
+}
+
+static void filter_calls(void)
+{
+	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog program = { 1, &allow };
+
+	MUST(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0));
+}
+
+static void prepare_parent(void)
+{
+	const struct itimerval timer = { .it_value = { .tv_sec = NAP_S } };
+
+	if (is("signal"))
+		block_and_raise();
+	if (is("timer"))
+		MUST(setitimer(ITIMER_REAL, &timer, NULL));
+	if (is("rights"))
+		MUST(setuid(1000));
+	if (is("seccomp"))
+		filter_calls();
+}
+
+static int child(void *unused)
+{
+	(void)unused;
+	if (is("children"))
+		grandchild = test_fork(sleep_for_ever, NULL);
+	if (is("epoll"))
+		MUST(epoll_create1(0));
+	if (is("lock"))
+		lock_file();
+	if (is("switch"))
+		MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	test_post(stage, SLEEPING);
+	test_await(stage, GO);
+	if (grandchild) {
+		MUST(kill(grandchild, SIGKILL));
+		EXPECT_EQ(test_reap(grandchild), SIGKILL);
+	}
+	_exit(CODE);
+}
+
+static void run_parent(void)
+{
+	char *stack = MUST(mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	int flags = CLONE_VM | CLONE_VFORK | SIGCHLD;
+	int pidfd = -1;
+
+	if (is("table"))
+		flags |= CLONE_FILES;
+	if (is("handlers"))
+		flags |= CLONE_SIGHAND;
+	if (is("pidfd"))
+		flags |= CLONE_PIDFD;
+	prepare_parent();
+	EXPECT_EQ(test_reap(MUST(clone(child, stack + STACK_BYTES, flags, NULL, &pidfd))), CODE << 8);
+	_exit(0);
+}
+
+int main(int argc, char **argv)
+{
+	pid_t parent;
+
+	variant = argc > 1 ? argv[1] : "";
+	test_start();
+	stage = MUST(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+	parent = MUST(fork());
+	if (parent == 0)
+		run_parent();
+	test_await(stage, SLEEPING);
+	test_wait();
+	test_post(stage, GO);
+	EXPECT_EQ(test_reap(parent), 0);
+	return test_pass();
+}
