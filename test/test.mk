@@ -153,6 +153,7 @@ test: test-build $(TEST_B)/fallbacks
 		'signal=$(KILL_ENV) $(KILL) -c $(CRIU) -r 20 -s 40 -k 2' \
 		'kill-ended=$(KILL_ENV) $(KILL) -c $(CRIU) -r 20 -s 30 -l' \
 		'kill-children=$(KILL_ENV) $(KILL) -c $(CRIU) -r 10 -s 30 -t' \
+		'kill-vfork=$(KILL_ENV) $(KILL) -c $(CRIU) -r 10 -s 30 -v' \
 		'killed-tree=$(TEST_ENV) unshare --pid --fork --mount-proc test/kill/tree.py 10' \
 		'killed-threads=$(TEST_ENV) unshare --pid --fork --mount-proc test/kill/tree.py -t 3 10' \
 		'real=$(TEST_ENV) test/real/real.sh' \

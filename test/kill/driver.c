@@ -149,6 +149,13 @@ static pid_t parent_of(pid_t pid)
 	return parent;
 }
 
+static bool is_below(pid_t pid, pid_t ancestor)
+{
+	while (pid > 1 && pid != ancestor)
+		pid = parent_of(pid);
+	return pid == ancestor;
+}
+
 void each_process(pid_t spared, void (*act)(void *arg, pid_t pid), void *arg)
 {
 	DIR *proc = opendir("/proc");
@@ -157,7 +164,7 @@ void each_process(pid_t spared, void (*act)(void *arg, pid_t pid), void *arg)
 	while (proc && (entry = readdir(proc))) {
 		pid_t pid = atoi(entry->d_name);
 
-		if (pid > 1 && pid != spared && !(spared && parent_of(pid) == spared))
+		if (pid > 1 && !(spared && is_below(pid, spared)))
 			act(arg, pid);
 	}
 	if (proc)

@@ -1,5 +1,5 @@
 /*
- * kill [-c CRIU] [-r COUNT] [-s POINTS] [-o OPERATION] [-S SEED] [-n CALL] [-k SIGNAL] [-e] [-l] [-t]
+ * kill [-c CRIU] [-r COUNT] [-s POINTS] [-o OPERATION] [-S SEED] [-n CALL] [-k SIGNAL] [-e] [-l] [-t] [-v]
  *
  * Kills criu's processes in the middle of a dump that leaves the target running, of a dump that kills it, and of a
  * restore: COUNT times at a random moment, and at each system call in turn (POINTS of them; 0 for all). After each the
@@ -7,9 +7,9 @@
  * -k SIGNAL (a number) sends that one to criu's process group instead, as a terminal does: criu has to take everything
  * back and say so, or carry it to its end. -e lets a system call fail that needs memory, descriptors, processes or
  * disk, with what it fails with for lack of those. -n CALL tries that system call alone, COUNT times. -l: the target's
- * first thread has ended; -t: some of its threads have children. Each operation works in a pid and mount namespace of
- * its own. Where that has a kernel.pid_max of its own (Linux 6.14) the restored pid is above it: what a restore raises
- * is lowered again when nothing comes of it.
+ * first thread has ended; -t: some of its threads have children; -v: a child of it waits in a vfork. Each operation
+ * works in a pid and mount namespace of its own. Where that has a kernel.pid_max of its own (Linux 6.14) the restored
+ * pid is above it: what a restore raises is lowered again when nothing comes of it.
  */
 #include "driver.h"
 #include "state.h"
@@ -57,7 +57,7 @@ struct arena {
 	long only_call;
 	int signal;
 	bool fails_call;
-	bool leader_ends, has_children;
+	bool leader_ends, has_children, has_vfork;
 	unsigned int seed;
 	char dir[128], images[160], set[160], log[160], said[160], watch_path[160], pidfile[160];
 	struct watch *watch;
@@ -197,6 +197,7 @@ static void exec_target(const struct arena *arena)
 	execl(arena->target_program, "target", arena->watch_path,
 	      arena->leader_ends    ? "ends"
 	      : arena->has_children ? "children"
+	      : arena->has_vfork    ? "vfork"
 				    : NULL,
 	      (char *)NULL);
 	_exit(127);
@@ -218,7 +219,8 @@ static bool is_complete(const struct arena *arena)
 
 	state_brief(arena->target, &state, &tracer);
 	return (!arena->leader_ends || state == 'Z') &&
-	       (!arena->has_children || arena->watch->children == WATCH_CHILDREN);
+	       (!arena->has_children || arena->watch->children == WATCH_CHILDREN) &&
+	       (!arena->has_vfork || arena->watch->vforked_ticks);
 }
 
 static bool start_target(struct arena *arena)
@@ -647,7 +649,7 @@ int main(int argc, char **argv)
 	int option, random_count = 40, points = 60;
 	unsigned int seed = 1;
 
-	while ((option = getopt(argc, argv, "c:r:s:o:S:n:k:elt")) != -1) {
+	while ((option = getopt(argc, argv, "c:r:s:o:S:n:k:eltv")) != -1) {
 		switch (option) {
 		case 'c':
 			if (!realpath(optarg, criu))
@@ -670,6 +672,9 @@ int main(int argc, char **argv)
 			break;
 		case 't':
 			arena.has_children = true;
+			break;
+		case 'v':
+			arena.has_vfork = true;
 			break;
 		case 'k':
 			arena.signal = atoi(optarg);

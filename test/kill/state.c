@@ -195,7 +195,7 @@ int state_note(pid_t pid, struct state *ret_state)
 
 static void find_disturbed_children(pid_t pid, const char *tid, char *ret_why, size_t bytes)
 {
-	char text[256], *end, state;
+	char text[256], number[16], *end, state;
 	int tracer;
 
 	for (const char *at = read_children(pid, tid, text, sizeof(text)); *at; at = end + (*end == ' ')) {
@@ -206,6 +206,8 @@ static void find_disturbed_children(pid_t pid, const char *tid, char *ret_why, s
 		state_brief(child, &state, &tracer);
 		if (tracer || !strchr("RSD", state))
 			snprintf(ret_why, bytes, "child %d has state %c and tracer %d", child, state, tracer);
+		(void)snprintf(number, sizeof(number), "%d", child);
+		find_disturbed_children(child, number, ret_why, bytes);
 	}
 }
 
@@ -267,6 +269,7 @@ static double now_s(void)
 
 static void find_idle(struct watch *watch, double end, char *ret_why, size_t bytes)
 {
+	const uint64_t vforked_before = __atomic_load_n(&watch->vforked_ticks, __ATOMIC_SEQ_CST);
 	uint64_t before[WATCH_THREADS];
 	int idle;
 
@@ -277,6 +280,8 @@ static void find_idle(struct watch *watch, double end, char *ret_why, size_t byt
 			if (__atomic_load_n(&watch->ticks[i], __ATOMIC_SEQ_CST) == before[i])
 				idle = i;
 		}
+		if (vforked_before && __atomic_load_n(&watch->vforked_ticks, __ATOMIC_SEQ_CST) == vforked_before)
+			idle = WATCH_THREADS;
 		if (idle < 0)
 			return;
 		usleep(1000);

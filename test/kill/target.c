@@ -5,8 +5,9 @@
  * It has files without a name open, in its working directory and in one that is gone, so that a restore has to make
  * names for them. Its limit of address space leaves no room for what a dump maps into it.
  *
- * target FILE [ends | children]: FILE holds a struct watch and is mapped shared. With "ends" the first thread ends, and
- * there is another one in its place; with "children" some threads have a child, which dies with its thread.
+ * target FILE [ends | children | vfork]: FILE holds a struct watch and is mapped shared. With "ends" the first thread
+ * ends, and there is another one in its place; with "children" some threads have a child, which dies with its thread;
+ * with "vfork" the first one has a child that waits for the end of its vfork, by one that sleeps most of the time.
  */
 #include "watch.h"
 
@@ -29,11 +30,11 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-enum { SLICE_BYTES = 8 << 20, STEP_BYTES = 256 << 10 };
+enum { SLICE_BYTES = 8 << 20, STEP_BYTES = 256 << 10, STACK_BYTES = 64 << 10, VFORKED_FD = 50 };
 
 static struct watch *watch;
 static uint64_t *memory;
-static bool has_children;
+static bool has_children, has_vfork;
 static uint32_t nobody_wakes;
 
 static void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -148,6 +149,40 @@ static void make_child(void)
 		pause();
 }
 
+/* It has a descriptor that its parent has not. */
+static int run_vforked(void *parent)
+{
+	const struct timespec nap = { .tv_nsec = 20000000 };
+
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != *(pid_t *)parent || dup2(0, VFORKED_FD) < 0)
+		_exit(1);
+	for (;;) {
+		(void)nanosleep(&nap, NULL);
+		if (fcntl(VFORKED_FD, F_GETFD) < 0)
+			complain("the child of vfork has lost a descriptor");
+		__atomic_add_fetch(&watch->vforked_ticks, 1, __ATOMIC_SEQ_CST);
+	}
+}
+
+static void make_vfork(void)
+{
+	pid_t parent = getpid(), pid = fork();
+	char *stack;
+
+	if (pid < 0)
+		complain("fork: errno %d", errno);
+	if (pid != 0)
+		return;
+	munmap(memory, (size_t)WATCH_THREADS * SLICE_BYTES);
+	stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent || stack == MAP_FAILED)
+		_exit(1);
+	parent = getpid();
+	pid = clone(run_vforked, stack + STACK_BYTES, CLONE_VM | CLONE_VFORK | SIGCHLD, &parent);
+	complain("vfork has ended with %d, errno %d", pid, errno);
+	_exit(1);
+}
+
 static void *act(void *arg)
 {
 	int number = (int)(long)arg;
@@ -160,6 +195,8 @@ static void *act(void *arg)
 	watch->tid[number] = gettid();
 	if (has_children && number < WATCH_CHILDREN)
 		make_child();
+	if (has_vfork && number == 0)
+		make_vfork();
 	for (size_t step = 0;; step++) {
 		uint64_t wrong = spin_registers(0x1234567800000000ULL + step, 20000);
 
@@ -210,6 +247,7 @@ static bool limit_space(void)
 int main(int argc, char **argv)
 {
 	pthread_t thread;
+	bool ends;
 	int fd = argc == 2 || argc == 3 ? open(argv[1], O_RDWR) : -1;
 
 	if (fd < 0)
@@ -222,13 +260,15 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < (size_t)WATCH_THREADS * SLICE_BYTES / 8; i++)
 		memory[i] = word_at(i);
 	has_children = argc == 3 && !strcmp(argv[2], "children");
-	for (long i = argc == 3 && !has_children ? 0 : 1; i < WATCH_THREADS; i++) {
+	has_vfork = argc == 3 && !strcmp(argv[2], "vfork");
+	ends = argc == 3 && !strcmp(argv[2], "ends");
+	for (long i = ends ? 0 : 1; i < WATCH_THREADS; i++) {
 		if (pthread_create(&thread, NULL, act, (void *)i) != 0)
 			return 2;
 	}
 	if (!limit_space())
 		return 2;
-	if (argc == 3 && !has_children)
+	if (ends)
 		syscall(SYS_exit, 5);
 	act((void *)0L);
 	return 0;

@@ -11,7 +11,8 @@ enum { WATCH_THREADS = 8, WATCH_CHILDREN = 4 /* the first threads have one each,
 struct watch {
 	uint64_t ticks[WATCH_THREADS];
 	int32_t tid[WATCH_THREADS];
-	uint32_t children; /* that are there */
-	uint32_t errors;   /* what the target itself found wrong; the first is in words */
+	uint32_t children;      /* that are there */
+	uint64_t vforked_ticks; /* of the child for which a child of the first thread waits; 0: there is none */
+	uint32_t errors;        /* what the target itself found wrong; the first is in words */
 	char message[256];
 };
