@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fiemap.h>
+#include <linux/magic.h>
 #include <linux/fs.h>
 #include <linux/limits.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -26,6 +28,7 @@
 #include "files/restore-files.h"
 #include "image/image-write.h"
 #include "kernel/inode-linkable.h"
+#include "kernel/reserved-pages.h"
 #include "kernel/mount-view.h"
 
 /* Files of this size and more are stored in chunks, so that holes cost nothing; smaller ones when they have holes. */
@@ -107,7 +110,7 @@ static int next_extents(int fd, uint64_t offset, struct fiemap *map)
 }
 
 /* Room doubles: the arena gives nothing back. */
-static int add_space(struct dump *d, const struct fiemap_extent *extent, GhostFileEntry *entry)
+static int add_space(struct dump *d, uint64_t offset, uint64_t bytes, GhostFileEntry *entry)
 {
 	const size_t count = entry->n_reserved;
 	GhostSpace *space = files_scratch(d, sizeof(*space));
@@ -124,10 +127,33 @@ static int add_space(struct dump *d, const struct fiemap_extent *extent, GhostFi
 	if (!space)
 		return -ENOMEM;
 	ghost_space__init(space);
-	space->offset = extent->fe_logical;
-	space->bytes = extent->fe_length;
+	space->offset = offset;
+	space->bytes = bytes;
 	entry->reserved[entry->n_reserved++] = space;
 	return 0;
+}
+
+static int read_reserved_pages(struct dump *d, const struct open_file *file, int fd, GhostFileEntry *entry)
+{
+	AUTO_FREE struct reserved_range *ranges = NULL;
+	size_t count = 0;
+	char place[256];
+	int r = reserved_pages_find(fd, &file->st, &ranges, &count);
+
+	if (r < 0)
+		log_warn("%s: where space is reserved in the deleted file cannot be told, it is lost: %s\n",
+			 open_file_describe(file, place, sizeof(place)), strerror(-r));
+	r = 0;
+	for (size_t i = 0; i < count && r == 0; i++)
+		r = add_space(d, ranges[i].offset, ranges[i].bytes, entry);
+	return r;
+}
+
+static bool is_in_memory(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
 }
 
 /* What is not on the disk yet counts as well, which does no harm. Some filesystems do not tell. */
@@ -146,7 +172,7 @@ static int read_reserved(struct dump *d, int fd, GhostFileEntry *entry)
 
 			offset = extent->fe_logical + extent->fe_length;
 			if (extent->fe_flags & FIEMAP_EXTENT_UNWRITTEN)
-				r = add_space(d, extent, entry);
+				r = add_space(d, extent->fe_logical, extent->fe_length, entry);
 		}
 		if (r < 0)
 			return r;
@@ -167,7 +193,7 @@ static int save_content(struct dump *d, struct image_writer *w, struct open_file
 		return -ENOMEM;
 	if (fd < 0)
 		return fd;
-	r = read_reserved(d, fd, entry);
+	r = is_in_memory(fd) ? read_reserved_pages(d, file, fd, entry) : read_reserved(d, fd, entry);
 	if (r == 0)
 		r = image_writer_add(w, entry, err);
 	if (r < 0)

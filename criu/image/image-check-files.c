@@ -312,6 +312,9 @@ static int load_memfd_inodes(struct checked_set *cs, struct error *err)
 			return check_bad(&at, "inode %" PRIu64 " is out of range", inode->inode_id);
 		if (i > 0 && cs->memfd_inodes[i - 1]->inode_id == inode->inode_id)
 			return check_bad(&at, "inode %" PRIu64 " is there twice", inode->inode_id);
+		if (inode->n_reserved_offset != inode->n_reserved_bytes)
+			return check_bad(&at, "inode %" PRIu64 ": %zu reserved places and %zu lengths", inode->inode_id,
+					 inode->n_reserved_offset, inode->n_reserved_bytes);
 	}
 	return 0;
 }

@@ -305,6 +305,17 @@ static int set_late_flags(const struct shmem_object *object)
 	return late ? inode_attributes_set_late(object->fd, late) : 0;
 }
 
+static int reserve(const struct shmem_object *object)
+{
+	const MemfdInodeEntry *inode = object->image->inode;
+
+	for (size_t i = 0; i < inode->n_reserved_offset; i++)
+		if (fallocate(object->fd, FALLOC_FL_KEEP_SIZE, (off_t)inode->reserved_offset[i],
+			      (off_t)inode->reserved_bytes[i]) < 0)
+			return -errno;
+	return 0;
+}
+
 int shmem_restore_seal(struct restore *r, struct error *err)
 {
 	const struct shmem_objects *objects = r->shared_memory;
@@ -316,6 +327,10 @@ int shmem_restore_seal(struct restore *r, struct error *err)
 
 		if (!inode)
 			continue;
+		result = reserve(object);
+		if (result < 0)
+			return error_set(err, result, "shared memory object %llu (%s): reserve space in it",
+					 (unsigned long long)object->image->shmid, object_name(object->image));
 		set_times(object);
 		result = add_seals(object);
 		if (result < 0)

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/util.h"
 #include "engine/dump.h"
 #include "files/file-attributes.h"
@@ -24,6 +25,7 @@
 #include "image/image-write.h"
 #include "image/pagemap.h"
 #include "images/memfd.pb-c.h"
+#include "kernel/reserved-pages.h"
 #include "kernel/hugepages.h"
 #include "kernel/proc-maps.h"
 #include "kernel/proc-misc.h"
@@ -41,6 +43,7 @@ struct shared_object {
 	char *name;
 	struct stat st;
 	uint64_t huge_page_bytes; /* 0: none of hugetlbfs */
+	uint64_t data_bytes;      /* known when its contents were saved */
 	int seals;
 	uint32_t inode_id;
 	/* Of its mappings, and of those that may be written: a reader may open a file once for all its mappings. */
@@ -328,7 +331,7 @@ static int write_data(struct dump *d, const struct shared_object *object, const 
 	return image_write_error(d->set, name, r, err);
 }
 
-static int save_contents(struct dump *d, const struct shared_object *object, struct error *err)
+static int save_contents(struct dump *d, struct shared_object *object, struct error *err)
 {
 	AUTO_PAGEMAP_WRITER struct pagemap_writer w = PAGEMAP_WRITER_INIT;
 	struct page_source *sources = NULL;
@@ -342,6 +345,8 @@ static int save_contents(struct dump *d, const struct shared_object *object, str
 		r = write_data(d, object, sources, count, pages_id, err);
 	d->stats.shared_pages_scanned += page_align_up((uint64_t)object->st.st_size) / PAGE_BYTES;
 	d->stats.shared_pages_written += w.present_pages;
+	for (size_t i = 0; i < count; i++)
+		object->data_bytes += sources[i].bytes;
 	if (r == 0)
 		r = pagemap_writer_finish(&w, err);
 	free(sources);
@@ -363,12 +368,40 @@ static int fill_attributes(const struct shared_object *object, struct arena *are
 	return r < 0 ? r : file_attributes_fill(arena, &attributes, &entry->attributes);
 }
 
+/* Huge pages are there or not, whoever has asked for them. */
+static int fill_reserved(const struct shared_object *object, struct arena *arena, MemfdInodeEntry *entry)
+{
+	AUTO_FREE struct reserved_range *ranges = NULL;
+	size_t count = 0;
+	int r = 0;
+
+	if (!object->huge_page_bytes && (uint64_t)object->st.st_blocks * 512 > object->data_bytes)
+		r = reserved_pages_find(object->fd, &object->st, &ranges, &count);
+	if (r < 0)
+		log_warn("shared memory %s: where space is reserved in it cannot be told, it is lost: %s\n",
+			 object->name, strerror(-r));
+	if (count == 0)
+		return 0;
+	entry->reserved_offset = arena_alloc(arena, count * sizeof(*entry->reserved_offset));
+	entry->reserved_bytes = arena_alloc(arena, count * sizeof(*entry->reserved_bytes));
+	if (!entry->reserved_offset || !entry->reserved_bytes)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		entry->reserved_offset[i] = ranges[i].offset;
+		entry->reserved_bytes[i] = ranges[i].bytes;
+	}
+	entry->n_reserved_offset = entry->n_reserved_bytes = count;
+	return 0;
+}
+
 static int save_inode(struct image_writer *w, const struct shared_object *object, struct error *err)
 {
 	AUTO_ARENA struct arena arena = { 0 };
 	MemfdInodeEntry entry = MEMFD_INODE_ENTRY__INIT;
 	int r = fill_attributes(object, &arena, &entry);
 
+	if (r == 0)
+		r = fill_reserved(object, &arena, &entry);
 	if (r < 0)
 		return error_set(err, r, "shared memory %s: read its attributes", object->name);
 
@@ -415,9 +448,9 @@ int shared_memory_save(struct dump *d, struct error *err)
 		return error_set(err, r, "shared memory");
 	image_writer_open(&w, d->set, IMAGE_MEMFD, 0);
 	for (size_t i = 0; i < d->shared_memory->count && r == 0; i++) {
-		r = save_inode(&w, &d->shared_memory->objects[i], err);
+		r = save_contents(d, &d->shared_memory->objects[i], err);
 		if (r == 0)
-			r = save_contents(d, &d->shared_memory->objects[i], err);
+			r = save_inode(&w, &d->shared_memory->objects[i], err);
 	}
 	return r < 0 ? r : image_writer_finish(&w, err);
 }
