@@ -176,6 +176,7 @@ test-long: test-build $(TEST_B)/fallbacks
 		$(if $(SAN),,'fail=$(KILL) -c $(CRIU) -e -s 300') \
 		$(foreach s,1 2 15,'signal-$(s)=$(KILL_ENV) $(KILL) -c $(CRIU) -r 200 -s 300 -k $(s)') \
 		'kill-children=$(KILL_ENV) $(KILL) -c $(CRIU) -t -r 100 -s 200' \
+		'kill-vfork=$(KILL_ENV) $(KILL) -c $(CRIU) -v -r 50 -s 100' \
 		'killed-tree=$(TEST_ENV) unshare --pid --fork --mount-proc test/kill/tree.py 200' \
 		'killed-threads=$(TEST_ENV) unshare --pid --fork --mount-proc test/kill/tree.py -t 3 100' \
 		'real=$(TEST_ENV) LONG=1 test/real/real.sh' \
