@@ -315,6 +315,11 @@ static int load_memfd_inodes(struct checked_set *cs, struct error *err)
 		if (inode->n_reserved_offset != inode->n_reserved_bytes)
 			return check_bad(&at, "inode %" PRIu64 ": %zu reserved places and %zu lengths", inode->inode_id,
 					 inode->n_reserved_offset, inode->n_reserved_bytes);
+		for (size_t k = 0; k < inode->n_reserved_bytes; k++)
+			if (inode->reserved_offset[k] > INT64_MAX ||
+			    inode->reserved_bytes[k] > INT64_MAX - inode->reserved_offset[k])
+				return check_bad(&at, "inode %" PRIu64 ": space is reserved out of range",
+						 inode->inode_id);
 	}
 	return 0;
 }

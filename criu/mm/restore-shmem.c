@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -172,6 +173,30 @@ static int open_object(struct restore *r, const struct checked_shmem *image, int
 	return *ret_fd < 0 ? error_set(err, *ret_fd, "keep its descriptor") : 0;
 }
 
+/* The kernel would give page after page until there is none for anybody. */
+static int check_reserved(const struct checked_set *images, struct error *err)
+{
+	struct sysinfo machine;
+	uint64_t left;
+
+	if (sysinfo(&machine) < 0)
+		return error_set(err, -errno, "size of the memory");
+	left = (machine.totalram + machine.totalswap) * (uint64_t)machine.mem_unit;
+	for (size_t i = 0; i < images->memfd_inode_count; i++) {
+		const MemfdInodeEntry *inode = images->memfd_inodes[i];
+
+		for (size_t k = 0; k < inode->n_reserved_bytes; k++) {
+			if (inode->reserved_bytes[k] > left)
+				return error_say(err, -ENOSPC,
+						 "memfd %s (inode %llu): more space is reserved for it than this "
+						 "machine has memory",
+						 inode->name, (unsigned long long)inode->inode_id);
+			left -= inode->reserved_bytes[k];
+		}
+	}
+	return 0;
+}
+
 int shmem_restore_prepare(struct restore *r, struct error *err)
 {
 	struct shmem_objects *objects = calloc(1, sizeof(*objects));
@@ -183,6 +208,8 @@ int shmem_restore_prepare(struct restore *r, struct error *err)
 		return error_set(err, -ENOMEM, "shared memory");
 	}
 	r->shared_memory = objects;
+	if (check_reserved(r->images, err) < 0)
+		return err->code;
 	for (size_t i = 0; i < r->images->shmem_count; i++) {
 		struct shmem_object *object = &objects->items[i];
 		int result;

@@ -829,6 +829,8 @@ case_changed_files() {
 		memfd.img|hugetlb_flag=77|huge pages of [0-9]+ kB are needed, [0-9]+ are left
 		memfd.img|hugetlb_flag=939524100|huge pages of 16 kB are needed, which this machine lacks
 		memfd.img|seals=65536|seal
+		memfd.img|reserved_offset.0=0 reserved_bytes.0=1152921504606846976|memfd .*: more space is reserved for it than this machine has memory
+		memfd.img|reserved_offset.0=4096 reserved_bytes.0=9223372036854775807|space is reserved out of range
 		remap-fpath.img|remap_id=77777|ghost
 		remap-fpath.img|orig_id=77777|77777
 		remap-fpath.img|remap_type=9|remap
