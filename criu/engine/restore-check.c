@@ -159,13 +159,6 @@ static int list_pids(const struct restore *r, struct pid_list *ret)
 	return 0;
 }
 
-static int compare_pids(const void *a, const void *b)
-{
-	pid_t left = *(const pid_t *)a, right = *(const pid_t *)b;
-
-	return (left > right) - (left < right);
-}
-
 int restore_list_pids(const struct restore *r, pid_t **ret_pids, size_t *ret_count)
 {
 	struct pid_list list = { 0 };
@@ -173,7 +166,6 @@ int restore_list_pids(const struct restore *r, pid_t **ret_pids, size_t *ret_cou
 
 	if (result < 0)
 		return result;
-	qsort(list.pids, list.count, sizeof(*list.pids), compare_pids);
 	*ret_pids = list.pids;
 	*ret_count = list.count;
 	return 0;

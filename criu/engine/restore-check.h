@@ -17,7 +17,7 @@ int restore_collect_tasks(struct restore *r, struct error *err);
 /* Refuses by name; waits a few seconds for pids of zombies that are about to be reaped. */
 int restore_check(const struct restore *r, struct error *err);
 
-/* All numbers that the tree as it is planned will have, ascending; the caller frees them. */
+/* All numbers that the tree as it is planned will have; the caller frees them. */
 int restore_list_pids(const struct restore *r, pid_t **ret_pids, size_t *ret_count);
 
 /* Raises kernel.pid_max where the tree as it is planned needs it; the rescuer has to be there already. */

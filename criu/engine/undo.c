@@ -60,7 +60,7 @@ struct undo {
 	size_t log_bytes, names_bytes, ends_bytes, limits_bytes, journal_bytes;
 	int images_dirfd;
 	pid_t rescuer;
-	const pid_t *kept_free; /* ascending */
+	const pid_t *kept_free;
 	size_t kept_free_count;
 	undo_callback rollback, carry_on;
 	void *ctx;
@@ -429,17 +429,12 @@ static void __attribute__((noreturn)) run_rescuer(struct undo *undo, pid_t worke
 	_exit(0);
 }
 
-static int compare_kept(const void *a, const void *b)
-{
-	pid_t left = *(const pid_t *)a, right = *(const pid_t *)b;
-
-	return (left > right) - (left < right);
-}
-
 static bool is_kept_free(const struct undo *undo, pid_t pid)
 {
-	return undo->kept_free_count &&
-	       bsearch(&pid, undo->kept_free, undo->kept_free_count, sizeof(pid), compare_kept);
+	for (size_t i = 0; i < undo->kept_free_count; i++)
+		if (undo->kept_free[i] == pid)
+			return true;
+	return false;
 }
 
 static void end_rescuer(pid_t rescuer)

@@ -88,7 +88,7 @@ void undo_forget_ends(struct undo *undo);
 typedef int (*undo_callback)(void *ctx);
 void undo_set_callbacks(struct undo *undo, undo_callback rollback, undo_callback carry_on, void *ctx);
 
-/* Pids, ascending, that the rescuer must not take: a restore needs them. Borrowed until undo_start() returns. */
+/* Pids that the rescuer must not take: a restore needs them. Borrowed until undo_start() returns. */
 void undo_keep_free(struct undo *undo, const pid_t *pids, size_t count);
 
 void undo_set_phase(struct undo *undo, enum undo_phase phase);
