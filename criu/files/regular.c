@@ -548,11 +548,8 @@ int regular_open_for_mapping(struct restore *r, struct restore_file *file, uint3
 	int result = regular_open(r, file, flags, ret_fd, err);
 
 	/* Not with the flags of open(2): who may not ask for it maps the file all the same. */
-	if (result == 0 && !is_shared(file)) {
-		int set = fcntl(*ret_fd, F_GETFL);
-
-		(void)fcntl(*ret_fd, F_SETFL, set | O_NOATIME);
-	}
+	if (result == 0 && !is_shared(file))
+		(void)fcntl(*ret_fd, F_SETFL, (int)flags | O_NOATIME);
 	return result;
 }
 
