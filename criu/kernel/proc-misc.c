@@ -573,18 +573,34 @@ void proc_mounts_done(struct proc_mounts *mounts)
 
 #define NSEC_PER_SEC 1000000000ll
 
-int proc_read_time_offset(clockid_t clock, int64_t *ret_ns)
+static int read_time_offsets(int dirfd, const char *path, struct proc_time_offsets *ret)
 {
-	const char *wanted = clock == CLOCK_MONOTONIC ? "monotonic" : clock == CLOCK_BOOTTIME ? "boottime" : "";
-	AUTO_FCLOSE FILE *file = fopen("/proc/self/timens_offsets", "re");
-	char name[32];
-	long long sec, nsec;
+	long long sec[2], nsec[2];
+	char text[256];
+	int bytes = proc_read_text(dirfd, path, text, sizeof(text));
 
-	*ret_ns = 0;
-	if (!file)
-		return errno == ENOENT ? 0 : -errno; /* a kernel without time namespaces */
-	while (fscanf(file, "%31s %lld %lld", name, &sec, &nsec) == 3)
-		if (strcmp(name, wanted) == 0)
-			*ret_ns = sec * NSEC_PER_SEC + nsec;
+	if (bytes < 0)
+		return bytes;
+	if (sscanf(text, "monotonic %lld %lld boottime %lld %lld", &sec[0], &nsec[0], &sec[1], &nsec[1]) != 4)
+		return -EINVAL;
+	*ret = (struct proc_time_offsets){
+		.monotonic_ns = sec[0] * NSEC_PER_SEC + nsec[0],
+		.boottime_ns = sec[1] * NSEC_PER_SEC + nsec[1],
+	};
+	return 0;
+}
+
+int proc_read_time_offsets(int procfd, struct proc_time_offsets *ret)
+{
+	return read_time_offsets(procfd, "timens_offsets", ret);
+}
+
+int proc_read_own_time_offsets(struct proc_time_offsets *ret)
+{
+	int r = read_time_offsets(AT_FDCWD, "/proc/self/timens_offsets", ret);
+
+	if (r != -ENOENT)
+		return r;
+	*ret = (struct proc_time_offsets){ 0 };
 	return 0;
 }

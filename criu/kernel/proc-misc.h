@@ -5,7 +5,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
-#include <time.h>
 
 #include "base/buffer.h"
 
@@ -118,8 +117,11 @@ void proc_mounts_done(struct proc_mounts *mounts);
 
 #define AUTO_PROC_MOUNTS __attribute__((cleanup(proc_mounts_done)))
 
-/*
- * By how much a clock is ahead, in our time namespace, of the same one in the initial time namespace, which is what the
- * kernel's own times are of. 0 or -errno.
- */
-int proc_read_time_offset(clockid_t clock, int64_t *ret_ns);
+/* By how much clocks are ahead in a time namespace of those of the initial one, which the kernel's own times are of. */
+struct proc_time_offsets {
+	int64_t monotonic_ns, boottime_ns;
+};
+
+/* The first by a process's directory, the second of our own, zeros on a kernel without time namespaces. 0 or -errno. */
+int proc_read_time_offsets(int procfd, struct proc_time_offsets *ret);
+int proc_read_own_time_offsets(struct proc_time_offsets *ret);

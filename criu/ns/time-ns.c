@@ -26,14 +26,13 @@
 #include "images/timens.pb-c.h"
 #include "kernel/features.h"
 #include "kernel/missing-pidfd.h"
+#include "kernel/proc-misc.h"
 #include "kernel/proc-pid.h"
 #include "ns/ns-look.h"
 
-#define NSEC_PER_SEC   1000000000ll
-#define OFFSETS        "timens_offsets"
-#define OWN_OFFSETS    "/proc/self/timens_offsets"
-#define OWN_NAMESPACE  "/proc/self/ns/time"
-#define OFFSETS_FORMAT "monotonic %lld %lld boottime %lld %lld"
+#define NSEC_PER_SEC  1000000000ll
+#define OWN_OFFSETS   "/proc/self/timens_offsets"
+#define OWN_NAMESPACE "/proc/self/ns/time"
 
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x80
@@ -68,20 +67,6 @@ static int64_t seconds_of(int64_t ns)
 	return ns >= 0 ? ns / NSEC_PER_SEC : -((-ns + NSEC_PER_SEC - 1) / NSEC_PER_SEC);
 }
 
-static int read_offsets(int dirfd, const char *path, struct clocks *ret)
-{
-	long long sec[2], nsec[2];
-	char text[256];
-	int bytes = proc_read_text(dirfd, path, text, sizeof(text));
-
-	if (bytes < 0)
-		return bytes;
-	if (sscanf(text, OFFSETS_FORMAT, &sec[0], &nsec[0], &sec[1], &nsec[1]) != 4)
-		return -EINVAL;
-	*ret = (struct clocks){ join(sec[0], nsec[0]), join(sec[1], nsec[1]) };
-	return 0;
-}
-
 /* --- dump -------------------------------------------------------------------------------------------------------- */
 
 static void refuse_other(struct dump *d, const struct task *task)
@@ -106,17 +91,17 @@ void time_ns_look(struct dump *d, const struct proc_ns_ids *own)
 
 static int read_tree_clocks(const struct dump *d, struct clocks *ret)
 {
-	struct clocks ours = { 0 }, theirs = { 0 };
+	struct proc_time_offsets ours = { 0 }, theirs = { 0 };
 	int r = 0;
 
 	*ret = read_clocks();
 	if (!d->has_time_ns)
 		return 0;
-	r = read_offsets(AT_FDCWD, OWN_OFFSETS, &ours);
+	r = proc_read_own_time_offsets(&ours);
 	if (r == 0)
-		r = read_offsets(d->tasks[0]->procfd, OFFSETS, &theirs);
-	ret->monotonic += theirs.monotonic - ours.monotonic;
-	ret->boottime += theirs.boottime - ours.boottime;
+		r = proc_read_time_offsets(d->tasks[0]->procfd, &theirs);
+	ret->monotonic += theirs.monotonic_ns - ours.monotonic_ns;
+	ret->boottime += theirs.boottime_ns - ours.boottime_ns;
 	return r;
 }
 
@@ -219,20 +204,20 @@ static int write_offsets(const struct clocks *offsets)
 int time_ns_enter(const struct restore *r, int *ret_fd, struct error *err)
 {
 	AUTO_CLOSE int fd = -1;
+	struct proc_time_offsets ours;
 	struct clocks offsets, shift;
 	int result;
 
 	if (!r->needs_time_ns)
 		return 0;
 	fd = open(OWN_NAMESPACE, O_RDONLY | O_CLOEXEC);
-	result = fd < 0 ? -errno : read_offsets(AT_FDCWD, OWN_OFFSETS, &offsets);
+	result = fd < 0 ? -errno : proc_read_own_time_offsets(&ours);
 	if (result == 0 && unshare(CLONE_NEWTIME) < 0)
 		result = -errno;
 	if (result < 0)
 		return error_set(err, result, "make a time namespace in which the tree's clocks go on");
 	shift = find_shift(r);
-	offsets.monotonic += shift.monotonic;
-	offsets.boottime += shift.boottime;
+	offsets = (struct clocks){ ours.monotonic_ns + shift.monotonic, ours.boottime_ns + shift.boottime };
 	result = write_offsets(&offsets);
 	if (result < 0) {
 		time_ns_leave(&fd);

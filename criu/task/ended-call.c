@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "arch/x86/syscall-restart.h"
 #include "base/cleanup.h"
@@ -36,7 +35,7 @@ struct foreseen {
 struct ended_calls {
 	struct sleep_timer_reader reader;
 	bool can_read;
-	int64_t offset_ns; /* of our CLOCK_MONOTONIC from the one of the deadlines that are read */
+	struct proc_time_offsets offsets; /* of our clocks from those of the deadlines that are read */
 	struct foreseen *foreseen;
 	size_t count, capacity;
 };
@@ -65,7 +64,7 @@ static struct ended_calls *get_reader(struct dump *d)
 	calls = d->ended_calls = calloc(1, sizeof(*calls));
 	if (!calls)
 		return NULL;
-	r = proc_read_time_offset(CLOCK_MONOTONIC, &calls->offset_ns);
+	r = proc_read_own_time_offsets(&calls->offsets);
 	if (r == 0)
 		r = feature_is_masked("bpf_sleep_timers") ? -EOPNOTSUPP : sleep_timer_open(&calls->reader);
 	calls->can_read = r == 0;
@@ -83,7 +82,7 @@ static void add(struct ended_calls *calls, pid_t tid, const struct syscall_argum
 		.tid = tid,
 		.call = *call,
 		.switches = timer->switches,
-		.deadline_ns = timer->deadline_ns + (uint64_t)calls->offset_ns,
+		.deadline_ns = timer->deadline_ns + (uint64_t)calls->offsets.monotonic_ns,
 	};
 }
 

@@ -150,20 +150,32 @@ static const struct timed_call *identify(const struct task *task, const struct t
 	return find_timed_call(number_from_code(task, &thread->regs));
 }
 
+/* The program that reads restart blocks: loaded when the first one is needed, and not tried twice. */
+struct block_reader {
+	int program_fd;
+	bool is_open;
+	struct proc_time_offsets offsets; /* of our clocks from those of the deadlines */
+};
+
+static int64_t offset_of(const struct block_reader *reader, clockid_t clock)
+{
+	return clock == CLOCK_MONOTONIC  ? reader->offsets.monotonic_ns
+	       : clock == CLOCK_BOOTTIME ? reader->offsets.boottime_ns
+					 : 0;
+}
+
 /*
  * As the process itself would read it, its own processor time has another number from outside; as in the initial time
  * namespace, for deadlines are kept so.
  */
-static int read_clock(const struct task *task, clockid_t clock, uint64_t *ret_ns)
+static int read_clock(const struct block_reader *reader, const struct task *task, clockid_t clock, uint64_t *ret_ns)
 {
+	const int64_t offset_ns = offset_of(reader, clock);
 	struct timespec now;
-	int64_t offset_ns;
-	int r = proc_read_time_offset(clock, &offset_ns);
 
-	if (r < 0)
-		return r;
 	if (clock == OWN_PROCESSOR_TIME) {
-		r = clock_getcpuclockid(task->host_pid, &clock);
+		int r = clock_getcpuclockid(task->host_pid, &clock);
+
 		if (r != 0)
 			return -r;
 	}
@@ -173,19 +185,15 @@ static int read_clock(const struct task *task, clockid_t clock, uint64_t *ret_ns
 	return 0;
 }
 
-static int remainder_from_block(const struct task *task, const struct timed_call *kind,
-				const struct syscall_arguments *call, const struct restart_block *block,
-				uint64_t *ret_ns)
+static int remainder_from_block(const struct block_reader *reader, const struct task *task,
+				const struct timed_call *kind, const struct restart_block *block, uint64_t *ret_ns)
 {
 	uint64_t deadline_ns = 0, now = 0;
 	clockid_t clock;
-	int r;
+	int r = kind->deadline(block, &clock, &deadline_ns);
 
-	if (!block || !kind->matches(call, block))
-		return -ENOENT;
-	r = kind->deadline(block, &clock, &deadline_ns);
 	if (r == 0)
-		r = read_clock(task, clock, &now);
+		r = read_clock(reader, task, clock, &now);
 	if (r == 0)
 		*ret_ns = deadline_ns > now ? deadline_ns - now : 0;
 	return r;
@@ -211,18 +219,14 @@ static int remainder_from_memory(const struct task *task, const struct timed_cal
 
 /* --- all threads ------------------------------------------------------------------------------------------------- */
 
-/* The program that reads restart blocks: loaded when the first one is needed, and not tried twice. */
-struct block_reader {
-	int program_fd;
-	bool is_open;
-};
-
 static int open_reader(struct block_reader *reader)
 {
 	if (reader->is_open)
 		return reader->program_fd;
 	reader->is_open = true;
-	reader->program_fd = restart_block_open();
+	reader->program_fd = proc_read_own_time_offsets(&reader->offsets);
+	if (reader->program_fd == 0)
+		reader->program_fd = restart_block_open();
 	if (reader->program_fd < 0)
 		log_debug("restart blocks cannot be read: %s\n", strerror(-reader->program_fd));
 	return reader->program_fd;
@@ -267,7 +271,8 @@ static bool look_at_memory(const struct task *task, struct task_thread *thread)
 	return found->has_remainder;
 }
 
-static void look_at_block(const struct task *task, struct task_thread *thread, const struct restart_block *block)
+static void look_at_block(const struct block_reader *reader, const struct task *task, struct task_thread *thread,
+			  const struct restart_block *block)
 {
 	struct interrupted_call *found = &thread->state->interrupted_call;
 	struct syscall_arguments call;
@@ -278,8 +283,8 @@ static void look_at_block(const struct task *task, struct task_thread *thread, c
 	if (!kind)
 		return;
 	found->number = kind->number;
-	found->has_remainder =
-	    kind->has_span(&call) && remainder_from_block(task, kind, &call, block, &found->remaining_ns) == 0;
+	found->has_remainder = kind->has_span(&call) && kind->matches(&call, block) &&
+			       remainder_from_block(reader, task, kind, block, &found->remaining_ns) == 0;
 }
 
 static void look_at_task(struct block_reader *reader, struct task *task)
@@ -295,7 +300,7 @@ static void look_at_task(struct block_reader *reader, struct task *task)
 	blocks = read_blocks(reader, task);
 	for (size_t i = 0; blocks && i < task->thread_count; i++)
 		if (is_interrupted(&task->threads[i]) && !task->threads[i].state->interrupted_call.has_remainder)
-			look_at_block(task, &task->threads[i], &blocks[i]);
+			look_at_block(reader, task, &task->threads[i], &blocks[i]);
 }
 
 void interrupted_calls_look(struct dump *d)
