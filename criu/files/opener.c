@@ -33,6 +33,20 @@
 #include "kernel/pidfd.h"
 #include "task/restore-creds.h"
 
+/* Who may read and write everything needs no groups for it. */
+static bool has_same_groups(const struct file_opener *a, const struct file_opener *b)
+{
+	return a->cap_eff >> CAP_DAC_OVERRIDE & 1 ||
+	       (a->group_count == b->group_count &&
+		memcmp(a->groups, b->groups, a->group_count * sizeof(*a->groups)) == 0);
+}
+
+static bool is_same(const struct file_opener *a, const struct file_opener *b)
+{
+	return a->euid == b->euid && a->egid == b->egid && a->fsuid == b->fsuid && a->fsgid == b->fsgid &&
+	       a->cap_eff == b->cap_eff && has_same_groups(a, b);
+}
+
 /* --- dump ----------------------------------------------------------------------------------------------------- */
 
 struct openers {
@@ -136,20 +150,6 @@ static int read_opener(struct dump *d, const struct open_file *file, struct file
 	return r < 0 ? r : file_opener_read(km, address, ret);
 }
 
-/* Who may read and write everything needs no groups for it. */
-static bool has_same_groups(const struct file_opener *a, const struct file_opener *b)
-{
-	return a->cap_eff >> CAP_DAC_OVERRIDE & 1 ||
-	       (a->group_count == b->group_count &&
-		memcmp(a->groups, b->groups, a->group_count * sizeof(*a->groups)) == 0);
-}
-
-static bool is_same(const struct file_opener *a, const struct file_opener *b)
-{
-	return a->euid == b->euid && a->egid == b->egid && a->fsuid == b->fsuid && a->fsgid == b->fsgid &&
-	       a->cap_eff == b->cap_eff && has_same_groups(a, b);
-}
-
 /* What the restorer opens in the name of a thread it opens with the rights of criu. */
 static bool is_refused_of_thread(const struct dump *d, const struct open_file *file)
 {
@@ -243,8 +243,26 @@ FileOpener *opener_save(struct dump *d, const struct open_file *file)
 
 static bool has_rights(const struct own_creds *own, const FileOpener *opener)
 {
-	return opener->euid == own->euid && opener->egid == own->egid && opener->fsuid == own->fsuid &&
-	       opener->fsgid == own->fsgid && opener->capabilities == own->cap_eff;
+	const struct file_opener wanted = {
+		.euid = opener->euid,
+		.egid = opener->egid,
+		.fsuid = opener->fsuid,
+		.fsgid = opener->fsgid,
+		.cap_eff = opener->capabilities,
+		.groups = opener->groups,
+		.group_count = opener->n_groups,
+	};
+	const struct file_opener here = {
+		.euid = own->euid,
+		.egid = own->egid,
+		.fsuid = own->fsuid,
+		.fsgid = own->fsgid,
+		.cap_eff = own->cap_eff,
+		.groups = own->groups,
+		.group_count = own->group_count,
+	};
+
+	return is_same(&wanted, &here);
 }
 
 int opener_check(struct restore *r, const struct restore_file *file, const FileOpener *opener, struct error *err)
@@ -260,8 +278,8 @@ int opener_check(struct restore *r, const struct restore_file *file, const FileO
 		return 0;
 	restore_creds_name(missing, names, sizeof(names));
 	error_hint(err, "restore with these capabilities");
-	return restore_refuse(r, file, err, "the rights with which it was opened cannot be given here without %s",
-			      names);
+	return restore_refuse(r, file, err, "%s: the rights with which it was opened cannot be given here without %s",
+			      file->entry->reg ? file->entry->reg->name : file->kind->name, names);
 }
 
 /* Of this thread alone, whatever the C library does for all of them. */
@@ -276,18 +294,14 @@ static int set_effective(const struct own_creds *own, uint64_t effective)
 	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
 }
 
-static int set_ids(uint32_t euid, uint32_t egid, uint32_t fsuid, uint32_t fsgid)
+static int set_ids(uint32_t euid, uint32_t egid, uint32_t fsgid)
 {
 	if (syscall(SYS_setresgid, -1, egid, -1) < 0)
 		return -errno;
 	(void)syscall(SYS_setfsgid, fsgid);
 	if (syscall(SYS_setfsgid, -1) != (long)fsgid)
 		return -EPERM;
-	if (fsuid != euid)
-		(void)syscall(SYS_setfsuid, fsuid);
-	if (syscall(SYS_setresuid, -1, euid, -1) < 0)
-		return -errno;
-	return 0;
+	return syscall(SYS_setresuid, -1, euid, -1) < 0 ? -errno : 0;
 }
 
 static int set_fsuid(uint32_t fsuid)
@@ -302,7 +316,7 @@ static int take_on(const struct own_creds *own, const FileOpener *opener)
 	int r = syscall(SYS_setgroups, opener->n_groups, opener->groups) < 0 ? -errno : 0;
 
 	if (r == 0)
-		r = set_ids(opener->euid, opener->egid, opener->fsuid, opener->fsgid);
+		r = set_ids(opener->euid, opener->egid, opener->fsgid);
 	if (r == 0)
 		r = set_effective(own, own->cap_prm);
 	if (r == 0)
@@ -317,7 +331,7 @@ static int find_back(const struct own_creds *own)
 	if (r == 0)
 		r = syscall(SYS_setgroups, own->group_count, own->groups) < 0 ? -errno : 0;
 	if (r == 0)
-		r = set_ids(own->euid, own->egid, own->fsuid, own->fsgid);
+		r = set_ids(own->euid, own->egid, own->fsgid);
 	if (r == 0)
 		r = set_effective(own, own->cap_prm);
 	if (r == 0)

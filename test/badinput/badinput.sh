@@ -391,6 +391,40 @@ case_missing_capability() {
 	untouched
 }
 
+# opened_with CAPABILITIES GROUP: says so of a file of the set.
+opened_with() {
+	edit set/files.img "@reg.name=$PWD/out" reg.opener= reg.opener.{euid,egid,fsuid,fsgid}=0 \
+		reg.opener.capabilities="$(($1))" reg.opener.groups=[] reg.opener.groups.0="$2" || fail "cannot change the set"
+}
+
+# Of the rights with which a file was opened the restore has to have all that it lacks otherwise.
+case_rights_of_openers() {
+	local rights real=$criu lacking='setpriv --bounding-set=-dac_override,-setgid,-syslog'
+	setsid setpriv --bounding-set=-all "$bin/victim" plain </dev/null >out 2>&1 &
+	pid=$!
+	disown
+	await_ready
+	mkdir set
+	run_criu dump -t "$pid" -D set -o dump.log
+	[ $status -eq 0 ] || fail "cannot make a set: $(tail -3 set/dump.log)"
+	nobody_left || fail "after the dump ${others[*]} are left"
+	criu=./without
+	printf '#!/bin/sh\nexec %s %s "$@"\n' "$lacking" "$real" >without
+	chmod 755 without
+	rights=0x$($lacking sed -n "s/^CapEff:.//p" /proc/self/status)
+	opened_with "$rights | 1 << 34" 7777
+	restore_refused
+	says 'out: the rights with which it was opened cannot be given here without .*cap_syslog' 'hint: .*capabilities'
+	opened_with "$rights" 7777
+	restore_refused
+	says 'out: the rights with which it was opened cannot be given here without cap_setgid'
+	opened_with "$rights | 1 << 1" 7777
+	criu=$real
+	run_criu restore -d -D set -v4 -o restore.log
+	[ $status -eq 0 ] || fail "the set cannot be restored afterwards: $(tail -3 set/restore.log)"
+	untouched
+}
+
 case_shared_memory_without_capability() {
 	local real=$criu
 	start_as_other objects
