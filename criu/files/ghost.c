@@ -454,8 +454,7 @@ static int make_first(struct ghost_place *place, const GhostFileEntry *entry, ui
 	return r < 0 ? r : make_named(place, entry);
 }
 
-/* Mounts keep links apart even where they show the same filesystem: the inode is looked for by its handle in the other.
- */
+/* Mounts keep links apart even where they show the same filesystem: the handle leads to the inode in the other one. */
 static int link_across_mounts(const struct ghost_place *place, const struct ghost_place *first)
 {
 	union {

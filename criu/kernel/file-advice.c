@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stddef.h>
 
+#include "base/util.h"
 #include "kernel/kernel-memory.h"
 
 int file_advice_read(struct kernel_memory *km, uint64_t file, bool is_on_overlay, struct file_advice_words *ret)
@@ -81,7 +82,7 @@ int file_advice_give(int fd, uint32_t advice)
 		{ FILE_ADVICE_NOREUSE, POSIX_FADV_NOREUSE },
 	};
 
-	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
 		int r = advice & order[i].bit ? posix_fadvise(fd, 0, 0, order[i].advice) : 0;
 
 		if (r)

@@ -47,9 +47,9 @@ int switches_save_process(const struct task *task, TaskCoreEntry *tc, struct are
 	tc->mdwe = (uint32_t)told->mdwe;
 	tc->has_ksm = told->ksm > 0;
 	tc->ksm = told->ksm > 0;
-	/* A process with threads has buckets of its own unless it has chosen not to. */
 	tc->requested_components = xstate_requested_components(told->state_components);
 	tc->has_requested_components = tc->requested_components != 0;
+	/* A process with threads has buckets of its own unless it has chosen not to. */
 	tc->has_futex_hash = told->futex_hash > 0 || (told->futex_hash == 0 && task->thread_count > 1);
 	tc->futex_hash = tc->has_futex_hash ? (uint32_t)told->futex_hash : 0;
 	tc->has_thp_disable_flags = told->thp_disabled > 1;
