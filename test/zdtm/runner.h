@@ -25,7 +25,7 @@ struct test {
 	char differs[128]; /* fields of /proc that may differ in this test, besides those that may in all */
 	char again[256];   /* fields of images that may differ in a second set */
 	char refused[128]; /* what the dump says when it refuses this one; the program then has to go on unharmed */
-	char warns[128];   /* a part of the one warning that dump or restore may give in a plain run */
+	char warns[128];   /* a part of the one warning that the dump gives in a plain run, and the restore may */
 	char needs[64];    /* a kernel feature it cannot do without: never masked */
 	char skip[128];    /* why it cannot run here or does not run by itself */
 	unsigned int timeout_s;
