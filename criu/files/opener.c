@@ -241,9 +241,9 @@ FileOpener *opener_save(struct dump *d, const struct open_file *file)
 
 /* --- restore -------------------------------------------------------------------------------------------------- */
 
-static bool has_rights(const struct own_creds *own, const FileOpener *opener)
+static struct file_opener rights_of(const FileOpener *opener)
 {
-	const struct file_opener wanted = {
+	return (struct file_opener){
 		.euid = opener->euid,
 		.egid = opener->egid,
 		.fsuid = opener->fsuid,
@@ -252,7 +252,11 @@ static bool has_rights(const struct own_creds *own, const FileOpener *opener)
 		.groups = opener->groups,
 		.group_count = opener->n_groups,
 	};
-	const struct file_opener here = {
+}
+
+static struct file_opener own_rights(const struct own_creds *own)
+{
+	return (struct file_opener){
 		.euid = own->euid,
 		.egid = own->egid,
 		.fsuid = own->fsuid,
@@ -261,6 +265,11 @@ static bool has_rights(const struct own_creds *own, const FileOpener *opener)
 		.groups = own->groups,
 		.group_count = own->group_count,
 	};
+}
+
+static bool has_rights(const struct own_creds *own, const FileOpener *opener)
+{
+	const struct file_opener wanted = rights_of(opener), here = own_rights(own);
 
 	return is_same(&wanted, &here);
 }
@@ -311,32 +320,19 @@ static int set_fsuid(uint32_t fsuid)
 }
 
 /* A change of ids takes capabilities out of effect: they are put back until the last one was set. */
-static int take_on(const struct own_creds *own, const FileOpener *opener)
-{
-	int r = syscall(SYS_setgroups, opener->n_groups, opener->groups) < 0 ? -errno : 0;
-
-	if (r == 0)
-		r = set_ids(opener->euid, opener->egid, opener->fsgid);
-	if (r == 0)
-		r = set_effective(own, own->cap_prm);
-	if (r == 0)
-		r = set_fsuid(opener->fsuid);
-	return r < 0 ? r : set_effective(own, opener->capabilities);
-}
-
-static int find_back(const struct own_creds *own)
+static int take_on(const struct own_creds *own, const struct file_opener *rights)
 {
 	int r = set_effective(own, own->cap_prm);
 
 	if (r == 0)
-		r = syscall(SYS_setgroups, own->group_count, own->groups) < 0 ? -errno : 0;
+		r = syscall(SYS_setgroups, rights->group_count, rights->groups) < 0 ? -errno : 0;
 	if (r == 0)
-		r = set_ids(own->euid, own->egid, own->fsgid);
+		r = set_ids(rights->euid, rights->egid, rights->fsgid);
 	if (r == 0)
 		r = set_effective(own, own->cap_prm);
 	if (r == 0)
-		r = set_fsuid(own->fsuid);
-	return r < 0 ? r : set_effective(own, own->cap_eff);
+		r = set_fsuid(rights->fsuid);
+	return r < 0 ? r : set_effective(own, rights->cap_eff);
 }
 
 static bool is_of_process(const char *path)
@@ -344,16 +340,19 @@ static bool is_of_process(const char *path)
 	return !strncmp(path, "/proc/", 6) && path[6] >= '1' && path[6] <= '9';
 }
 
-/* The flag is the task's, but that of a program of its own it has not yet. */
+/* Each change of ids changes whether the process is dumpable, which is put back. */
 int opener_call(struct restore *r, const FileOpener *opener, int (*make)(void *), void *arg, struct error *err)
 {
-	const int dumpable = prctl(PR_GET_DUMPABLE);
+	struct file_opener wanted, own;
 	AUTO_CLOSE int fd = -1;
-	int result;
+	int dumpable, result;
 
 	if (!opener || has_rights(r->own_creds, opener))
 		return make(arg);
-	result = take_on(r->own_creds, opener);
+	wanted = rights_of(opener);
+	own = own_rights(r->own_creds);
+	dumpable = prctl(PR_GET_DUMPABLE);
+	result = take_on(r->own_creds, &wanted);
 	if (result == 0) {
 		/* With other ids the kernel gives files of the process to root. */
 		(void)prctl(PR_SET_DUMPABLE, 1);
@@ -361,7 +360,7 @@ int opener_call(struct restore *r, const FileOpener *opener, int (*make)(void *)
 	} else {
 		(void)error_set(err, result, "take on the rights of user %u", opener->euid);
 	}
-	if (find_back(r->own_creds) < 0)
+	if (take_on(r->own_creds, &own) < 0)
 		return error_set(err, -EPERM, "go back from the rights of user %u", opener->euid);
 	if (dumpable >= 0 && dumpable <= 1)
 		(void)prctl(PR_SET_DUMPABLE, dumpable);
