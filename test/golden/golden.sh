@@ -1,7 +1,8 @@
 #!/bin/bash
 # golden.sh [CASE ...]: restores each image set written by CRIU 4.2 in a pid and mount namespace of its own and lets the
 # restored program check itself; then the same sets rewritten as other versions or incremental dumps would have left
-# them, and in a directory of a read-only file system. CRIU and GOLDEN_DIR come from the environment; without the sets everything is skipped.
+# them, and in a directory of a read-only file system. CRIU and GOLDEN_DIR come from the environment; without the sets
+# everything is skipped.
 set -u
 self=$(realpath "$0")
 criu=${CRIU:?the program under test}
