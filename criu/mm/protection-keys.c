@@ -108,16 +108,23 @@ static int read_kernel_memory(struct dump *d, const struct task *task, uint16_t 
 	return r;
 }
 
-void protection_keys_look(struct dump *d, struct task *task)
+static const struct task_facts *facts_of(const struct task *task)
 {
 	const struct task_facts *facts = task->thread_count ? task->threads[0].facts : NULL;
+
+	return facts && facts->allocated_keys ? facts : NULL;
+}
+
+void protection_keys_look(struct dump *d, struct task *task)
+{
+	const struct task_facts *facts = facts_of(task);
 	uint16_t allocated = 0;
 	int16_t execute_only = 0;
 	int r;
 
 	if (!xstate_has_protection_keys())
 		return;
-	if (facts && facts->allocated_keys) {
+	if (facts) {
 		task->memory->allocated_keys = facts->allocated_keys;
 		task->memory->execute_only_key = facts->execute_only_key;
 		return;
@@ -133,9 +140,10 @@ void protection_keys_look(struct dump *d, struct task *task)
 			  TASK_ARGS(task), strerror(-r));
 }
 
+/* Also of one whose record was read: others that are like it may have no mappings under keys. */
 bool protection_keys_are_to_be_asked(const struct task *task)
 {
-	return xstate_has_protection_keys() && !task->memory->allocated_keys;
+	return xstate_has_protection_keys() && !facts_of(task);
 }
 
 /* Memory that can be executed only, and read as well, is so because there were no keys, or none was left. */
