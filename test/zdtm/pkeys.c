@@ -6,7 +6,7 @@
  *
  * With "execute_only" the program uses no keys itself: the kernel takes one, for memory that can be executed only.
  * With "execute_only_gone" such memory was there, and is not any more; beside it there is memory under a key of the
- * program's own.
+ * program's own, or a number of threads: then the kernel's records are read.
  */
 #include "zdtmlib.h"
 
@@ -17,6 +17,7 @@
 #define PAGE         4096ul
 #define STACK        (64 * 1024ul)
 #define MAX_KEYS     16
+#define MAX_THREADS  32
 #define KEY_ERROR    4 /* SEGV_PKUERR */
 #define NO_ACCESS    1u
 #define NO_WRITE     2u
@@ -440,20 +441,30 @@ static void use_keys(void)
 	end_threads(threads);
 }
 
-static void execute_only(bool stays)
+static void *idle(void *arg)
+{
+	test_await(&go, 1);
+	return arg;
+}
+
+static void execute_only(bool stays, int thread_count)
 {
 	const uint32_t rights = get_rights();
+	const bool has_own_key = !stays && !thread_count;
+	pthread_t threads[MAX_THREADS];
 	uint32_t free_keys;
 
+	for (int i = 0; i < thread_count; i++)
+		EXPECT_EQ(pthread_create(&threads[i], NULL, idle, NULL), 0);
 	secret_key = new_key();
-	if (stays)
+	if (!has_own_key)
 		MUST(pkey_free(secret_key));
 	else
 		secret = map_under(secret_key, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
 	set_rights(rights);
 	executable = map_execute_only();
 	execute_key = key_of(executable);
-	EXPECT_EQ(execute_key, stays ? 1 : 2);
+	EXPECT_EQ(execute_key, has_own_key ? 2 : 1);
 	if (!stays)
 		MUST(munmap((void *)(uintptr_t)executable, PAGE));
 	free_keys = list_free_keys();
@@ -463,12 +474,16 @@ static void execute_only(bool stays)
 		EXPECT_EQ(key_of(executable), execute_key);
 		EXPECT_EQ(try(executable, false), execute_key);
 		EXPECT_EQ(call(executable), 42);
-	} else {
+	}
+	if (has_own_key) {
 		EXPECT_EQ(key_of(secret), secret_key);
 		EXPECT_EQ(try(secret, false), secret_key);
 	}
 	EXPECT_EQ(list_free_keys(), free_keys);
 	EXPECT_EQ(key_of(map_execute_only()), execute_key);
+	test_post(&go, thread_count);
+	for (int i = 0; i < thread_count; i++)
+		EXPECT_EQ(pthread_join(threads[i], NULL), 0);
 }
 
 int main(int argc, char **argv)
@@ -480,7 +495,7 @@ int main(int argc, char **argv)
 	MUST(sigaction(SIGSEGV, &fault, NULL));
 	MUST(sigaction(SIGUSR1, &handled, NULL));
 	if (argc > 1)
-		execute_only(strcmp(argv[1], "execute_only") == 0);
+		execute_only(strcmp(argv[1], "execute_only") == 0, argc > 2 ? atoi(argv[2]) : 0);
 	else
 		use_keys();
 	return test_pass();
