@@ -19,8 +19,6 @@
 #define SIGACTIONS    62 /* 64 signals without SIGKILL and SIGSTOP */
 #define SIGINFO_BYTES 128
 #define RLIMITS       16
-#define GROUPS_MAX    65536
-#define NS_PER_SECOND 1000000000u
 #define US_PER_SECOND 1000000u
 
 /* What a program can have in rflags: arithmetic flags, TF, IF, DF, NT, RF, AC, ID. Not IOPL, VM, VIF, VIP. */
@@ -159,7 +157,7 @@ static int check_creds(const CredsEntry *creds, const struct check_place *at)
 	    !is_capability_set(creds->n_cap_eff, false) || !is_capability_set(creds->n_cap_bnd, false) ||
 	    !is_capability_set(creds->n_cap_amb, true))
 		return check_bad(at, "a capability set has not two words");
-	if (creds->n_groups > GROUPS_MAX)
+	if (creds->n_groups > CHECK_GROUPS_MAX)
 		return check_bad(at, "%zu supplementary groups", creds->n_groups);
 	return 0;
 }
@@ -258,7 +256,8 @@ static int check_posix_timer(const struct checked_task *task, const PosixTimerEn
 	/* without a notification the kernel takes any number */
 	if (t->it_sigev_notify != SIGEV_NONE && t->si_signo > CHECK_SIGNAL_MAX)
 		return check_bad(at, "timer %u: signal %u does not exist", t->it_id, t->si_signo);
-	if (t->insec >= NS_PER_SECOND || t->vnsec >= NS_PER_SECOND || t->isec > INT64_MAX || t->vsec > INT64_MAX)
+	if (t->insec >= CHECK_NS_PER_SECOND || t->vnsec >= CHECK_NS_PER_SECOND || t->isec > INT64_MAX ||
+	    t->vsec > INT64_MAX)
 		return check_bad(at, "timer %u: a time is out of range", t->it_id);
 	if (t->has_wall_ns && (t->wall_ns > INT64_MAX || t->clock_id != CLOCK_REALTIME))
 		return check_bad(at, "timer %u: a time of the wall clock that it cannot have", t->it_id);

@@ -20,8 +20,6 @@
 #define UNIX_NAME_MAX    108
 #define HANDLE_BYTES_MAX 128
 #define FILTER_INSNS_MAX 4096
-#define GROUPS_MAX       65536
-#define NS_PER_SECOND    1000000000u
 #define PIPE_BYTES_MAX   (256u << 20) /* the kernel keeps the slots of a pipe in one piece of at most 4 MiB */
 
 static const struct check_place *files_place(struct check_place *at, struct error *err)
@@ -71,7 +69,7 @@ static int check_owner(const FileEntry *entry, const struct check_place *at)
 
 static int check_opener(const FileOpener *opener, uint32_t id, const struct check_place *at)
 {
-	if (opener && opener->n_groups > GROUPS_MAX)
+	if (opener && opener->n_groups > CHECK_GROUPS_MAX)
 		return check_bad(at, "file %u: opened by somebody with %zu groups", id, opener->n_groups);
 	return 0;
 }
@@ -162,7 +160,8 @@ static int check_timerfd(const struct checked_set *cs, const FileEntry *entry, c
 {
 	const TimerfdEntry *t = entry->tfd;
 
-	if (t->vnsec >= NS_PER_SECOND || t->insec >= NS_PER_SECOND || t->vsec > INT64_MAX || t->isec > INT64_MAX)
+	if (t->vnsec >= CHECK_NS_PER_SECOND || t->insec >= CHECK_NS_PER_SECOND || t->vsec > INT64_MAX ||
+	    t->isec > INT64_MAX)
 		return check_bad(at, "file %u: a time is out of range", entry->id);
 	return 0;
 }

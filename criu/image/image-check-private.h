@@ -19,7 +19,9 @@ bool find_duplicate(uint32_t *numbers, size_t count, uint32_t *ret_number);
 /* Pids and tids are below the kernel's limit. */
 #define CHECK_PID_LIMIT (1u << 22)
 
-#define CHECK_SIGNAL_MAX 64u
+#define CHECK_SIGNAL_MAX    64u
+#define CHECK_GROUPS_MAX    65536 /* supplementary ones */
+#define CHECK_NS_PER_SECOND 1000000000u
 
 /* image-check-tasks.c: pstree.img, core, ids; filters must have been loaded */
 int check_tasks(struct checked_set *cs, struct error *err);
