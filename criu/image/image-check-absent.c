@@ -175,6 +175,47 @@ static const struct checked_fd_table *find_empty_table(const struct checked_set 
 	return NULL;
 }
 
+/* Descriptors of no process: 1 and of which table, 0, or -errno. */
+static int find_stray_table(const struct checked_set *cs, uint64_t *ret_id)
+{
+	AUTO_CLOSE int fd = openat(cs->set->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO_CLOSEDIR DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+
+	if (!dir)
+		return -errno;
+	(void)take_fd(&fd);
+	while ((entry = readdir(dir))) {
+		enum image_kind kind;
+		bool is_used = false;
+
+		if (image_parse_name(entry->d_name, &kind, ret_id) < 0 || kind != IMAGE_FDINFO)
+			continue;
+		for (size_t i = 0; i < cs->fd_table_count; i++)
+			is_used |= cs->fd_tables[i].files_id == *ret_id;
+		if (!is_used)
+			return 1;
+	}
+	return 0;
+}
+
+/* A process may have no descriptor, and a directory images of others; but its table may also be under another number.
+ */
+static int check_tables_known(const struct checked_set *cs, struct error *err)
+{
+	const struct checked_fd_table *table = find_empty_table(cs);
+	uint64_t id = 0;
+	int r = table ? find_stray_table(cs, &id) : 0;
+
+	if (r < 0)
+		return error_set(err, r, "look for tables of descriptors");
+	if (r == 0)
+		return 0;
+	return error_say(err, -EBADMSG,
+			 "fdinfo-%u.img is missing or empty, and fdinfo-%" PRIu64 ".img belongs to no process",
+			 table->files_id, id);
+}
+
 static int refuse_unused(const struct checked_set *cs, const struct checked_file *file, struct error *err)
 {
 	const struct checked_fd_table *table = find_empty_table(cs);
@@ -250,5 +291,7 @@ int check_absent_parts(const struct checked_set *cs, struct error *err)
 {
 	int r = check_used_files(cs, err);
 
+	if (r == 0)
+		r = check_tables_known(cs, err);
 	return r < 0 ? r : check_pipes_known(cs, err);
 }

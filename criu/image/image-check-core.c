@@ -21,6 +21,11 @@
 #define RLIMITS       16
 #define US_PER_SECOND 1000000u
 
+/* Clocks that can be read and have no timers. */
+#define NO_TIMER_CLOCKS                                                                                                \
+	(1u << CLOCK_MONOTONIC_RAW | 1u << CLOCK_REALTIME_COARSE | 1u << CLOCK_MONOTONIC_COARSE | 1u << CLOCK_SGI_CYCLE)
+#define CLOCK_SGI_CYCLE 10
+
 /* What a program can have in rflags: arithmetic flags, TF, IF, DF, NT, RF, AC, ID. Not IOPL, VM, VIF, VIP. */
 #define RFLAGS_USER 0x254fd7ull
 #define TILE_DATA   (1ull << 18) /* the only component that a process has to ask for */
@@ -151,8 +156,25 @@ static bool is_capability_set(size_t words, bool may_be_absent)
 	return words == 2 || (words == 0 && may_be_absent);
 }
 
+static bool has_id_of_nobody(const CredsEntry *creds)
+{
+	const uint32_t ids[] = { creds->uid, creds->euid, creds->suid, creds->fsuid,
+				 creds->gid, creds->egid, creds->sgid, creds->fsgid };
+
+	for (size_t i = 0; i < ARRAY_SIZE(ids); i++)
+		if (ids[i] == UINT32_MAX)
+			return true;
+	for (size_t i = 0; i < creds->n_groups; i++)
+		if (creds->groups[i] == UINT32_MAX)
+			return true;
+	return false;
+}
+
 static int check_creds(const CredsEntry *creds, const struct check_place *at)
 {
+	/* The kernel would take it for "as it is". */
+	if (has_id_of_nobody(creds))
+		return check_bad(at, "4294967295 is the id of nobody");
 	if (!is_capability_set(creds->n_cap_inh, false) || !is_capability_set(creds->n_cap_prm, false) ||
 	    !is_capability_set(creds->n_cap_eff, false) || !is_capability_set(creds->n_cap_bnd, false) ||
 	    !is_capability_set(creds->n_cap_amb, true))
@@ -195,6 +217,8 @@ static int check_scheduling(const ThreadCoreEntry *tc, const struct check_place 
 		return check_bad(at, "nice value %d is out of range", tc->sched_nice);
 	if (tc->has_cpu_affinity && (tc->cpu_affinity.len == 0 || tc->cpu_affinity.len > 8192))
 		return check_bad(at, "a processor mask of %zu bytes", tc->cpu_affinity.len);
+	if (tc->mempolicy && !is_numa_mode(tc->mempolicy->mode))
+		return check_bad(at, "the memory policy 0x%x is not known", tc->mempolicy->mode);
 	if (tc->mempolicy && tc->mempolicy->has_nodemask && tc->mempolicy->nodemask.len > 4096)
 		return check_bad(at, "a node mask of %zu bytes", tc->mempolicy->nodemask.len);
 	return 0;
@@ -249,12 +273,32 @@ static bool has_thread(const struct checked_task *task, int32_t tid)
 	return false;
 }
 
+/* A negative one is the time of a process or thread in one of three ways. */
+static bool is_timer_clock(int32_t clock)
+{
+	if (clock < 0)
+		return (clock & 3) != 3;
+	return clock <= CLOCK_TAI && !(NO_TIMER_CLOCKS & 1u << clock);
+}
+
+static bool is_notification(const PosixTimerEntry *t)
+{
+	if (t->it_sigev_notify == SIGEV_THREAD_ID)
+		return t->has_notify_thread_id;
+	return t->it_sigev_notify == SIGEV_SIGNAL || t->it_sigev_notify == SIGEV_NONE ||
+	       t->it_sigev_notify == SIGEV_THREAD;
+}
+
 static int check_posix_timer(const struct checked_task *task, const PosixTimerEntry *t, const struct check_place *at)
 {
 	if (t->it_id > INT_MAX)
 		return check_bad(at, "timer id %u is out of range", t->it_id);
+	if (!is_timer_clock((int32_t)t->clock_id))
+		return check_bad(at, "timer %u: no timer has clock %d", t->it_id, (int32_t)t->clock_id);
+	if (!is_notification(t))
+		return check_bad(at, "timer %u: notification %u is not known", t->it_id, t->it_sigev_notify);
 	/* without a notification the kernel takes any number */
-	if (t->it_sigev_notify != SIGEV_NONE && t->si_signo > CHECK_SIGNAL_MAX)
+	if (t->it_sigev_notify != SIGEV_NONE && (t->si_signo == 0 || t->si_signo > CHECK_SIGNAL_MAX))
 		return check_bad(at, "timer %u: signal %u does not exist", t->it_id, t->si_signo);
 	if (t->insec >= CHECK_NS_PER_SECOND || t->vnsec >= CHECK_NS_PER_SECOND || t->isec > INT64_MAX ||
 	    t->vsec > INT64_MAX)

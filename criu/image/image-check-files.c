@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/util.h"
@@ -62,7 +64,7 @@ static int check_owner(const FileEntry *entry, const struct check_place *at)
 		return 0;
 	memcpy(&member, (const char *)entry + row->member_offset, sizeof(member));
 	memcpy(&fown, (char *)member + field->offset, sizeof(fown));
-	if (fown && (fown->signum > CHECK_SIGNAL_MAX || fown->pid_type > 2))
+	if (fown && (fown->signum > CHECK_SIGNAL_MAX || fown->pid_type > 2 || fown->pid >= CHECK_PID_LIMIT))
 		return check_bad(at, "file %u: its owner is out of range", entry->id);
 	return 0;
 }
@@ -113,6 +115,8 @@ static int check_tty(const struct checked_set *cs, const FileEntry *entry, const
 
 static int check_memfd(const struct checked_set *cs, const FileEntry *entry, const struct check_place *at)
 {
+	if (entry->memfd->pos > INT64_MAX)
+		return check_bad(at, "file %u: a position that no file has", entry->id);
 	if (!checked_set_find_memfd_inode(cs, entry->memfd->inode_id))
 		return check_bad(at, "file %u: its memory, inode %u, is not there", entry->id, entry->memfd->inode_id);
 	return 0;
@@ -160,6 +164,9 @@ static int check_timerfd(const struct checked_set *cs, const FileEntry *entry, c
 {
 	const TimerfdEntry *t = entry->tfd;
 
+	if (t->clockid != CLOCK_REALTIME && t->clockid != CLOCK_MONOTONIC && t->clockid != CLOCK_BOOTTIME &&
+	    t->clockid != CLOCK_REALTIME_ALARM && t->clockid != CLOCK_BOOTTIME_ALARM)
+		return check_bad(at, "file %u: no timerfd has clock %u", entry->id, t->clockid);
 	if (t->vnsec >= CHECK_NS_PER_SECOND || t->insec >= CHECK_NS_PER_SECOND || t->vsec > INT64_MAX ||
 	    t->isec > INT64_MAX)
 		return check_bad(at, "file %u: a time is out of range", entry->id);
@@ -200,6 +207,33 @@ static int check_fanotify(const struct checked_set *cs, const FileEntry *entry, 
 	return r;
 }
 
+static int compare_keys(const void *a, const void *b)
+{
+	uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+
+	return (left > right) - (left < right);
+}
+
+/* An epoll has a file once under each number. */
+static int check_distinct_targets(const EventpollFileEntry *epoll, const struct check_place *at)
+{
+	AUTO_FREE uint64_t *keys = calloc(epoll->n_tfd + 1, sizeof(*keys));
+
+	if (!keys)
+		return error_set(at->err, -ENOMEM, "check epoll targets");
+	for (size_t i = 0; i < epoll->n_tfd; i++) {
+		const EventpollTfdEntry *target = epoll->tfd[i];
+		uint32_t number = target->has_target_id && target->has_number ? target->number : target->tfd;
+
+		keys[i] = (target->has_target_id ? (uint64_t)target->target_id << 32 : 0) | number;
+	}
+	qsort(keys, epoll->n_tfd, sizeof(*keys), compare_keys);
+	for (size_t i = 1; i < epoll->n_tfd; i++)
+		if (keys[i - 1] == keys[i])
+			return check_bad(at, "file %u: target %u is there twice", epoll->id, (uint32_t)keys[i]);
+	return 0;
+}
+
 /* Targets are descriptors of the owner: they are looked for once the tables are known. */
 static int check_epoll(const struct checked_set *cs, const FileEntry *entry, const struct check_place *at)
 {
@@ -208,7 +242,7 @@ static int check_epoll(const struct checked_set *cs, const FileEntry *entry, con
 			return check_bad(at, "file %u: target %u is no descriptor", entry->id,
 					 entry->epfd->tfd[i]->tfd);
 	}
-	return 0;
+	return check_distinct_targets(entry->epfd, at);
 }
 
 static const struct {
@@ -323,8 +357,11 @@ static int load_memfd_inodes(struct checked_set *cs, struct error *err)
 	return 0;
 }
 
+/* Pieces follow one another: they never need more room than the size that the entry tells. */
 static int check_ghost_chunks(struct image_reader *reader, const GhostFileEntry *ghost, struct error *err)
 {
+	uint64_t end = 0;
+
 	for (;;) {
 		AUTO_MESSAGE GhostChunkEntry *chunk = NULL;
 		uint64_t offset;
@@ -334,6 +371,9 @@ static int check_ghost_chunks(struct image_reader *reader, const GhostFileEntry 
 			return r;
 		if (chunk->off > ghost->size || chunk->len > ghost->size - chunk->off)
 			return image_reader_bad(reader, err, "content beyond the end of the file");
+		if (chunk->off < end)
+			return image_reader_bad(reader, err, "content that overlaps what is before it");
+		end = chunk->off + chunk->len;
 		r = image_reader_skip(reader, chunk->len, &offset, err);
 		if (r < 0)
 			return r;
@@ -344,6 +384,30 @@ static bool is_file_type(uint32_t mode)
 {
 	return S_ISREG(mode) || S_ISDIR(mode) || S_ISLNK(mode) || S_ISFIFO(mode) || S_ISSOCK(mode) || S_ISCHR(mode) ||
 	       S_ISBLK(mode);
+}
+
+static int check_ghost_space(const struct image_reader *reader, const GhostFileEntry *ghost, struct error *err)
+{
+	for (size_t i = 0; i < ghost->n_reserved; i++) {
+		const GhostSpace *space = ghost->reserved[i];
+
+		if (!space->bytes || space->offset > INT64_MAX || space->bytes > INT64_MAX - space->offset)
+			return image_reader_bad(reader, err, "space that no file can have");
+	}
+	return 0;
+}
+
+static int check_ghost_content(struct image_reader *reader, const GhostFileEntry *ghost, struct error *err)
+{
+	if (ghost->has_chunks && ghost->chunks) {
+		if (!ghost->has_size || ghost->size > INT64_MAX)
+			return image_reader_bad(reader, err, "content in pieces without the size of the whole");
+		return check_ghost_chunks(reader, ghost, err);
+	}
+	if (S_ISREG(ghost->mode) && ghost->has_size && ghost->size != image_reader_left(reader))
+		return image_reader_bad(reader, err, "%" PRIu64 " bytes of content, not %" PRIu64,
+					image_reader_left(reader), ghost->size);
+	return 0;
 }
 
 static int check_ghost(struct checked_set *cs, uint32_t id, struct error *err)
@@ -364,11 +428,11 @@ static int check_ghost(struct checked_set *cs, uint32_t id, struct error *err)
 		return image_reader_bad(&reader, err, "mode 0%o is no kind of file", ghost->mode);
 	if (S_ISLNK(ghost->mode) && (!ghost->symlnk_target || strlen(ghost->symlnk_target) >= PATH_MAX))
 		return image_reader_bad(&reader, err, "a symbolic link without a target");
-	if (!ghost->has_chunks || !ghost->chunks)
-		return 0;
-	if (!ghost->has_size || ghost->size > INT64_MAX)
-		return image_reader_bad(&reader, err, "content in pieces without the size of the whole");
-	return check_ghost_chunks(&reader, ghost, err);
+	/* chown(2) would take this for "as it is" */
+	if (ghost->uid == UINT32_MAX || ghost->gid == UINT32_MAX)
+		return image_reader_bad(&reader, err, "it belongs to nobody");
+	r = check_ghost_space(&reader, ghost, err);
+	return r < 0 ? r : check_ghost_content(&reader, ghost, err);
 }
 
 /* Old sets have no type: the top bit of the id says that it is a ghost. */
@@ -455,6 +519,20 @@ static int add_pipe_data(struct checked_pipe_list *list, struct image_reader *re
 	return 0;
 }
 
+/*
+ * Each byte is in memory twice for a while, here and in its pipe. Asked before anything is read: the image may be a
+ * small file with large holes.
+ */
+static int check_pipe_room(const struct image_reader *reader, struct error *err)
+{
+	const uint64_t room = (uint64_t)sysconf(_SC_PHYS_PAGES) * PAGE_BYTES / 2;
+
+	if (image_reader_left(reader) <= room)
+		return 0;
+	return error_say(err, -EBADMSG, "%s: its %" PRIu64 " bytes do not fit into this machine's memory twice",
+			 reader->name, image_reader_left(reader));
+}
+
 static int read_pipe_data(struct checked_set *cs, enum image_kind kind, struct checked_pipe_list *list,
 			  struct error *err)
 {
@@ -463,6 +541,8 @@ static int read_pipe_data(struct checked_set *cs, enum image_kind kind, struct c
 
 	if (r == -ENOENT && !error_is_set(err))
 		return 0;
+	if (r >= 0)
+		r = check_pipe_room(&reader, err);
 	while (r >= 0) {
 		PipeDataEntry *entry;
 

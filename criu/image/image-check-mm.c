@@ -13,6 +13,7 @@
 
 #define AUXV_WORDS_MAX   64
 #define PROTECTION_KEYS  16u
+#define AIO_EVENT_BYTES  32u /* of each request that can be in a ring */
 #define VSYSCALL_ADDRESS 0xffffffffff600000ull
 
 #define STATUS_KNOWN                                                                                                   \
@@ -76,6 +77,8 @@ static int check_vma_bits(const VmaEntry *vma, const struct check_place *at)
 		return bad_vma(vma, at, "unknown advice");
 	if (vma->policy && !vma->policy->mode)
 		return bad_vma(vma, at, "a NUMA policy that is none");
+	if (vma->policy && !is_numa_mode(vma->policy->mode))
+		return bad_vma(vma, at, "a NUMA policy that is not known");
 	if (vma->has_protection_key && vma->protection_key >= PROTECTION_KEYS)
 		return bad_vma(vma, at, "under a protection key that does not exist");
 	if (__builtin_popcount(backing) > 1)
@@ -123,6 +126,8 @@ static int check_vma_file(const struct checked_set *cs, VmaEntry *vma, const str
 		return check_bad(at, "mapping 0x%" PRIx64 "-0x%" PRIx64 ": file %" PRIu64 " is not there%s", vma->start,
 				 vma->end, vma->shmid, type == FD_TYPES__MEMFD ? " as a memfd" : "");
 	fill_fdflags(vma);
+	if ((vma->fdflags & O_ACCMODE) != O_RDONLY && (vma->fdflags & O_ACCMODE) != O_RDWR)
+		return bad_vma(vma, at, "of a file that cannot be read");
 	return 0;
 }
 
@@ -209,6 +214,9 @@ static int check_aios(const MmEntry *mm, size_t mappings, const struct check_pla
 		if (!vma || vma->start != aio->id || !(vma->status & VMA_AIORING) ||
 		    vma->end - vma->start != aio->ring_len)
 			return check_bad(at, "AIO ring 0x%" PRIx64 " has no mapping", aio->id);
+		if (aio->nr_req > aio->ring_len / AIO_EVENT_BYTES)
+			return check_bad(at, "AIO ring 0x%" PRIx64 " has no room for %u requests", aio->id,
+					 aio->nr_req);
 		if (i > 0 && mm->aios[i - 1]->id >= aio->id)
 			return check_bad(at, "AIO rings are not in order");
 	}

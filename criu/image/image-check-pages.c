@@ -41,6 +41,33 @@ static int collect_ids(const struct checked_set *cs, struct pages_ids *ids)
 	return r;
 }
 
+static uint64_t present_pages(const struct pagemap *map)
+{
+	return map ? map->present_pages : 0;
+}
+
+/* Each map tells what is in a file of its own, from the first page to the last. */
+static int check_own_pages(const struct checked_set *cs, struct error *err)
+{
+	struct pages_ids ids = { 0 };
+	bool is_shared = false;
+	uint32_t id = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < cs->task_count && r == 0; i++)
+		if (present_pages(cs->tasks[i].pagemap))
+			r = add_ids(&ids, cs->tasks[i].pagemap);
+	for (size_t i = 0; i < cs->shmem_count && r == 0; i++)
+		if (present_pages(cs->shmems[i].pagemap))
+			r = add_ids(&ids, cs->shmems[i].pagemap);
+	if (r == 0)
+		is_shared = find_duplicate(ids.items, ids.count, &id);
+	free(ids.items);
+	if (r < 0)
+		return error_set(err, r, "look for pages files");
+	return is_shared ? error_say(err, -EBADMSG, "pages-%u.img is named by two page maps", id) : 0;
+}
+
 static bool is_named(const struct pages_ids *ids, uint32_t id)
 {
 	for (size_t i = 0; i < ids->count; i++)
@@ -81,8 +108,10 @@ int check_lost_pages(const struct checked_set *cs, struct error *err)
 	const struct checked_shmem *absent = NULL;
 	struct pages_ids ids = { 0 };
 	uint32_t id = 0;
-	int r;
+	int r = check_own_pages(cs, err);
 
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < cs->shmem_count && !absent; i++)
 		if (!cs->shmems[i].pagemap && cs->shmems[i].bytes)
 			absent = &cs->shmems[i];

@@ -1,6 +1,8 @@
 /* What the parts of the whole-set check share. */
 #pragma once
 
+#include <linux/mempolicy.h>
+
 #include "image/image-check.h"
 
 /* Where something is wrong, for the sentence. */
@@ -22,6 +24,16 @@ bool find_duplicate(uint32_t *numbers, size_t count, uint32_t *ret_number);
 #define CHECK_SIGNAL_MAX    64u
 #define CHECK_GROUPS_MAX    65536 /* supplementary ones */
 #define CHECK_NS_PER_SECOND 1000000000u
+
+#define NUMA_MODE_LAST 6u /* weighted interleaving, since Linux 6.9 */
+
+/* A mode of set_mempolicy(2) or mbind(2), with flags above it, of which two exclude each other. */
+static inline bool is_numa_mode(uint32_t mode)
+{
+	const uint32_t flags = MPOL_F_STATIC_NODES | MPOL_F_RELATIVE_NODES;
+
+	return (mode & ~(uint32_t)MPOL_MODE_FLAGS) <= NUMA_MODE_LAST && (mode & flags) != flags;
+}
 
 /* image-check-tasks.c: pstree.img, core, ids; filters must have been loaded */
 int check_tasks(struct checked_set *cs, struct error *err);

@@ -754,7 +754,12 @@ case_changed_process() {
 		core-PID.img|thread_core.sched_nice=99|nice
 		core-PID.img|thread_core.io_prio=65535|set I/O priority
 		core-PID.img|thread_core.sas.ss_sp=4096 thread_core.sas.ss_size=1 thread_core.sas.ss_flags=0|set the alternate signal stack
-		core-PID.img|thread_core.mempolicy.mode=99|set the memory policy 99
+		core-PID.img|thread_core.mempolicy.mode=99|the memory policy 0x63 is not known
+		core-PID.img|thread_core.mempolicy.mode=49153|the memory policy 0xc001 is not known
+		mm-PID.img|vmas.0.policy.mode=77|a NUMA policy that is not known
+		mm-PID.img|vmas.0.fdflags=1|of a file that cannot be read
+		core-PID.img|thread_core.creds.fsuid=4294967295|4294967295 is the id of nobody
+		core-PID.img|thread_core.creds.groups=[] thread_core.creds.groups.0=4294967295|4294967295 is the id of nobody
 		core-PID.img|thread_core.mce_kill=77|machine check policy 77
 		core-PID.img|thread_core.pdeath_sig=99|signal 99 does not exist
 		core-PID.img|thread_core.futex_rla_len=7|robust
@@ -849,7 +854,15 @@ case_changed_files() {
 		files.img|@pidfd pidfd.nspid=7777|a pidfd stands for process 7777, which is not in the images
 		files.img|@pipe type=13|type
 		files.img|@reg reg.name=relative/path|its path is not absolute
-		files.img|@tfd tfd.clockid=99|timerfd
+		files.img|@tfd tfd.clockid=99|no timerfd has clock 99
+		files.img|@tfd tfd.clockid=4|no timerfd has clock 4
+		files.img|@epfd epfd.tfd.0.tfd=9 epfd.tfd.1.tfd=9|target 9 is there twice
+		files.img|@efd efd.fown.pid=4194304|its owner is out of range
+		files.img|@memfd memfd.pos=9223372036854775808|a position that no file has
+		ghost-file-1.img|uid=4294967295|it belongs to nobody
+		ghost-file-1.img|size=5|16 bytes of content, not 5
+		ghost-file-1.img|reserved.0.offset=0 reserved.0.bytes=0|space that no file can have
+		ghost-file-1.img|reserved.0.offset=1 reserved.0.bytes=9223372036854775807|space that no file can have
 		files.img|@tfd tfd.vnsec=4000000000|a time is out of range
 		files.img|@tty tty.tty_info_id=7777|the images do not describe terminal 7777
 		files.img|@tty tty.regf_id=7777|its path, file 7777, is not there
@@ -873,6 +886,38 @@ case_changed_files() {
 		pipes-data.img|pipe_id=7777|pipe
 		pipes-data.img|size=3|11 bytes in a pipe for 3
 	END
+}
+
+# Small files with holes: nothing is read or written before it is known that there is room.
+case_large_holes() {
+	local each
+	make_set objects
+	for each in pipes-data fifo-data; do
+		cp set/$each.img kept
+		truncate -s 4T set/$each.img || exit 77
+		restore_refused
+		says "$each.img: its 439[0-9]+ bytes do not fit into this machine's memory"
+		! grep -q 'fork: the tree' set/restore.log || fail "processes were made"
+		cp kept set/$each.img
+	done
+	run_criu restore -d -D set -v4 -o restore.log
+	[ $status -eq 0 ] || fail "as it was it cannot be restored"
+	untouched
+}
+
+# A timer that the kernel does not make.
+case_changed_timers() {
+	local timer="tc.timers.posix.0"
+	timer="$timer.it_id=1 $timer.sival_ptr=0 $timer.overrun=0 $timer.isec=0 $timer.insec=0 $timer.vsec=9 $timer.vnsec=0"
+	make_set
+	sed "s/TIMER/$timer/; s/@/tc.timers.posix.0/g" <<-'END' >table
+		core-PID.img|TIMER @.clock_id=4 @.si_signo=10 @.it_sigev_notify=0|timer 1: no timer has clock 4
+		core-PID.img|TIMER @.clock_id=4294967295 @.si_signo=10 @.it_sigev_notify=0|timer 1: no timer has clock -1
+		core-PID.img|TIMER @.clock_id=1 @.si_signo=10 @.it_sigev_notify=5|timer 1: notification 5 is not known
+		core-PID.img|TIMER @.clock_id=1 @.si_signo=10 @.it_sigev_notify=4|timer 1: notification 4 is not known
+		core-PID.img|TIMER @.clock_id=1 @.si_signo=0 @.it_sigev_notify=0|timer 1: signal 0 does not exist
+	END
+	changes_refused <table
 }
 
 case_changed_asynchronous_io() {
@@ -899,7 +944,7 @@ case_changed_asynchronous_io() {
 		files.img|@io_uring io_uring.eventfd=7777|7777
 		files.img|@io_uring io_uring.clock_id=99|clock
 		mm-PID.img|aios=[]|AIO
-		mm-PID.img|aios.0.nr_req=4294967295|AIO
+		mm-PID.img|aios.0.nr_req=4294967295|has no room for 4294967295 requests
 		mm-PID.img|aios.0.ring_len=4097|AIO
 		mm-PID.img|aios.0.id=4096|AIO
 	END

@@ -7,11 +7,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 #include <sys/stat.h>
 #include <cmocka.h>
 
 #include "image/image-check.h"
 #include "images/ghost-file.pb-c.h"
+#include "images/pagemap.pb-c.h"
 #include "test_image_sample.h"
 
 #define MUTATIONS 300
@@ -128,6 +130,19 @@ static void drop_registers(CoreEntry *core)
 	core->thread_info = NULL;
 }
 
+static PosixTimerEntry *add_timer(CoreEntry *core)
+{
+	PosixTimerEntry *timer = calloc(1, sizeof(*timer));
+
+	posix_timer_entry__init(timer);
+	timer->clock_id = CLOCK_MONOTONIC;
+	timer->si_signo = 10;
+	core->tc->timers->posix = calloc(1, sizeof(timer));
+	core->tc->timers->posix[0] = timer;
+	core->tc->timers->n_posix = 1;
+	return timer;
+}
+
 DAMAGE(kernel_cs, CoreEntry, m->thread_info->gpregs->cs = 0x10)
 DAMAGE(kernel_ss, CoreEntry, m->thread_info->gpregs->ss = 0x18)
 DAMAGE(io_privilege, CoreEntry, m->thread_info->gpregs->flags |= 0x3000)
@@ -170,6 +185,11 @@ DAMAGE(filter_cycle, SeccompEntry, m->seccomp_filters[1]->prev = 1)
 DAMAGE(no_cwd, FsEntry, m->cwd_id = 3)
 DAMAGE(other_files_id, TaskKobjIdsEntry, m->files_id = 9)
 DAMAGE(zombie_status, CoreEntry, m->tc->exit_code = 0x7f)
+DAMAGE(clockless, CoreEntry, add_timer(m)->clock_id = 5)
+DAMAGE(clock_of_file, CoreEntry, add_timer(m)->clock_id = 0xfffffffb)
+DAMAGE(odd_notification, CoreEntry, add_timer(m)->it_sigev_notify = 3)
+DAMAGE(id_of_nobody, CoreEntry, m->thread_core->creds->fsgid = UINT32_MAX)
+DAMAGE(write_only_map, MmEntry, m->vmas[0]->has_fdflags = true; m->vmas[0]->fdflags = 1)
 DAMAGE(other_memfd, MemfdInodeEntry, m->inode_id = 2)
 
 static void contradictions_are_refused(void **state)
@@ -202,6 +222,11 @@ static void contradictions_are_refused(void **state)
 		{ IMAGE_CORE, SAMPLE_PID, ended_by_signal, "core-100.img: 0x9 is no exit code" },
 		{ IMAGE_CORE, SAMPLE_PID, ended_twice, "core-100.img: task state 1000 is not known" },
 		{ IMAGE_CORE, SAMPLE_ZOMBIE, zombie_status, "core-102.img: 0x7f is no exit status" },
+		{ IMAGE_CORE, SAMPLE_PID, clockless, "core-100.img: timer 0: no timer has clock 5" },
+		{ IMAGE_CORE, SAMPLE_PID, clock_of_file, "core-100.img: timer 0: no timer has clock -5" },
+		{ IMAGE_CORE, SAMPLE_PID, odd_notification, "core-100.img: timer 0: notification 3 is not known" },
+		{ IMAGE_CORE, SAMPLE_PID, id_of_nobody, "core-100.img: 4294967295 is the id of nobody" },
+		{ IMAGE_MM, SAMPLE_PID, write_only_map, "of a file that cannot be read" },
 		{ IMAGE_INVENTORY, 0, version, "inventory.img: image version 3 is not known" },
 		{ IMAGE_INVENTORY, 0, pre_dump, "this image set is of a pre-dump" },
 		{ IMAGE_INVENTORY, 0, by_process, "inventory.img: this image set is too old" },
@@ -272,6 +297,9 @@ static void lost_table_is_noticed(void **state)
 	assert_string_equal(f->err.text, "fdinfo-9.img is missing or empty, and nothing refers to file 3");
 	assert_int_equal(unlinkat(f->dirfd, "pipes-data.img", 0), 0);
 	keep_paths(f, &set, 0);
+	assert_int_equal(check(f), -EBADMSG);
+	assert_string_equal(f->err.text, "fdinfo-9.img is missing or empty, and fdinfo-2.img belongs to no process");
+	assert_int_equal(unlinkat(f->dirfd, "fdinfo-2.img", 0), 0);
 	assert_int_equal(check(f), 0);
 	keep_paths(f, &set, 9);
 	assert_int_equal(check(f), -EBADMSG);
@@ -462,7 +490,36 @@ static void lost_shared_pages_are_noticed(void **state)
 	assert_string_equal(f->err.text, "pagemap-shmem-4242.img is missing, and pages-9.img is named by no other");
 }
 
-static void write_ghost(struct image_set *set, uint64_t chunk_len, struct error *err)
+static void shared_pages_are_noticed(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_IMAGE_SET struct image_set set = IMAGE_SET_INIT;
+	AUTO_IMAGE_WRITER struct image_writer w = IMAGE_WRITER_INIT;
+	PagemapHead head = PAGEMAP_HEAD__INIT;
+	PagemapEntry entry = PAGEMAP_ENTRY__INIT;
+	struct pagemap *map = NULL;
+	MemfdInodeEntry *inode;
+
+	assert_int_equal(image_set_open_plain(&set, f->dirfd, NULL, &f->err), 0);
+	assert_int_equal(image_read_one(&set, IMAGE_MEMFD, 0, &memfd_inode_entry__descriptor, &inode, &f->err), 0);
+	inode->size = 1 << 20;
+	assert_int_equal(image_write_one(&set, IMAGE_MEMFD, 0, inode, &f->err), 0);
+	image_message_free(inode);
+	assert_int_equal(pagemap_load(&set, IMAGE_PAGEMAP, SAMPLE_PID, &map, &f->err), 0);
+	head.pages_id = map->pages_id;
+	entry.has_nr_pages = entry.has_flags = true;
+	entry.nr_pages = map->present_pages;
+	entry.flags = 4;
+	image_writer_open(&w, &set, IMAGE_PAGEMAP_SHMEM, 4242);
+	assert_int_equal(image_writer_add(&w, &head, &f->err), 0);
+	assert_int_equal(image_writer_add(&w, &entry, &f->err), 0);
+	assert_int_equal(image_writer_finish(&w, &f->err), 0);
+	pagemap_free(map);
+	assert_int_equal(check(f), -EBADMSG);
+	assert_non_null(strstr(f->err.text, "is named by two page maps"));
+}
+
+static void write_ghost(struct image_set *set, uint64_t chunk_len, uint64_t second_at, struct error *err)
 {
 	AUTO_IMAGE_WRITER struct image_writer remaps = IMAGE_WRITER_INIT, w = IMAGE_WRITER_INIT;
 	RemapFilePathEntry remap = REMAP_FILE_PATH_ENTRY__INIT;
@@ -483,6 +540,10 @@ static void write_ghost(struct image_set *set, uint64_t chunk_len, struct error 
 	image_writer_open(&w, set, IMAGE_GHOST_FILE, 10);
 	assert_int_equal(image_writer_add(&w, &ghost, err), 0);
 	assert_int_equal(image_writer_add_payload(&w, &chunk, NULL, chunk_len, err), 0);
+	if (second_at) {
+		chunk.off = second_at;
+		assert_int_equal(image_writer_add_payload(&w, &chunk, NULL, chunk_len, err), 0);
+	}
 	assert_int_equal(image_writer_finish(&w, err), 0);
 }
 
@@ -492,9 +553,14 @@ static void ghosts_are_looked_at(void **state)
 	AUTO_IMAGE_SET struct image_set set = IMAGE_SET_INIT;
 
 	assert_int_equal(image_set_open_plain(&set, f->dirfd, NULL, &f->err), 0);
-	write_ghost(&set, 10, &f->err);
+	write_ghost(&set, 10, 0, &f->err);
 	assert_int_equal(check(f), 0);
-	write_ghost(&set, 11, &f->err);
+	write_ghost(&set, 2, 92, &f->err);
+	assert_int_equal(check(f), 0);
+	write_ghost(&set, 2, 91, &f->err);
+	assert_int_equal(check(f), -EBADMSG);
+	assert_non_null(strstr(f->err.text, "content that overlaps what is before it"));
+	write_ghost(&set, 11, 0, &f->err);
 	assert_int_equal(check(f), -EBADMSG);
 	assert_non_null(strstr(f->err.text, "ghost-file-a.img: record 2"));
 	assert_int_equal(unlinkat(f->dirfd, "ghost-file-a.img", 0), 0);
@@ -638,6 +704,7 @@ int main(void)
 		TEST(groups_are_within_sessions),
 		TEST(each_missing_file_is_named),
 		TEST(lost_shared_pages_are_noticed),
+		TEST(shared_pages_are_noticed),
 		TEST(ghosts_are_looked_at),
 		TEST(old_file_images_are_read),
 		cmocka_unit_test(real_sets_pass),
