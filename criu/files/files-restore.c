@@ -111,9 +111,12 @@ static int find_users(struct restore *r, struct restore_task *task, struct error
 
 static int check_file(struct restore *r, struct restore_file *file, struct error *err)
 {
+	int result;
+
 	if (!file->kind)
 		return restore_refuse(r, file, err, "files of type %d cannot be restored yet", (int)file->entry->type);
-	return file->kind->check ? file->kind->check(r, file, err) : 0;
+	result = file->kind->check ? file->kind->check(r, file, err) : 0;
+	return result < 0 ? result : fown_check(r, file, err);
 }
 
 /* How many are named in the sentence itself; all are in the log. */

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -122,6 +123,51 @@ static int set_owner(const FownEntry *owner, int fd)
 	return r;
 }
 
+static const FownEntry *owner_of(const struct restore *r, const struct restore_file *file)
+{
+	uint32_t flags;
+
+	if (file->kind->owner)
+		return file->kind->owner(file->entry, &flags);
+	if (file->entry->type != FD_TYPES__FIFO)
+		return NULL;
+	file = restore_find_file(r, FD_TYPES__REG, file->entry->fifo->regf_id);
+	return file ? file->entry->reg->fown : NULL;
+}
+
+static bool is_of_set(const struct restore *r, const FownEntry *owner)
+{
+	const struct checked_set *cs = r->images;
+
+	if (owner->pid_type != F_OWNER_PGRP && checked_set_find_task(cs, owner->pid))
+		return true;
+	for (size_t i = 0; i < cs->task_count; i++) {
+		const PstreeEntry *entry = cs->tasks[i].entry;
+
+		if (owner->pid_type == F_OWNER_PGRP && (entry->pgid == owner->pid || entry->sid == owner->pid))
+			return true;
+		for (size_t k = 0; owner->pid_type == F_OWNER_TID && k < entry->n_threads; k++)
+			if (entry->threads[k] == owner->pid)
+				return true;
+	}
+	return false;
+}
+
+int fown_check(struct restore *r, const struct restore_file *file, struct error *err)
+{
+	const FownEntry *owner = file->first_user ? owner_of(r, file) : NULL;
+	pid_t pid;
+
+	if (!owner || !owner->pid || is_of_set(r, owner))
+		return 0;
+	/* Others may have dumped a tree whose signals go to a process outside. */
+	pid = owner->pid_type == F_OWNER_PGRP ? -(pid_t)owner->pid : (pid_t)owner->pid;
+	if (owner->pid > 1 && (kill(pid, 0) == 0 || errno != ESRCH))
+		return 0;
+	return restore_refuse(r, file, err, "its signals go to process %u, which is neither in the images nor here",
+			      owner->pid);
+}
+
 /* Only the first thread of a process is there when files are finished. */
 static bool is_later_thread(const struct restore *r, const FownEntry *owner)
 {
@@ -146,18 +192,6 @@ int fown_restore(struct restore *r, const FownEntry *owner, uint32_t flags, int 
 			return error_set(err, -errno, "set O_ASYNC");
 	}
 	return 0;
-}
-
-static const FownEntry *owner_of(const struct restore *r, const struct restore_file *file)
-{
-	uint32_t flags;
-
-	if (file->kind->owner)
-		return file->kind->owner(file->entry, &flags);
-	if (file->entry->type != FD_TYPES__FIFO)
-		return NULL;
-	file = restore_find_file(r, FD_TYPES__REG, file->entry->fifo->regf_id);
-	return file ? file->entry->reg->fown : NULL;
 }
 
 static int set_thread(const struct restore_file *file, const FownEntry *owner)

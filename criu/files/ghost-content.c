@@ -477,3 +477,31 @@ int ghost_content_restore(struct image_reader *reader, int inode_fd, const Ghost
 		r = fill_content(reader, inode_fd, entry, err);
 	return r < 0 ? r : set_attributes(inode_fd, entry, err);
 }
+
+/* Pieces are all there is in the image, but for a few bytes in front of each. */
+static uint64_t content_bytes(const struct image_reader *reader, const GhostFileEntry *entry)
+{
+	uint64_t bytes = image_reader_left(reader);
+
+	if (entry->has_size)
+		bytes = min_u64(bytes, entry->size);
+	for (size_t i = 0; i < entry->n_reserved; i++)
+		bytes += min_u64(entry->reserved[i]->bytes, UINT64_MAX - bytes);
+	return bytes;
+}
+
+int ghost_content_check_room(const struct image_reader *reader, int dirfd, const GhostFileEntry *entry,
+			     struct error *err)
+{
+	uint64_t bytes = S_ISREG(entry->mode) ? content_bytes(reader, entry) : 0, room;
+	struct statfs fs;
+
+	/* Some filesystems do not tell. */
+	if (!bytes || fstatfs(dirfd, &fs) < 0 || !fs.f_blocks)
+		return 0;
+	room = fs.f_bfree * (uint64_t)fs.f_bsize;
+	if (bytes <= room)
+		return 0;
+	return error_say(err, -ENOSPC, "the deleted file needs %llu bytes, and there is room for %llu",
+			 (unsigned long long)bytes, (unsigned long long)room);
+}

@@ -33,3 +33,10 @@ int ghost_content_save(struct dump *d, struct open_file *file, uint32_t id, cons
  * object is known here.
  */
 int ghost_content_restore(struct image_reader *reader, int inode_fd, const GhostFileEntry *entry, struct error *err);
+
+/*
+ * Whether there is room for its contents in the filesystem of the directory. An image may be a small file with large
+ * holes: nothing is written before that is known. The reader stands behind the entry.
+ */
+int ghost_content_check_room(const struct image_reader *reader, int dirfd, const GhostFileEntry *entry,
+			     struct error *err);

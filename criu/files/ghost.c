@@ -269,6 +269,20 @@ static struct restore_ghost *new_ghost(struct restore *r, uint32_t id, const cha
 	return ghost;
 }
 
+static int check_room(struct restore *r, struct restore_file *file, const struct ghost_place *place, struct error *err)
+{
+	AUTO_IMAGE_READER struct image_reader reader = IMAGE_READER_INIT;
+	AUTO_MESSAGE GhostFileEntry *entry = NULL;
+	struct error reason = { 0 };
+	int result = read_head(r, &reader, file->remap->remap_id, &entry, err);
+
+	if (result < 0)
+		return result;
+	if (ghost_content_check_room(&reader, place->dirfd, entry, &reason) == 0)
+		return 0;
+	return restore_refuse(r, file, err, "%s: %s", file->entry->reg->name, reason.text);
+}
+
 static int add_first(struct restore *r, struct restore_file *file, struct restore_ghost **ret, struct error *err)
 {
 	AUTO_GHOST_PLACE struct ghost_place place = GHOST_PLACE_INIT;
@@ -282,6 +296,9 @@ static int add_first(struct restore *r, struct restore_file *file, struct restor
 	if (result < 0)
 		return restore_refuse(r, file, err, "%s: the deleted file cannot be made again there: %s", path,
 				      strerror(-result));
+	result = check_room(r, file, &place, err);
+	if (result < 0)
+		return result;
 	*ret = new_ghost(r, file->remap->remap_id, path);
 	if (!*ret || key_index_add(&rf->ghosts_by_id, (*ret)->id, rf->ghost_count) < 0)
 		return error_set(err, -ENOMEM, "open files");

@@ -109,6 +109,8 @@ void fown_read(int fd, struct file_signal_owner *ret);
 int fown_look(struct dump *d, struct open_file *file, struct error *err);
 FownEntry *fown_save(struct dump *d, const struct open_file *file);
 int fown_restore(struct restore *r, const FownEntry *owner, uint32_t flags, int fd, struct error *err);
+/* That there is somebody to send signals to. */
+int fown_check(struct restore *r, const struct restore_file *file, struct error *err);
 /* The owner alone, after it was taken away. */
 int fown_restore_again(struct restore *r, struct restore_file *file, int fd, struct error *err);
 
