@@ -314,8 +314,9 @@ static void fill_ghost(const struct stat *st, GhostFileEntry *entry, Timeval *ac
 		entry->has_rdev = true;
 		entry->rdev = (uint32_t)st->st_rdev;
 	}
-	if (S_ISREG(st->st_mode) && (st->st_size >= CHUNKED_FROM || has_holes(st))) {
-		entry->has_chunks = entry->chunks = true;
+	/* Without pieces nothing else tells where the content ends. */
+	if (S_ISREG(st->st_mode)) {
+		entry->has_chunks = entry->chunks = st->st_size >= CHUNKED_FROM || has_holes(st);
 		entry->has_size = true;
 		entry->size = (uint64_t)st->st_size;
 	}

@@ -890,6 +890,19 @@ case_changed_files() {
 	END
 }
 
+# The content of a small one ends where its image does.
+case_deleted_file_cut_off() {
+	make_set objects
+	cp set/ghost-file-1.img kept
+	truncate -s -1 set/ghost-file-1.img
+	restore_refused
+	says 'ghost-file-1.img: .*15 bytes of content, not 16'
+	cp kept set/ghost-file-1.img
+	echo >>set/ghost-file-1.img
+	restore_refused
+	says 'ghost-file-1.img: .*17 bytes of content, not 16'
+}
+
 # Small files with holes: nothing is read or written before it is known that there is room.
 case_large_holes() {
 	local each
