@@ -59,9 +59,14 @@ static int read_ahead(const char *path, int fd, int bytes, int pieces)
 	int other = MUST(open(path, O_RDONLY)), count;
 	static char data[PAGES * PAGE];
 
-	do
+	/* What is on its way cannot be dropped yet; what has no other place than memory never can. */
+	for (int i = 0; i == 0 || count_cached(other); i++) {
+		if (i == 5000)
+			test_skip("the pages of a file are kept in memory here");
 		EXPECT_EQ(posix_fadvise(other, 0, 0, POSIX_FADV_DONTNEED), 0);
-	while (count_cached(other)); /* what is on its way cannot be dropped */
+		if (i > 10)
+			usleep(1000);
+	}
 	for (int i = 0; i < pieces; i++)
 		EXPECT_EQ(pread(fd, data, (size_t)bytes, (off_t)i * bytes), bytes);
 	count = count_cached(other);
