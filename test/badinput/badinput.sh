@@ -909,6 +909,7 @@ case_large_holes() {
 	make_set objects
 	for each in ghost-file-1 pipes-data fifo-data; do
 		cp set/$each.img kept
+		[ $each != ghost-file-1 ] || edit set/$each.img -size || fail "cannot change the set"
 		truncate -s 4T set/$each.img || exit 77
 		restore_refused
 		[ $each = ghost-file-1 ] && says 'the deleted file needs 439[0-9]+ bytes, and there is room for' ||
