@@ -127,17 +127,18 @@ def run(*arguments):
 
 
 def strike(criu, after):
-    """One of criu's processes, so long after its start. False when it had ended."""
+    """One of criu's processes, so long after its start: its pid, None when it had ended."""
     time.sleep(after)
-    reap()
+    criu.poll()
     victims = ours()
     if not victims:
-        return False
+        return None
+    victim = random.choice(victims)
     try:
-        os.kill(random.choice(victims), signal.SIGKILL)
+        os.kill(victim, signal.SIGKILL)
     except ProcessLookupError:
-        return False
-    return True
+        return None
+    return victim
 
 
 def took(*arguments):
@@ -187,11 +188,15 @@ def restores(rounds, tally):
     for _ in range(rounds):
         with open("out", "r+") as out:
             out.truncate(len("READY\n"))
-        strike(run("restore", "-d", "-D", "set"), random.random() * whole_s * 1.1)
+        criu = run("restore", "-d", "-D", "set")
+        victim = strike(criu, random.random() * whole_s * 1.1)
+        succeeded = criu.wait(60) == 0
         until(lambda: not ours())
-        until(lambda: not pids() or not disturbed(members))
+        # It was on its way when it was chosen, and belonged to the restored tree when it was struck.
+        late = succeeded and victim in members and victim not in pids()
+        until(lambda: late or not pids() or not disturbed(members))
         reason = ours() and "criu is still there"
-        if not reason and pids():
+        if not reason and not late and pids():
             reason = disturbed(members) or (None if passes(members[0]) else read("out"))
         tally.note(reason, "restore")
         clear()
