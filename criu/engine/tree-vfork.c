@@ -18,7 +18,6 @@
 #include "engine/compel-error.h"
 #include "engine/dump.h"
 #include "engine/tree-tasks.h"
-#include "kernel/kernel-memory.h"
 #include "kernel/proc-misc.h"
 #include "kernel/proc-stat.h"
 #include "task/vfork-wait.h"
@@ -66,14 +65,6 @@ static bool is_ready(const struct task *task, pid_t tid)
 	return proc_stat_read(task->procfd, path, &stat) == 0 && stat.state == 'R';
 }
 
-/* What a tracer cannot tell of it the kernel's own structures have to. */
-static bool can_be_left_waiting(struct dump *d, const struct task *task)
-{
-	struct kernel_memory *km;
-
-	return task->compel->thread_count == 1 && dump_kernel_memory(d, &km) == 0;
-}
-
 static int refuse(struct task *task, pid_t tid, struct error *err)
 {
 	tree_task_name(task);
@@ -84,7 +75,7 @@ static int refuse(struct task *task, pid_t tid, struct error *err)
 
 int tree_wait_for_vfork(struct dump *d, struct task *task, pid_t tid, uint64_t deadline_ns, struct error *err)
 {
-	const bool can_be_left = can_be_left_waiting(d, task);
+	const bool can_be_left = task->compel->thread_count == 1 && vfork_wait_can_be_told(d);
 	struct compel_error compel_err;
 	uint64_t until_ns;
 	int r, idle = 0;

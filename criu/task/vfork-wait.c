@@ -282,15 +282,27 @@ static bool has_timers(const struct task *task, const struct process_values *val
 	       values->real_interval || values->real_is_running;
 }
 
+static int open_facts(void)
+{
+	return feature_is_masked("process_facts") ? -EOPNOTSUPP : process_facts_open();
+}
+
+bool vfork_wait_can_be_told(struct dump *d)
+{
+	struct kernel_memory *km;
+	AUTO_CLOSE int program = dump_kernel_memory(d, &km) == 0 ? open_facts() : -1;
+
+	return program >= 0;
+}
+
 static int read_facts(struct dump *d)
 {
 	AUTO_CLOSE int program = -1;
-	int r;
 
 	if (d->vfork_facts.count)
 		return 0;
-	r = program = feature_is_masked("process_facts") ? -EOPNOTSUPP : process_facts_open();
-	return r < 0 ? r : process_facts_read(program, &d->vfork_facts);
+	program = open_facts();
+	return program < 0 ? program : process_facts_read(program, &d->vfork_facts);
 }
 
 /* Flushing the first-level cache is switched on by nothing that could be read. */
