@@ -682,7 +682,7 @@ time.sleep(99)' &
 	pid=$!
 	disown
 	within 3000 grep -qs '^Threads:.2$' /proc/$pid/status || fail "no second thread"
-	tid=$(ls /proc/$pid/task | tail -n1)
+	tid=$(ls /proc/$pid/task | grep -vx $pid)
 	python3 -c 'import ctypes, sys, time
 ctypes.CDLL(None).ptrace(0x4206, int(sys.argv[1]), 0, 0) == 0 and time.sleep(99)' $tid &
 	tracer=$!
