@@ -142,15 +142,13 @@ static uint32_t *list_tids(const struct checked_set *cs, size_t *ret_count)
 /* A core image of none of the threads: 1 and whose it is, 0, or -errno. */
 static int find_stray_core(const struct checked_set *cs, uint64_t *ret_tid)
 {
-	AUTO_CLOSE int fd = openat(cs->set->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	AUTO_CLOSEDIR DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	AUTO_CLOSEDIR DIR *dir = image_set_list(cs->set);
 	AUTO_FREE uint32_t *tids = NULL;
 	const struct dirent *entry;
 	size_t count = 0;
 
 	if (!dir)
 		return -errno;
-	(void)take_fd(&fd);
 	tids = list_tids(cs, &count);
 	if (!tids)
 		return -ENOMEM;
@@ -178,13 +176,11 @@ static const struct checked_fd_table *find_empty_table(const struct checked_set 
 /* Descriptors of no process: 1 and of which table, 0, or -errno. */
 static int find_stray_table(const struct checked_set *cs, uint64_t *ret_id)
 {
-	AUTO_CLOSE int fd = openat(cs->set->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	AUTO_CLOSEDIR DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	AUTO_CLOSEDIR DIR *dir = image_set_list(cs->set);
 	const struct dirent *entry;
 
 	if (!dir)
 		return -errno;
-	(void)take_fd(&fd);
 	while ((entry = readdir(dir))) {
 		enum image_kind kind;
 		bool is_used = false;

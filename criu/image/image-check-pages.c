@@ -90,13 +90,11 @@ static bool parse_name(const char *name, uint32_t *ret_id)
 
 static int find_unnamed(const struct checked_set *cs, const struct pages_ids *ids, uint32_t *ret_id)
 {
-	AUTO_CLOSE int fd = openat(cs->set->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	AUTO_CLOSEDIR DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	AUTO_CLOSEDIR DIR *dir = image_set_list(cs->set);
 	const struct dirent *entry;
 
 	if (!dir)
 		return -errno;
-	(void)take_fd(&fd);
 	while ((entry = readdir(dir)))
 		if (parse_name(entry->d_name, ret_id) && !is_named(ids, *ret_id))
 			return 1;

@@ -83,22 +83,27 @@ static int add_stale(struct image_set *set, const char *name)
 	return 0;
 }
 
+DIR *image_set_list(const struct image_set *set)
+{
+	AUTO_CLOSE int fd = openat(set->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (dir)
+		(void)take_fd(&fd);
+	return dir;
+}
+
 static int find_stale(struct image_set *set, struct error *err)
 {
-	int fd = openat(set->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	AUTO_CLOSEDIR DIR *dir = image_set_list(set);
 	const struct dirent *entry;
 	int r = 0;
 
-	if (!dir) {
-		r = -errno;
-		close_fd(&fd);
-		return error_set(err, r, "look into %s", set_path(set));
-	}
+	if (!dir)
+		return error_set(err, -errno, "look into %s", set_path(set));
 	while (r == 0 && (entry = readdir(dir)))
 		if (could_mislead(entry->d_name))
 			r = add_stale(set, entry->d_name);
-	(void)closedir(dir);
 	return r < 0 ? error_set(err, r, "look into %s", set_path(set)) : 0;
 }
 

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <dirent.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -88,5 +89,8 @@ int image_set_announce(struct image_set *set, const char *name);
 
 /* Closes and frees; removes nothing. */
 void image_set_done(struct image_set *set);
+
+/* The names in its directory, for readdir(3); the caller closes it. NULL: see errno. */
+DIR *image_set_list(const struct image_set *set);
 
 #define AUTO_IMAGE_SET __attribute__((cleanup(image_set_done)))

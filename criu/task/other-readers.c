@@ -40,11 +40,6 @@ static bool may_use_tiles(const struct task *task)
 	return !task->is_zombie && xstate_requested_components(task->parasite->state_components) != 0;
 }
 
-static bool has_keys(const struct task *task)
-{
-	return protection_keys_are_needed(task);
-}
-
 /* Two processes with one memory. */
 static bool waits_in_vfork(const struct task *task)
 {
@@ -80,7 +75,7 @@ static const struct need {
 	{ "exit_signal", has_exit_signal, NULL },
 	{ "death_signal_of_thread", has_signal_of_thread, NULL },
 	{ "amx_permission", may_use_tiles, NULL },
-	{ "protection_keys", has_keys, NULL },
+	{ "protection_keys", protection_keys_are_needed, NULL },
 	{ "syscall_user_dispatch", NULL, catches_calls },
 	{ "tsc_faults", NULL, catches_time_stamps },
 	{ "cpuid_faults", NULL, catches_cpuid },
