@@ -17,6 +17,7 @@
 #include "security/lsm.h"
 #include "task/core-scheduling.h"
 #include "task/ended-call.h"
+#include "task/exit-signal.h"
 #include "task/interrupted-call.h"
 #include "task/io-context.h"
 #include "task/io-ports.h"
@@ -113,6 +114,8 @@ static void look_at_hidden_state(struct dump *d)
 		if (task->is_zombie)
 			continue;
 		gather(d, semaphore_undo_look(d, task, plain_pid, &reason), &reason);
+		reason = (struct error){ 0 };
+		gather(d, exit_signal_look(d, task, &reason), &reason);
 		if (!d->is_live)
 			timers_look(d, task);
 		task_look_ended_leader(d, task);
