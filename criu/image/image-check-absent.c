@@ -1,7 +1,8 @@
 /*
  * Parts that a set has lost. A file without records is not written, and a list ends wherever its file does: a missing
- * image, or one cut off between two records, looks like one with less in it. What tells is what is left behind: an open
- * file that nothing refers to any more, or a pipe that can be read and of which nobody says what is in it.
+ * image, or one cut off between two records, looks like one with less in it. That a whole one is missing the inventory
+ * tells (image_set_had()), but not that of other versions. What tells then is what is left behind: an open file that
+ * nothing refers to any more, or a pipe that can be read and of which nobody says what is in it.
  *
  * A directory that was dumped to before may hold images of processes that are in no tree, and other versions may write
  * the path of a file that they need no more. Only both together are taken for damage.

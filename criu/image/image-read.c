@@ -220,6 +220,8 @@ static int open_reader(struct image_reader *r, const struct image_set *set, enum
 	result = kind == IMAGE_CORE ? open_small(r, set, err) : -E2BIG;
 	if (result == -E2BIG)
 		result = open_regular(set, r->name, O_RDONLY, &r->fd, &r->file_bytes, err);
+	if (result == -ENOENT && !error_is_set(err) && image_set_had(set, r->name))
+		result = error_say(err, -EBADMSG, "%s is missing", r->name);
 	if (result == 0)
 		result = check_magic(r, err);
 	if (result < 0)

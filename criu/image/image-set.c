@@ -70,6 +70,21 @@ static bool could_mislead(const char *name)
 	       kind != IMAGE_CPUINFO && kind != IMAGE_PAGEMAP && kind != IMAGE_PAGEMAP_SHMEM;
 }
 
+/* A list without records has no file, so that one which was lost looks like it. What every process has is missed. */
+static bool could_be_empty(enum image_kind kind)
+{
+	return image_type(kind)->framing == IMAGE_FRAMING_COMMON && kind != IMAGE_CPUINFO && kind != IMAGE_PSTREE &&
+	       kind != IMAGE_CORE && kind != IMAGE_IDS && kind != IMAGE_MM && kind != IMAGE_FS && kind != IMAGE_PAGEMAP;
+}
+
+bool image_set_had(const struct image_set *set, const char *name)
+{
+	for (size_t i = 0; set->inventory && i < set->inventory->n_images; i++)
+		if (!strcmp(set->inventory->images[i], name))
+			return true;
+	return false;
+}
+
 static int add_stale(struct image_set *set, const char *name)
 {
 	char *copy;
@@ -147,22 +162,30 @@ int image_set_create(struct image_set *set, int at, const char *path, unsigned i
 	return r < 0 ? r : find_stale(set, err);
 }
 
-int image_set_announce(struct image_set *set, const char *name)
+static int remember(struct image_set *set, enum image_kind kind, const char *name)
+{
+	char *copy;
+
+	if (array_reserve(&set->names, &set->name_capacity, set->name_count, sizeof(*set->names)) < 0 ||
+	    array_reserve(&set->lists, &set->list_capacity, set->list_count, sizeof(*set->lists)) < 0)
+		return -ENOMEM;
+	copy = strdup(name);
+	if (!copy)
+		return -ENOMEM;
+	set->names[set->name_count++] = copy;
+	if (could_be_empty(kind))
+		set->lists[set->list_count++] = copy;
+	return 0;
+}
+
+int image_set_announce(struct image_set *set, enum image_kind kind, const char *name)
 {
 	int r;
 
 	if (!set->writing)
 		return 0;
 	pthread_mutex_lock(&set->lock);
-	r = array_reserve(&set->names, &set->name_capacity, set->name_count, sizeof(*set->names));
-	if (r == 0) {
-		char *copy = strdup(name);
-
-		if (copy)
-			set->names[set->name_count++] = copy;
-		else
-			r = -ENOMEM;
-	}
+	r = remember(set, kind, name);
 	if (r == 0 && set->created)
 		set->created(set->created_ctx, name);
 	pthread_mutex_unlock(&set->lock);
@@ -174,8 +197,9 @@ static void forget_names(struct image_set *set)
 	for (size_t i = 0; i < set->name_count; i++)
 		free(set->names[i]);
 	free(set->names);
-	set->names = NULL;
-	set->name_count = set->name_capacity = 0;
+	free(set->lists);
+	set->names = set->lists = NULL;
+	set->name_count = set->name_capacity = set->list_count = set->list_capacity = 0;
 }
 
 static void forget_stale(struct image_set *set)
@@ -205,11 +229,14 @@ static int rename_inventory(struct image_set *set)
 int image_set_commit(struct image_set *set, const InventoryEntry *inventory, struct error *err)
 {
 	struct image_writer w = IMAGE_WRITER_INIT;
+	InventoryEntry complete = *inventory;
 	int r;
 
+	complete.images = set->lists;
+	complete.n_images = set->list_count;
 	image_writer_open(&w, set, IMAGE_INVENTORY, 0);
 	(void)snprintf(w.name, sizeof(w.name), "%s", INVENTORY_TEMPORARY);
-	r = image_writer_add(&w, inventory, err);
+	r = image_writer_add(&w, &complete, err);
 	if (r == 0)
 		r = image_writer_finish(&w, err);
 	image_writer_done(&w);

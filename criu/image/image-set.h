@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "image/image-types.h"
 #include "images/inventory.pb-c.h"
 
 struct image_set {
@@ -34,6 +35,9 @@ struct image_set {
 	char **names;
 	size_t name_count;
 	size_t name_capacity;
+	char **lists; /* those of names whose images are missing where there is nothing to tell */
+	size_t list_count;
+	size_t list_capacity;
 	char **stale; /* images that were there before */
 	size_t stale_count;
 	size_t stale_capacity;
@@ -60,7 +64,10 @@ enum image_set_flags {
  */
 int image_set_create(struct image_set *set, int at, const char *path, unsigned int flags, struct error *err);
 
-/* Writes inventory.img under a temporary name and renames it: the set is finished, or it is not. */
+/*
+ * Writes inventory.img under a temporary name and renames it: the set is finished, or it is not. It names the images
+ * that would not be missed if they were lost.
+ */
 int image_set_commit(struct image_set *set, const InventoryEntry *inventory, struct error *err);
 
 /* The next number for a pages file of this set, from 1. */
@@ -85,7 +92,10 @@ int image_set_open_plain(struct image_set *set, int at, const char *path, struct
 int image_set_parent(struct image_set *set, struct image_set **ret_parent, struct error *err);
 
 /* For writers of this folder: announces and remembers a file about to be created: 0 or -ENOMEM. */
-int image_set_announce(struct image_set *set, const char *name);
+int image_set_announce(struct image_set *set, enum image_kind kind, const char *name);
+
+/* For readers of this folder: an image that is not there was there when the set was finished. */
+bool image_set_had(const struct image_set *set, const char *name);
 
 /* Closes and frees; removes nothing. */
 void image_set_done(struct image_set *set);

@@ -30,11 +30,11 @@ int image_write_error(struct image_set *set, const char *name, int r, struct err
 }
 
 /* Never through a link: the directory may belong to somebody else. */
-static int create_file(struct image_set *set, const char *name, int *ret_fd, struct error *err)
+static int create_file(struct image_set *set, enum image_kind kind, const char *name, int *ret_fd, struct error *err)
 {
 	int fd, r;
 
-	r = image_set_announce(set, name);
+	r = image_set_announce(set, kind, name);
 	if (r < 0)
 		return error_set(err, r, "create %s", name);
 	fd = openat(set->dirfd, name, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
@@ -147,7 +147,7 @@ int image_writer_flush(struct image_writer *w, struct error *err)
 	int r;
 
 	if (w->fd < 0) {
-		r = create_file(w->set, w->name, &w->fd, err);
+		r = create_file(w->set, w->kind, w->name, &w->fd, err);
 		if (r < 0)
 			return r;
 	}
@@ -203,5 +203,5 @@ int image_create_raw(struct image_set *set, enum image_kind kind, uint64_t id, i
 	char name[IMAGE_NAME_MAX];
 
 	image_name(kind, id, name);
-	return create_file(set, name, ret_fd, err);
+	return create_file(set, kind, name, ret_fd, err);
 }

@@ -196,7 +196,7 @@ def forget_later_fields(s):
 
     def inventory(entries, _):
         entries[0]['img_version'] = 1
-        drop(entries[0], 'lsmtype', 'network_lock_method', 'plugins_entry', 'dump_criu_run_id', 'root_cg_set')
+        drop(entries[0], 'lsmtype', 'network_lock_method', 'plugins_entry', 'dump_criu_run_id', 'root_cg_set', 'images')
         if not has_namespaces:
             drop(entries[0]['root_ids'], 'cgroup_ns_id', 'time_ns_id')
 
