@@ -1,6 +1,7 @@
 #include "kernel/posix-timer.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -44,9 +45,9 @@ static int read_timer(struct kernel_memory *km, uint64_t timer, struct hidden_ti
 	return r == 0 && clock == CLOCK_REALTIME ? read_wall_expiry(km, timer, &ret->wall_expiry_ns) : r;
 }
 
-static int find_list(struct kernel_memory *km, int pidfd, uint64_t *ret_list)
+static int find_in_process(struct kernel_memory *km, int pidfd, const char *member, uint64_t *ret)
 {
-	const int offset = kernel_memory_offset(km, "signal_struct", "posix_timers");
+	const int offset = kernel_memory_offset(km, "signal_struct", member);
 	AUTO_FREE uint64_t *threads = NULL;
 	uint64_t signal = 0;
 	size_t count = 0;
@@ -55,7 +56,20 @@ static int find_list(struct kernel_memory *km, int pidfd, uint64_t *ret_list)
 	if (r == 0)
 		r = kernel_memory_member(km, threads[0], "task_struct", "signal", &signal, sizeof(signal));
 	if (r == 0)
-		*ret_list = signal + (uint64_t)offset;
+		*ret = signal + (uint64_t)offset;
+	return r;
+}
+
+int posix_timer_next_id(struct kernel_memory *km, int pidfd, int *ret)
+{
+	uint64_t address = 0;
+	uint32_t next = 0;
+	int r = find_in_process(km, pidfd, "next_posix_timer_id", &address);
+
+	if (r == 0)
+		r = kernel_memory_read(km, address, &next, sizeof(next));
+	if (r == 0)
+		*ret = (int)(next & INT_MAX);
 	return r;
 }
 
@@ -66,7 +80,7 @@ int hidden_timers_read(struct kernel_memory *km, int pidfd, struct hidden_timer 
 	AUTO_FREE struct hidden_timer *timers = NULL;
 	size_t count = 0, capacity = 0, seen = 0;
 	uint64_t list = 0, at = 0;
-	int r = link < 0 ? link : find_list(km, pidfd, &list);
+	int r = link < 0 ? link : find_in_process(km, pidfd, "posix_timers", &list);
 
 	if (r == 0)
 		r = kernel_memory_read(km, list, &at, sizeof(at));

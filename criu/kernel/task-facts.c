@@ -1,6 +1,7 @@
 #include "kernel/task-facts.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -33,7 +34,7 @@ struct record {
 	uint64_t heap_start, heap_end, stack_start;
 	struct path_fact cwd, root;
 	uint64_t default_slack, oom_score_adj, posix_timers, mm_flags, loginuid, undo_list, io_context;
-	uint64_t allocated_keys, execute_only_key;
+	uint64_t allocated_keys, execute_only_key, next_timer_id;
 	uint8_t tls[TLS_BYTES];
 };
 
@@ -99,6 +100,7 @@ static const struct bpf_value members[] = {
 	{ { "cred", "user_ns" }, SLOT_CRED, AT(user_ns), 8 },
 	IN_SIGNAL("oom_score_adj", AT(oom_score_adj), 2),
 	IN_SIGNAL("posix_timers", AT(posix_timers), 8),
+	IN_SIGNAL("next_posix_timer_id", AT(next_timer_id), 4),
 	IN_FS("pwd", AT(cwd), sizeof(struct path_fact)),
 	IN_FS("root", AT(root), sizeof(struct path_fact)),
 	IN_MM("exe_file", AT(exe), 8),
@@ -180,6 +182,7 @@ static struct task_facts from_record(const struct record *record)
 		.cwd = record->cwd,
 		.root = record->root,
 		.has_posix_timers = record->posix_timers != 0,
+		.next_timer_id = (int)(record->next_timer_id & INT_MAX),
 		.has_tls = memcmp(record->tls, no_tls, TLS_BYTES) != 0,
 		.oom_score_adj = (int16_t)record->oom_score_adj,
 		.has_coredump_filter = true,

@@ -556,9 +556,9 @@ struct restorer_task {
 	uint32_t keys_to_free;     /* the restorer's own */
 	uint8_t (*ldt)[RESTORER_USER_DESC_BYTES]; /* segment descriptors of its own */
 	uint64_t ldt_count;
-	uint32_t stop_signal;     /* the task is stopped by it in the end, 0: runs */
-	uint32_t stop_is_pending; /* it is stopped, and SIGSTOP was sent once more */
-	uint32_t reserved2;
+	uint32_t stop_signal;        /* the task is stopped by it in the end, 0: runs */
+	uint32_t stop_is_pending;    /* it is stopped, and SIGSTOP was sent once more */
+	int32_t last_timer;          /* an id: the next timer gets the one behind it; -1: whichever comes */
 	uint32_t threads_left;       /* futex: threads without the leader that have not set their credentials */
 	uint32_t timers_made;        /* futex */
 	uint32_t timers_by_counting; /* the kernel's help with ids is not to be used */

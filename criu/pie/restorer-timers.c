@@ -12,15 +12,18 @@
 #define NSEC_PER_SEC      1000000000ll
 #define USEC_PER_SEC      1000000ll
 #define NSEC_PER_USEC     1000ll
+#define CLOCK_MONOTONIC   1
 #define CLOCK_COARSE      5 /* CLOCK_REALTIME_COARSE */
 #define OTHERS_WAIT_MS    10000
 #define SIGINFO_TIMER     -2 /* si_code SI_TIMER */
 #define TIMER_ABSOLUTE    1
 #define NOTIFY_SIGNAL     0
+#define NOTIFY_NONE       1
 #define NOTIFY_THREAD     4
 #define OVERRUN_WAIT_S    5 /* the expiry is at once, and who expects it may get no processor */
 #define EXPIRY_TRIES      1000
-#define ALARM             14 /* SIGALRM */
+#define COUNTED_MOST      1000000 /* a second or two */
+#define ALARM             14      /* SIGALRM */
 
 /* Laid out as the kernel's struct sigevent. */
 struct sigevent_record {
@@ -235,22 +238,63 @@ void overrun_of_thread(const struct restorer_thread *thread)
 	}
 }
 
+static long count_one(int32_t *id)
+{
+	const struct restorer_posix_timer unwanted = { .clock_id = CLOCK_MONOTONIC, .notify = NOTIFY_NONE };
+	long result = try_timer(&unwanted, id);
+
+	if (result == 0)
+		(void)SYS1(__NR_timer_delete, *id);
+	return result;
+}
+
+/* The kernel counts on from the number that was asked for last. */
+static void create_timers_by_id(struct restorer_task *task)
+{
+	int is_there = 0;
+
+	for (int is_last = 0; is_last < 2; is_last++)
+		for (uint64_t i = 0; i < task->posix_timer_count; i++) {
+			const struct restorer_posix_timer *timer = &task->posix_timers[i];
+			int32_t id = timer->id;
+
+			if ((timer->id == task->last_timer) != is_last)
+				continue;
+			check(task, create_timer(task, timer, &id), (uint64_t)timer->id);
+			is_there = is_last;
+		}
+	if (task->last_timer >= 0 && !is_there)
+		check(task, count_one(&(int32_t){ task->last_timer }), (uint64_t)task->last_timer);
+}
+
+/* What lies far ahead or behind is not to be had that way. */
+static void create_timers_by_counting(struct restorer_task *task)
+{
+	int32_t id = -1;
+
+	for (uint64_t i = 0; i < task->posix_timer_count; i++) {
+		id = task->posix_timers[i].id;
+		check(task, create_timer_by_counting(task, &task->posix_timers[i]), (uint64_t)id);
+	}
+	if (task->last_timer > id && task->last_timer - id <= COUNTED_MOST)
+		while (id != task->last_timer && count_one(&id) == 0)
+			;
+}
+
+static int needs_timers(const struct restorer_task *task)
+{
+	return task->posix_timer_count || task->last_timer >= 0;
+}
+
 void create_timers(struct restorer_task *task)
 {
-	long by_id;
-
 	enter(task, STEP_POSIX_TIMER);
-	by_id =
-	    !task->posix_timer_count || task->timers_by_counting ? -1 : SYS5(__NR_prctl, TIMER_RESTORE_IDS, 1, 0, 0, 0);
-	for (uint64_t i = 0; i < task->posix_timer_count; i++) {
-		const struct restorer_posix_timer *timer = &task->posix_timers[i];
-		int32_t id = timer->id;
-		long result = by_id == 0 ? create_timer(task, timer, &id) : create_timer_by_counting(task, timer);
-
-		check(task, result, (uint64_t)timer->id);
-	}
-	if (by_id == 0)
+	if (needs_timers(task) && !task->timers_by_counting && SYS5(__NR_prctl, TIMER_RESTORE_IDS, 1, 0, 0, 0) == 0) {
+		create_timers_by_id(task);
 		(void)SYS5(__NR_prctl, TIMER_RESTORE_IDS, 0, 0, 0, 0);
+	} else if (needs_timers(task)) {
+		create_timers_by_counting(task);
+	}
 	overrun_early(task);
 	__atomic_store_n(&task->timers_made, 1, __ATOMIC_RELEASE);
 	if (task->thread_count > 1)

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -239,8 +240,11 @@ static struct restorer_itimer itimer_from_image(const ItimerEntry *entry)
 	};
 }
 
-static int plan_timers(struct restore *r, const TaskTimersEntry *timers, struct restorer_task *out, struct error *err)
+static int plan_timers(struct restore *r, const TaskCoreEntry *tc, struct restorer_task *out, struct error *err)
 {
+	const TaskTimersEntry *timers = tc->timers;
+
+	out->last_timer = tc->has_next_timer_id ? (int32_t)((tc->next_timer_id - 1) & INT_MAX) : -1;
 	if (!timers)
 		return 0;
 	out->itimers[0] = itimer_from_image(timers->real);
@@ -591,7 +595,7 @@ int restore_process_plan(struct restore *r, const struct own_creds *own, struct 
 	plan_switches(r, task, out);
 	result = plan_ldt(r, tc, out, err);
 	if (result == 0)
-		result = plan_timers(r, tc->timers, out, err);
+		result = plan_timers(r, tc, out, err);
 	if (result == 0)
 		result = plan_queue(r, out, tc->signals_s, &out->pending, &out->pending_count, err);
 	for (size_t i = 0; result == 0 && i < out->thread_count; i++)

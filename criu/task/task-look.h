@@ -24,6 +24,7 @@ struct task_state {
 	size_t timer_count;
 	struct hidden_timer *hidden_timers; /* as far as it is known */
 	size_t hidden_timer_count;
+	int next_timer_id;                /* likewise; -1: not known */
 	struct hidden_timer *late_timers; /* read again behind the infect stage; only where a signal of one waits */
 	size_t late_timer_count;
 	bool has_loginuid;
@@ -74,7 +75,7 @@ void task_look_ended_leader(struct dump *d, const struct task *task);
 /* By ptrace: in the tracer's thread only. */
 int task_look_traced(struct dump *d, struct task *task, struct error *err);
 
-/* Which timers wait for a time: by one thread, before the process can be changed. */
+/* Which timers wait for a time, and the id of the next one: by one thread, before the process can be changed. */
 void timers_look(struct dump *d, struct task *task);
 
 /*

@@ -2,7 +2,8 @@
  * Interval timers and POSIX timers. /proc/PID/timers lists the POSIX timers with their notification; the time left and
  * the overrun count only the task itself can ask for. Whether a timer waits for a time of the wall clock or for a span
  * is read from the kernel's own structures; where they cannot be read it comes back with the span that was left. So is
- * how often one has expired while its signal waits, which otherwise begins anew.
+ * how often one has expired while its signal waits, which otherwise begins anew; and so is the id that the next timer
+ * gets, which otherwise is the one behind the highest that there is.
  */
 #include <errno.h>
 #include <limits.h>
@@ -14,6 +15,7 @@
 #include "base/util.h"
 #include "engine/dump.h"
 #include "kernel/posix-timer.h"
+#include "kernel/task-facts.h"
 #include "task/core-save.h"
 #include "task/task-look.h"
 #include "pie/parasite-border.h"
@@ -34,6 +36,24 @@ static ItimerEntry *save_itimer(const struct parasite_itimer *timer, struct aren
 	return entry;
 }
 
+/* Of a process without timers it is known only where it costs nothing. */
+static void look_next_id(struct dump *d, struct task *task)
+{
+	const struct task_facts *facts = task->thread_count ? task->threads[0].facts : NULL;
+	struct task_state *state = task->state;
+	struct kernel_memory *km;
+	int r;
+
+	state->next_timer_id = facts ? facts->next_timer_id : -1;
+	if (facts || !state->timer_count)
+		return;
+	r = dump_kernel_memory(d, &km);
+	if (r == 0)
+		r = posix_timer_next_id(km, task->pidfd, &state->next_timer_id);
+	if (r < 0)
+		log_debug(TASK_FORMAT ": which id its next timer gets is not known: %s", TASK_ARGS(task), strerror(-r));
+}
+
 void timers_look(struct dump *d, struct task *task)
 {
 	struct task_state *state = task->state;
@@ -41,6 +61,7 @@ void timers_look(struct dump *d, struct task *task)
 	size_t i = 0;
 	int r;
 
+	look_next_id(d, task);
 	while (i < state->timer_count && state->timers[i].clock_id != CLOCK_REALTIME)
 		i++;
 	if (i == state->timer_count)
@@ -202,6 +223,16 @@ static PosixTimerEntry *save_posix_timer(const struct task *task, size_t index,
 	return entry;
 }
 
+/* Those of a process are sorted. */
+static void save_next_id(const struct task_state *state, TaskCoreEntry *tc)
+{
+	const int highest = state->timer_count ? state->timers[state->timer_count - 1].id : -1;
+	const int usual = highest == INT_MAX ? 0 : highest + 1;
+
+	tc->has_next_timer_id = state->next_timer_id >= 0 && state->next_timer_id != usual;
+	tc->next_timer_id = (uint32_t)state->next_timer_id;
+}
+
 int timers_save(const struct task *task, TaskCoreEntry *tc, struct arena *arena)
 {
 	const struct parasite_posix_timer *times = (const void *)(task->parasite + 1);
@@ -222,6 +253,7 @@ int timers_save(const struct task *task, TaskCoreEntry *tc, struct arena *arena)
 			return -ENOMEM;
 		timers->n_posix++;
 	}
+	save_next_id(task->state, tc);
 	tc->timers = timers;
 	return 0;
 }

@@ -950,6 +950,7 @@ case_changed_timers() {
 		core-PID.img|TIMER @.clock_id=1 @.si_signo=10 @.it_sigev_notify=5|timer 1: notification 5 is not known
 		core-PID.img|TIMER @.clock_id=1 @.si_signo=10 @.it_sigev_notify=4|timer 1: notification 4 is not known
 		core-PID.img|TIMER @.clock_id=1 @.si_signo=0 @.it_sigev_notify=0|timer 1: signal 0 does not exist
+		core-PID.img|tc.next_timer_id=2147483648|timer id 2147483648 is out of range
 	END
 	changes_refused <table
 }

@@ -1,8 +1,20 @@
-/* Posix timers: clocks, ids (also with gaps), notification kinds, intervals, what remains, overruns, a signal pending.
+/*
+ * Posix timers: clocks, ids (also with gaps), notification kinds, intervals, what remains, overruns, a signal pending.
+ * And the id that the next one gets: behind that of the last one, which may be deleted. With an argument also where
+ * a program that makes timers by their ids has left it behind: before others that are there, or far ahead; with another
+ * one that of processes without timers.
  */
 #include "zdtmlib.h"
 
+#include <limits.h>
+#include <sys/prctl.h>
 #include <time.h>
+
+#ifndef PR_TIMER_CREATE_RESTORE_IDS
+#define PR_TIMER_CREATE_RESTORE_IDS     77
+#define PR_TIMER_CREATE_RESTORE_IDS_OFF 0
+#define PR_TIMER_CREATE_RESTORE_IDS_ON  1
+#endif
 
 struct timer {
 	clockid_t clock;
@@ -50,7 +62,67 @@ static void check_timer(const struct timer *timer)
 		     seconds(&now.it_value));
 }
 
-int main(void)
+/* Where the next id is not behind the highest that there is: the last one is asked for. */
+static int create_as(int id)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_NONE };
+	int got = id;
+
+	if (prctl(PR_TIMER_CREATE_RESTORE_IDS, PR_TIMER_CREATE_RESTORE_IDS_ON, 0, 0, 0) < 0)
+		test_skip("the kernel makes no timers by their ids: %s", strerror(errno));
+	MUST(syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &got));
+	MUST(prctl(PR_TIMER_CREATE_RESTORE_IDS, PR_TIMER_CREATE_RESTORE_IDS_OFF, 0, 0, 0));
+	EXPECT_EQ(got, id);
+	return id;
+}
+
+static void expect_next(int id)
+{
+	EXPECT_EQ(create(CLOCK_MONOTONIC, SIGEV_NONE, 0, 0), id);
+}
+
+struct ids {
+	int kept, last; /* made in this order, -1: none */
+	bool deletes_last;
+	int next;
+};
+
+static void with_ids(void *arg)
+{
+	const struct ids *ids = arg;
+
+	if (ids->kept >= 0)
+		(void)create_as(ids->kept);
+	(void)create_as(ids->last);
+	if (ids->deletes_last)
+		MUST(syscall(SYS_timer_delete, ids->last));
+	child_wait();
+	expect_next(ids->next);
+	expect_next(ids->next + 1);
+}
+
+/* So many that what is known of all at once is known of those without a timer. */
+static int test_ids(bool has_timers)
+{
+	static struct ids with_timers[] = { { 10, 2, false, 3 },
+					    { 10, 2, true, 3 },
+					    { 0, 1 << 30, true, (1 << 30) + 1 },
+					    { 5, INT_MAX, true, 0 },
+					    { INT_MAX, 7, false, 8 } };
+	static struct ids without[] = { { -1, 3, true, 4 }, { -1, 0, true, 1 }, { -1, 1000, true, 1001 } };
+	enum { CHILDREN = 20 };
+	pid_t pids[CHILDREN];
+
+	test_start();
+	for (int i = 0; i < CHILDREN; i++)
+		pids[i] = test_fork(with_ids, has_timers ? &with_timers[i % 5] : &without[i % 3]);
+	test_wait();
+	for (int i = 0; i < CHILDREN; i++)
+		test_end_child(pids[i]);
+	return test_pass();
+}
+
+int main(int argc, char **argv)
 {
 	struct itimerspec fast = { { 0, 1000000 }, { 0, 1000000 } };
 	struct timespec minute = { .tv_sec = 60 };
@@ -58,6 +130,8 @@ int main(void)
 	sigset_t set;
 	int gap, ticking, overruns = 0;
 
+	if (argc > 1)
+		return test_ids(strcmp(argv[1], "ids") == 0);
 	test_start();
 	sigemptyset(&set);
 	sigaddset(&set, SIGRTMIN);
@@ -70,8 +144,11 @@ int main(void)
 	}
 	ticking = create(CLOCK_MONOTONIC, SIGEV_SIGNAL, SIGRTMIN, 4711);
 	MUST(syscall(SYS_timer_settime, ticking, 0, &fast, NULL));
+	for (int i = 0; i < 3; i++)
+		MUST(syscall(SYS_timer_delete, create(CLOCK_MONOTONIC, SIGEV_NONE, 0, 0)));
 	usleep(20000);
 	test_wait();
+	expect_next(ticking + 4);
 	for (int i = 0; i < COUNT; i++)
 		check_timer(&timers[i]);
 	/* Its first expiry waits, blocked; later ones count as overruns: those before a checkpoint in timer_overruns.c.
