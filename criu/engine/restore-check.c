@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -402,6 +403,36 @@ static int check_cgroups(const struct restore *r, const struct checked_task *tas
 	return 0;
 }
 
+/* In the memory of a process there is always something else than zeros. */
+static int check_holes(struct pagemap *map, bool is_of_task, struct error *err)
+{
+	uint64_t pages = 0, holes = 0;
+	int result = map ? pagemap_count_holes(map, &pages, &holes, err) : 0;
+
+	if (result < 0 || holes == 0)
+		return result;
+	if (is_of_task && holes == pages) {
+		error_hint(err, "a restore with --auto-dedup uses a set up: restore from another copy");
+		return error_say(err, -ENODATA, "%s: all of its pages have been given back, nothing is in pages-%u.img",
+				 map->name, map->pages_id);
+	}
+	log_warn("%s: %" PRIu64 " of its %" PRIu64 " pages are holes in the image: they are restored as zeros, whether "
+		 "these were left out in copying the set or it was used up by a restore with --auto-dedup\n",
+		 map->name, holes, pages);
+	return 0;
+}
+
+static int check_pages(const struct restore *r, struct error *err)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < r->images->task_count && result == 0; i++)
+		result = check_holes(r->images->tasks[i].pagemap, true, err);
+	for (size_t i = 0; i < r->images->shmem_count && result == 0; i++)
+		result = check_holes(r->images->shmems[i].pagemap, false, err);
+	return result;
+}
+
 static int check_task(const struct restore *r, const struct checked_task *task, struct error *err)
 {
 	int result = check_namespaces(r, task, err);
@@ -427,6 +458,8 @@ int restore_check(const struct restore *r, struct error *err)
 		result = cpuinfo_check(r->opts, r->set, err);
 	for (size_t i = 0; result == 0 && i < r->images->task_count; i++)
 		result = check_task(r, &r->images->tasks[i], err);
+	if (result == 0)
+		result = check_pages(r, err);
 	if (result == 0)
 		result = restore_hugetlb_check(r, err);
 	return result < 0 ? result : check_pids(r, err);

@@ -306,6 +306,11 @@ static int open_parent(struct image_set *set, struct error *err)
 		return error_set(err, -errno, "%s: cannot open the parent image set", set_path(set));
 	if (fstat(fd, &st) < 0)
 		return error_set(err, -errno, "%s: cannot look at the parent image set", set_path(set));
+	if (faccessat(fd, INVENTORY_USED_UP, F_OK, 0) == 0 && faccessat(fd, INVENTORY_NAME, F_OK, 0) < 0)
+		return error_say(err, -ENOENT,
+				 "%s: the parent image set was used up by a restore with --auto-dedup, of it or of "
+				 "another set that builds on it",
+				 set_path(set));
 	if (is_in_chain(set, &st))
 		return error_say(err, -ELOOP, "%s: the links `parent` go in a circle", set_path(set));
 	parent = calloc(1, sizeof(*parent));

@@ -94,10 +94,11 @@ static int missing_pages(const struct pagemap *map, struct error *err)
  * No overflow: runs do not overlap, so their sum fits as their addresses do. Pages beyond those of all runs are of a
  * map that was cut off; of a parent set only what is asked for matters.
  */
-static int check_pages_file(const struct pagemap *map, struct error *err)
+static int check_pages_file(struct pagemap *map, struct error *err)
 {
 	AUTO_CLOSE int fd = -1;
 	uint64_t bytes;
+	off_t hole;
 	int r = image_open_raw(map->set, IMAGE_PAGES, map->pages_id, O_RDONLY, &fd, &bytes, err);
 
 	if (r == -ENOENT && !error_is_set(err))
@@ -109,6 +110,8 @@ static int check_pages_file(const struct pagemap *map, struct error *err)
 				 "pages-%u.img is too %s: %" PRIu64 " bytes for the %" PRIu64 " pages of %s",
 				 map->pages_id, bytes / PAGE_BYTES < map->present_pages ? "short" : "long", bytes,
 				 map->present_pages, map->name);
+	hole = lseek(fd, 0, SEEK_HOLE);
+	map->has_holes = hole >= 0 && (uint64_t)hole < bytes;
 	return 0;
 }
 
@@ -309,6 +312,55 @@ int pagemap_pages_fd(struct pagemap *map, int flags, struct error *err)
 	if (r == -ENOENT && !error_is_set(err))
 		return missing_pages(map, err);
 	return r < 0 ? r : map->pages_fd;
+}
+
+/* Nothing but a hole up to the end of the file: ENXIO. */
+static int count_holes(const struct page_extent *extent, int fd, uint64_t *holes)
+{
+	const uint64_t end = extent->offset + extent->nr_pages * PAGE_BYTES;
+	uint64_t at = extent->offset;
+
+	while (at < end) {
+		off_t data = lseek(fd, (off_t)at, SEEK_DATA), hole;
+
+		if (data < 0 && errno != ENXIO)
+			return -errno;
+		if (data < 0 || (uint64_t)data >= end) {
+			*holes += (end - at) / PAGE_BYTES;
+			return 0;
+		}
+		*holes += ((uint64_t)data - at) / PAGE_BYTES;
+		hole = lseek(fd, data, SEEK_HOLE);
+		if (hole < 0)
+			return -errno;
+		at = (uint64_t)hole;
+	}
+	return 0;
+}
+
+int pagemap_count_holes(struct pagemap *map, uint64_t *ret_pages, uint64_t *ret_holes, struct error *err)
+{
+	uint64_t pages = 0, holes = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < map->extent_count && r == 0; i++) {
+		const struct page_extent *extent = &map->extents[i];
+		int fd =
+		    extent->source && extent->source->has_holes ? pagemap_pages_fd(extent->source, O_RDONLY, err) : 0;
+
+		if (fd < 0)
+			return fd;
+		if (extent->source)
+			pages += extent->nr_pages;
+		if (extent->source && extent->source->has_holes)
+			r = count_holes(extent, fd, &holes);
+	}
+	pagemap_close_pages(map);
+	if (r < 0)
+		return error_set(err, r, "%s: look for holes in its pages", map->name);
+	*ret_pages = pages;
+	*ret_holes = holes;
+	return 0;
 }
 
 size_t pagemap_find_extent(const struct pagemap *map, uint64_t vaddr)

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -44,6 +45,7 @@ struct pagemap {
 	struct page_extent *extents; /* the same pages, resolved */
 	size_t extent_count;
 	uint64_t present_pages;
+	bool has_holes;         /* in the pages file, which no dump leaves in it */
 	struct pagemap *parent; /* the same object in the parent set; loaded only when a run needs it */
 	struct pagemap *child;  /* whose parent this is */
 	int pages_fd;           /* -1 until pagemap_pages_fd() */
@@ -66,6 +68,12 @@ void pagemap_close_pages(struct pagemap *map);
 
 /* The extent that holds vaddr, or the first one after it; the count when there is none. */
 size_t pagemap_find_extent(const struct pagemap *map, uint64_t vaddr);
+
+/*
+ * How many pages with content the map has, and how many of these are holes in pages files: zeros that a copy has left
+ * out, or pages that were given back when a set was restored (--auto-dedup).
+ */
+int pagemap_count_holes(struct pagemap *map, uint64_t *ret_pages, uint64_t *ret_holes, struct error *err);
 
 /*
  * Writing: runs are added in ascending order, neighbours with equal flags become one entry. The file is written at

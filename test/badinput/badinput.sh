@@ -1229,6 +1229,48 @@ case_set_that_was_used_up() {
 	says 'used up by a restore with --auto-dedup'
 }
 
+# Another program does not say that it has given them back.
+case_pages_that_are_holes() {
+	local each
+	make_set
+	cp -r set whole
+	cp -r set sparse
+	for each in sparse/pages-*.img; do
+		fallocate -p -o 4096 -l 4096 "$each"
+	done
+	for each in set/pages-*.img; do
+		fallocate -p -o 0 -l "$(stat -c %s "$each")" "$each"
+	done
+	restore_refused
+	says 'pagemap-[0-9]+.img: all of its pages have been given back' '^hint: .*--auto-dedup'
+	run_criu restore -d -D whole -v4 -o restore.log
+	[ $status -eq 0 ] || fail "a copy cannot be restored"
+	! grep holes whole/restore.log || fail "a copy has no holes"
+	untouched
+	count_processes
+	kill -KILL "${others[@]}"
+	nobody_left || fail "${others[*]} are left"
+	echo READY >out
+	run_criu restore -d -D sparse -v4 -o restore.log
+	grep -Eq 'pagemap-[0-9]+.img: 1 of its [0-9]+ pages are holes in the image' sparse/restore.log || fail "no warning"
+}
+
+# Two sets have the same parent: what one gives back the other lacks.
+case_parent_that_was_used_up() {
+	make_set
+	FORM=chain CRTOOLS_IMAGE_DIR=set "$(dirname "$self")"/../images/older-set.py set || fail "cannot make a chain"
+	cp -a set other
+	run_criu restore -d -D set -v4 -o restore.log --auto-dedup
+	[ $status -eq 0 ] || fail "with --auto-dedup it should be restored"
+	untouched
+	count_processes
+	kill -KILL "${others[@]}"
+	nobody_left || fail "${others[*]} are left"
+	echo READY >out
+	refused restore -d -D other -v4 -o restore.log
+	says 'other: the parent image set was used up by a restore with --auto-dedup'
+}
+
 # mutations_of KIND: one random change each: no crash, no hang, nothing left; what restores nevertheless is a whole tree.
 mutations_of() {
 	make_set "$1"
