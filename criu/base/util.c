@@ -24,12 +24,12 @@ int array_reserve(void *items, size_t *capacity, size_t count, size_t item_bytes
 	return 0;
 }
 
-uint64_t now_ns(void)
+int64_t clock_now_ns(clockid_t clock)
 {
-	struct timespec now;
+	struct timespec now = { 0 };
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	(void)clock_gettime(clock, &now);
+	return timespec_to_ns(&now);
 }
 
 int write_all(int fd, const void *data, size_t bytes)

@@ -4,12 +4,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 #define PAGE_BYTES 4096UL
+#define NS_PER_SEC 1000000000ll
 
 static inline uint64_t min_u64(uint64_t a, uint64_t b)
 {
@@ -37,8 +39,28 @@ static inline bool is_page_aligned(uint64_t value)
  */
 int array_reserve(void *items, size_t *capacity, size_t count, size_t item_bytes);
 
+/* Negative before 1970. */
+static inline int64_t timespec_to_ns(const struct timespec *time)
+{
+	return (int64_t)((uint64_t)time->tv_sec * NS_PER_SEC + (uint64_t)time->tv_nsec);
+}
+
+static inline struct timespec timespec_from_ns(int64_t ns)
+{
+	const int64_t seconds = ns / NS_PER_SEC - (ns % NS_PER_SEC < 0);
+
+	return (struct timespec){ .tv_sec = seconds, .tv_nsec = ns - seconds * NS_PER_SEC };
+}
+
+/* What a clock shows, for clocks that always can be read. */
+int64_t clock_now_ns(clockid_t clock);
+
 /* Monotonic clock in nanoseconds and microseconds. */
-uint64_t now_ns(void);
+static inline uint64_t now_ns(void)
+{
+	return (uint64_t)clock_now_ns(CLOCK_MONOTONIC);
+}
+
 static inline uint64_t now_us(void)
 {
 	return now_ns() / 1000;

@@ -535,7 +535,7 @@ static int read_frozen(struct dump *d, struct task *task, struct error *err)
 
 int tree_freeze(struct dump *d, struct error *err)
 {
-	uint64_t limit_ns = d->opts->timeout_sec ? d->opts->timeout_sec * 1000000000ull : SETTLE_NS;
+	uint64_t limit_ns = d->opts->timeout_sec ? d->opts->timeout_sec * (uint64_t)NS_PER_SEC : SETTLE_NS;
 	uint64_t deadline_ns = now_ns() + limit_ns;
 	size_t fresh = 0, stale = 0, again = 0;
 	struct task **sorted;

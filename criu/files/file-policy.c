@@ -225,14 +225,14 @@ bool file_policy_is_same(const struct restore *r, const struct restore_file *a, 
 
 static const char *describe_time(uint64_t ns, char *buffer, size_t bytes)
 {
-	time_t seconds = (time_t)(ns / 1000000000);
+	time_t seconds = (time_t)(ns / NS_PER_SEC);
 	struct tm parts;
 	size_t used;
 
 	if (!localtime_r(&seconds, &parts))
 		return "?";
 	used = strftime(buffer, bytes, "%Y-%m-%d %H:%M:%S", &parts);
-	(void)snprintf(buffer + used, bytes - used, ".%09u", (unsigned int)(ns % 1000000000));
+	(void)snprintf(buffer + used, bytes - used, ".%09u", (unsigned int)(ns % NS_PER_SEC));
 	return buffer;
 }
 

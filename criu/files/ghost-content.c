@@ -414,13 +414,9 @@ static int fill_content(struct image_reader *reader, int inode_fd, const GhostFi
 
 static struct timespec timespec_of(bool has_ns, uint64_t ns, const Timeval *coarse)
 {
-	int64_t seconds = (int64_t)ns / 1000000000, rest = (int64_t)ns % 1000000000;
-
-	if (!has_ns)
-		return (struct timespec){ (time_t)coarse->tv_sec, (long)coarse->tv_usec * 1000 };
-	if (rest < 0) /* before 1970 */
-		return (struct timespec){ seconds - 1, rest + 1000000000 };
-	return (struct timespec){ seconds, rest };
+	if (has_ns)
+		return timespec_from_ns((int64_t)ns);
+	return (struct timespec){ (time_t)coarse->tv_sec, (long)coarse->tv_usec * 1000 };
 }
 
 static void set_times(const char *path, const GhostFileEntry *entry)

@@ -245,7 +245,7 @@ static int refuse_requests(const struct uring_look *look, uint32_t count, struct
 
 static int wait_for_requests(struct uring_look *look, struct error *err)
 {
-	const uint64_t deadline_ns = now_ns() + look->d->opts->io_wait_sec * 1000000000ull;
+	const uint64_t deadline_ns = now_ns() + look->d->opts->io_wait_sec * (uint64_t)NS_PER_SEC;
 	uint32_t count = 0;
 	int r;
 

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/key-index.h"
+#include "base/util.h"
 #include "files/directory-names.h"
 #include "files/file-kinds.h"
 #include "files/files.h"
@@ -127,7 +128,7 @@ int file_policy_look(struct dump *d, struct open_file *file, struct error *err);
 int file_policy_record(struct dump *d, struct open_file *file, RegFileEntry *entry, struct error *err);
 static inline uint64_t file_policy_ns(int64_t seconds, uint32_t nanoseconds)
 {
-	return (uint64_t)seconds * 1000000000 + nanoseconds;
+	return (uint64_t)seconds * NS_PER_SEC + nanoseconds;
 }
 
 /* pidfd.c: whether it stands for a thread other than the first of a process. */

@@ -18,12 +18,11 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/util.h"
 #include "files/registry.h"
 #include "files/restore-files.h"
 #include "images/timerfd.pb-c.h"
 #include "kernel/missing-fs.h"
-
-#define NS_PER_SEC 1000000000ull
 
 #ifndef CLOCK_REALTIME_ALARM
 #define CLOCK_REALTIME_ALARM 8
@@ -107,19 +106,11 @@ static bool is_wall_clock(uint64_t clock)
 	return clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_ALARM;
 }
 
-static uint64_t to_ns(const struct timespec *t)
-{
-	return (uint64_t)t->tv_sec * NS_PER_SEC + (uint64_t)t->tv_nsec;
-}
-
 static void find_deadline(struct timerfd_data *data)
 {
-	struct timespec now;
-
 	if (!is_wall_clock(data->clock) || !(data->settime_flags & TFD_TIMER_ABSTIME) || is_zero(&data->spec.it_value))
 		return;
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	data->deadline_ns = to_ns(&now) + to_ns(&data->spec.it_value);
+	data->deadline_ns = (uint64_t)clock_now_ns(CLOCK_REALTIME) + (uint64_t)timespec_to_ns(&data->spec.it_value);
 }
 
 /* The kernel counts it as an expiration, but the timer has not expired: it runs on. */
@@ -198,19 +189,13 @@ static int open_timerfd(struct restore *r, struct restore_file *file, int *ret_f
 /* Absolute flags need an absolute time: what remained, counted from now, or the date that was kept. */
 static void absolute_time(const TimerfdEntry *timer, struct timespec *value)
 {
-	struct timespec now;
-	uint64_t at;
+	/* The alarm clocks show the same time as those they are named after. */
+	const clockid_t clock = is_wall_clock(timer->clockid)       ? CLOCK_REALTIME
+				: timer->clockid == CLOCK_MONOTONIC ? CLOCK_MONOTONIC
+								    : CLOCK_BOOTTIME;
+	const uint64_t at = timer->has_deadline_ns ? timer->deadline_ns
+						   : (uint64_t)clock_now_ns(clock) + (uint64_t)timespec_to_ns(value);
 
-	if (timer->has_deadline_ns) {
-		at = timer->deadline_ns;
-	} else {
-		/* The alarm clocks show the same time as those they are named after. */
-		(void)clock_gettime(is_wall_clock(timer->clockid)       ? CLOCK_REALTIME
-				    : timer->clockid == CLOCK_MONOTONIC ? CLOCK_MONOTONIC
-									: CLOCK_BOOTTIME,
-				    &now);
-		at = to_ns(&now) + to_ns(value);
-	}
 	value->tv_sec = (time_t)(at / NS_PER_SEC);
 	value->tv_nsec = (long)(at % NS_PER_SEC);
 }

@@ -300,8 +300,7 @@ static int check_posix_timer(const struct checked_task *task, const PosixTimerEn
 	/* without a notification the kernel takes any number */
 	if (t->it_sigev_notify != SIGEV_NONE && (t->si_signo == 0 || t->si_signo > CHECK_SIGNAL_MAX))
 		return check_bad(at, "timer %u: signal %u does not exist", t->it_id, t->si_signo);
-	if (t->insec >= CHECK_NS_PER_SECOND || t->vnsec >= CHECK_NS_PER_SECOND || t->isec > INT64_MAX ||
-	    t->vsec > INT64_MAX)
+	if (t->insec >= NS_PER_SEC || t->vnsec >= NS_PER_SEC || t->isec > INT64_MAX || t->vsec > INT64_MAX)
 		return check_bad(at, "timer %u: a time is out of range", t->it_id);
 	if (t->has_wall_ns && (t->wall_ns > INT64_MAX || t->clock_id != CLOCK_REALTIME))
 		return check_bad(at, "timer %u: a time of the wall clock that it cannot have", t->it_id);

@@ -167,8 +167,7 @@ static int check_timerfd(const struct checked_set *cs, const FileEntry *entry, c
 	if (t->clockid != CLOCK_REALTIME && t->clockid != CLOCK_MONOTONIC && t->clockid != CLOCK_BOOTTIME &&
 	    t->clockid != CLOCK_REALTIME_ALARM && t->clockid != CLOCK_BOOTTIME_ALARM)
 		return check_bad(at, "file %u: no timerfd has clock %u", entry->id, t->clockid);
-	if (t->vnsec >= CHECK_NS_PER_SECOND || t->insec >= CHECK_NS_PER_SECOND || t->vsec > INT64_MAX ||
-	    t->isec > INT64_MAX)
+	if (t->vnsec >= NS_PER_SEC || t->insec >= NS_PER_SEC || t->vsec > INT64_MAX || t->isec > INT64_MAX)
 		return check_bad(at, "file %u: a time is out of range", entry->id);
 	return 0;
 }

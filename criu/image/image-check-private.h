@@ -21,9 +21,8 @@ bool find_duplicate(uint32_t *numbers, size_t count, uint32_t *ret_number);
 /* Pids and tids are below the kernel's limit. */
 #define CHECK_PID_LIMIT (1u << 22)
 
-#define CHECK_SIGNAL_MAX    64u
-#define CHECK_GROUPS_MAX    65536 /* supplementary ones */
-#define CHECK_NS_PER_SECOND 1000000000u
+#define CHECK_SIGNAL_MAX 64u
+#define CHECK_GROUPS_MAX 65536 /* supplementary ones */
 
 #define NUMA_MODE_LAST 6u /* weighted interleaving, since Linux 6.9 */
 

@@ -84,9 +84,9 @@ static int check_timens(struct checked_set *cs, struct error *err)
 		return 0;
 	if (r < 0)
 		return r;
-	if (cs->timens->monotonic->tv_nsec >= 1000000000 || cs->timens->boottime->tv_nsec >= 1000000000 ||
-	    cs->timens->monotonic->tv_sec > INT64_MAX / 1000000000 ||
-	    cs->timens->boottime->tv_sec > INT64_MAX / 1000000000)
+	if (cs->timens->monotonic->tv_nsec >= NS_PER_SEC || cs->timens->boottime->tv_nsec >= NS_PER_SEC ||
+	    cs->timens->monotonic->tv_sec > INT64_MAX / NS_PER_SEC ||
+	    cs->timens->boottime->tv_sec > INT64_MAX / NS_PER_SEC)
 		return check_bad(&at, "a clock reading is out of range");
 	return 0;
 }

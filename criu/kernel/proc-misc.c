@@ -571,8 +571,6 @@ void proc_mounts_done(struct proc_mounts *mounts)
 
 /* --- time -------------------------------------------------------------------------------------------------------- */
 
-#define NSEC_PER_SEC 1000000000ll
-
 static int read_time_offsets(int dirfd, const char *path, struct proc_time_offsets *ret)
 {
 	long long sec[2], nsec[2];
@@ -584,8 +582,8 @@ static int read_time_offsets(int dirfd, const char *path, struct proc_time_offse
 	if (sscanf(text, "monotonic %lld %lld boottime %lld %lld", &sec[0], &nsec[0], &sec[1], &nsec[1]) != 4)
 		return -EINVAL;
 	*ret = (struct proc_time_offsets){
-		.monotonic_ns = sec[0] * NSEC_PER_SEC + nsec[0],
-		.boottime_ns = sec[1] * NSEC_PER_SEC + nsec[1],
+		.monotonic_ns = sec[0] * NS_PER_SEC + nsec[0],
+		.boottime_ns = sec[1] * NS_PER_SEC + nsec[1],
 	};
 	return 0;
 }

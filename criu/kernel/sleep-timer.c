@@ -16,8 +16,7 @@
 #define STACK_PART_WORDS 56 /* a program has 512 bytes to work with */
 #define STACK_WORDS      (2 * STACK_PART_WORDS)
 #define TIMER_IS_ARMED   1 /* HRTIMER_STATE_ENQUEUED */
-#define NSEC_PER_SEC     1000000000ull
-#define MAX_SLACK_NS     (100 * NSEC_PER_SEC)
+#define MAX_SLACK_NS     (100 * NS_PER_SEC)
 
 struct record {
 	uint64_t tid, switches, task;

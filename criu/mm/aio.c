@@ -46,7 +46,7 @@ bool is_aio_ring(const struct proc_vma *vma, const char *path)
 /* Requests to a disk complete while the task stands still. */
 static int wait_for_requests(const struct dump *d, struct kernel_memory *km, uint64_t context, int64_t *ret_count)
 {
-	const uint64_t deadline_ns = now_ns() + d->opts->io_wait_sec * 1000000000ull;
+	const uint64_t deadline_ns = now_ns() + d->opts->io_wait_sec * (uint64_t)NS_PER_SEC;
 	int r;
 
 	for (;;) {

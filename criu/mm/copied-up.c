@@ -25,15 +25,7 @@
 #define PIECE_BYTES (64 * PAGE_BYTES)
 
 /* The clock may have been set a little since, and start times are rounded. */
-#define SLACK_NS (10 * 1000000000ll)
-
-static int64_t clock_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	(void)clock_gettime(clock, &now);
-	return now.tv_sec * 1000000000ll + now.tv_nsec;
-}
+#define SLACK_NS (10 * NS_PER_SEC)
 
 static bool is_younger_than_tree(struct dump *d, const struct open_file *file)
 {
@@ -46,8 +38,8 @@ static bool is_younger_than_tree(struct dump *d, const struct open_file *file)
 	if (!root)
 		return false;
 	age_ns =
-	    clock_ns(CLOCK_BOOTTIME) - (int64_t)root->stat.start_time_ticks * (1000000000ll / sysconf(_SC_CLK_TCK));
-	return (int64_t)file->overlay_btime_ns > clock_ns(CLOCK_REALTIME) - age_ns - SLACK_NS;
+	    clock_now_ns(CLOCK_BOOTTIME) - (int64_t)root->stat.start_time_ticks * (NS_PER_SEC / sysconf(_SC_CLK_TCK));
+	return (int64_t)file->overlay_btime_ns > clock_now_ns(CLOCK_REALTIME) - age_ns - SLACK_NS;
 }
 
 struct comparison {

@@ -353,11 +353,6 @@ static int save_contents(struct dump *d, struct shared_object *object, struct er
 	return r;
 }
 
-static uint64_t to_ns(const struct timespec *t)
-{
-	return (uint64_t)t->tv_sec * 1000000000 + (uint64_t)t->tv_nsec;
-}
-
 static int fill_attributes(const struct shared_object *object, struct arena *arena, MemfdInodeEntry *entry)
 {
 	struct inode_attributes attributes;
@@ -415,8 +410,8 @@ static int save_inode(struct image_writer *w, const struct shared_object *object
 	entry.has_mode = true;
 	entry.mode = object->st.st_mode;
 	entry.has_atime_ns = entry.has_mtime_ns = true;
-	entry.atime_ns = to_ns(&object->st.st_atim);
-	entry.mtime_ns = to_ns(&object->st.st_mtim);
+	entry.atime_ns = (uint64_t)timespec_to_ns(&object->st.st_atim);
+	entry.mtime_ns = (uint64_t)timespec_to_ns(&object->st.st_mtim);
 	if (object->huge_page_bytes) {
 		entry.has_hugetlb_flag = true;
 		entry.hugetlb_flag = MFD_HUGETLB | hugepages_size_bits(object->huge_page_bytes);

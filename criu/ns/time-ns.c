@@ -30,7 +30,6 @@
 #include "kernel/proc-pid.h"
 #include "ns/ns-look.h"
 
-#define NSEC_PER_SEC  1000000000ll
 #define OWN_OFFSETS   "/proc/self/timens_offsets"
 #define OWN_NAMESPACE "/proc/self/ns/time"
 
@@ -43,28 +42,20 @@ struct clocks {
 	int64_t monotonic, boottime;
 };
 
-static int64_t read_clock(clockid_t clock)
-{
-	struct timespec now = { 0 };
-
-	(void)clock_gettime(clock, &now);
-	return now.tv_sec * NSEC_PER_SEC + now.tv_nsec;
-}
-
 static struct clocks read_clocks(void)
 {
-	return (struct clocks){ read_clock(CLOCK_MONOTONIC), read_clock(CLOCK_BOOTTIME) };
+	return (struct clocks){ clock_now_ns(CLOCK_MONOTONIC), clock_now_ns(CLOCK_BOOTTIME) };
 }
 
 static int64_t join(long long sec, long long nsec)
 {
-	return sec * NSEC_PER_SEC + nsec;
+	return sec * NS_PER_SEC + nsec;
 }
 
 /* The nanoseconds of the kernel's offsets are never negative. */
 static int64_t seconds_of(int64_t ns)
 {
-	return ns >= 0 ? ns / NSEC_PER_SEC : -((-ns + NSEC_PER_SEC - 1) / NSEC_PER_SEC);
+	return ns >= 0 ? ns / NS_PER_SEC : -((-ns + NS_PER_SEC - 1) / NS_PER_SEC);
 }
 
 /* --- dump -------------------------------------------------------------------------------------------------------- */
@@ -114,10 +105,10 @@ int time_ns_save(const struct dump *d, struct image_set *set, struct error *err)
 
 	if (r < 0)
 		return error_set(err, r, "read the clocks of the tree's time namespace");
-	monotonic.tv_sec = (uint64_t)(clocks.monotonic / NSEC_PER_SEC);
-	monotonic.tv_nsec = (uint64_t)(clocks.monotonic % NSEC_PER_SEC);
-	boottime.tv_sec = (uint64_t)(clocks.boottime / NSEC_PER_SEC);
-	boottime.tv_nsec = (uint64_t)(clocks.boottime % NSEC_PER_SEC);
+	monotonic.tv_sec = (uint64_t)(clocks.monotonic / NS_PER_SEC);
+	monotonic.tv_nsec = (uint64_t)(clocks.monotonic % NS_PER_SEC);
+	boottime.tv_sec = (uint64_t)(clocks.boottime / NS_PER_SEC);
+	boottime.tv_nsec = (uint64_t)(clocks.boottime % NS_PER_SEC);
 	entry.monotonic = &monotonic;
 	entry.boottime = &boottime;
 	return image_write_one(set, IMAGE_TIMENS, d->has_time_ns ? NS_ID_OTHER_TIME : 0, &entry, err);
@@ -155,8 +146,8 @@ static int refuse_backwards(const struct clocks *now, const struct clocks *seen,
 	return error_say(err, -EOPNOTSUPP,
 			 "%s would run backwards for the tree: it has seen %lld s, and here it is %lld s",
 			 monotonic ? "CLOCK_MONOTONIC" : "CLOCK_BOOTTIME",
-			 (long long)((monotonic ? seen->monotonic : seen->boottime) / NSEC_PER_SEC),
-			 (long long)((monotonic ? now->monotonic : now->boottime) / NSEC_PER_SEC));
+			 (long long)((monotonic ? seen->monotonic : seen->boottime) / NS_PER_SEC),
+			 (long long)((monotonic ? now->monotonic : now->boottime) / NS_PER_SEC));
 }
 
 int time_ns_check(struct restore *r, struct error *err)
@@ -195,8 +186,8 @@ static int write_offsets(const struct clocks *offsets)
 	const int64_t sec[2] = { seconds_of(offsets->monotonic), seconds_of(offsets->boottime) };
 	char text[128];
 	int bytes = snprintf(text, sizeof(text), "monotonic %lld %lld\nboottime %lld %lld\n", (long long)sec[0],
-			     (long long)(offsets->monotonic - sec[0] * NSEC_PER_SEC), (long long)sec[1],
-			     (long long)(offsets->boottime - sec[1] * NSEC_PER_SEC));
+			     (long long)(offsets->monotonic - sec[0] * NS_PER_SEC), (long long)sec[1],
+			     (long long)(offsets->boottime - sec[1] * NS_PER_SEC));
 
 	return fd < 0 ? -errno : write_all(fd, text, (size_t)bytes);
 }
@@ -224,7 +215,7 @@ int time_ns_enter(const struct restore *r, int *ret_fd, struct error *err)
 		return error_set(err, result, "set the clocks of the tree's time namespace");
 	}
 	log_info("the tree gets a time namespace: clocks shifted by %lld s\n",
-		 (long long)(shift.monotonic / NSEC_PER_SEC));
+		 (long long)(shift.monotonic / NS_PER_SEC));
 	*ret_fd = take_fd(&fd);
 	return 0;
 }

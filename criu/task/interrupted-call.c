@@ -17,7 +17,6 @@
 #include "kernel/restart-block.h"
 #include "task/task-look.h"
 
-#define NSEC_PER_SEC       1000000000ll
 #define OWN_PROCESSOR_TIME (-6)  /* the kernel's number for CLOCK_PROCESS_CPUTIME_ID: of pid 0 */
 #define FIRST_ADDRESS      65536 /* below it are clock numbers, not pointers */
 
@@ -96,7 +95,7 @@ static int sleep_deadline(const struct restart_block *block, clockid_t *ret_cloc
 static int poll_deadline(const struct restart_block *block, clockid_t *ret_clock, uint64_t *ret_ns)
 {
 	*ret_clock = CLOCK_MONOTONIC;
-	*ret_ns = block->poll.deadline_sec * NSEC_PER_SEC + block->poll.deadline_nsec;
+	*ret_ns = block->poll.deadline_sec * NS_PER_SEC + block->poll.deadline_nsec;
 	return 0;
 }
 
@@ -181,7 +180,7 @@ static int read_clock(const struct block_reader *reader, const struct task *task
 	}
 	if (clock_gettime(clock, &now) < 0)
 		return -errno;
-	*ret_ns = (uint64_t)(now.tv_sec * NSEC_PER_SEC + now.tv_nsec - offset_ns);
+	*ret_ns = (uint64_t)(now.tv_sec * NS_PER_SEC + now.tv_nsec - offset_ns);
 	return 0;
 }
 
@@ -211,9 +210,9 @@ static int remainder_from_memory(const struct task *task, const struct timed_cal
 			sizeof(left));
 	if (r < 0)
 		return r;
-	if (left.tv_sec < 0 || left.tv_nsec < 0 || left.tv_nsec >= NSEC_PER_SEC)
+	if (left.tv_sec < 0 || left.tv_nsec < 0 || left.tv_nsec >= NS_PER_SEC)
 		return -EINVAL;
-	*ret_ns = (uint64_t)left.tv_sec * NSEC_PER_SEC + (uint64_t)left.tv_nsec;
+	*ret_ns = (uint64_t)left.tv_sec * NS_PER_SEC + (uint64_t)left.tv_nsec;
 	return 0;
 }
 

@@ -20,8 +20,6 @@
 #include "task/task-look.h"
 #include "pie/parasite-border.h"
 
-#define NSEC_PER_SEC 1000000000ull
-
 static ItimerEntry *save_itimer(const struct parasite_itimer *timer, struct arena *arena)
 {
 	ItimerEntry *entry = arena_alloc(arena, sizeof(*entry));
@@ -77,14 +75,12 @@ void timers_look(struct dump *d, struct task *task)
 /* When the timer expires next; the kernel has the last expiry while its signal waits. */
 static void save_wall_time(const struct task_state *state, PosixTimerEntry *entry)
 {
-	const uint64_t interval = entry->isec * NSEC_PER_SEC + entry->insec;
-	struct timespec now;
+	const uint64_t interval = entry->isec * NS_PER_SEC + entry->insec;
+	const uint64_t now_ns = (uint64_t)clock_now_ns(CLOCK_REALTIME);
 
 	if (!entry->vsec && !entry->vnsec)
 		return;
-	(void)clock_gettime(CLOCK_REALTIME, &now);
 	for (size_t i = 0; i < state->hidden_timer_count; i++) {
-		const uint64_t now_ns = (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
 		uint64_t expiry = state->hidden_timers[i].wall_expiry_ns;
 
 		if (state->hidden_timers[i].id != (int)entry->it_id || !expiry)
