@@ -298,10 +298,9 @@ int shmem_is_write_sealed(const struct restore *r, uint64_t inode_id)
 static void set_times(const struct shmem_object *object)
 {
 	const MemfdInodeEntry *inode = object->image->inode;
-	const uint64_t second = 1000000000;
 	const struct timespec times[2] = {
-		{ (time_t)(inode->atime_ns / second), (long)(inode->atime_ns % second) },
-		{ (time_t)(inode->mtime_ns / second), (long)(inode->mtime_ns % second) },
+		timespec_from_ns((int64_t)inode->atime_ns),
+		timespec_from_ns((int64_t)inode->mtime_ns),
 	};
 
 	if (inode->has_atime_ns && inode->has_mtime_ns)

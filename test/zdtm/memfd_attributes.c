@@ -25,7 +25,8 @@ static const unsigned char access_list[] = {
 	0x20, 0, 0, 0, 255, 255, 255, 255,                                    /* others */
 };
 
-static const struct timespec times[2] = { { 1000000001, 123456789 }, { 1100000002, 987654321 } };
+/* The second one is before 1970. */
+static const struct timespec times[2] = { { 1000000001, 123456789 }, { -3, 987654321 } };
 
 static void set(int fd, const char *name, const void *value, size_t bytes)
 {
