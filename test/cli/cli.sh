@@ -325,7 +325,7 @@ case_log_lines() {
 }
 
 # What is told of a dump and of its restore agrees, whichever way the pages come back.
-case_statistics() {
+case_statistics_agree() {
 	local each written restored
 	for each in plain 'large 80'; do
 		rm -rf set && mkdir set

@@ -121,6 +121,8 @@ run_cases() {
 		"case_$2"
 		exit
 	fi
+	name=$(sed -n 's/^\(case_[a-z0-9_]*\)() {.*/\1/p' "$self" | sort | uniq -d)
+	[ -z "$name" ] || { echo "FAIL $suite: two cases have one name:" $name; return 1; }
 	for name in ${*:-$(declare -F | sed -n 's/^declare -f case_//p')}; do
 		dir=$(mktemp -d /tmp/$suite.XXXXXX)
 		chmod 755 "$dir"
