@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "base/util.h"
 
+#define TIMEOUT_SEC 10
+
 void options_init(struct options *opts)
 {
 	*opts = (struct options){
@@ -20,7 +22,7 @@ void options_init(struct options *opts)
 		.ghost_limit_bytes = 1024 * 1024,
 		.ghost_fiemap = true,
 		.file_validation = FILE_VALIDATION_BUILD_ID,
-		.timeout_sec = 10,
+		.timeout_sec = TIMEOUT_SEC,
 		.io_wait_sec = 1,
 		.cgroup_mode = CGROUP_SOFT,
 		.network_lock = NETWORK_LOCK_IPTABLES,
@@ -29,6 +31,11 @@ void options_init(struct options *opts)
 		.ps_socket = -1,
 		.status_fd = -1,
 	};
+}
+
+uint64_t options_timeout_ns(const struct options *opts)
+{
+	return (opts->timeout_sec ? opts->timeout_sec : TIMEOUT_SEC) * (uint64_t)NS_PER_SEC;
 }
 
 static void string_list_done(struct string_list *list)

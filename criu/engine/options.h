@@ -167,7 +167,7 @@ struct options {
 	char *lib_dir;
 
 	/* freezing */
-	unsigned int timeout_sec; /* 0: no limit */
+	unsigned int timeout_sec; /* 0: the default */
 	unsigned int io_wait_sec; /* how long requests in flight are waited for */
 	char *freeze_cgroup;
 
@@ -227,6 +227,9 @@ struct options {
 
 void options_init(struct options *opts);
 void options_done(struct options *opts);
+
+/* --timeout: how long all tasks of a tree may take to stop, and later to end. */
+uint64_t options_timeout_ns(const struct options *opts);
 
 #define AUTO_OPTIONS __attribute__((cleanup(options_done)))
 

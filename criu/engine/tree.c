@@ -28,9 +28,8 @@
 #include "mm/map-flags.h"
 #include "task/ended-call.h"
 
-#define MANY_THREADS  16             /* fewer are walked faster than a look at all there is takes */
-#define VFORK_SEEN_NS 20000000ull    /* how long a task may take to stop before it is asked what it waits for */
-#define SETTLE_NS     10000000000ull /* without --timeout: how long all tasks may take to stop */
+#define MANY_THREADS  16          /* fewer are walked faster than a look at all there is takes */
+#define VFORK_SEEN_NS 20000000ull /* how long a task may take to stop before it is asked what it waits for */
 
 /* --- collect ----------------------------------------------------------------------------------------------------- */
 
@@ -535,8 +534,7 @@ static int read_frozen(struct dump *d, struct task *task, struct error *err)
 
 int tree_freeze(struct dump *d, struct error *err)
 {
-	uint64_t limit_ns = d->opts->timeout_sec ? d->opts->timeout_sec * (uint64_t)NS_PER_SEC : SETTLE_NS;
-	uint64_t deadline_ns = now_ns() + limit_ns;
+	uint64_t deadline_ns = now_ns() + options_timeout_ns(d->opts);
 	size_t fresh = 0, stale = 0, again = 0;
 	struct task **sorted;
 	bool is_settled;

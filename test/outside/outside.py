@@ -1,10 +1,12 @@
 #!/usr/bin/python3 -I
-"""What leads out of the tree: pipes whose other end is elsewhere, devices, and how both are given to a restore.
+"""What leads out of the tree: pipes whose other end is elsewhere, devices, and how both are given to a restore; a server
+that keeps a process from ending.
 
 CRIU names the program under test, TEST_B where the helper was built. Arguments choose cases by name. Run it as the first
 process of a pid namespace: restores need their old pids.
 """
 import ctypes
+import errno
 import fcntl
 import os
 import re
@@ -537,10 +539,83 @@ def kernel_files():
         os.mkdir("images")
 
 
+FUSE_LOOKUP, FUSE_GETATTR, FUSE_OPEN, FUSE_RELEASE, FUSE_FLUSH, FUSE_INIT = 1, 3, 14, 18, 25, 26
+
+
+def serve_file(device):
+    """A filesystem with one file; who closes that has to wait while there is a file "silent"."""
+    def attributes(node):
+        mode = stat.S_IFDIR | 0o755 if node == 1 else stat.S_IFREG | 0o644
+        return struct.pack("=6Q10I", node, 0, 0, 0, 0, 0, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0)
+
+    while True:
+        try:
+            call = os.read(device, 1 << 16)
+        except OSError as error:
+            if error.errno == errno.ENODEV:
+                return
+            continue
+        operation, unique, node = struct.unpack_from("=IQQ", call, 4)
+        answers = {FUSE_INIT: struct.pack("=4IHHIIHHI28x", 7, 31, 0, 0, 0, 0, 4096, 1, 0, 0, 0),
+                   FUSE_GETATTR: struct.pack("=QII", 0, 0, 0) + attributes(node),
+                   FUSE_LOOKUP: struct.pack("=4QII", 2, 0, 0, 0, 0, 0) + attributes(2),
+                   FUSE_OPEN: struct.pack("=QII", 0, 0, 0), FUSE_FLUSH: b"", FUSE_RELEASE: b""}
+        while operation == FUSE_FLUSH and os.path.exists("silent"):
+            time.sleep(0.01)
+        answer = answers.get(operation)
+        try:
+            os.write(device, struct.pack("=IiQ", 16 + len(answer or b""), 0 if answer is not None else -errno.ENOSYS,
+                                         unique) + (answer or b""))
+        except OSError:
+            pass # nobody waits for it
+
+
+def mount_served(directory):
+    """A directory on a filesystem of ours; the pid of its server."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    try:
+        device = os.open("/dev/fuse", os.O_RDWR)
+    except OSError as error:
+        raise Skipped(f"/dev/fuse: {error}")
+    os.mkdir(directory)
+    if libc.mount(b"served", os.fsencode(directory), b"fuse", 0,
+                  f"fd={device},rootmode=40000,user_id=0,group_id=0".encode()) < 0:
+        raise Skipped(f"mount: {os.strerror(ctypes.get_errno())}")
+    server = os.fork()
+    if server == 0:
+        serve_file(device)
+        os._exit(0)
+    os.close(device)
+    return server
+
+
+def end_that_hangs():
+    """A process that was killed hangs in its end: the dump warns and does not wait for ever."""
+    server = mount_served("mounted")
+    try:
+        with open("mounted/file", "rb") as file:
+            process = start("copy", stdin=file)
+        with open("hook", "w") as hook:
+            hook.write(f'#!/bin/sh\n[ "$CRTOOLS_SCRIPT_ACTION" != post-dump ] || : >"{os.getcwd()}/silent"\n')
+        os.chmod("hook", 0o755)
+        done = criu("dump", "-t", str(process.pid), "-D", "images", "--timeout", "1", "--action-script", "./hook")
+        expect(done.returncode, 0, done.stderr)
+        expect_words(done.stderr, f"pid {process.pid} (held)", "killed, but has not ended")
+        expect(os.path.exists("images/inventory.img"), True, "a finished set")
+        expect(process.poll(), None, "how it ended")
+        os.unlink("silent")
+        expect(process.wait(timeout=60), -signal.SIGKILL, "how it ended")
+    finally:
+        if os.path.exists("silent"):
+            os.unlink("silent")
+        subprocess.run(["umount", "-l", "mounted"])
+        os.waitpid(server, 0)
+
+
 CASES = [pipes_given_again, pipes_kept, pipes_not_given, pipe_inside, device_left_out, device_inherited, device_changed,
          machine_terminals, huge_pages_missing, interface_persistent, interface_of_the_program,
          probes_never_hit, probes_hit, probes_that_stay, probe_on_a_return, deleted_files_beyond_the_limit,
-         everything_unsupported, manual_is_complete, kernel_files]
+         everything_unsupported, manual_is_complete, kernel_files, end_that_hangs]
 
 
 def run(case):
