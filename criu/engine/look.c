@@ -119,6 +119,7 @@ static void look_at_hidden_state(struct dump *d)
 		if (!d->is_live)
 			timers_look(d, task);
 		task_look_ended_leader(d, task);
+		task_look_oom_score_adj_min(d, task);
 	}
 }
 

@@ -398,6 +398,8 @@ static int check_task_core(const struct checked_task *task, const TaskCoreEntry 
 		return check_bad(at, "signal %u does not exist", tc->exit_signal);
 	if (tc->has_oom_score_adj && (tc->oom_score_adj < -1000 || tc->oom_score_adj > 1000))
 		return check_bad(at, "oom_score_adj %d is out of range", tc->oom_score_adj);
+	if (tc->has_oom_score_adj_min && (tc->oom_score_adj_min < -1000 || tc->oom_score_adj_min > tc->oom_score_adj))
+		return check_bad(at, "oom_score_adj_min %d is out of range", tc->oom_score_adj_min);
 	if (tc->has_next_timer_id && tc->next_timer_id > INT_MAX)
 		return check_bad(at, "timer id %u is out of range", tc->next_timer_id);
 	if (tc->has_requested_components && tc->requested_components & ~TILE_DATA)

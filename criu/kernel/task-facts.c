@@ -34,7 +34,7 @@ struct record {
 	uint64_t heap_start, heap_end, stack_start;
 	struct path_fact cwd, root;
 	uint64_t default_slack, oom_score_adj, posix_timers, mm_flags, loginuid, undo_list, io_context;
-	uint64_t allocated_keys, execute_only_key, next_timer_id;
+	uint64_t allocated_keys, execute_only_key, next_timer_id, oom_score_adj_min;
 	uint8_t tls[TLS_BYTES];
 };
 
@@ -99,6 +99,7 @@ static const struct bpf_value members[] = {
 	OPTIONAL("task_struct", "io_context", SLOT_TASK, AT(io_context), 8),
 	{ { "cred", "user_ns" }, SLOT_CRED, AT(user_ns), 8 },
 	IN_SIGNAL("oom_score_adj", AT(oom_score_adj), 2),
+	IN_SIGNAL("oom_score_adj_min", AT(oom_score_adj_min), 2),
 	IN_SIGNAL("posix_timers", AT(posix_timers), 8),
 	IN_SIGNAL("next_posix_timer_id", AT(next_timer_id), 4),
 	IN_FS("pwd", AT(cwd), sizeof(struct path_fact)),
@@ -185,6 +186,7 @@ static struct task_facts from_record(const struct record *record)
 		.next_timer_id = (int)(record->next_timer_id & INT_MAX),
 		.has_tls = memcmp(record->tls, no_tls, TLS_BYTES) != 0,
 		.oom_score_adj = (int16_t)record->oom_score_adj,
+		.oom_score_adj_min = (int16_t)record->oom_score_adj_min,
 		.has_coredump_filter = true,
 		.coredump_filter = (uint32_t)(record->mm_flags >> DUMP_FILTER_SHIFT) & DUMP_FILTER_MASK,
 		.default_timer_slack_ns = record->default_slack,

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/keyctl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,8 +27,6 @@
 #include "task/caller.h"
 #include "task/timer-slack.h"
 
-#define CAP_SYS_RESOURCE_BIT 24
-
 static const char *const limit_names[] = {
 	[RLIMIT_CPU] = "RLIMIT_CPU",           [RLIMIT_FSIZE] = "RLIMIT_FSIZE",
 	[RLIMIT_DATA] = "RLIMIT_DATA",         [RLIMIT_STACK] = "RLIMIT_STACK",
@@ -43,7 +42,7 @@ static bool has_sys_resource(int procfd)
 {
 	AUTO_PROC_STATUS struct proc_status status = { 0 };
 
-	return proc_status_read(procfd, "status", &status) == 0 && status.cap_eff >> CAP_SYS_RESOURCE_BIT & 1;
+	return proc_status_read(procfd, "status", &status) == 0 && status.cap_eff >> CAP_SYS_RESOURCE & 1;
 }
 
 int own_limits_read(struct own_limits *ret)
@@ -261,6 +260,54 @@ static int apply_autogroup(pid_t pid, const TaskCoreEntry *tc, struct error *err
 	return r < 0 ? error_set(err, r, "set the nice value of its session's scheduling group to %s", text) : 0;
 }
 
+/* Of this thread alone. */
+static int set_effective_capabilities(const uint32_t effective[2])
+{
+	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &header, data) < 0)
+		return -errno;
+	data[0].effective = effective[0];
+	data[1].effective = effective[1];
+	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
+}
+
+/* Without CAP_SYS_RESOURCE for the moment. */
+static int write_unprivileged(pid_t pid, const char *name, long value, struct error *err)
+{
+	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct data[2] = { 0 };
+	int r = syscall(SYS_capget, &header, data) < 0 ? -errno : 0, back;
+
+	if (r == 0)
+		r = set_effective_capabilities(
+		    (uint32_t[]){ data[0].effective & ~(1u << CAP_SYS_RESOURCE), data[1].effective });
+	if (r < 0)
+		return error_set(err, r, "give CAP_SYS_RESOURCE up for a moment");
+	r = write_proc_number(pid, name, "%ld", value, err);
+	back = set_effective_capabilities((uint32_t[]){ data[0].effective, data[1].effective });
+	return r < 0 || back == 0 ? r : error_set(err, back, "take CAP_SYS_RESOURCE back");
+}
+
+/*
+ * What is written with CAP_SYS_RESOURCE is also the lowest that is allowed without. Without it that stays what our own
+ * is, and writing shows whether it is higher.
+ */
+static int apply_oom_score_adj(const struct own_limits *own, pid_t pid, const TaskCoreEntry *tc, struct error *err)
+{
+	struct error unused = { 0 };
+
+	if (!tc->has_oom_score_adj_min)
+		return tc->oom_score_adj == own->oom_score_adj
+			   ? 0
+			   : write_proc_number(pid, "oom_score_adj", "%ld", tc->oom_score_adj, err);
+	if (write_proc_number(pid, "oom_score_adj", "%ld", tc->oom_score_adj_min, &unused) < 0)
+		log_warn("pid %d (%s): it could lower its oom_score_adj to %d, which takes CAP_SYS_RESOURCE here\n",
+			 pid, tc->comm, tc->oom_score_adj_min);
+	return write_unprivileged(pid, "oom_score_adj", tc->oom_score_adj, err);
+}
+
 int restore_limits_apply(const struct own_limits *own, const struct restore_task *task, struct error *err)
 {
 	const struct checked_task *image = task->image;
@@ -270,8 +317,8 @@ int restore_limits_apply(const struct own_limits *own, const struct restore_task
 	for (size_t i = 0; r == 0 && i < image->thread_count; i++)
 		r = apply_thread(own, i ? (pid_t)image->threads[i].tid : task->pid, image->threads[i].core->thread_core,
 				 err);
-	if (r == 0 && tc->has_oom_score_adj && tc->oom_score_adj != own->oom_score_adj)
-		r = write_proc_number(acting_tid(task), "oom_score_adj", "%ld", tc->oom_score_adj, err);
+	if (r == 0 && tc->has_oom_score_adj)
+		r = apply_oom_score_adj(own, acting_tid(task), tc, err);
 	if (r == 0 && tc->has_coredump_filter && tc->coredump_filter != own->coredump_filter)
 		r = write_proc_number(acting_tid(task), "coredump_filter", "0x%lx", (long)tc->coredump_filter, err);
 	if (r == 0)

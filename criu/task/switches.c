@@ -35,6 +35,8 @@ int switches_save_process(const struct task *task, TaskCoreEntry *tc, struct are
 	tc->loginuid = state->loginuid;
 	tc->has_oom_score_adj = true;
 	tc->oom_score_adj = state->oom_score_adj;
+	tc->has_oom_score_adj_min = state->oom_score_adj_min < state->oom_score_adj;
+	tc->oom_score_adj_min = state->oom_score_adj_min;
 	tc->has_child_subreaper = true;
 	tc->child_subreaper = told->child_subreaper > 0;
 	tc->has_membarrier_registration_mask = told->membarrier > 0;

@@ -116,6 +116,37 @@ void task_look_ended_leader(struct dump *d, const struct task *task)
 			 TASK_ARGS(task), strerror(-r));
 }
 
+/*
+ * What nobody has raised cannot be lowered either: where the kernel's structures have to be read for it, only those of
+ * processes that have an adjustment are.
+ */
+void task_look_oom_score_adj_min(struct dump *d, const struct task *task)
+{
+	const struct task_facts *facts = task->thread_count ? task->threads[0].facts : NULL;
+	struct task_state *state = task->state;
+	uint64_t thread = 0, process = 0;
+	struct kernel_memory *km;
+	int16_t lowest = 0;
+	int r;
+
+	state->oom_score_adj_min = facts ? facts->oom_score_adj_min : state->oom_score_adj;
+	if (facts || !state->oom_score_adj)
+		return;
+	r = dump_kernel_memory(d, &km);
+	if (r == 0)
+		r = kernel_memory_ended_leader(km, task->pidfd, &thread);
+	if (r == 0)
+		r = KERNEL_MEMBER(km, thread, "task_struct", "signal", &process);
+	if (r == 0)
+		r = KERNEL_MEMBER(km, process, "signal_struct", "oom_score_adj_min", &lowest);
+	if (r == 0)
+		state->oom_score_adj_min = lowest;
+	else
+		log_warn(TASK_FORMAT
+			 ": how far it may lower its oom_score_adj (%d) without CAP_SYS_RESOURCE cannot be told: %s",
+			 TASK_ARGS(task), state->oom_score_adj, strerror(-r));
+}
+
 /* One scheduling group per session; that of a session which began outside of the tree stays outside. */
 static void look_autogroup(struct task *task)
 {

@@ -30,7 +30,8 @@ struct task_state {
 	bool has_loginuid;
 	uint32_t loginuid;
 	int oom_score_adj;
-	int autogroup_nice; /* of its session; 0 where another task of the tree has told it */
+	int oom_score_adj_min; /* the same where it is not known */
+	int autogroup_nice;    /* of its session; 0 where another task of the tree has told it */
 	bool has_coredump_filter;
 	uint32_t coredump_filter;
 	struct siginfo_queue signals; /* of the whole process */
@@ -71,6 +72,9 @@ int task_look(struct dump *d, struct task *task, struct error *err);
  * the other.
  */
 void task_look_ended_leader(struct dump *d, const struct task *task);
+
+/* Likewise how low a process may take its OOM score adjustment again. */
+void task_look_oom_score_adj_min(struct dump *d, const struct task *task);
 
 /* By ptrace: in the tracer's thread only. */
 int task_look_traced(struct dump *d, struct task *task, struct error *err);

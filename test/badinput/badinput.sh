@@ -783,6 +783,7 @@ case_changed_process() {
 		core-PID.img|thread_core.rseq_entry.rseq_abi_pointer=3|register restartable sequences at 0x3
 		core-PID.img|thread_core.request_keyring=77|request_key\(\) puts keys 77
 		core-PID.img|tc.oom_score_adj=5000|oom
+		core-PID.img|tc.oom_score_adj_min=1001|oom_score_adj_min 1001 is out of range
 		core-PID.img|tc.exit_signal=99|signal 99 does not exist
 		core-PID.img|tc.mdwe=77|writable and executable
 		core-PID.img|tc.membarrier_registration_mask=2147483648|membarrier
