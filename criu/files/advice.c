@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -27,29 +26,10 @@
  */
 #define ASKED_FROM_BYTES (128 << 10)
 
-/* What has no disk behind it, and what the kernel makes as it is read. */
-static bool takes_advice(unsigned long magic)
-{
-	static const uint32_t others[] = {
-		TMPFS_MAGIC,        RAMFS_MAGIC,         HUGETLBFS_MAGIC, PROC_SUPER_MAGIC, SYSFS_MAGIC,
-		CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEBUGFS_MAGIC,   TRACEFS_MAGIC,    SECURITYFS_MAGIC,
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
-		if (magic == others[i])
-			return false;
-	return true;
-}
-
-static bool is_overlay(const struct file_device *device)
-{
-	return device->magic == OVERLAYFS_SUPER_MAGIC;
-}
-
 /* Of the file behind it there is no record. */
 static bool has_record(const struct open_file *file, const struct file_device *device)
 {
-	return file->facts && !is_overlay(device);
+	return file->facts && !file_device_is_overlay(device);
 }
 
 static struct file_advice_words words_of(const struct bpf_file *record)
@@ -116,7 +96,7 @@ static int learn(struct dump *d, struct open_file *file, struct file_device *dev
 
 	if (r == 0)
 		r = has_record(file, device) ? read_listed(d, fds, words)
-					     : read_located(d, fds, is_overlay(device), words);
+					     : read_located(d, fds, file_device_is_overlay(device), words);
 	for (int i = 0; i < FILE_ADVICE_SPECIMENS; i++)
 		close_fd(&fds[i]);
 	return r < 0 ? r : file_advice_learn(words, &device->advice);
@@ -136,7 +116,7 @@ static int read_words(struct dump *d, struct open_file *file, const struct file_
 	r = dump_kernel_memory(d, &km);
 	if (r == 0)
 		r = open_file_address(d, file, km, &address);
-	return r < 0 ? r : file_advice_read(km, address, is_overlay(device), ret);
+	return r < 0 ? r : file_advice_read(km, address, file_device_is_overlay(device), ret);
 }
 
 static bool is_asked(const struct dump *d, const struct open_file *file)
@@ -169,7 +149,7 @@ void advice_look(struct dump *d, struct open_file *file)
 	if (!is_asked(d, file))
 		return;
 	device = open_file_device(d, file);
-	if (!takes_advice(device->magic))
+	if (!file_device_has_disk(device))
 		return;
 	key = find_key(d, file, device);
 	if ((key->random || key->noreuse || key->sequential_pages) && read_words(d, file, device, &words) == 0)

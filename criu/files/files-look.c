@@ -19,6 +19,7 @@
 #include "files/fuse.h"
 #include "files/locks.h"
 #include "files/registry.h"
+#include "files/write-error.h"
 #include "kernel/proc-misc.h"
 
 /* --- names ---------------------------------------------------------------------------------------------------- */
@@ -178,6 +179,17 @@ static int look_kind(struct dump *d, struct open_file *file, struct error *err)
 	return r < 0 ? r : fown_look(d, file, err);
 }
 
+/* When all that others need of the kernel's memory has been asked. */
+static void look_for_write_errors(struct dump *d)
+{
+	for (size_t i = 0; i < d->files->count; i++) {
+		struct error reason = { 0 };
+
+		if (write_error_look(d, d->files->files[i], &reason) < 0)
+			refusals_add(&d->refusals, &reason);
+	}
+}
+
 static void look_kinds(struct dump *d)
 {
 	struct error locks = { 0 };
@@ -235,5 +247,6 @@ int files_look(struct dump *d, struct error *err)
 	parallel_run(d->files->count, PARALLEL_FROM, examine_files, d);
 	look_kinds(d);
 	ttys_look(d);
+	look_for_write_errors(d);
 	return 0;
 }

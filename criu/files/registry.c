@@ -9,6 +9,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,6 +118,24 @@ struct file_device *open_file_device(struct dump *d, const struct open_file *fil
 		.magic = statfs(path, &fs) == 0 ? (unsigned long)fs.f_type : 0,
 	};
 	return device;
+}
+
+bool file_device_has_disk(const struct file_device *device)
+{
+	static const uint32_t others[] = {
+		TMPFS_MAGIC,        RAMFS_MAGIC,         HUGETLBFS_MAGIC, PROC_SUPER_MAGIC, SYSFS_MAGIC,
+		CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEBUGFS_MAGIC,   TRACEFS_MAGIC,    SECURITYFS_MAGIC,
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		if (device->magic == others[i])
+			return false;
+	return true;
+}
+
+bool file_device_is_overlay(const struct file_device *device)
+{
+	return device->magic == OVERLAYFS_SUPER_MAGIC;
 }
 
 /* Of a tree that runs on a table may be another one at the next call. */

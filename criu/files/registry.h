@@ -84,6 +84,9 @@ int open_file_content(struct dump *d, struct open_file *file);
 
 /* The filesystem of a file with a descriptor: valid until the next call. */
 struct file_device *open_file_device(struct dump *d, const struct open_file *file);
+/* Not of one that keeps all in memory, or makes it as it is read. */
+bool file_device_has_disk(const struct file_device *device);
+bool file_device_is_overlay(const struct file_device *device);
 
 /* Where the structure (struct file) of a file with a descriptor is in the kernel's memory: 0 or -errno. */
 int open_file_address(struct dump *d, const struct open_file *file, struct kernel_memory *km, uint64_t *ret);

@@ -24,6 +24,9 @@ enum member {
 	FILE_PRIVATE,
 	FILE_MODE,
 	FILE_READAHEAD,
+	FILE_TOLD_ERROR,
+	FILE_MAPPING,
+	MAPPING_LAST_ERROR,
 	READAHEAD_PAGES,
 	PATH_MOUNT,
 	PATH_ENTRY,
@@ -66,6 +69,9 @@ static const struct btf_offset wanted[MEMBER_COUNT] = {
 	[FILE_PRIVATE] = { "file", "private_data" },
 	[FILE_MODE] = { "file", "f_mode" },
 	[FILE_READAHEAD] = { "file", "f_ra" },
+	[FILE_TOLD_ERROR] = { "file", "f_wb_err" },
+	[FILE_MAPPING] = { "file", "f_mapping" },
+	[MAPPING_LAST_ERROR] = { "address_space", "wb_err" },
 	[READAHEAD_PAGES] = { "file_ra_state", "ra_pages" },
 	[PATH_MOUNT] = { "path", "mnt" },
 	[PATH_ENTRY] = { "path", "dentry" },
@@ -104,7 +110,7 @@ static const struct btf_offset wanted[MEMBER_COUNT] = {
 #define SLOT_NEXT  ((int16_t)(RECORD - 16))
 
 /* Registers beside those of bpf-program.h: the kernel knows what they point to, which lets them be read directly. */
-enum { TO_FILE = 7, TO_INODE = 8, TO_PIPE = 9 };
+enum { TO_FILE = 7, TO_INODE = 8, TO_PIPE = 9, TO_MAPPING = 9 };
 
 /* A member of what a register points to, of so many bytes, to a place in the record. */
 static const struct step {
@@ -121,6 +127,7 @@ static const struct step {
 	{ FILE_PRIVATE, FILE_PRIVATE, TO_FILE, BPF_DW, AT(private_data) },
 	{ FILE_MODE, FILE_MODE, TO_FILE, BPF_W, AT(mode_bits) },
 	{ FILE_READAHEAD, READAHEAD_PAGES, TO_FILE, BPF_W, AT(readahead_pages) },
+	{ FILE_TOLD_ERROR, FILE_TOLD_ERROR, TO_FILE, BPF_W, AT(told_error) },
 	{ INODE_NUMBER, INODE_NUMBER, TO_INODE, BPF_DW, AT(inode_number) },
 	{ INODE_MODE, INODE_MODE, TO_INODE, BPF_H, AT(mode) },
 	{ INODE_UID, INODE_UID, TO_INODE, BPF_W, AT(uid) },
@@ -253,10 +260,12 @@ static void build(struct bpf_program *p, const struct btf_offset *at)
 	bpf_emit(p, BPF_STX | BPF_MEM | BPF_DW, 10, 1, AT(fd), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
 		emit_step(p, &steps[i], at);
+	emit_follow(p, TO_MAPPING, TO_FILE, &at[FILE_MAPPING]); /* the pipe was in r9 */
+	emit_step(p, &(struct step){ MAPPING_LAST_ERROR, MAPPING_LAST_ERROR, TO_MAPPING, BPF_W, AT(last_error) }, at);
 	for (size_t i = 0; i < BPF_FILE_WATCHERS * sizeof(struct bpf_watcher); i += 8)
 		bpf_emit(p, BPF_ST | BPF_MEM | BPF_DW, 10, 0, (int16_t)(AT(watchers) + (int)i), 0);
 	if (has_members(at, FILE_WATCHERS, MEMBER_COUNT))
-		emit_watchers(p, at); /* the pipe was in r9 */
+		emit_watchers(p, at);
 	emit_locks(p, at);
 	emit_close_on_exec(p, at);
 	bpf_emit(p, BPF_ST | BPF_MEM | BPF_DW, 10, 0, AT(event_flags), 0);

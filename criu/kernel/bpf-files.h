@@ -30,6 +30,7 @@ struct bpf_file {
 	uint64_t mount, entry; /* equal for files opened by one path */
 	uint64_t inode, inode_number, mode, uid, gid, links, superblock;
 	uint64_t mode_bits, readahead_pages; /* see file-advice.h */
+	uint64_t told_error, last_error;     /* see file-write-error.h */
 	uint64_t locks;                      /* 0: its inode has neither locks nor leases */
 	uint64_t pipe_head, pipe_tail;       /* equal for an empty pipe; of other files: garbage */
 	uint64_t pipe_slots;                 /* pages it may have */
