@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "arch/x86/xstate.h"
 #include "base/util.h"
 #include "image/image-check-private.h"
 #include "image/vma-status.h"
@@ -28,7 +29,6 @@
 
 /* What a program can have in rflags: arithmetic flags, TF, IF, DF, NT, RF, AC, ID. Not IOPL, VM, VIF, VIP. */
 #define RFLAGS_USER 0x254fd7ull
-#define TILE_DATA   (1ull << 18) /* the only component that a process has to ask for */
 #define MXCSR_KNOWN 0x2ffffu
 
 static const char *const march_names[] = {
@@ -402,7 +402,8 @@ static int check_task_core(const struct checked_task *task, const TaskCoreEntry 
 		return check_bad(at, "oom_score_adj_min %d is out of range", tc->oom_score_adj_min);
 	if (tc->has_next_timer_id && tc->next_timer_id > INT_MAX)
 		return check_bad(at, "timer id %u is out of range", tc->next_timer_id);
-	if (tc->has_requested_components && tc->requested_components & ~TILE_DATA)
+	if (tc->has_requested_components &&
+	    tc->requested_components != xstate_requested_components(tc->requested_components))
 		return check_bad(at, "processor state 0x%" PRIx64 " is not for asking", tc->requested_components);
 	if (tc->n_sigactions != SIGACTIONS)
 		return check_bad(at, "%zu signal handlers, not %d", tc->n_sigactions, SIGACTIONS);
