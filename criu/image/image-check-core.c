@@ -10,8 +10,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/cleanup.h"
 #include "arch/x86/xstate.h"
+#include "base/cleanup.h"
 #include "base/util.h"
 #include "image/image-check-private.h"
 #include "image/vma-status.h"
