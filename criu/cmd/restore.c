@@ -82,7 +82,7 @@ static int wait_for_root(const struct options *opts, pid_t root, struct error *e
 		leave_terminal_signals_to_the_tree();
 	while (waitpid(root, NULL, 0) < 0) {
 		if (errno != EINTR)
-			return error_set(err, -errno, "cannot wait for process %d", root);
+			return error_set(err, -errno, "pid %d: wait for its end", root);
 	}
 	return EXIT_SUCCESS;
 }

@@ -132,7 +132,7 @@ static pid_t create_process(struct restore *r, struct restore_task *task, bool a
 	slot->pid = task->pid;
 	result = r->sets_slacks ? give_birth_slack(r, task) : 0;
 	if (result < 0)
-		return error_set(err, result, "process %d: set the timer slack that it goes back to", task->pid);
+		return error_set(err, result, "pid %d: set the timer slack that it goes back to", task->pid);
 	pid = clone_for_slot(slot, &request, early_threads_create(task) ? &birth : NULL);
 	if (pid < 0)
 		return restore_creation_describe(task, pid, err);
@@ -166,7 +166,7 @@ static int reap(const struct restore_task *child, int options, struct error *err
 	while (waitid(P_PID, (id_t)child->pid, &info, WEXITED | __WALL | options) < 0) {
 		if (errno == EINTR)
 			continue;
-		return error_set(err, -errno, "wait for process %d", child->pid);
+		return error_set(err, -errno, "pid %d: wait for its end", child->pid);
 	}
 	return 0;
 }
@@ -226,11 +226,11 @@ static int let_continue(const struct restore *r, const struct restore_task *task
 		return 0;
 	procfd = proc_open(task->pid);
 	if (procfd < 0)
-		return error_set(err, procfd, "look at process %d", task->pid);
+		return error_set(err, procfd, "pid %d: open its directory in /proc", task->pid);
 	while ((result = proc_stat_read(procfd, "stat", &stat)) == 0 && stat.state != 'T')
 		(void)usleep(100);
 	if (result < 0 || kill(task->pid, SIGCONT) < 0)
-		return error_set(err, result < 0 ? result : -errno, "let process %d go on", task->pid);
+		return error_set(err, result < 0 ? result : -errno, "pid %d: let it go on", task->pid);
 	restore_wait_gate(&slot_of(r, task)->has_continued);
 	return 0;
 }
@@ -531,7 +531,7 @@ static _Noreturn void run_task(struct restore *r, struct restore_task *task, str
 	mark_alive(r, task);
 	stop_for_a_moment(r, task);
 	name_log_lines(r, task);
-	log_debug("process %d: takes its place in the tree\n", task->pid);
+	log_debug("pid %d: takes its place in the tree\n", task->pid);
 	result = take_place_in_tree(r, task, err);
 	if (result == 0 && task->go_between) {
 		if (task->orphan_target->subreaper_meanwhile)
@@ -631,7 +631,7 @@ static pid_t create_root(struct restore *r, struct error *err)
 	if (pid == 0)
 		make_orphan(r);
 	if (pid < 0)
-		return error_set(err, pid, "make a parent for process %d", r->tasks[0]->pid);
+		return error_set(err, pid, "make a parent for pid %d", r->tasks[0]->pid);
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	return pid;

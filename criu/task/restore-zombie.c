@@ -148,7 +148,7 @@ static int catch_core(void)
 static void warn_of(const char *what, int r)
 {
 	if (r < 0)
-		log_warn("process %d, a zombie: its %s cannot be set: %s\n", getpid(), what, strerror(-r));
+		log_warn("pid %d, a zombie: its %s cannot be set: %s\n", getpid(), what, strerror(-r));
 }
 
 static bool has_groups(const CredsEntry *creds)
@@ -266,7 +266,7 @@ static void show_early(const struct restore *r, const struct restore_task *task)
 	struct error err = { 0 };
 
 	if (restore_limits_apply_ended(r->own_limits, ended, &err) < 0)
-		log_warn("process %d, a zombie: %s\n", task->pid, err.text);
+		log_warn("pid %d, a zombie: %s\n", task->pid, err.text);
 	if (ended->scheduling->has_timer_slack_ns)
 		(void)syscall(SYS_prctl, PR_SET_TIMERSLACK, ended->scheduling->timer_slack_ns, 0, 0, 0);
 	if (ended->has_personality)
@@ -313,7 +313,7 @@ static void show_signals(const TaskCoreEntry *tc)
 			(void)kill(getpid(), number);
 	}
 	if (pending & ~tc->ended->blocked & ~KILL_BIT)
-		log_warn("process %d, a zombie: signals were pending that it had not blocked\n", getpid());
+		log_warn("pid %d, a zombie: signals were pending that it had not blocked\n", getpid());
 }
 
 static void show_limits(const TaskCoreEntry *tc)
