@@ -231,8 +231,6 @@ void options_done(struct options *opts);
 /* --timeout: how long all tasks of a tree may take to stop, and later to end. */
 uint64_t options_timeout_ns(const struct options *opts);
 
-#define AUTO_OPTIONS __attribute__((cleanup(options_done)))
-
 /* Copies text to the end of the list: 0 or -ENOMEM. */
 int string_list_add(struct string_list *list, const char *text);
 

@@ -102,6 +102,6 @@ struct restore {
 	bool needs_time_ns; /* see ns/time-ns.h */
 	int log_fd;         /* the log, out of the way of restored descriptors */
 	int log_dirfd;      /* likewise, with --log-pid: where each process opens a log of its own; else -1 */
-	uint64_t start_us, fork_us;
+	uint64_t start_us;
 	uint64_t pages_restored;
 };

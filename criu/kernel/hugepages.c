@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/vfs.h>
 
+#include "base/cleanup.h"
 #include "kernel/missing-mman.h"
 
 #define HUGETLBFS_MAGIC 0x958458f6
@@ -17,20 +18,18 @@ static const char directory[] = "/sys/kernel/mm/hugepages";
 
 static uint64_t default_size(void)
 {
-	FILE *file = fopen("/proc/meminfo", "re");
+	AUTO_FCLOSE FILE *file = fopen("/proc/meminfo", "re");
 	unsigned long long kib = 0;
 	char line[128];
 
 	while (file && kib == 0 && fgets(line, sizeof(line), file))
 		(void)sscanf(line, "Hugepagesize: %llu kB", &kib);
-	if (file)
-		(void)fclose(file);
 	return kib << 10;
 }
 
 size_t hugepages_sizes(uint64_t ret_bytes[HUGE_SIZES_MAX])
 {
-	DIR *dir = opendir(directory);
+	AUTO_CLOSEDIR DIR *dir = opendir(directory);
 	const struct dirent *entry;
 	size_t count = 0;
 
@@ -43,28 +42,24 @@ size_t hugepages_sizes(uint64_t ret_bytes[HUGE_SIZES_MAX])
 		if (sscanf(entry->d_name, "hugepages-%llukB", &kib) == 1 && kib << 10 != ret_bytes[0])
 			ret_bytes[count++] = kib << 10;
 	}
-	if (dir)
-		(void)closedir(dir);
 	return count;
 }
 
 static int read_count(uint64_t page_bytes, const char *name, uint64_t *ret)
 {
 	unsigned long long count;
+	AUTO_FCLOSE FILE *file = NULL;
 	char path[128];
-	FILE *file;
-	int r;
 
 	(void)snprintf(path, sizeof(path), "%s/hugepages-%llukB/%s", directory, (unsigned long long)page_bytes >> 10,
 		       name);
 	file = fopen(path, "re");
 	if (!file)
 		return -errno;
-	r = fscanf(file, "%llu", &count) == 1 ? 0 : -EBADMSG;
-	(void)fclose(file);
-	if (r == 0)
-		*ret = count;
-	return r;
+	if (fscanf(file, "%llu", &count) != 1)
+		return -EBADMSG;
+	*ret = count;
+	return 0;
 }
 
 int hugepages_left(uint64_t page_bytes, uint64_t *ret_count)

@@ -8,8 +8,8 @@ void report_progress(struct restorer_shared *shared)
 	wake(&shared->progress, 1);
 }
 
-_Noreturn void fail_thread(struct restorer_task *task, int32_t tid, uint32_t step, long error, uint64_t detail,
-			   uint64_t detail2)
+static _Noreturn void fail_thread(struct restorer_task *task, int32_t tid, uint32_t step, long error, uint64_t detail,
+				  uint64_t detail2)
 {
 	struct restorer_shared *shared = task->shared;
 	uint32_t none = 0;

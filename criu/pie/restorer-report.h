@@ -17,8 +17,6 @@
 void report_progress(struct restorer_shared *shared);
 
 /* Who fails first is heard; the whole process ends. */
-_Noreturn void fail_thread(struct restorer_task *task, int32_t tid, uint32_t step, long error, uint64_t detail,
-			   uint64_t detail2);
 _Noreturn void fail(struct restorer_task *task, long error, uint64_t detail, uint64_t detail2);
 
 static inline void wake(uint32_t *word, uint32_t count)

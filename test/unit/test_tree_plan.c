@@ -44,8 +44,6 @@ static int plan(struct restore *r, const struct row *rows, size_t count, struct 
 	return tree_plan_make(r, NULL, err);
 }
 
-#define PLAN(r, rows, err) plan(r, rows, sizeof(rows) / sizeof(*(rows)), err)
-
 /*
  * Plays the plan through: sessions, groups and parents as the kernel would set them. What comes out must be what was
  * asked for.

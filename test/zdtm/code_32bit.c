@@ -11,7 +11,6 @@
 
 #define BASE       0x8048000u
 #define USER_CS_32 0x23
-#define USER_DS    0x2b
 
 /* pause(); exit(7) */
 static const unsigned char code[] = { 0xb8, 29, 0, 0, 0, 0xcd, 0x80, 0xbb, 7, 0, 0, 0, 0xb8, 1, 0, 0, 0, 0xcd, 0x80 };
