@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -212,6 +213,31 @@ static bool is_ready(struct dump *d, struct open_file *file, uint32_t events)
 	return ready;
 }
 
+/* mounts, swaps and the like of /proc: poll(2) tells of a change once, whoever asks. */
+static bool tells_once(const struct open_file *file)
+{
+	return S_ISREG(file->st.st_mode) && file->link && !strncmp(file->link, "/proc/", 6);
+}
+
+static bool has_any_that_tells_once(const struct dump *d)
+{
+	enum { UNKNOWN, NONE, SOME };
+	struct file_registry *registry = d->files;
+
+	for (size_t i = 0; i < registry->count && registry->tells_once == UNKNOWN; i++)
+		if (tells_once(registry->files[i]))
+			registry->tells_once = SOME;
+	if (registry->tells_once == UNKNOWN)
+		registry->tells_once = NONE;
+	return registry->tells_once == SOME;
+}
+
+/* Asking an epoll what is ready asks the ready ones of what it watches, and so on. */
+static bool would_take(const struct dump *d, const struct open_file *watched)
+{
+	return watched->kind == &epoll_kind ? has_any_that_tells_once(d) : tells_once(watched);
+}
+
 static bool waits_for_edge(const struct target *target)
 {
 	return target->shown.events & EPOLLET && !(target->shown.events & EPOLLONESHOT);
@@ -289,6 +315,14 @@ static int put_ready_first(struct epoll_targets *data, const struct ready_list *
 	return 0;
 }
 
+static bool may_be_asked(const struct dump *d, const struct epoll_targets *data)
+{
+	for (size_t i = 0; i < data->count; i++)
+		if (would_take(d, data->targets[i].watched))
+			return false;
+	return true;
+}
+
 /* Where it cannot be told what is yet to be reported everything is. */
 static int look_at_pending(struct dump *d, struct open_file *file, struct epoll_targets *data, bool any_reported)
 {
@@ -297,7 +331,7 @@ static int look_at_pending(struct dump *d, struct open_file *file, struct epoll_
 
 	if (!any_reported && data->count < 2)
 		return 0;
-	if (!is_ready(d, file, POLLIN) || (!any_reported && !has_order(d, data)))
+	if (may_be_asked(d, data) && (!is_ready(d, file, POLLIN) || (!any_reported && !has_order(d, data))))
 		return 0;
 	list = read_ready_list(d, file);
 	if (!list.is_known || find_addresses(d, data) < 0)
@@ -328,7 +362,8 @@ static int look_epoll(struct dump *d, struct open_file *file, struct error *err)
 						"watches a pidfd of a thread, once descriptor %d, that the process "
 						"does not have under that number",
 						target->shown.fd);
-		target->is_reported = waits_for_edge(target) && is_ready(d, target->watched, target->shown.events);
+		target->is_reported = waits_for_edge(target) && !would_take(d, target->watched) &&
+				      is_ready(d, target->watched, target->shown.events);
 		any |= target->is_reported;
 	}
 	r = look_at_pending(d, file, data, any);

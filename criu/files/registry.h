@@ -36,6 +36,7 @@ struct file_registry {
 	size_t pipe_count;
 	struct epoll_watch *watches; /* of all epolls, see epoll-targets.c; NULL until they are asked for */
 	size_t watch_count;
+	int tells_once; /* whether there is a file that is not to be asked what is ready, see epoll.c */
 	struct ghost *ghosts;
 	size_t ghost_count, ghost_capacity;
 	struct key_index ghosts_by_inode;
