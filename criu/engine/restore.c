@@ -36,6 +36,7 @@
 #include "engine/undo.h"
 #include "files/file-kind.h"
 #include "files/files.h"
+#include "files/mount-list.h"
 #include "files/heirs.h"
 #include "files/io-uring.h"
 #include "kernel/proc-misc.h"
@@ -537,6 +538,7 @@ static int report(struct restore_run *run, struct error *err)
 
 	(void)err;
 	files_remove_links(r);
+	mount_lists_tell(r);
 	if (r->opts->auto_dedup)
 		restore_punch_pages(r);
 	stats.forking_time = (uint32_t)run->forked_us;
