@@ -571,7 +571,10 @@ int compel_detach(struct compel_task *task, struct compel_error *err)
 
 void compel_leave(struct compel_task *task)
 {
-	for (size_t i = 0; i < task->thread_count; i++)
+	for (size_t i = 0; i < task->thread_count; i++) {
+		if (task->threads[i].stopped)
+			(void)ptrace_detach(task->threads[i].tid);
 		task->threads[i].journal->state = COMPEL_THREAD_FREE;
+	}
 	task->thread_count = 0;
 }

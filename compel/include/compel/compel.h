@@ -251,8 +251,9 @@ int compel_cure(struct compel_task *task, struct compel_error *err);
 int compel_detach(struct compel_task *task, struct compel_error *err);
 
 /*
- * For a task of which nothing was borrowed, and whose threads do not come to a stop: they run on, interrupted as soon
- * as they could stop, until the tracing process ends, whose end takes the interruption back.
+ * For a task of which nothing was borrowed, and some of whose threads do not come to a stop: these run on, interrupted
+ * as soon as they could stop, until the tracing process ends, whose end takes the interruption back. The others are let
+ * go.
  */
 void compel_leave(struct compel_task *task);
 
