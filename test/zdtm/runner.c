@@ -307,6 +307,18 @@ static void start(const struct run *run)
 	my.running++;
 }
 
+/* Several patterns by commas. */
+static bool matches_one(const char *patterns, const char *name)
+{
+	char list[1024], *pattern, *rest = list;
+
+	snprintf(list, sizeof(list), "%s", patterns);
+	while ((pattern = strsep(&rest, ",")))
+		if (fnmatch(pattern, name, 0) == 0)
+			return true;
+	return false;
+}
+
 static void run_test(struct test *test, enum mode mode, const char *feature, bool is_named)
 {
 	struct run run = {
@@ -329,23 +341,11 @@ static void run_test(struct test *test, enum mode mode, const char *feature, boo
 		test->skip_counted = true;
 		return;
 	}
-	if (feature && strcmp(feature, test->needs) == 0)
+	if (feature && matches_one(test->needs, feature))
 		return;
 	if (test->is_busy && (mode == MODE_COMPARE || mode == MODE_RECORD))
 		return;
 	start(&run);
-}
-
-/* Several patterns by commas. */
-static bool matches_one(const char *patterns, const char *name)
-{
-	char list[1024], *pattern, *rest = list;
-
-	snprintf(list, sizeof(list), "%s", patterns);
-	while ((pattern = strsep(&rest, ",")))
-		if (fnmatch(pattern, name, 0) == 0)
-			return true;
-	return false;
 }
 
 static bool is_wanted(const struct test *test, char **names, const char *pattern, bool *ret_is_named)
