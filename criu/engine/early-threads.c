@@ -35,7 +35,7 @@ void early_threads_plan(const struct restore *r)
 		const struct restore_task *task = r->tasks[i];
 		struct restorer_task *parent = task->parent->restorer;
 
-		if (parent && task->parent_thread > parent->early_count)
+		if (parent && !task->vfork_parent && task->parent_thread > parent->early_count)
 			parent->early_count = task->parent_thread;
 	}
 }

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "compel/compel.h"
+#include "engine/restore-vfork.h"
 #include "engine/restore.h"
 #include "engine/traced-thread.h"
 #include "kernel/missing-ptrace.h"
@@ -95,7 +96,8 @@ int hand_over_complete_leader(const struct restorer_task *task)
  */
 static bool goes_by_itself(const struct restorer_thread *thread)
 {
-	return thread->task->shared->tracer_ends && traced_may_go_unwaited(thread) && !thread->task->stop_signal;
+	return thread->task->shared->tracer_ends && traced_may_go_unwaited(thread) && !thread->task->stop_signal &&
+	       !restore_vfork_is_waiter(thread);
 }
 
 /* Of one that nobody has waited for: somebody else's SIGSTOP, which it was about to take. */

@@ -11,6 +11,7 @@
 #include "arch/x86/syscall-restart.h"
 #include "base/log.h"
 #include "compel/compel.h"
+#include "engine/restore-vfork.h"
 #include "engine/restore.h"
 #include "engine/traced-thread.h"
 #include "mm/restore-area.h"
@@ -85,10 +86,11 @@ void restore_make_calls(struct restore *r, uint64_t code_address)
 {
 	for (int step = 0; code_address && step < 3; step++)
 		for (size_t i = 0; i < r->task_count; i++) {
-			struct restorer_task *task = r->tasks[i]->vfork_child ? NULL : r->tasks[i]->restorer;
+			struct restorer_task *task = r->tasks[i]->restorer;
 
 			for (uint64_t k = task ? task->acting : 0; task && k < task->thread_count; k++)
-				make_call(&task->threads[k], code_address, step);
+				if (!restore_vfork_is_waiter(&task->threads[k]))
+					make_call(&task->threads[k], code_address, step);
 		}
 }
 

@@ -15,6 +15,7 @@
 #include "engine/restore-check.h"
 #include "engine/restore-stopped.h"
 #include "engine/restore-sync.h"
+#include "engine/restore-vfork.h"
 #include "engine/traced-thread.h"
 #include "mm/restore-area.h"
 
@@ -54,10 +55,10 @@ static void carry_on_others(const struct restorer_task *task)
 {
 	struct user_regs_struct regs;
 
-	for (uint64_t i = task->acting + 1; i < task->thread_count; i++) {
+	for (uint64_t i = task->vfork_child ? task->acting : task->acting + 1; i < task->thread_count; i++) {
 		struct restorer_thread *thread = &task->threads[i];
 
-		if (!take_again(task, thread, &regs))
+		if (restore_vfork_is_waiter(thread) || !take_again(task, thread, &regs))
 			continue;
 		restore_note_call(thread, &regs);
 		if (traced_make_final(thread) == 0)
@@ -82,7 +83,8 @@ static void carry_on_task(const struct restorer_task *task)
 
 	stop_again(task);
 	carry_on_others(task);
-	if (!take_again(task, traced_acting(task), &regs))
+	/* One that waits in a vfork was complete before it began to. Its child comes behind it, and unmaps the area. */
+	if (task->vfork_child || !take_again(task, traced_acting(task), &regs))
 		return;
 	restore_note_call(traced_acting(task), &regs);
 	if (is_in_area(task, regs.rip) || (regs.rip == task->stub_addr && regs.rax == SYS_munmap)) {
@@ -104,8 +106,7 @@ int restore_carry_on(void *ctx)
 	const struct restore_shared *shared = ctx;
 
 	for (uint32_t i = 0; i < shared->slot_count; i++)
-		/* One that waits in a vfork was complete before it began to. */
-		if (shared->restorers[i] && !shared->restorers[i]->vfork_child)
+		if (shared->restorers[i])
 			carry_on_task(shared->restorers[i]);
 	return 0;
 }

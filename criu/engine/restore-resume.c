@@ -13,6 +13,7 @@
 #include "engine/restore-calls.h"
 #include "engine/restore-stopped.h"
 #include "engine/restore-sync.h"
+#include "engine/restore-vfork.h"
 #include "engine/restore.h"
 #include "engine/traced-thread.h"
 #include "mm/restore-area.h"
@@ -26,11 +27,9 @@ static int for_all_threads(struct restore *r, thread_step step, const char *what
 	for (size_t i = 0; i < r->task_count; i++) {
 		struct restorer_task *task = r->tasks[i]->restorer;
 
-		/* One that waits in a vfork has all it needs. */
-		if (task && task->vfork_child)
-			continue;
 		for (uint64_t k = task ? task->acting : 0; task && k < task->thread_count; k++) {
-			int result = step(&task->threads[k]);
+			/* One that waits in a vfork has all it needs. */
+			int result = restore_vfork_is_waiter(&task->threads[k]) ? 0 : step(&task->threads[k]);
 
 			if (result == 0)
 				continue;
@@ -103,12 +102,13 @@ int restore_take_over(struct restore *r, struct error *err)
 
 /* --- behind it --------------------------------------------------------------------------------------------------- */
 
+/* Where one of them waits in a vfork its child unmaps the area, and all others are of this kind. */
 static int make_others_final(const struct restorer_task *task)
 {
 	int r = 0;
 
-	for (uint64_t i = task->acting + 1; r == 0 && i < task->thread_count; i++)
-		r = traced_make_final(&task->threads[i]);
+	for (uint64_t i = task->vfork_child ? task->acting : task->acting + 1; r == 0 && i < task->thread_count; i++)
+		r = restore_vfork_is_waiter(&task->threads[i]) ? 0 : traced_make_final(&task->threads[i]);
 	return r;
 }
 
@@ -118,10 +118,11 @@ static const struct hand_over_step hand_over_steps[] = {
 	{ hand_over_complete_leader, "set its registers" },        { hand_over_let_go, "detach from it" },
 };
 
-/* What waits in a vfork is complete, and its memory its child's. */
+/* The memory of one that waits in a vfork is its child's. */
 static bool has_step(const struct restore_task *task, const struct hand_over_step *step)
 {
-	return !restore_was_stopped(task) && (!task->vfork_child || step->run == hand_over_let_go);
+	return !restore_was_stopped(task) &&
+	       (!task->vfork_child || step->run == make_others_final || step->run == hand_over_let_go);
 }
 
 /* Step by step for all, so that they run at the same time. */

@@ -55,6 +55,25 @@ static bool can_choose_pids(const CredsEntry *creds)
 	return set & (1ull << CAP_SYS_ADMIN | 1ull << CAP_CHECKPOINT_RESTORE);
 }
 
+static struct restorer_thread *waiting_thread(const struct restorer_task *parent)
+{
+	return &parent->threads[parent->vfork_thread];
+}
+
+bool restore_vfork_is_waiter(const struct restorer_thread *thread)
+{
+	return thread->task->vfork_child && thread == waiting_thread(thread->task);
+}
+
+/* The parent's last act would be under them. */
+static bool has_filters(const struct restore_task *task)
+{
+	for (size_t i = 0; i < task->image->thread_count; i++)
+		if (task->image->threads[i].core->thread_core->seccomp_mode)
+			return true;
+	return false;
+}
+
 static bool is_stopped(const struct restore_task *task)
 {
 	return task->image->threads[0].core->tc->task_state == TASK_STOPPED;
@@ -73,7 +92,7 @@ static int check_child(const struct restore *r, const struct restore_task *child
 {
 	const struct restore_task *parent = child->vfork_parent;
 	const ThreadCoreEntry *own = child->image->threads[0].core->thread_core;
-	const ThreadCoreEntry *parents = parent->image->threads[0].core->thread_core;
+	const ThreadCoreEntry *parents = parent->image->threads[child->parent_thread].core->thread_core;
 
 	if (child->creator != parent || child->as_sibling || child->before_setsid || child->created_count ||
 	    child->is_waited_for || is_older(r, child) || is_stopped(child) || is_stopped(parent) ||
@@ -82,7 +101,7 @@ static int check_child(const struct restore *r, const struct restore_task *child
 		    err, -EOPNOTSUPP,
 		    "pid %d, the child of a vfork that has not ended, cannot be made in its place in the tree",
 		    child->pid);
-	if (!has_same_rights(own->creds, parents->creds) || own->seccomp_mode || parents->seccomp_mode ||
+	if (!has_same_rights(own->creds, parents->creds) || has_filters(child) || has_filters(parent) ||
 	    !restore_loginuid_is_same(child, parent))
 		return error_say(err, -EOPNOTSUPP,
 				 "pid %d, the child of a vfork that has not ended, has other credentials than its "
@@ -126,6 +145,7 @@ int restore_vfork_plan(struct restore *r, struct restore_task *child, struct err
 	out->spare_fd_base = r->service_fd_base;
 	out->vfork_parent = parent;
 	parent->vfork_child = out;
+	parent->vfork_thread = (uint32_t)child->parent_thread;
 	out->exit_signal = child->exit_signal;
 	out->makes_session = child->make_session;
 	out->makes_group = child->make_group;
@@ -244,7 +264,7 @@ static int wait_for_event(pid_t tid, int event)
 
 static int make_child(struct restorer_task *parent, struct restorer_task *child)
 {
-	struct restorer_thread *thread = traced_acting(parent);
+	struct restorer_thread *thread = waiting_thread(parent);
 	int r = traced_request(PTRACE_SEIZE, thread->tid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEVFORK);
 
 	if (r < 0)

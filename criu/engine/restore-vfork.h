@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -16,6 +17,10 @@
 
 struct restore;
 struct restore_task;
+struct restorer_thread;
+
+/* True of the thread that is going to wait, or does already: it is complete by the commit point. */
+bool restore_vfork_is_waiter(const struct restorer_thread *thread);
 
 /* When the tree is planned: whether such a child can be made. */
 int restore_vfork_check(const struct restore *r, struct error *err);

@@ -48,6 +48,7 @@ int tree_release(struct dump *d, struct error *err)
 		if (!task->compel)
 			continue;
 		if (task->vfork_tid) {
+			ended_calls_go_on(d, task);
 			compel_leave(task->compel);
 			continue;
 		}
@@ -142,7 +143,7 @@ static void wait_stopped(const struct dump *d)
 
 	for_each_task (d, task)
 		for (size_t i = 0; i < task->thread_count; i++)
-			while (!task->vfork_tid && !is_thread_stopped(task, &task->threads[i]) &&
+			while (task->threads[i].tid != task->vfork_tid && !is_thread_stopped(task, &task->threads[i]) &&
 			       now_ns() < deadline_ns)
 				(void)nanosleep(&pause, NULL);
 }

@@ -26,22 +26,28 @@
 #define VFORK_SHORT_NS   100000000ull /* likewise, where it can be saved as it is */
 #define VFORK_IDLE_LOOKS 2            /* so often: one that could not run before may have gone to sleep just now */
 
-/* clone3(2) is told where its flags stand. */
-static bool is_vfork(pid_t tid, uint64_t number, uint64_t argument)
+/* clone3(2) is told where its flags stand. 0: it is in another call. */
+static uint64_t read_clone_flags(const struct task *task, pid_t tid)
 {
-	uint64_t flags = argument;
-	struct iovec local = { &flags, sizeof(flags) }, remote = { (void *)argument, sizeof(flags) };
+	struct proc_call call;
+	uint64_t flags;
+	struct iovec local = { &flags, sizeof(flags) }, remote;
 
-	if (number == SYS_clone3 && process_vm_readv(tid, &local, 1, &remote, 1, 0) != (ssize_t)sizeof(flags))
-		return false;
-	return number == SYS_vfork || ((number == SYS_clone || number == SYS_clone3) && flags & CLONE_VFORK);
+	if (proc_read_call(task->procfd, tid, &call) < 0)
+		return 0;
+	if (call.number == SYS_vfork)
+		return CLONE_VM | CLONE_VFORK;
+	if (call.number == SYS_clone)
+		return call.args[0];
+	remote = (struct iovec){ (void *)call.args[0], sizeof(flags) };
+	return call.number == SYS_clone3 && process_vm_readv(tid, &local, 1, &remote, 1, 0) == (ssize_t)sizeof(flags)
+		   ? flags
+		   : 0;
 }
 
 static bool waits_for_vfork(const struct task *task, pid_t tid)
 {
-	struct proc_call call;
-
-	return proc_read_call(task->procfd, tid, &call) == 0 && is_vfork(tid, call.number, call.args[0]);
+	return read_clone_flags(task, tid) & CLONE_VFORK;
 }
 
 /* One that sleeps may do so for ever. */
@@ -65,6 +71,24 @@ static bool is_ready(const struct task *task, pid_t tid)
 	return proc_stat_read(task->procfd, path, &stat) == 0 && stat.state == 'R';
 }
 
+static bool others_stand_still(const struct task *task, pid_t tid)
+{
+	const struct compel_task *compel = task->compel;
+
+	for (size_t i = 0; i < compel->thread_count; i++)
+		if (compel->threads[i].tid != tid && !compel->threads[i].stopped)
+			return false;
+	return true;
+}
+
+/* By its own child, which has its memory; and the first thread has not ended. */
+static bool can_be_left(struct dump *d, const struct task *task, pid_t tid)
+{
+	return (read_clone_flags(task, tid) & (CLONE_VM | CLONE_PARENT)) == CLONE_VM &&
+	       task->compel->threads[0].tid == task->host_pid &&
+	       vfork_wait_can_be_told(d, task->compel->thread_count > 1);
+}
+
 static int refuse(struct task *task, pid_t tid, struct error *err)
 {
 	tree_task_name(task);
@@ -75,13 +99,13 @@ static int refuse(struct task *task, pid_t tid, struct error *err)
 
 int tree_wait_for_vfork(struct dump *d, struct task *task, pid_t tid, uint64_t deadline_ns, struct error *err)
 {
-	const bool can_be_left = task->compel->thread_count == 1 && vfork_wait_can_be_told(d);
+	const bool may_stay = can_be_left(d, task, tid);
 	struct compel_error compel_err;
 	uint64_t until_ns;
 	int r, idle = 0;
 
 	do {
-		until_ns = min_u64(deadline_ns, now_ns() + (can_be_left ? VFORK_SHORT_NS : VFORK_NS));
+		until_ns = min_u64(deadline_ns, now_ns() + (may_stay ? VFORK_SHORT_NS : VFORK_NS));
 		compel_err = (struct compel_error){ 0 };
 		r = compel_wait_stopped(task->compel, until_ns, &compel_err);
 		idle = is_some_child_busy(task) || is_ready(task, tid) ? 0 : idle + 1;
@@ -90,7 +114,7 @@ int tree_wait_for_vfork(struct dump *d, struct task *task, pid_t tid, uint64_t d
 		return compel_error_pass(err, task, &compel_err, r);
 	if (r == 0)
 		return tree_task_set_acting(task, task->compel->threads[0].tid, err);
-	if (can_be_left) {
+	if (may_stay && task->compel->threads[0].tid == task->host_pid && others_stand_still(task, tid)) {
 		task->vfork_tid = tid;
 		return 0;
 	}
@@ -100,11 +124,14 @@ int tree_wait_for_vfork(struct dump *d, struct task *task, pid_t tid, uint64_t d
 int tree_look_at_vfork(struct task *task, struct error *err)
 {
 	struct compel_error compel_err = { 0 };
+	const pid_t tid = task->vfork_tid;
 	int r = compel_wait_stopped(task->compel, now_ns(), &compel_err);
 
-	if (r == -ETIMEDOUT)
+	if (r == -ETIMEDOUT && others_stand_still(task, tid))
 		return 0;
 	task->vfork_tid = 0;
+	if (r == -ETIMEDOUT)
+		return r;
 	if (r < 0)
 		return compel_error_pass(err, task, &compel_err, r);
 	return tree_task_set_acting(task, task->compel->threads[0].tid, err);

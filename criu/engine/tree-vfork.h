@@ -20,12 +20,12 @@ struct task;
 int tree_let_vforked_run(struct dump *d, struct task *task, pid_t *ret_tid, uint64_t deadline_ns, struct error *err);
 
 /*
- * Until that thread and all others of the task have stopped. Where its child sleeps the task is left waiting, and
+ * Until that thread and all others of the task have stopped. Where its child sleeps it is left waiting alone, and
  * vfork_tid set; or refused, where that is not enough to save it.
  */
 int tree_wait_for_vfork(struct dump *d, struct task *task, pid_t tid, uint64_t deadline_ns, struct error *err);
 
-/* In place of waiting for one that is left waiting: whether it still does. */
+/* In place of waiting for one that is left waiting: whether it still does. -ETIMEDOUT: it does, but not alone. */
 int tree_look_at_vfork(struct task *task, struct error *err);
 
 /* When all others stand still: finds the children of those that are left waiting. *ret_again: their wait is over. */

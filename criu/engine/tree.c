@@ -315,8 +315,9 @@ static int wait_for_task(struct dump *d, struct task *task, uint64_t deadline_ns
 	pid_t tid = 0;
 	int r;
 
-	if (task->vfork_tid)
-		return tree_look_at_vfork(task, err);
+	r = task->vfork_tid ? tree_look_at_vfork(task, err) : -ETIMEDOUT;
+	if (r != -ETIMEDOUT)
+		return r;
 	r = compel_wait_stopped(task->compel, min_u64(deadline_ns, now_ns() + VFORK_SEEN_NS), &compel_err);
 
 	if (r == -ETIMEDOUT && tree_let_vforked_run(d, task, &tid, deadline_ns, err) < 0)
@@ -415,7 +416,9 @@ static int confirm_all(struct dump *d, size_t *ret_again, struct error *err)
 {
 	for_each_task (d, task) {
 		struct compel_error compel_err = { 0 };
-		int r = task->is_zombie || !task->compel || task->vfork_tid
+		/* Whether one that is left waiting still is who it was its child tells. */
+		const bool is_waiting = task->compel && task->vfork_tid == task->compel->threads[0].tid;
+		int r = task->is_zombie || !task->compel || is_waiting
 			    ? 0
 			    : compel_confirm_stopped(task->compel, &compel_err);
 

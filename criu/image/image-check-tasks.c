@@ -358,10 +358,10 @@ static int find_vforks(struct checked_set *cs, const struct check_place *at)
 		if (task->is_zombie || !tc->has_vfork_child)
 			continue;
 		child = (struct checked_task *)checked_set_find_task(cs, tc->vfork_child);
-		if (!child || child->is_zombie || child->parent != task || child->parent_thread ||
-		    child->thread_count != 1 || has_children(cs, child) ||
-		    child->threads[0].core->tc->has_vfork_child || child->ids->vm_id != task->ids->vm_id ||
-		    child->ids->files_id == task->ids->files_id || task->thread_count != 1)
+		if (!child || child->is_zombie || child->parent != task || child->thread_count != 1 ||
+		    has_children(cs, child) || child->threads[0].core->tc->has_vfork_child ||
+		    child->ids->vm_id != task->ids->vm_id || child->ids->files_id == task->ids->files_id ||
+		    task->leader_has_ended)
 			return check_bad(at, "pid %u waits for the end of its vfork by %u, which cannot be",
 					 task->entry->pid, tc->vfork_child);
 		task->vfork_child = child;

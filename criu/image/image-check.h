@@ -50,7 +50,8 @@ struct checked_task {
 
 	/*
 	 * One that waits for the end of its vfork: for a living child of its, which has one thread and no children, and
-	 * whose memory is its own, too: mm and pagemap are the child's.
+	 * whose memory is its own, too: mm and pagemap are the child's. The thread that waits is the child's
+	 * parent_thread.
 	 */
 	struct checked_task *vfork_child, *vfork_parent;
 

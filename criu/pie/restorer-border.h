@@ -484,8 +484,8 @@ struct restorer_task {
 	 * common.
 	 */
 	struct restorer_task *vfork_child;
-	uint32_t vfork_go; /* futex: it is traced, and may make the child */
-	uint32_t reserved_vfork;
+	uint32_t vfork_go;     /* futex: the thread is traced, and may make the child */
+	uint32_t vfork_thread; /* which of its threads waits */
 	/* Of such a child: */
 	struct restorer_task *vfork_parent;
 	struct restorer_take *takes;

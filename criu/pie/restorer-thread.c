@@ -18,6 +18,7 @@
 #include "pie/restorer-report.h"
 #include "pie/restorer-seccomp.h"
 #include "pie/restorer-signals.h"
+#include "pie/restorer-vfork.h"
 
 #define ROBUST_LIST_BYTES      24 /* struct robust_list_head */
 #define CALL_RSEQ              334
@@ -229,6 +230,8 @@ _Noreturn void run_thread(struct restorer_thread *thread)
 		finish_task(task);
 	if (__atomic_sub_fetch(&task->threads_left, 1, __ATOMIC_ACQ_REL) == 0)
 		wake(&task->threads_left, 1);
+	if (is_to_wait_in_vfork(thread))
+		wait_in_vfork(thread);
 	set_strict_mode(thread);
 	sleep_until_taken(thread);
 }

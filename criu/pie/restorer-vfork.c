@@ -171,15 +171,21 @@ static long make_child(struct restorer_task *child)
 	}
 }
 
-_Noreturn void wait_in_vfork(struct restorer_task *task)
+int is_to_wait_in_vfork(const struct restorer_thread *thread)
 {
+	return thread->task->vfork_child && thread == &thread->task->threads[thread->task->vfork_thread];
+}
+
+_Noreturn void wait_in_vfork(struct restorer_thread *thread)
+{
+	struct restorer_task *task = thread->task;
 	struct restorer_shared *shared = task->shared;
 	long r;
 
 	if (__atomic_sub_fetch(&shared->preparing, 1, __ATOMIC_ACQ_REL) == 0)
 		report_progress(shared);
 	wait_while(&task->vfork_go, 0);
-	load_registers(&task->threads[0]);
+	load_registers(thread);
 	r = make_child(task->vfork_child);
 	if (r < 0) {
 		enter(task, STEP_CREATE);

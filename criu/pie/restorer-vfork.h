@@ -3,5 +3,7 @@
 
 #include "pie/restorer-border.h"
 
-/* All but this call is done for the task: it makes its child, and comes back only when that has failed. */
-_Noreturn void wait_in_vfork(struct restorer_task *task);
+int is_to_wait_in_vfork(const struct restorer_thread *thread);
+
+/* All but this call is done for the thread: it makes the child of its task. */
+_Noreturn void wait_in_vfork(struct restorer_thread *thread);

@@ -106,12 +106,12 @@ _Noreturn void finish_task(struct restorer_task *task)
 	set_mdwe(task);
 	set_futex_hash(task);
 	arm_timers(task);
-	/* Those of one that waits in a vfork are set by its child, which they are not to hinder. */
+	/* Those of one that waits in a vfork are set by its child, whose making they are not to hinder. */
 	if (!task->vfork_child)
 		set_limits(task, 0);
 	enter(task, STEP_READY);
-	if (task->vfork_child)
-		wait_in_vfork(task);
+	if (is_to_wait_in_vfork(&task->threads[task->acting]))
+		wait_in_vfork(&task->threads[task->acting]);
 	set_strict_mode(&task->threads[task->acting]);
 	sleep_until_taken(&task->threads[task->acting]);
 }

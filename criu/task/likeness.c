@@ -23,14 +23,14 @@
 
 /* Where threads have an object each, equal addresses would say more, and different ones less, than they do elsewhere.
  */
-static bool can_be_compared(const struct thread_likeness *leader)
+bool likeness_can_be_compared(const struct thread_likeness *leader)
 {
 	return !leader->numa_policy && !leader->io_context && !leader->port_bitmap &&
 	       leader->seccomp_mode == FILTERING_DISABLED &&
 	       (leader->policy == SCHED_OTHER || leader->policy == SCHED_BATCH || leader->policy == SCHED_IDLE);
 }
 
-static int read_facts(struct task *task, int program_fd)
+int likeness_read_facts(struct task *task, int program_fd)
 {
 	AUTO_FREE pid_t *tids = calloc(task->thread_count, sizeof(*tids));
 
@@ -45,10 +45,10 @@ static void look_at_task(struct task *task, int program_fd)
 {
 	const struct thread_facts *facts;
 	size_t alike = 0;
-	int r = read_facts(task, program_fd);
+	int r = likeness_read_facts(task, program_fd);
 
 	facts = task->thread_facts;
-	for (size_t i = 1; r == 0 && can_be_compared(&facts[0].likeness) && i < task->thread_count; i++) {
+	for (size_t i = 1; r == 0 && likeness_can_be_compared(&facts[0].likeness) && i < task->thread_count; i++) {
 		if (facts[i].io_uring || memcmp(&facts[i].likeness, &facts[0].likeness, sizeof(facts[i].likeness)) != 0)
 			continue;
 		task->threads[i].facts_own = &facts[i];

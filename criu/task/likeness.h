@@ -4,7 +4,10 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/error.h"
+#include "kernel/thread-facts.h"
 #include "task/task.h"
 
 struct dump;
@@ -12,6 +15,12 @@ struct parasite_thread;
 
 /* Look stage, before task_look(), when all stand still: sets thread->facts_own where a thread is like its first one. */
 void likeness_look(struct dump *d);
+
+/* False: threads of the process cannot be compared by what is known of them. */
+bool likeness_can_be_compared(const struct thread_likeness *leader);
+
+/* Fills task->thread_facts. */
+int likeness_read_facts(struct task *task, int program_fd);
 
 /* What task_look() and task_look_traced() would read. */
 int likeness_take_look(const struct task *task, struct task_thread *thread, struct error *err);

@@ -123,10 +123,10 @@ void process_likeness_choose(struct dump *d)
 
 /* --- in place of asking ------------------------------------------------------------------------------------------ */
 
-/* Both in one piece, as the parasite's. */
+/* All in one piece, as the parasite's. */
 struct answers {
 	struct parasite_task task;
-	struct parasite_thread thread;
+	struct parasite_thread threads[];
 };
 
 static void take_process(struct parasite_task *ret, const struct process_facts *facts)
@@ -142,9 +142,19 @@ static void take_process(struct parasite_task *ret, const struct process_facts *
 	ret->posix_timers = ret->fds = ret->children = ret->mappings = 0;
 }
 
+static void take_first_thread(struct parasite_thread *ret, const struct process_values *values)
+{
+	ret->clear_tid_address = values->clear_tid;
+	ret->sas_address = values->sas_address;
+	ret->sas_bytes = values->sas_bytes;
+	ret->sas_flags = likeness_sas_flags(values->sas_bytes, values->sas_flags);
+	ret->pdeath_signal = (int32_t)values->pdeath_signal;
+	ret->timer_slack_ns = (int64_t)values->timer_slack_ns;
+}
+
 int process_likeness_take_answers(const struct dump *d, struct task *task, struct error *err)
 {
-	struct answers *answers = malloc(sizeof(*answers));
+	struct answers *answers = malloc(sizeof(*answers) + task->thread_count * sizeof(answers->threads[0]));
 	struct process_facts facts;
 
 	if (!answers ||
@@ -154,16 +164,15 @@ int process_likeness_take_answers(const struct dump *d, struct task *task, struc
 	}
 	free(task->parasite);
 	task->parasite = &answers->task;
-	task->threads[0].parasite = &answers->thread;
 	answers->task = *task->like->parasite;
-	answers->thread = *task->like->threads[0].parasite;
+	answers->threads[0] = *task->like->threads[0].parasite;
 	take_process(&answers->task, &facts);
-	answers->thread.clear_tid_address = facts.values->clear_tid;
-	answers->thread.sas_address = facts.values->sas_address;
-	answers->thread.sas_bytes = facts.values->sas_bytes;
-	answers->thread.sas_flags = likeness_sas_flags(facts.values->sas_bytes, facts.values->sas_flags);
-	answers->thread.pdeath_signal = (int32_t)facts.values->pdeath_signal;
-	answers->thread.timer_slack_ns = (int64_t)facts.values->timer_slack_ns;
+	take_first_thread(&answers->threads[0], facts.values);
+	task->threads[0].parasite = &answers->threads[0];
+	for (size_t i = 1; i < task->thread_count; i++) {
+		task->threads[i].parasite = &answers->threads[i];
+		likeness_take_answers(&task->threads[0], &task->threads[i], &answers->threads[i]);
+	}
 	for (size_t i = 0; i < task->fd_count && !task->knows_close_on_exec; i++)
 		task->fds[i].close_on_exec = facts.values->close_on_exec >> task->fds[i].fd & 1;
 	return 0;

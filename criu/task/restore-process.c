@@ -358,6 +358,11 @@ static void plan_call(const struct user_regs_struct *regs, const RestartEntry *c
 	out->call_time[1] = (int64_t)(out->call_ns % 1000000000);
 }
 
+static bool waits_in_vfork(const struct restore_task *task, const struct checked_thread *thread)
+{
+	return task->vfork_child && thread == &task->image->threads[task->vfork_child->parent_thread];
+}
+
 static int plan_registers(struct restore *r, const struct checked_thread *thread, const struct restore_task *task,
 			  struct restorer_thread *out, struct error *err)
 {
@@ -376,7 +381,7 @@ static int plan_registers(struct restore *r, const struct checked_thread *thread
 	if (result < 0)
 		return result;
 	/* The image says how to go on; the kernel must not restart anything else by itself. It will be in a vfork. */
-	if (!task->vfork_child)
+	if (!waits_in_vfork(task, thread))
 		regs->orig_rax = ~0ull;
 	out->own_flags = regs->eflags & RESTORER_OWN_FLAGS;
 	plan_call(regs, core->syscall_restart, out);

@@ -315,7 +315,9 @@ int task_look_traced(struct dump *d, struct task *task, struct error *err)
 	if (!area)
 		return error_set(err, -ENOMEM, TASK_FORMAT, TASK_ARGS(task));
 	for (size_t i = 0; i < task->thread_count; i++) {
-		int r = look_traced_thread(d, task, &task->threads[i], area, err);
+		int r = task->threads[i].tid == task->vfork_tid
+			    ? 0
+			    : look_traced_thread(d, task, &task->threads[i], area, err);
 
 		if (r < 0) {
 			error_prefix(err, TASK_FORMAT ", thread %d", TASK_ARGS(task), task->threads[i].tid);

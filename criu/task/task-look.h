@@ -76,7 +76,7 @@ void task_look_ended_leader(struct dump *d, const struct task *task);
 /* Likewise how low a process may take its OOM score adjustment again. */
 void task_look_oom_score_adj_min(struct dump *d, const struct task *task);
 
-/* By ptrace: in the tracer's thread only. */
+/* By ptrace: in the tracer's thread only. Not at the thread that waits for the end of its vfork. */
 int task_look_traced(struct dump *d, struct task *task, struct error *err);
 
 /* Which timers wait for a time, and the id of the next one: by one thread, before the process can be changed. */

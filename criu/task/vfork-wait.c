@@ -31,6 +31,7 @@
 #include "kernel/proc-misc.h"
 #include "kernel/thread-facts.h"
 #include "pie/parasite-border.h"
+#include "task/likeness.h"
 #include "task/process-likeness.h"
 #include "task/task-look.h"
 
@@ -44,6 +45,14 @@ struct segments {
 	uint16_t es, ds, fs, gs;
 	uint64_t fs_base, gs_base;
 };
+
+static struct task_thread *waiting_thread(const struct task *task)
+{
+	for (size_t i = 0; i < task->thread_count; i++)
+		if (task->threads[i].tid == task->vfork_tid)
+			return &task->threads[i];
+	return NULL;
+}
 
 static int refuse(const struct task *task, struct error *err, const char *what)
 {
@@ -274,6 +283,66 @@ static bool is_alike(const struct process_facts *own, const struct process_facts
 	return memcmp(&one, &other, sizeof(one)) == 0;
 }
 
+/* Beside what each of them has been looked at for. */
+static struct thread_likeness likeness_of(const struct thread_facts *facts, uint64_t fault_flags)
+{
+	struct thread_likeness likeness = facts->likeness;
+
+	likeness.arch_switches &= fault_flags;
+	likeness.static_priority = 0;
+	likeness.slice_ns = likeness.clamps = 0;
+	memset(likeness.cpus, 0, sizeof(likeness.cpus));
+	return likeness;
+}
+
+static bool are_threads_alike(const struct thread_facts *a, const struct thread_facts *b, uint64_t fault_flags)
+{
+	const struct thread_likeness one = likeness_of(a, fault_flags), other = likeness_of(b, fault_flags);
+
+	return memcmp(&one, &other, sizeof(one)) == 0;
+}
+
+static int open_facts(void)
+{
+	return feature_is_masked("process_facts") ? -EOPNOTSUPP : process_facts_open();
+}
+
+static int open_thread_facts(void)
+{
+	return feature_is_masked("thread_facts") ? -EOPNOTSUPP : thread_facts_open();
+}
+
+static int read_thread_facts(struct task *task)
+{
+	AUTO_CLOSE int program = -1;
+
+	if (task->thread_facts)
+		return 0;
+	program = open_thread_facts();
+	return program < 0 ? program : likeness_read_facts(task, program);
+}
+
+/* The child can be asked in place of the first thread, and that one in place of those which are like it. */
+static int check_threads(struct task *task, uint64_t fault_flags, struct error *err)
+{
+	const struct thread_facts *facts;
+	int r = task->thread_count > 1 ? read_thread_facts(task) : 0;
+
+	if (r < 0)
+		return error_set(err, r, TASK_FORMAT ": waits for the end of its vfork: compare its threads",
+				 TASK_ARGS(task));
+	facts = task->thread_facts;
+	for (size_t i = 1; i < task->thread_count; i++) {
+		if (!likeness_can_be_compared(&facts[0].likeness) || facts[0].io_uring || facts[i].io_uring ||
+		    !are_threads_alike(&facts[0], &facts[i], fault_flags))
+			return refuse(task, err,
+				      "has threads that differ from each other in credentials, scheduling or switches, "
+				      "or have an io_uring: what they have cannot be told");
+		task->threads[i].facts_own = &facts[i];
+	}
+	return 0;
+}
+
 static bool has_timers(const struct task *task, const struct process_values *values)
 {
 	static const struct process_cpu_timer none[2];
@@ -282,17 +351,13 @@ static bool has_timers(const struct task *task, const struct process_values *val
 	       values->real_interval || values->real_is_running;
 }
 
-static int open_facts(void)
-{
-	return feature_is_masked("process_facts") ? -EOPNOTSUPP : process_facts_open();
-}
-
-bool vfork_wait_can_be_told(struct dump *d)
+bool vfork_wait_can_be_told(struct dump *d, bool has_threads)
 {
 	struct kernel_memory *km;
 	AUTO_CLOSE int program = dump_kernel_memory(d, &km) == 0 ? open_facts() : -1;
+	AUTO_CLOSE int threads = program >= 0 && has_threads ? open_thread_facts() : -1;
 
-	return program >= 0;
+	return program >= 0 && (threads >= 0 || !has_threads);
 }
 
 static int read_facts(struct dump *d)
@@ -313,15 +378,17 @@ static bool may_flush_cache(void)
 	return r >= 0 && r & PR_SPEC_PRCTL;
 }
 
-static int check_alike(struct dump *d, struct kernel_memory *km, const struct task *task, uint64_t child_thread,
-		       struct error *err)
+static int check_alike(struct dump *d, struct kernel_memory *km, struct task *task, uint64_t thread,
+		       uint64_t child_thread, struct error *err)
 {
 	struct process_facts own, childs;
-	uint64_t fault_flags = 0, birth_slack = 0;
+	uint64_t fault_flags = 0, slack = 0, birth_slack = 0;
 	int r = read_facts(d);
 
 	if (r == 0)
 		r = learn_fault_flags(km, &fault_flags);
+	if (r == 0)
+		r = KERNEL_MEMBER(km, thread, "task_struct", "timer_slack_ns", &slack);
 	if (r == 0)
 		r = KERNEL_MEMBER(km, child_thread, "task_struct", "default_timer_slack_ns", &birth_slack);
 	if (r == 0 && (!process_facts_find(&d->vfork_facts, task->host_pid, &own) ||
@@ -335,9 +402,9 @@ static int check_alike(struct dump *d, struct kernel_memory *km, const struct ta
 		return refuse(task, err,
 			      "differs from its child in credentials, keyrings, namespaces or switches: what it has "
 			      "cannot be told");
-	if (own.values->timer_slack_ns != birth_slack)
+	if (slack != birth_slack)
 		return refuse(task, err, "has another timer slack than its child was born with");
-	return 0;
+	return check_threads(task, fault_flags, err);
 }
 
 /* --- the child --------------------------------------------------------------------------------------------------- */
@@ -377,6 +444,15 @@ static bool is_same_directory(const struct open_file *a, const struct open_file 
 	return a && b && a->mnt_id == b->mnt_id && a->st.st_dev == b->st.st_dev && a->st.st_ino == b->st.st_ino;
 }
 
+/* Other threads may have made children meanwhile. */
+static bool has_younger_sibling(const struct task *child)
+{
+	for (const struct task *next = child->next_sibling; next; next = next->next_sibling)
+		if (next->maker_tid == child->maker_tid)
+			return true;
+	return false;
+}
+
 static int check_child(struct dump *d, const struct task *child, struct error *err)
 {
 	const struct task *parent = child->parent;
@@ -385,7 +461,7 @@ static int check_child(struct dump *d, const struct task *child, struct error *e
 		return refuse_child(child, err, "has threads");
 	if (child->first_child)
 		return refuse_child(child, err, "has children");
-	if (child->next_sibling)
+	if (has_younger_sibling(child))
 		return refuse_child(child, err, "has younger siblings, which its parent has adopted");
 	if (child->stop_signal)
 		return refuse_child(child, err, "is stopped");
@@ -428,15 +504,15 @@ static bool can_choose_pids(const struct task *task)
 {
 	const uint64_t needed = 1ull << CAP_SYS_ADMIN | 1ull << CAP_CHECKPOINT_RESTORE;
 
-	return task->threads[0].status.cap_eff & needed;
+	return waiting_thread(task)->status.cap_eff & needed;
 }
 
 static int check_own(const struct task *task, struct error *err)
 {
-	const struct proc_status *status = &task->threads[0].status;
+	const struct proc_status *status = &waiting_thread(task)->status;
 
-	if (task->thread_count != 1)
-		return refuse(task, err, "has other threads");
+	if (task->stop_signal)
+		return refuse(task, err, "is stopped");
 	if (status->sig_pending || status->sig_shared_pending)
 		return refuse(task, err, "signals wait for it");
 	if (!can_choose_pids(task))
@@ -456,7 +532,7 @@ static bool shares_handlers(struct kernel_memory *km, uint64_t thread, uint64_t 
 
 static int look_at_thread(struct dump *d, struct kernel_memory *km, struct task *task, struct error *err)
 {
-	struct task_thread *thread = &task->threads[0];
+	struct task_thread *thread = waiting_thread(task);
 	uint64_t address = 0, child_thread = 0, work = 0;
 	int r = kernel_memory_thread(km, task->pidfd, thread->tid, &address);
 
@@ -481,7 +557,7 @@ static int look_at_thread(struct dump *d, struct kernel_memory *km, struct task 
 	if (shares_handlers(km, address, child_thread))
 		return refuse_child(task->vfork_child, err, "shares its signal handlers");
 	r = check_absent(km, task, address, err);
-	return r < 0 ? r : check_alike(d, km, task, child_thread, err);
+	return r < 0 ? r : check_alike(d, km, task, address, child_thread, err);
 }
 
 int vfork_wait_look(struct dump *d, struct task *task, struct error *err)
@@ -499,5 +575,7 @@ int vfork_wait_look(struct dump *d, struct task *task, struct error *err)
 	if (r < 0)
 		return error_set(err, r, TASK_FORMAT ": read what only the kernel knows of it", TASK_ARGS(task));
 	r = look_at_thread(d, km, task, err);
+	if (r == 0)
+		r = task_look_traced(d, task, err);
 	return r < 0 ? r : check_siblings(km, task, err);
 }

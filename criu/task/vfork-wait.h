@@ -13,8 +13,8 @@
 
 struct dump;
 
-/* Whether this kernel tells enough to save such a process. */
-bool vfork_wait_can_be_told(struct dump *d);
+/* Whether this kernel tells enough to save such a process, which may have threads beside the one that waits. */
+bool vfork_wait_can_be_told(struct dump *d, bool has_threads);
 
 /* Whether the thread is in a vfork that another process with its memory has to end; -errno: it cannot be told. */
 int vfork_wait_is_for(struct dump *d, const struct task *task, const struct task *child);

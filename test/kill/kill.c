@@ -220,7 +220,7 @@ static bool is_complete(const struct arena *arena)
 	state_brief(arena->target, &state, &tracer);
 	return (!arena->leader_ends || state == 'Z') &&
 	       (!arena->has_children || arena->watch->children == WATCH_CHILDREN) &&
-	       (!arena->has_vfork || arena->watch->vforked_ticks);
+	       (!arena->has_vfork || (arena->watch->vforked_ticks && arena->watch->beside_ticks));
 }
 
 static bool start_target(struct arena *arena)

@@ -270,6 +270,7 @@ static double now_s(void)
 static void find_idle(struct watch *watch, double end, char *ret_why, size_t bytes)
 {
 	const uint64_t vforked_before = __atomic_load_n(&watch->vforked_ticks, __ATOMIC_SEQ_CST);
+	const uint64_t beside_before = __atomic_load_n(&watch->beside_ticks, __ATOMIC_SEQ_CST);
 	uint64_t before[WATCH_THREADS];
 	int idle;
 
@@ -282,6 +283,8 @@ static void find_idle(struct watch *watch, double end, char *ret_why, size_t byt
 		}
 		if (vforked_before && __atomic_load_n(&watch->vforked_ticks, __ATOMIC_SEQ_CST) == vforked_before)
 			idle = WATCH_THREADS;
+		if (beside_before && __atomic_load_n(&watch->beside_ticks, __ATOMIC_SEQ_CST) == beside_before)
+			idle = WATCH_THREADS + 1;
 		if (idle < 0)
 			return;
 		usleep(1000);

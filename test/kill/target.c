@@ -7,7 +7,8 @@
  *
  * target FILE [ends | children | vfork]: FILE holds a struct watch and is mapped shared. With "ends" the first thread
  * ends, and there is another one in its place; with "children" some threads have a child, which dies with its thread;
- * with "vfork" the first one has a child that waits for the end of its vfork, by one that sleeps most of the time.
+ * with "vfork" the first one has a child one of whose threads waits for the end of its vfork, by one that sleeps most
+ * of the time, while the other thread runs.
  */
 #include "watch.h"
 
@@ -164,23 +165,42 @@ static int run_vforked(void *parent)
 	}
 }
 
+static void *wait_in_vfork(void *parent)
+{
+	char *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pid_t pid;
+
+	if (stack == MAP_FAILED)
+		_exit(1);
+	pid = clone(run_vforked, stack + STACK_BYTES, CLONE_VM | CLONE_VFORK | SIGCHLD, parent);
+	complain("vfork has ended with %d, errno %d", pid, errno);
+	_exit(1);
+}
+
 static void make_vfork(void)
 {
+	const struct timespec nap = { .tv_nsec = 5000000 };
 	pid_t parent = getpid(), pid = fork();
-	char *stack;
+	pthread_t thread;
 
 	if (pid < 0)
 		complain("fork: errno %d", errno);
 	if (pid != 0)
 		return;
 	munmap(memory, (size_t)WATCH_THREADS * SLICE_BYTES);
-	stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent || stack == MAP_FAILED)
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
 		_exit(1);
 	parent = getpid();
-	pid = clone(run_vforked, stack + STACK_BYTES, CLONE_VM | CLONE_VFORK | SIGCHLD, &parent);
-	complain("vfork has ended with %d, errno %d", pid, errno);
-	_exit(1);
+	if (pthread_create(&thread, NULL, wait_in_vfork, &parent) != 0)
+		_exit(1);
+	for (uint64_t step = 0;; step++) {
+		uint64_t wrong = spin_registers(0x8765432100000000ULL + step, 2000);
+
+		if (wrong)
+			complain("beside a vfork: registers changed: %#lx", wrong);
+		__atomic_add_fetch(&watch->beside_ticks, 1, __ATOMIC_SEQ_CST);
+		(void)nanosleep(&nap, NULL);
+	}
 }
 
 static void *act(void *arg)

@@ -13,6 +13,7 @@ struct watch {
 	int32_t tid[WATCH_THREADS];
 	uint32_t children;      /* that are there */
 	uint64_t vforked_ticks; /* of the child for which a child of the first thread waits; 0: there is none */
+	uint64_t beside_ticks;  /* of a thread of the one that waits */
 	uint32_t errors;        /* what the target itself found wrong; the first is in words */
 	char message[256];
 };

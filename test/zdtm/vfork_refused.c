@@ -7,6 +7,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/epoll.h>
+#include <sys/fsuid.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/time.h>
@@ -15,8 +16,10 @@ enum { SLEEPING = 1, GO = 2 };
 enum { CODE = 7, STACK_BYTES = 65536, NAP_S = 600 };
 
 static volatile int *stage;
+static volatile pid_t *adopted; /* by the test itself */
 static const char *variant;
 static pid_t grandchild;
+static volatile int is_different;
 
 static bool is(const char *name)
 {
@@ -95,6 +98,7 @@ static void run_parent(void)
 	char *stack = MUST(mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 	int flags = CLONE_VM | CLONE_VFORK | SIGCHLD;
 	int pidfd = -1;
+	pid_t pid;
 
 	if (is("table"))
 		flags |= CLONE_FILES;
@@ -103,8 +107,50 @@ static void run_parent(void)
 	if (is("pidfd"))
 		flags |= CLONE_PIDFD;
 	prepare_parent();
-	EXPECT_EQ(test_reap(MUST(clone(child, stack + STACK_BYTES, flags, NULL, &pidfd))), CODE << 8);
+	if (is("parent"))
+		flags |= CLONE_PARENT;
+	if (is("memory"))
+		flags &= ~CLONE_VM;
+	pid = MUST(clone(child, stack + STACK_BYTES, flags, NULL, &pidfd));
+	if (is("parent"))
+		*adopted = pid;
+	else
+		EXPECT_EQ(test_reap(pid), CODE << 8);
 	_exit(0);
+}
+
+static void *run_thread(void *unused)
+{
+	(void)unused;
+	/* Until the first one has ended. */
+	(void)usleep(50000);
+	run_parent();
+	return NULL;
+}
+
+static void *sleep_differently(void *unused)
+{
+	MUST(setfsuid(1));
+	is_different = 1;
+	for (;;)
+		(void)pause();
+	return unused;
+}
+
+static void start_parent(void)
+{
+	pthread_t thread;
+
+	if (is("leader")) {
+		EXPECT_EQ(pthread_create(&thread, NULL, run_thread, NULL), 0);
+		(void)syscall(SYS_exit, 0);
+	}
+	if (is("threads")) {
+		EXPECT_EQ(pthread_create(&thread, NULL, sleep_differently, NULL), 0);
+		while (!is_different)
+			(void)usleep(1000);
+	}
+	run_parent();
 }
 
 int main(int argc, char **argv)
@@ -114,12 +160,15 @@ int main(int argc, char **argv)
 	variant = argc > 1 ? argv[1] : "";
 	test_start();
 	stage = MUST(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+	adopted = stage + 1;
 	parent = MUST(fork());
 	if (parent == 0)
-		run_parent();
+		start_parent();
 	test_await(stage, SLEEPING);
 	test_wait();
 	test_post(stage, GO);
 	EXPECT_EQ(test_reap(parent), 0);
+	if (is("parent"))
+		EXPECT_EQ(test_reap(*adopted), CODE << 8);
 	return test_pass();
 }
