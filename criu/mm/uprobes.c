@@ -66,13 +66,24 @@ static int count_traced_returns(struct dump *d, const struct task *task, unsigne
 	return r < 0 ? r : uprobe_state_traced_returns(km, task->pidfd, ret);
 }
 
-int uprobes_look(struct dump *d, const struct task *task, struct error *err)
+/* One that waits for the end of its vfork has been read by nobody yet. */
+static uint64_t instruction_of(const struct task *task, const struct task_thread *thread)
+{
+	struct proc_call call;
+
+	if (thread->tid != task->vfork_tid)
+		return thread->regs.rip;
+	return proc_read_call(task->procfd, thread->tid, &call) == 0 ? call.instruction_pointer : 0;
+}
+
+/* The memory is the owner's as well, whose mappings are known. */
+static int look_at_threads(struct dump *d, const struct task *owner, const struct task *task, struct error *err)
 {
 	unsigned int count = 0;
 	int r;
 
 	for (size_t i = 0; !d->is_live && i < task->thread_count; i++)
-		if (is_in_uprobes_area(task, task->threads[i].regs.rip)) {
+		if (is_in_uprobes_area(owner, instruction_of(task, &task->threads[i]))) {
 			error_hint(err, "try again, or remove the probe first");
 			return error_say(err, -EAGAIN,
 					 TASK_FORMAT ", thread %d: is executing an instruction that a uprobe is on",
@@ -89,6 +100,13 @@ int uprobes_look(struct dump *d, const struct task *task, struct error *err)
 	return error_say(err, -ENOTSUP,
 			 TASK_FORMAT ": %u of its threads are in functions whose return is traced by a uprobe",
 			 TASK_ARGS(task), count);
+}
+
+int uprobes_look(struct dump *d, const struct task *task, struct error *err)
+{
+	int r = look_at_threads(d, task, task, err);
+
+	return r < 0 || !task->vfork_parent ? r : look_at_threads(d, task, task->vfork_parent, err);
 }
 
 /* --- pages ------------------------------------------------------------------------------------------------------- */

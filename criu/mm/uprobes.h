@@ -18,7 +18,7 @@ bool is_uprobes_area(const char *path);
 
 /*
  * Look stage, of a process that has such mappings: refuses when one of its threads cannot do without them, being in
- * there or about to return to there.
+ * there or about to return to there; or one of who waits for the end of its vfork.
  */
 int uprobes_look(struct dump *d, const struct task *task, struct error *err);
 
