@@ -24,6 +24,7 @@
 #include "pie/clone-border.h"
 #include "task/caller.h"
 #include "task/restore-limits.h"
+#include "task/restore-loginuid.h"
 #include "task/timer-slack.h"
 
 #define CREATION_ATTEMPTS 2000  /* a millisecond apart, see restore-fork.c */
@@ -176,14 +177,14 @@ int early_threads_give_slack_back(const struct restore *r, const struct restore_
 	return result;
 }
 
-int early_threads_set_loginuid(const struct restore *r, const struct restore_task *task, struct error *err)
+int early_threads_set_loginuid(const struct restore_task *task, struct error *err)
 {
 	int result = 0;
 
 	for (size_t i = 1; result == 0 && i <= task->restorer->early_count; i++) {
 		const struct early_caller early = caller_of(task, i);
 
-		result = restore_loginuid_of_thread(r->own_limits, task, &early.caller, err);
+		result = restore_loginuid_of_thread(task, &early.caller, err);
 	}
 	return result;
 }

@@ -38,4 +38,4 @@ int early_thread_set_slack(const struct restore *r, const struct restore_task *t
 int early_threads_give_slack_back(const struct restore *r, const struct restore_task *task);
 
 /* In the process: they have its login uid, which each can only set itself. */
-int early_threads_set_loginuid(const struct restore *r, const struct restore_task *task, struct error *err);
+int early_threads_set_loginuid(const struct restore_task *task, struct error *err);

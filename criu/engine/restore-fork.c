@@ -41,6 +41,7 @@
 #include "mm/restore-area.h"
 #include "mm/restore-memory.h"
 #include "task/restore-limits.h"
+#include "task/restore-loginuid.h"
 #include "task/restore-zombie.h"
 #include "task/timer-slack.h"
 
@@ -414,9 +415,9 @@ static int prepare(struct restore *r, struct restore_task *task, struct error *e
 	if (result == 0)
 		result = restore_memory_open(r, task, err);
 	if (result == 0)
-		result = restore_loginuid(r->own_limits, task, err);
+		result = restore_loginuid(task, err);
 	if (result == 0)
-		result = early_threads_set_loginuid(r, task, err);
+		result = early_threads_set_loginuid(task, err);
 	if (result == 0)
 		result = files_restore_fs(r, task, err);
 	return result;
@@ -429,6 +430,8 @@ static int take_place_in_tree(struct restore *r, struct restore_task *task, stru
 	wait_for_parent(task);
 	if (!task->passing_orphans)
 		result = become_subreaper(r, task, err);
+	if (result == 0)
+		result = restore_loginuid_early(task, err);
 	if (result == 0)
 		result = early_threads_start(r, task, err);
 	if (result == 0 && task->restorer && task->owns_shared_files)

@@ -18,6 +18,7 @@
 #include "mm/restore-area.h"
 #include "mm/restore-memory.h"
 #include "task/restore-limits.h"
+#include "task/restore-loginuid.h"
 #include "task/timer-slack.h"
 
 /* Helpers and users of one table wait until everybody is there. */

@@ -21,7 +21,7 @@
 #include "kernel/missing-ptrace.h"
 #include "kernel/pidfd.h"
 #include "mm/restore-area.h"
-#include "task/restore-limits.h"
+#include "task/restore-loginuid.h"
 
 #define TASK_STOPPED 3 /* task_state in an image */
 

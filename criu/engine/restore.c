@@ -49,6 +49,7 @@
 #include "task/other-readers.h"
 #include "task/restore-creds.h"
 #include "task/restore-limits.h"
+#include "task/restore-loginuid.h"
 #include "task/restore-process.h"
 #include "task/timer-slack.h"
 
@@ -175,6 +176,8 @@ static int plan_tree(struct restore_run *run, struct error *err)
 
 	if (result == 0)
 		result = find_table_owners(r, err);
+	if (result == 0)
+		result = restore_loginuid_plan(r, err);
 	if (result == 0)
 		tree_plan_log(r);
 	return result < 0 ? result : restore_vfork_check(r, err);

@@ -70,6 +70,8 @@ struct restore_task {
 	struct restore_task *vfork_parent, *vfork_child;
 	int *lent; /* in the worker: descriptors that such a child is going to get */
 	size_t lent_count;
+	/* Whether it sets the login uid: see task/restore-loginuid.h. */
+	enum { LOGINUID_INHERITED, LOGINUID_EARLY, LOGINUID_LATE } sets_loginuid;
 	bool is_heir;           /* created by the restorer of its creator, see engine/restore-heirs.c */
 	bool has_younger_other; /* a child that is none */
 

@@ -71,6 +71,11 @@ int proc_read_loginuid(int procfd, uint32_t *ret)
 	return read_u32(procfd, "loginuid", 10, ret);
 }
 
+int proc_read_sessionid(int procfd, uint32_t *ret)
+{
+	return read_u32(procfd, "sessionid", 10, ret);
+}
+
 int proc_read_oom_score_adj(int procfd, int *ret)
 {
 	int64_t value;

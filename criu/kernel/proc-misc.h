@@ -12,6 +12,7 @@
 int proc_read_auxv(int procfd, uint64_t **ret, size_t *ret_word_count);
 
 int proc_read_loginuid(int procfd, uint32_t *ret); /* (uint32_t)-1: not set; -ENOENT without CONFIG_AUDIT */
+int proc_read_sessionid(int procfd, uint32_t *ret);
 int proc_read_oom_score_adj(int procfd, int *ret);
 int proc_read_coredump_filter(int procfd, uint32_t *ret);
 int proc_read_personality(int procfd, uint32_t *ret);

@@ -34,7 +34,7 @@ struct record {
 	uint64_t heap_start, heap_end, stack_start;
 	struct path_fact cwd, root;
 	uint64_t default_slack, oom_score_adj, posix_timers, mm_flags, loginuid, undo_list, io_context;
-	uint64_t allocated_keys, execute_only_key, next_timer_id, oom_score_adj_min;
+	uint64_t allocated_keys, execute_only_key, next_timer_id, oom_score_adj_min, audit_session;
 	uint8_t tls[TLS_BYTES];
 };
 
@@ -95,6 +95,7 @@ static const struct bpf_value members[] = {
 	IN_TASK("thread.tls_array", AT(tls), TLS_BYTES),
 	IN_TASK("default_timer_slack_ns", AT(default_slack), 8),
 	OPTIONAL("task_struct", "loginuid", SLOT_TASK, AT(loginuid), 4),
+	OPTIONAL("task_struct", "sessionid", SLOT_TASK, AT(audit_session), 4),
 	OPTIONAL("task_struct", "sysvsem.undo_list", SLOT_TASK, AT(undo_list), 8),
 	OPTIONAL("task_struct", "io_context", SLOT_TASK, AT(io_context), 8),
 	{ { "cred", "user_ns" }, SLOT_CRED, AT(user_ns), 8 },
@@ -192,6 +193,7 @@ static struct task_facts from_record(const struct record *record)
 		.default_timer_slack_ns = record->default_slack,
 		.has_loginuid = true,
 		.loginuid = (uint32_t)record->loginuid,
+		.audit_session = (uint32_t)record->audit_session,
 		.undo_list = record->undo_list,
 		.io_context = record->io_context,
 		.allocated_keys = (uint16_t)record->allocated_keys,

@@ -35,6 +35,7 @@ struct task_facts {
 	int oom_score_adj, oom_score_adj_min;   /* the latter: how low it may go without CAP_SYS_RESOURCE */
 	bool has_coredump_filter, has_loginuid; /* false: not known */
 	uint32_t coredump_filter, loginuid;
+	uint32_t audit_session; /* where a loginuid is set; 0: not known */
 	uint64_t default_timer_slack_ns;
 	uint64_t undo_list;  /* of System V semaphores; 0: it has none */
 	uint64_t io_context; /* 0: it has none */

@@ -24,7 +24,6 @@
 #include "kernel/proc-pid.h"
 #include "kernel/proc-status.h"
 #include "pie/restorer-border.h"
-#include "task/caller.h"
 #include "task/timer-slack.h"
 
 static const char *const limit_names[] = {
@@ -38,11 +37,14 @@ static const char *const limit_names[] = {
 	[RLIMIT_RTPRIO] = "RLIMIT_RTPRIO",     [RLIMIT_RTTIME] = "RLIMIT_RTTIME",
 };
 
-static bool has_sys_resource(int procfd)
+static void read_rights(int procfd, struct own_limits *ret)
 {
 	AUTO_PROC_STATUS struct proc_status status = { 0 };
 
-	return proc_status_read(procfd, "status", &status) == 0 && status.cap_eff >> CAP_SYS_RESOURCE & 1;
+	if (proc_status_read(procfd, "status", &status) < 0)
+		return;
+	ret->may_raise = status.cap_eff >> CAP_SYS_RESOURCE & 1;
+	ret->may_set_loginuid = status.cap_eff >> CAP_AUDIT_CONTROL & 1;
 }
 
 int own_limits_read(struct own_limits *ret)
@@ -64,7 +66,7 @@ int own_limits_read(struct own_limits *ret)
 		return r;
 	ret->timer_slack_ns = timer_slack_own();
 	ret->request_keyring = syscall(SYS_keyctl, KEYCTL_SET_REQKEY_KEYRING, KEY_REQKEY_DEFL_NO_CHANGE);
-	ret->may_raise = has_sys_resource(procfd);
+	read_rights(procfd, ret);
 	if (proc_read_oom_score_adj(procfd, &ret->oom_score_adj) < 0)
 		ret->oom_score_adj = 0;
 	if (proc_read_coredump_filter(procfd, &ret->coredump_filter) < 0)
@@ -330,52 +332,11 @@ int restore_limits_apply(const struct own_limits *own, const struct restore_task
 	return r;
 }
 
-static int set_loginuid(const struct own_limits *own, uint32_t loginuid, const struct caller *thread, struct error *err)
-{
-	char path[64], text[16];
-	AUTO_CLOSE int fd = -1;
-	int64_t r;
-
-	if (loginuid == own->loginuid)
-		return 0;
-	(void)snprintf(path, sizeof(path), "/proc/%d/loginuid", thread->tid);
-	(void)snprintf(text, sizeof(text), "%u", loginuid);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	r = fd < 0 ? -errno : thread->call(thread, SYS_write, (uint64_t)fd, (uint64_t)text, strlen(text));
-	/* Once set it can stay set for good, depending on the kernel. */
-	if (r == -EPERM && loginuid == (uint32_t)-1)
-		return 0;
-	return r < 0 ? error_set(err, (int)r, "set its login uid to %s", text) : 0;
-}
-
-int restore_loginuid_of_thread(const struct own_limits *own, const struct restore_task *task,
-			       const struct caller *thread, struct error *err)
-{
-	const TaskCoreEntry *tc = task->image->threads[0].core->tc;
-
-	return tc->has_loginuid ? set_loginuid(own, tc->loginuid, thread, err) : 0;
-}
-
-int restore_loginuid(const struct own_limits *own, const struct restore_task *task, struct error *err)
-{
-	const struct caller self = caller_self();
-
-	return restore_loginuid_of_thread(own, task, &self, err);
-}
-
 int restore_limits_apply_ended(const struct own_limits *own, const EndedEntry *ended, struct error *err)
 {
-	const struct caller self = caller_self();
 	int r = apply_thread(own, 0, ended->scheduling, err);
 
 	if (r == 0 && ended->oom_score_adj != own->oom_score_adj)
 		r = write_proc_number(getpid(), "oom_score_adj", "%ld", ended->oom_score_adj, err);
-	return r == 0 && ended->has_loginuid ? set_loginuid(own, ended->loginuid, &self, err) : r;
-}
-
-bool restore_loginuid_is_same(const struct restore_task *task, const struct restore_task *creator)
-{
-	const TaskCoreEntry *own = task->image->threads[0].core->tc, *other = creator->image->threads[0].core->tc;
-
-	return own->has_loginuid == other->has_loginuid && own->loginuid == other->loginuid;
+	return r;
 }

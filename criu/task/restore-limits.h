@@ -11,7 +11,6 @@
 #include "image/image-check.h"
 #include "kernel/sched.h"
 
-struct caller;
 struct restore;
 struct restore_task;
 
@@ -26,8 +25,9 @@ struct own_limits {
 	uint32_t coredump_filter;
 	uint32_t loginuid;
 	uint64_t timer_slack_ns;
-	long request_keyring; /* see KEYCTL_SET_REQKEY_KEYRING; -1: not known */
-	bool may_raise;       /* CAP_SYS_RESOURCE */
+	long request_keyring;  /* see KEYCTL_SET_REQKEY_KEYRING; -1: not known */
+	bool may_raise;        /* CAP_SYS_RESOURCE */
+	bool may_set_loginuid; /* also once more: CAP_AUDIT_CONTROL */
 };
 
 int own_limits_read(struct own_limits *ret);
@@ -42,15 +42,5 @@ void restore_limits_plan(const struct own_limits *own, const struct restore_task
 /* In the worker, on a process whose threads all exist and wait. */
 int restore_limits_apply(const struct own_limits *own, const struct restore_task *task, struct error *err);
 
-/* In a process that is to be a zombie: its scheduling, OOM score and login uid. */
+/* In a process that is to be a zombie: its scheduling and OOM score. */
 int restore_limits_apply_ended(const struct own_limits *own, const EndedEntry *ended, struct error *err);
-
-/* In the process itself, before it gives up rights: the login uid can only be set by oneself. */
-int restore_loginuid(const struct own_limits *own, const struct restore_task *task, struct error *err);
-
-/* The same of one of its threads. */
-int restore_loginuid_of_thread(const struct own_limits *own, const struct restore_task *task,
-			       const struct caller *thread, struct error *err);
-
-/* Whether a task that the other one forks has its login uid by that. */
-bool restore_loginuid_is_same(const struct restore_task *task, const struct restore_task *creator);

@@ -33,6 +33,7 @@
 #include "kernel/proc-pid.h"
 #include "kernel/signal-mask.h"
 #include "task/restore-limits.h"
+#include "task/restore-loginuid.h"
 
 #define CORE_PATTERN  "/proc/sys/kernel/core_pattern"
 #define LEAST_BYTES   4096 /* below it the kernel does not begin */
@@ -265,7 +266,7 @@ static void show_early(const struct restore *r, const struct restore_task *task)
 	const EndedEntry *ended = tc->ended;
 	struct error err = { 0 };
 
-	if (restore_limits_apply_ended(r->own_limits, ended, &err) < 0)
+	if (restore_limits_apply_ended(r->own_limits, ended, &err) < 0 || restore_loginuid(task, &err) < 0)
 		log_warn("pid %d, a zombie: %s\n", task->pid, err.text);
 	if (ended->scheduling->has_timer_slack_ns)
 		(void)syscall(SYS_prctl, PR_SET_TIMERSLACK, ended->scheduling->timer_slack_ns, 0, 0, 0);

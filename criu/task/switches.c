@@ -33,6 +33,8 @@ int switches_save_process(const struct task *task, TaskCoreEntry *tc, struct are
 	tc->flags = task->stat.flags;
 	tc->has_loginuid = state->has_loginuid;
 	tc->loginuid = state->loginuid;
+	tc->has_audit_session = state->audit_session != 0;
+	tc->audit_session = state->audit_session;
 	tc->has_oom_score_adj = true;
 	tc->oom_score_adj = state->oom_score_adj;
 	tc->has_oom_score_adj_min = state->oom_score_adj_min < state->oom_score_adj;

@@ -182,6 +182,12 @@ static int look_process(struct task *task, struct error *err)
 		state->loginuid = facts->loginuid;
 	else
 		state->has_loginuid = proc_read_loginuid(task->procfd, &state->loginuid) == 0;
+	if (!state->has_loginuid || state->loginuid == (uint32_t)-1)
+		state->audit_session = 0;
+	else if (facts && facts->has_loginuid)
+		state->audit_session = facts->audit_session;
+	else if (proc_read_sessionid(task->procfd, &state->audit_session) < 0)
+		state->audit_session = 0;
 	state->has_coredump_filter = facts && facts->has_coredump_filter;
 	if (state->has_coredump_filter)
 		state->coredump_filter = facts->coredump_filter;

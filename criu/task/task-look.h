@@ -28,7 +28,7 @@ struct task_state {
 	struct hidden_timer *late_timers; /* read again behind the infect stage; only where a signal of one waits */
 	size_t late_timer_count;
 	bool has_loginuid;
-	uint32_t loginuid;
+	uint32_t loginuid, audit_session; /* the latter 0 where no login uid is set */
 	int oom_score_adj;
 	int oom_score_adj_min; /* the same where it is not known */
 	int autogroup_nice;    /* of its session; 0 where another task of the tree has told it */

@@ -471,8 +471,9 @@ static int check_child(struct dump *d, const struct task *child, struct error *e
 		return refuse_child(child, err, "shares its descriptor table");
 	if (!is_same_directory(child->root, parent->root))
 		return refuse_child(child, err, "has another root directory");
-	if (child->state->has_loginuid && child->state->loginuid != parent->state->loginuid)
-		return refuse_child(child, err, "has another login uid");
+	if (child->state->has_loginuid && (child->state->loginuid != parent->state->loginuid ||
+					   child->state->audit_session != parent->state->audit_session))
+		return refuse_child(child, err, "has another login uid, or is in another login session");
 	return check_place(d, child, err);
 }
 

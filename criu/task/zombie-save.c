@@ -95,6 +95,8 @@ static int save_shown(const struct task *task, const struct proc_status *status,
 	if (r < 0)
 		return r;
 	ended->has_loginuid = proc_read_loginuid(task->procfd, &ended->loginuid) == 0;
+	ended->has_audit_session = ended->has_loginuid && ended->loginuid != (uint32_t)-1 &&
+				   proc_read_sessionid(task->procfd, &ended->audit_session) == 0;
 	ended->blocked = status->sig_blocked;
 	ended->ignored = status->sig_ignored;
 	ended->caught = status->sig_caught;
