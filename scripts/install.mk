@@ -26,6 +26,7 @@ check-format:
 
 check-layers:
 	scripts/check-layers
+	scripts/check-rooms
 
 .PHONY: demo
 demo: all

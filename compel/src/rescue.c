@@ -1,8 +1,8 @@
 /*
  * Walking a dead tracer's journal back. Its tracees were detached by the kernel and run: those that were only seized
- *are free and unharmed; those that were borrowed spin in the stub or sleep in the blob, or run a signal handler of
- *their own on top of it, or have never been touched because the tracer died just before. Which of these is read off the
- *registers:
+ * are free and unharmed; those that were borrowed spin in the stub or sleep in the blob, or run a signal handler of
+ * their own on top of it, or have never been touched because the tracer died just before. The registers tell which of
+ * these it is:
  *
  *	inside stub or blob             its registers and mask are put back
  *	outside, a signal frame that    it is let go on until the handler has returned

@@ -1,7 +1,7 @@
 /*
  * The hooks: at fixed points of a run the RPC client is asked (opts->listener) and then the action scripts are run, one
  * after the other, the last one given first. A script gets no arguments but CRTOOLS_SCRIPT_ACTION, CRTOOLS_IMAGE_DIR
- *and, once the root is known, CRTOOLS_INIT_PID in its environment.
+ * and, once the root is known, CRTOOLS_INIT_PID in its environment.
  *
  * In this order, and what a failure means there:
  *

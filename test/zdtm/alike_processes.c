@@ -1,7 +1,7 @@
 /*
  * Forty processes that are all alike, and with each of them one that differs from it in a single respect, which nothing
  * but code inside of it is told by an interface. Each looks at all of these respects before and after: no difference
- *may be lost, and none may reach another process.
+ * may be lost, and none may reach another process.
  *
  *	confined: one of them is in a Landlock domain; keyring: one has a session keyring of its own
  */

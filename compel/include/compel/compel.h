@@ -1,6 +1,6 @@
 /*
- * compel: stop a task with all its threads, run system calls and position-independent code inside it, and leave no
- *trace.
+ * compel: stop a task with all its threads, run system calls and position-independent code inside it, and leave
+ * no trace.
  *
  * The order of use, for one process or for many at once (each step is batched, so that waiting is shared):
  *
@@ -15,10 +15,10 @@
  *
  * Dying in the middle. Every intrusion is written to a journal before it happens. The journal lives in memory that the
  * caller shares with another process; when the tracer dies, that process calls compel_rescue() and everything is
- *undone. For this no thread with borrowed registers ever stands where running on would hurt: injected calls are
- *"syscall; jmp ." in padding that no thread executes, the blob sleeps in a loop once its work is done, and
- *single-stepping and breakpoints are never used. A thread's signals are blocked only after its registers point at the
- *stub.
+ * undone. For this no thread with borrowed registers ever stands where running on would hurt: injected calls are
+ * "syscall; jmp ." in padding that no thread executes, the blob sleeps in a loop once its work is done, and
+ * single-stepping and breakpoints are never used. A thread's signals are blocked only after its registers point at
+ * the stub.
  *
  * Threads: ptrace binds a tracee to the calling thread, so all functions on one task are called by one thread.
  * Errors: functions return 0 or -errno and fill *err (sentence without newline). x86-64 tasks only.
