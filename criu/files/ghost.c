@@ -27,6 +27,7 @@
 #include "engine/undo.h"
 #include "files/ghost-content.h"
 #include "files/ghost-place.h"
+#include "files/opener.h"
 #include "files/registry.h"
 #include "files/restore-files.h"
 #include "image/image-read.h"
@@ -177,6 +178,8 @@ int ghost_look(struct dump *d, struct open_file *file, struct error *err)
 		if (r < 0)
 			return r;
 	}
+	if (ghost->facts.is_linkable)
+		opener_look_nameless(d, file);
 	if (array_reserve(&ghost->users, &ghost->user_capacity, ghost->user_count, sizeof(file->path_id)) < 0)
 		return open_file_error(file, err, -ENOMEM, "deleted file");
 	ghost->users[ghost->user_count++] = file->path_id;

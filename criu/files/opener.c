@@ -213,6 +213,41 @@ int opener_look(struct dump *d, struct open_file *file, struct error *err)
 	return matters(d, file) ? opener_look_any(d, file, err) : 0;
 }
 
+static bool may_name_any(const struct task *task)
+{
+	for (size_t i = 0; i < task->thread_count; i++)
+		if (!(task->threads[i].status.cap_eff >> CAP_DAC_READ_SEARCH & 1))
+			return false;
+	return true;
+}
+
+/*
+ * linkat(2) with AT_EMPTY_PATH takes a descriptor without that capability if it was opened with the very rights that
+ * the thread has: no others of the same value, and those that a restore gives are others.
+ */
+void opener_look_nameless(struct dump *d, const struct open_file *file)
+{
+	uint64_t address, thread;
+	char place[ERROR_WHOLE_BYTES];
+	struct kernel_memory *km;
+	bool is_own = false;
+	int r;
+
+	if (file->fd < 0 || d->is_live || may_name_any(file->task))
+		return;
+	r = dump_kernel_memory(d, &km);
+	if (r == 0)
+		r = open_file_address(d, file, km, &address);
+	if (r == 0)
+		r = kernel_memory_thread(km, file->task->pidfd, file->task->acting_tid, &thread);
+	if (r == 0)
+		r = file_opener_is_thread(km, address, thread, &is_own);
+	if (r < 0 || is_own)
+		log_warn("%s: linkat(2) with AT_EMPTY_PATH cannot give it a name after a restore without "
+			 "CAP_DAC_READ_SEARCH; by its path in /proc it can\n",
+			 open_file_describe(file, place, sizeof(place)));
+}
+
 void opener_free(struct open_file *file)
 {
 	if (file->opener)

@@ -21,6 +21,8 @@ struct restore_file;
 /* Look stage, of a regular file where it matters, and of any file: refuses what no restore could open so again. */
 int opener_look(struct dump *d, struct open_file *file, struct error *err);
 int opener_look_any(struct dump *d, struct open_file *file, struct error *err);
+/* The same of a file without a name that can be given one: warns where the program could do that, and cannot after. */
+void opener_look_nameless(struct dump *d, const struct open_file *file);
 void opener_free(struct open_file *file);
 /* Of a file that has one; NULL when there is no memory. */
 FileOpener *opener_save(struct dump *d, const struct open_file *file);

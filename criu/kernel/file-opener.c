@@ -94,6 +94,18 @@ int file_opener_read(struct kernel_memory *km, uint64_t file, struct file_opener
 	return read_groups(km, values[GROUP_INFO], ret);
 }
 
+int file_opener_is_thread(struct kernel_memory *km, uint64_t file, uint64_t thread, bool *ret)
+{
+	uint64_t opener, own;
+	int r = KERNEL_MEMBER(km, file, "file", "f_cred", &opener);
+
+	if (r == 0)
+		r = KERNEL_MEMBER(km, thread, "task_struct", "cred", &own);
+	if (r == 0)
+		*ret = opener == own;
+	return r;
+}
+
 void file_opener_done(struct file_opener *opener)
 {
 	free(opener->groups);

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,4 +21,8 @@ struct file_opener {
 
 /* Where the structure (struct file) is: see kernel_memory_file(). 0 or -errno. */
 int file_opener_read(struct kernel_memory *km, uint64_t file, struct file_opener *ret);
+
+/* Whether these rights are not only like those of a thread (struct task_struct), but the same: 0 or -errno. */
+int file_opener_is_thread(struct kernel_memory *km, uint64_t file, uint64_t thread, bool *ret);
+
 void file_opener_done(struct file_opener *opener);

@@ -1,9 +1,11 @@
 /*
  * Files made by O_TMPFILE: linkat(2) gives them a name once, whoever has them open or mapped; not those made with
- * O_EXCL, and not those that had a name which was taken away.
+ * O_EXCL, and not those that had a name which was taken away. "unprivileged": who lacks CAP_DAC_READ_SEARCH finds them
+ * in /proc.
  */
 #include "zdtmlib.h"
 
+#include <linux/capability.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -30,9 +32,16 @@ static int reopen(int fd)
 	return again;
 }
 
+static bool is_unprivileged;
+
 static int try_link(int fd, const char *name)
 {
-	return linkat(fd, "", AT_FDCWD, name, AT_EMPTY_PATH) == 0 ? 0 : errno;
+	char path[32];
+
+	if (!is_unprivileged)
+		return linkat(fd, "", AT_FDCWD, name, AT_EMPTY_PATH) == 0 ? 0 : errno;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return linkat(AT_FDCWD, path, AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0 ? 0 : errno;
 }
 
 static int fds[COUNT];
@@ -48,7 +57,18 @@ static void child(void *arg)
 	EXPECT_EQ(try_link(fds[CHILDS], "by child"), 0);
 }
 
-int main(void)
+static void drop_capability(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	MUST(syscall(SYS_capget, &header, data));
+	data[0].effective &= ~(1u << CAP_DAC_READ_SEARCH);
+	MUST(syscall(SYS_capset, &header, data));
+	is_unprivileged = true;
+}
+
+int main(int argc, char **argv)
 {
 	char link[64], *map;
 	struct stat st;
@@ -56,6 +76,8 @@ int main(void)
 	pid_t pid;
 
 	test_start();
+	if (argc > 1)
+		drop_capability();
 	fds[PLAIN] = make(0);
 	fds[EXCLUSIVE] = make(O_EXCL);
 	fds[REOPENED] = reopen(make(0));
