@@ -217,6 +217,8 @@ static int check_scheduling(const ThreadCoreEntry *tc, const struct check_place 
 		return check_bad(at, "nice value %d is out of range", tc->sched_nice);
 	if (tc->has_cpu_affinity && (tc->cpu_affinity.len == 0 || tc->cpu_affinity.len > 8192))
 		return check_bad(at, "a processor mask of %zu bytes", tc->cpu_affinity.len);
+	if (tc->n_speculation > 32)
+		return check_bad(at, "%zu speculation controls", tc->n_speculation);
 	if (tc->mempolicy && !is_numa_mode(tc->mempolicy->mode))
 		return check_bad(at, "the memory policy 0x%x is not known", tc->mempolicy->mode);
 	if (tc->mempolicy && tc->mempolicy->has_nodemask && tc->mempolicy->nodemask.len > 4096)
@@ -245,8 +247,6 @@ static int check_thread_core(const struct checked_set *cs, const ThreadCoreEntry
 	/* SS_ONSTACK, SS_DISABLE and SS_AUTODISARM */
 	if (tc->sas && tc->sas->ss_flags & ~0x80000003u)
 		return check_bad(at, "unknown flags 0x%x of the alternate signal stack", tc->sas->ss_flags);
-	if (tc->n_speculation > 32)
-		return check_bad(at, "%zu speculation controls", tc->n_speculation);
 	r = check_scheduling(tc, at);
 	if (r == 0)
 		r = check_signals(tc->signals_p, at);

@@ -259,6 +259,17 @@ static int install_filters(const EndedEntry *ended)
 	return 0;
 }
 
+static int control_speculation(const ThreadCoreEntry *core)
+{
+	for (size_t i = 0; i < core->n_speculation; i++) {
+		const uint32_t value = core->speculation[i]->value & (PR_SPEC_DISABLE | PR_SPEC_FORCE_DISABLE);
+
+		if (syscall(SYS_prctl, PR_SET_SPECULATION_CTRL, core->speculation[i]->which, value, 0, 0) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
 /* While it may do everything. */
 static void show_early(const struct restore *r, const struct restore_task *task)
 {
@@ -274,6 +285,7 @@ static void show_early(const struct restore *r, const struct restore_task *task)
 		(void)syscall(SYS_personality, ended->personality);
 	if (tc->ended_creds && tc->ended_creds->no_new_privs)
 		(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	warn_of("speculation controls", control_speculation(ended->scheduling));
 	warn_of("seccomp filters", install_filters(ended));
 	if (tc->ended_creds)
 		bound_capabilities(tc->ended_creds);

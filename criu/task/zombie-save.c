@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/prctl.h>
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -64,6 +65,40 @@ static int save_scheduling(const struct task *task, ThreadCoreEntry *core, struc
 	return core->cpu_affinity.data ? 0 : -ENOMEM;
 }
 
+/* What /proc calls the settings that a prctl(2) of the task has made. */
+static const struct {
+	uint32_t which, value;
+	const char *words;
+} speculation_words[] = {
+	{ PR_SPEC_STORE_BYPASS, PR_SPEC_PRCTL | PR_SPEC_DISABLE, "thread mitigated" },
+	{ PR_SPEC_STORE_BYPASS, PR_SPEC_PRCTL | PR_SPEC_FORCE_DISABLE, "thread force mitigated" },
+	{ PR_SPEC_INDIRECT_BRANCH, PR_SPEC_PRCTL | PR_SPEC_DISABLE, "conditional disabled" },
+	{ PR_SPEC_INDIRECT_BRANCH, PR_SPEC_PRCTL | PR_SPEC_FORCE_DISABLE, "conditional force disabled" },
+};
+
+static int save_speculation(const struct proc_status *status, ThreadCoreEntry *core, struct arena *arena)
+{
+	core->speculation = arena_alloc(arena, ARRAY_SIZE(speculation_words) * sizeof(*core->speculation));
+	if (!core->speculation)
+		return -ENOMEM;
+	for (size_t i = 0; i < ARRAY_SIZE(speculation_words); i++) {
+		const bool is_bypass = speculation_words[i].which == PR_SPEC_STORE_BYPASS;
+		SpeculationEntry *entry;
+
+		if (strcmp(speculation_words[i].words,
+			   is_bypass ? status->speculation_store_bypass : status->speculation_indirect_branch) != 0)
+			continue;
+		entry = arena_alloc(arena, sizeof(*entry));
+		if (!entry)
+			return -ENOMEM;
+		speculation_entry__init(entry);
+		entry->which = speculation_words[i].which;
+		entry->value = speculation_words[i].value;
+		core->speculation[core->n_speculation++] = entry;
+	}
+	return 0;
+}
+
 /* A kernel that does not tell how many does not show it either. */
 static uint32_t count_filters(const struct proc_status *status)
 {
@@ -86,6 +121,8 @@ static int save_shown(const struct task *task, const struct proc_status *status,
 		return -ENOMEM;
 	thread_core_entry__init(ended->scheduling);
 	r = save_scheduling(task, ended->scheduling, arena);
+	if (r == 0)
+		r = save_speculation(status, ended->scheduling, arena);
 	if (r == 0)
 		r = proc_read_limits(task->procfd, limits, LIMITS);
 	if (r == 0)

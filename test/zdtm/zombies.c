@@ -175,6 +175,13 @@ enum shown { SHOWN_PLAIN, SHOWN_REAL_TIME, SHOWN_STRICT, SHOWN_STRICT_KILLED, SH
 
 static const int shown_ends[SHOWN_COUNT] = { 5 << 8, SIGUSR1, 6 << 8, SIGKILL, SIGSYS };
 
+/* Where the processor lets it choose. */
+static void control_speculation(int how)
+{
+	(void)prctl(PR_SET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS, how, 0, 0);
+	(void)prctl(PR_SET_SPECULATION_CTRL, PR_SPEC_INDIRECT_BRANCH, how, 0, 0);
+}
+
 /* What its parent does not learn from wait(2). */
 static void end_with_all(enum shown shown)
 {
@@ -182,6 +189,7 @@ static void end_with_all(enum shown shown)
 	set_file("/proc/self/oom_score_adj", "321");
 	MUST(personality(ADDR_NO_RANDOMIZE));
 	set_capabilities();
+	control_speculation(shown == SHOWN_PLAIN ? PR_SPEC_DISABLE : PR_SPEC_FORCE_DISABLE);
 	if (shown == SHOWN_PLAIN || shown == SHOWN_KILLED)
 		set_filters(3);
 	set_signals();
@@ -201,8 +209,8 @@ static void end_with_all(enum shown shown)
 /* Lines of its status and its limits, but for what counts. */
 static void read_shown(pid_t pid, char *text, size_t size)
 {
-	static const char *const keys[] = { "ShdPnd:", "SigBlk:",     "SigIgn:", "SigCgt:",
-					    "Cap",     "NoNewPrivs:", "Seccomp", "Cpus_allowed:" };
+	static const char *const keys[] = { "ShdPnd:",     "SigBlk:", "SigIgn:",       "SigCgt:",    "Cap",
+					    "NoNewPrivs:", "Seccomp", "Cpus_allowed:", "Speculation" };
 	char path[64];
 
 	text[0] = 0;
