@@ -657,17 +657,20 @@ static int make_fanotify(void *arg)
 static int open_fanotify(struct restore *r, struct restore_file *file, int *ret_fd, struct error *err)
 {
 	const FanotifyFileEntry *fanotify = file->entry->ffy;
-	struct fanotify_request request = { fanotify->faflags & ~(uint32_t)(FAN_CLOEXEC | FAN_NONBLOCK),
-					    fanotify->evflags };
+	struct fanotify_request request = { fanotify->faflags, fanotify->evflags };
 	int fd;
 
-	request.flags |= file->cloexec ? FAN_CLOEXEC : 0;
-	request.flags |= fanotify->flags & O_NONBLOCK ? FAN_NONBLOCK : 0;
+	/* fdinfo goes on to show with which flags it was made. */
 	fd = opener_call(r, fanotify->opener, make_fanotify, &request, err);
 	if (fd == -EPERM)
 		error_hint(err, "it needs CAP_SYS_ADMIN");
 	if (fd < 0)
 		return error_set(err, fd, "make a fanotify group");
+	if (fcntl(fd, F_SETFD, file->cloexec ? FD_CLOEXEC : 0) < 0 ||
+	    fcntl(fd, F_SETFL, (int)(fanotify->flags & O_NONBLOCK)) < 0) {
+		(void)close(fd);
+		return error_set(err, -errno, "set the flags of a fanotify group");
+	}
 	*ret_fd = fd;
 	return 0;
 }
