@@ -408,6 +408,8 @@ static int prepare(struct restore *r, struct restore_task *task, struct error *e
 {
 	int result = set_up_files(r, task, err);
 
+	if (result == 0)
+		result = files_leave_terminal(task, err);
 	if (result == 0 && task->vfork_child)
 		result = files_lend(r, task->vfork_child, err);
 	if (result == 0 && task->vfork_child)

@@ -62,6 +62,10 @@ int files_open_shared(struct restore *r, struct restore_task *task, struct error
 /* In the process of task, when it leads its session and before it creates the rest of it: its controlling terminal. */
 int files_take_terminal(struct restore *r, struct restore_task *task, struct error *err);
 
+/* Whether the process has none although its session has; in the process, when its files are there: gives it up. */
+bool files_left_terminal(const struct restore_task *task);
+int files_leave_terminal(const struct restore_task *task, struct error *err);
+
 /*
  * In the process of task, once it and all who use its table have created what they create: its descriptor table as in
  * the images. What is not of it is closed; what is open in the range of our own is left for

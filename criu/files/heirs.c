@@ -66,6 +66,7 @@ bool files_can_inherit(const struct restore *r, const struct restore_task *task,
 
 	return image->fds && creator->image->fds && task->files_owner == task && creator->files_owner == creator &&
 	       is_same_place(image->fs, creator->image->fs) && !has_lock(r, image) &&
+	       files_left_terminal(task) == files_left_terminal(creator) &&
 	       is_part_of(r, image->fds, creator->image->fds);
 }
 

@@ -495,7 +495,7 @@ static int check_regular(struct restore *r, struct restore_file *file, struct er
 	result = opener_check(r, file, entry->opener, err);
 	if (result < 0)
 		return result;
-	if (is_proc_of_tree(r, entry->name)) {
+	if (is_proc_of_tree(r, entry->name) || tty_makes_path(r, entry->name)) {
 		struct regular_restore *s = special(r, file);
 
 		if (!s)

@@ -170,6 +170,8 @@ int ttys_finish(struct restore *r, struct restore_task *task, struct error *err)
 void ttys_restore_free(struct restore *r);
 /* Whether a path is that of a terminal, which is made with its number. */
 bool tty_has_path(const struct restore *r, uint32_t regf_id);
+/* Whether a path is there once the terminals of the tree are. */
+bool tty_makes_path(const struct restore *r, const char *path);
 
 /* device.c: a device that the user has to name again, and the path to open for it. */
 bool device_is_external(const RegFileEntry *entry);

@@ -94,6 +94,19 @@ bool tty_has_path(const struct restore *r, uint32_t regf_id)
 	return false;
 }
 
+bool tty_makes_path(const struct restore *r, const char *path)
+{
+	unsigned int index;
+	int end = 0;
+
+	if (sscanf(path, "/dev/pts/%u%n", &index, &end) != 1 || path[end])
+		return false;
+	for (size_t i = 0; i < restore_files_of(r)->ttys.count; i++)
+		if (tty_info_at(r, i)->pty && tty_info_at(r, i)->pty->index == index)
+			return true;
+	return false;
+}
+
 /* --- check -------------------------------------------------------------------------------------------------------- */
 
 /* The caller's terminal, in place of one from outside of the tree. */

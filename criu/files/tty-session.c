@@ -1,7 +1,8 @@
 /*
  * The terminals of sessions: which one a session is controlled by, and its foreground group. The leader of a session
  * takes its terminal before it creates the rest of the session, for that is inherited; the foreground group is set when
- * all groups are there.
+ * all groups are there. Who was created before the leader took its terminal, or has given it up, has none: such a
+ * process gives it up (again) when its files are there.
  */
 #include "files/tty.h"
 
@@ -52,6 +53,32 @@ int tty_session_look(struct dump *d, const struct task *task, struct error *err)
 			 TASK_ARGS(task), major(device), minor(device));
 }
 
+/* Of a session whose leader is elsewhere (--shell-job) the root stands for it, which inherits the caller's terminal. */
+static bool has_terminal(const struct dump *d, pid_t sid)
+{
+	const struct task *root = NULL;
+
+	for_each_task (d, task) {
+		if (!root)
+			root = task;
+		if (task->host_pid == sid)
+			return !task->is_zombie && task->stat.tty_nr;
+	}
+	return root && root->stat.sid == sid && root->stat.tty_nr;
+}
+
+void tty_session_find_left(struct dump *d)
+{
+	bool is_any = false;
+
+	for_each_task (d, task)
+		is_any |= !task->is_zombie && task->stat.tty_nr;
+	if (!is_any)
+		return;
+	for_each_task (d, task)
+		task->left_terminal = !task->is_zombie && !task->stat.tty_nr && has_terminal(d, task->stat.sid);
+}
+
 /* --- restore ------------------------------------------------------------------------------------------------------ */
 
 struct restore_task *tty_session_leader(const struct restore *r, uint32_t pid)
@@ -98,6 +125,28 @@ int files_take_terminal(struct restore *r, struct restore_task *task, struct err
 		if (info->type != TTY_TYPE__CTTY && info->sid && (pid_t)info->sid == task->pid)
 			return take_terminal(r, task, file, err);
 	}
+	return 0;
+}
+
+bool files_left_terminal(const struct restore_task *task)
+{
+	const TaskCoreEntry *tc = task->image->threads[0].core->tc;
+
+	return tc && tc->has_left_terminal && tc->left_terminal;
+}
+
+/* The kernel has nothing to say to who does not lead the session: no signal is sent. */
+int files_leave_terminal(const struct restore_task *task, struct error *err)
+{
+	AUTO_CLOSE int fd = -1;
+
+	if (!files_left_terminal(task) || task->make_session)
+		return 0;
+	fd = open("/dev/tty", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 && errno == ENXIO)
+		return 0;
+	if (fd < 0 || ioctl(fd, TIOCNOTTY) < 0)
+		return error_set(err, -errno, "pid %d: give up the controlling terminal", task->pid);
 	return 0;
 }
 

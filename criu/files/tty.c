@@ -322,6 +322,7 @@ void ttys_look(struct dump *d)
 	struct tty_table *table = &d->files->ttys;
 	struct error outside = { 0 };
 
+	tty_session_find_left(d);
 	for_each_task (d, task) {
 		struct error reason = { 0 };
 

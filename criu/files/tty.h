@@ -57,6 +57,8 @@ TermiosEntry *tty_modes_fill(struct tty_modes_message *message, const struct ter
 
 /* tty-session.c: the terminal that controls the session of a task. */
 int tty_session_look(struct dump *d, const struct task *task, struct error *err);
+/* Sets left_terminal of each task. */
+void tty_session_find_left(struct dump *d);
 
 /* Reads what waits in both ends of a pair that belongs to the tree. */
 int tty_data_look(struct dump *d, struct tty_end *master, struct tty_end *slave, struct error *err);

@@ -41,6 +41,7 @@ static int fill_process(const struct task *task, TaskCoreEntry *tc, struct arena
 	core_save_exit_signal(task, tc);
 	save_ldt(task->state, tc);
 	tc->has_continued_uncollected = tc->continued_uncollected = task->has_continued;
+	tc->has_left_terminal = tc->left_terminal = task->left_terminal;
 	tc->has_vfork_child = task->vfork_child != NULL;
 	tc->vfork_child = task->vfork_child ? (uint32_t)task_id_own(&task->vfork_child->id) : 0;
 	if (r == 0)

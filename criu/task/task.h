@@ -81,6 +81,8 @@ struct task {
 	bool
 	    has_continued; /* was stopped, and its parent can still collect that it goes on; from the infect stage on */
 
+	bool left_terminal; /* has none although its session has one; set by files_look() */
+
 	struct proc_stat stat;
 	struct proc_maps maps; /* with VmFlags */
 	struct map_words
