@@ -16,6 +16,7 @@
 #include "base/util.h"
 #include "engine/dump.h"
 #include "files/file-facts.h"
+#include "files/locks.h"
 #include "files/registry.h"
 #include "kernel/kernel-memory.h"
 #include "kernel/pidfd.h"
@@ -129,7 +130,7 @@ static const struct file_advice_key *find_key(struct dump *d, struct open_file *
 {
 	int r;
 
-	if (device->asked_advice)
+	if (device->asked_advice || locks_lease_on(d, file))
 		return &device->advice;
 	device->asked_advice = true;
 	r = learn(d, file, device);

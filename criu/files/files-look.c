@@ -193,6 +193,7 @@ static void look_for_write_errors(struct dump *d)
 static void look_kinds(struct dump *d)
 {
 	struct error locks = { 0 };
+	int r = locks_look(d, &locks);
 
 	for (size_t i = 0; i < d->files->count; i++) {
 		struct error reason = { 0 };
@@ -200,7 +201,7 @@ static void look_kinds(struct dump *d)
 		if (look_kind(d, d->files->files[i], &reason) < 0)
 			refusals_add(&d->refusals, &reason);
 	}
-	if (locks_look(d, &locks) < 0)
+	if (r < 0)
 		refusals_add(&d->refusals, &locks);
 }
 

@@ -194,7 +194,7 @@ bool files_need_all_tasks(const struct restore *r)
 		if (owner && owner->pid)
 			return true;
 	}
-	return ttys_need_groups(r);
+	return ttys_need_groups(r) || locks_have_lease(r);
 }
 
 void files_restore_free(struct restore *r)
@@ -623,6 +623,24 @@ int files_settle(struct restore *r, struct error *err)
 
 /* --- files without a descriptor ------------------------------------------------------------------------------- */
 
+/* A mapping of a file that has descriptors is one of their description. */
+static bool can_map_description(const struct restore_file *file, uint32_t open_flags)
+{
+	const uint32_t flags = file->entry->reg->flags, access = flags & O_ACCMODE;
+
+	return file->first_user && file->first_fd >= 0 && !(flags & O_PATH) &&
+	       (access == O_RDWR || (access == O_RDONLY && (open_flags & O_ACCMODE) == O_RDONLY));
+}
+
+static int borrow_for_mapping(const struct restore_file *file, struct error *err)
+{
+	AUTO_CLOSE int pidfd = pidfd_open_pid(file->first_user->pid);
+	int fd = pidfd < 0 ? pidfd : pidfd_getfd_from(pidfd, file->first_fd);
+
+	return fd < 0 ? error_set(err, fd, "borrow fd %d of pid %d to map it", file->first_fd, file->first_user->pid)
+		      : fd;
+}
+
 int files_open_for_mapping(struct restore *r, struct restore_task *task, uint32_t file_id, uint32_t open_flags,
 			   int *ret_fd, struct error *err)
 {
@@ -630,6 +648,14 @@ int files_open_for_mapping(struct restore *r, struct restore_task *task, uint32_
 
 	if (!file)
 		return error_say(err, -EBADMSG, "pid %d: the images have no file %u to map", task->pid, file_id);
+	if (can_map_description(file, open_flags)) {
+		int fd = borrow_for_mapping(file, err);
+
+		if (fd < 0)
+			return fd;
+		*ret_fd = fd;
+		return 0;
+	}
 	return regular_open_for_mapping(r, file, restore_open_flags(open_flags) | O_CLOEXEC, ret_fd, err);
 }
 

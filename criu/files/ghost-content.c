@@ -24,6 +24,7 @@
 #include "base/util.h"
 #include "engine/dump.h"
 #include "files/file-attributes.h"
+#include "files/locks.h"
 #include "files/registry.h"
 #include "files/restore-files.h"
 #include "image/image-write.h"
@@ -77,19 +78,24 @@ static int next_data(int fd, uint64_t size, uint64_t *offset, uint64_t *ret_byte
 	return 1;
 }
 
+static int save_chunk(struct image_writer *w, int fd, uint64_t offset, uint64_t bytes, char *buffer, struct error *err)
+{
+	GhostChunkEntry chunk = GHOST_CHUNK_ENTRY__INIT;
+	int r;
+
+	chunk.off = offset;
+	chunk.len = bytes;
+	r = image_writer_add(w, &chunk, err);
+	return r < 0 ? r : copy_out(w, fd, offset, bytes, buffer, err);
+}
+
 static int save_chunks(struct image_writer *w, int fd, uint64_t size, char *buffer, struct error *err)
 {
 	uint64_t offset = 0, bytes = 0;
 	int r;
 
 	while ((r = next_data(fd, size, &offset, &bytes)) > 0) {
-		GhostChunkEntry chunk = GHOST_CHUNK_ENTRY__INIT;
-
-		chunk.off = offset;
-		chunk.len = bytes;
-		r = image_writer_add(w, &chunk, err);
-		if (r == 0)
-			r = copy_out(w, fd, offset, bytes, buffer, err);
+		r = save_chunk(w, fd, offset, bytes, buffer, err);
 		if (r < 0)
 			return r;
 		offset += bytes;
@@ -186,20 +192,27 @@ static int save_content(struct dump *d, struct image_writer *w, struct open_file
 			struct error *err)
 {
 	AUTO_FREE char *buffer = malloc(COPY_BYTES);
+	/* The offset of a description that is not ours stays where it is, and holes are found by moving it. */
+	bool can_seek = !locks_lease_on(d, file);
 	AUTO_CLOSE int fd = open_file_content(d, file);
-	int r;
+	int r = 0;
 
 	if (!buffer)
 		return -ENOMEM;
 	if (fd < 0)
 		return fd;
-	r = is_in_memory(fd) ? read_reserved_pages(d, file, fd, entry) : read_reserved(d, fd, entry);
+	if (!is_in_memory(fd))
+		r = read_reserved(d, fd, entry);
+	else if (can_seek)
+		r = read_reserved_pages(d, file, fd, entry);
 	if (r == 0)
 		r = image_writer_add(w, entry, err);
 	if (r < 0)
 		return r;
-	if (entry->has_chunks)
+	if (entry->has_chunks && can_seek)
 		return save_chunks(w, fd, entry->size, buffer, err);
+	if (entry->has_chunks)
+		return save_chunk(w, fd, 0, entry->size, buffer, err);
 	return copy_out(w, fd, 0, (uint64_t)file->st.st_size, buffer, err);
 }
 
@@ -241,7 +254,7 @@ int ghost_content_look(struct dump *d, struct open_file *file, struct inode_attr
 		open_file_release(d, file);
 		return r;
 	}
-	opened = open_file_reopen(d, file, O_RDONLY | O_NONBLOCK);
+	opened = open_file_content(d, file);
 	return opened < 0 ? opened : inode_attributes_read(opened, ret);
 }
 

@@ -27,6 +27,7 @@
 #include "engine/undo.h"
 #include "files/ghost-content.h"
 #include "files/ghost-place.h"
+#include "files/locks.h"
 #include "files/opener.h"
 #include "files/registry.h"
 #include "files/restore-files.h"
@@ -112,6 +113,7 @@ static const char *kernels_own(struct dump *d, struct open_file *file)
 static int check_ghost(struct dump *d, struct open_file *file, struct error *err)
 {
 	uint64_t allocated = (uint64_t)file->st.st_blocks * 512;
+	const struct open_file *leased;
 	const char *filesystem;
 
 	if (!is_storable(file->st.st_mode))
@@ -125,6 +127,14 @@ static int check_ghost(struct dump *d, struct open_file *file, struct error *err
 	}
 	if (is_in_lost_mount(d, file))
 		return open_file_refuse(file, err, "the deleted file is in a mount that is nowhere (detached)");
+	leased = S_ISREG(file->st.st_mode) ? locks_lease_on(d, file) : NULL;
+	if (leased && (leased->flags & O_ACCMODE) == O_WRONLY) {
+		error_hint(err,
+			   "have the program give up the lease before the dump, or open the file for reading, too");
+		return open_file_refuse(file, err,
+					"the deleted file has a lease that reading it would break, and is open for "
+					"writing only");
+	}
 	if (!S_ISREG(file->st.st_mode) || allocated <= d->opts->ghost_limit_bytes)
 		return 0;
 	error_hint(err, "--ghost-limit %llu saves it", (unsigned long long)allocated);

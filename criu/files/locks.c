@@ -7,6 +7,10 @@
  * A lease that is being broken is taken as it was and broken again, by an open(2) that nobody waits for; its holder was
  * told before the dump and is not told twice. It gets the whole time to give it up again.
  *
+ * Who opens a file on which there is a lease for writing breaks the lease, so nobody does: what has to be read of it is
+ * read through a copy of the descriptor that holds it, and a mapping of such a file, which the same description must be
+ * behind, is dumped and made again as one of that.
+ *
  * A process loses all its record locks on a file when it closes any descriptor of it, such as one that a mapping was
  * made from: the restorer takes them once more when nothing of the restore is left to be closed.
  */
@@ -82,6 +86,7 @@ static const char *kind_name(uint32_t kind)
 
 struct file_lock {
 	const struct task *task;
+	struct open_file *file;
 	int fd;
 	uint32_t kind, type;
 	int64_t start, length;
@@ -186,7 +191,7 @@ static int add_lock(struct dump *d, const struct task *task, const struct task_f
 		    struct error *err)
 {
 	struct file_registry *registry = d->files;
-	struct file_lock lock = { .task = task, .fd = fd->fd };
+	struct file_lock lock = { .task = task, .file = fd->file, .fd = fd->fd };
 	struct lock_line line;
 	int r = parse_line(text, &line);
 
@@ -203,15 +208,15 @@ static int add_lock(struct dump *d, const struct task *task, const struct task_f
 	/* The description's locks are shown by each of its descriptors. */
 	if (lock.kind != LOCK_POSIX && (fd->file->task != task || fd->file->fd != fd->fd))
 		return 0;
-	if (!d->opts->file_locks) {
-		error_hint(err, "--file-locks saves it");
-		return error_say(err, -ENOTSUP, TASK_FORMAT ", fd %d, %s: holds a file lock (%s)", TASK_ARGS(task),
-				 fd->fd, fd->file->link, kind_name(lock.kind));
-	}
+	/* Also one that is refused: nobody may break a lease. */
 	if (array_reserve(&registry->locks, &registry->lock_capacity, registry->lock_count, sizeof(lock)) < 0)
 		return error_set(err, -ENOMEM, "file locks");
 	registry->locks[registry->lock_count++] = lock;
-	return 0;
+	if (d->opts->file_locks)
+		return 0;
+	error_hint(err, "--file-locks saves it");
+	return error_say(err, -ENOTSUP, TASK_FORMAT ", fd %d, %s: holds a file lock (%s)", TASK_ARGS(task), fd->fd,
+			 fd->file->link, kind_name(lock.kind));
 }
 
 static int look_fd(struct dump *d, const struct task *task, size_t index, struct error *err)
@@ -225,8 +230,12 @@ static int look_fd(struct dump *d, const struct task *task, size_t index, struct
 	r = fdinfo_read(task->procfd, fd->fd, &info);
 	if (r < 0)
 		return error_set(err, r, TASK_FORMAT ", fd %d: read its locks", TASK_ARGS(task), fd->fd);
-	while (r == 0 && (line = fdinfo_next(&info, "lock", &at)))
-		r = add_lock(d, task, fd, line, err);
+	while ((line = fdinfo_next(&info, "lock", &at))) {
+		struct error later = { 0 };
+		int result = add_lock(d, task, fd, line, r == 0 ? err : &later);
+
+		r = r == 0 ? result : r;
+	}
 	return r;
 }
 
@@ -370,10 +379,55 @@ static int probe_by_inode(struct candidates *found)
 	return r;
 }
 
+/* The first refusal is told, but all locks are looked for. */
+static void look_first(struct dump *d, const struct candidate *locked, int *result, struct error *err)
+{
+	struct error later = { 0 };
+	int r = look_fd(d, locked->task, locked->index, *result == 0 ? err : &later);
+
+	*result = *result == 0 ? r : *result;
+}
+
+struct open_file *locks_lease_on(const struct dump *d, const struct open_file *file)
+{
+	for (size_t i = 0; i < d->files->lock_count; i++) {
+		const struct file_lock *lock = &d->files->locks[i];
+
+		if (lock->kind == LOCK_LEASE && lock->type != F_RDLCK && lock->file->st.st_dev == file->st.st_dev &&
+		    lock->file->st.st_ino == file->st.st_ino)
+			return lock->file;
+	}
+	return NULL;
+}
+
+static void map_through_lease(struct dump *d, struct open_file **mapped)
+{
+	struct open_file *leased = *mapped ? locks_lease_on(d, *mapped) : NULL;
+
+	if (!leased)
+		return;
+	leased->is_program |= (*mapped)->is_program;
+	*mapped = leased;
+}
+
+/* The kernel gives such a lease only where nothing else is open of the file. */
+static void map_through_leases(struct dump *d)
+{
+	bool has_lease = false;
+
+	for (size_t i = 0; i < d->files->lock_count; i++)
+		has_lease |= d->files->locks[i].kind == LOCK_LEASE;
+	if (!has_lease)
+		return;
+	for_each_task (d, task)
+		for (size_t i = 0; task->vma_files && i < task->maps.count; i++)
+			map_through_lease(d, &task->vma_files[i]);
+}
+
 int locks_look(struct dump *d, struct error *err)
 {
 	struct candidates found = { 0 };
-	int r = find_candidates(d, &found);
+	int r = find_candidates(d, &found), result = 0;
 
 	if (r == 0 && found.count > BY_INODE_FROM)
 		r = probe_by_inode(&found);
@@ -383,12 +437,14 @@ int locks_look(struct dump *d, struct error *err)
 		r = leave_first_of_table(&found);
 	if (r < 0)
 		(void)error_set(err, r, "look for file locks");
-	for (size_t i = 0; r == 0 && i < found.count; i++)
+	for (size_t i = 0; r >= 0 && i < found.count; i++)
 		if (found.items[i].is_locked)
-			r = look_fd(d, found.items[i].task, found.items[i].index, err);
+			look_first(d, &found.items[i], &result, err);
+	if (r == 0)
+		map_through_leases(d);
 	free(found.items);
 	free(found.asked);
-	return r;
+	return r < 0 ? r : result;
 }
 
 int locks_save(struct dump *d, struct error *err)
@@ -464,6 +520,14 @@ int locks_check(struct restore *r, struct error *err)
 					   lock->pid, lock->fd, lock->type);
 	}
 	return result;
+}
+
+bool locks_have_lease(const struct restore *r)
+{
+	for (size_t i = 0; i < restore_files_of(r)->locks.count; i++)
+		if (lock_at(r, i)->flag == LOCK_LEASE)
+			return true;
+	return false;
 }
 
 static bool is_breaking(const FileLockEntry *lock)

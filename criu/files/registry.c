@@ -83,10 +83,26 @@ int open_file_reopen(struct dump *d, struct open_file *file, int flags)
 	return proc_open_link(file->task->procfd, "root", flags | O_CLOEXEC);
 }
 
+/* A copy of a descriptor that may be read from. */
+static int borrow(struct dump *d, struct open_file *file)
+{
+	int fd = (file->flags & O_ACCMODE) == O_WRONLY ? -EWOULDBLOCK : open_file_local(d, file);
+
+	if (fd >= 0) {
+		fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		fd = fd < 0 ? -errno : fd;
+		open_file_release(d, file);
+	}
+	return fd;
+}
+
 static int open_content(struct dump *d, struct open_file *file, int flags)
 {
+	struct open_file *leased = locks_lease_on(d, file);
 	int fd;
 
+	if (leased)
+		return borrow(d, leased);
 	flags |= O_RDONLY | O_NOCTTY | O_NONBLOCK;
 	if (file->name_state != FILE_NAME_GOOD)
 		return open_file_reopen(d, file, flags);

@@ -256,6 +256,21 @@ static void sleep_without_terminal(void *arg)
 }
 
 /* /dev/tty, held by who has no controlling terminal. */
+static int leased = -1;
+
+static void ghost_leased(void)
+{
+	leased = MUST(open("leased", O_WRONLY | O_CREAT, 0600));
+	EXPECT_EQ(write(leased, "x", 1), 1);
+	MUST(unlink("leased"));
+	MUST(fcntl(leased, F_SETLEASE, F_WRLCK));
+}
+
+static void check_leased(void)
+{
+	EXPECT_EQ(fcntl(leased, F_GETLEASE), F_WRLCK);
+}
+
 static void tty_without_terminal(void)
 {
 	open_raw_pair();
@@ -341,6 +356,7 @@ static const struct {
 	{ "hung_up", hung_up, NULL },
 	{ "two_outside", two_outside, NULL },
 	{ "two_consoles", two_consoles, NULL },
+	{ "ghost_leased", ghost_leased, check_leased },
 	{ "tty_without_terminal", tty_without_terminal, check_child },
 	{ "killed_leader", killed_leader, NULL },
 	{ "request_keyring", request_keyring, check_child },
