@@ -60,6 +60,13 @@ uint64_t fd_probe_position(int fd)
 	return pos < 0 ? 0 : (uint64_t)pos;
 }
 
+void fd_probe_write_hint(int fd, struct open_file *file)
+{
+	if (S_ISREG(file->st.st_mode) && !(file->flags & O_PATH) && (file->flags & O_ACCMODE) != O_RDONLY &&
+	    fcntl(fd, F_GET_RW_HINT, &file->write_hint) < 0)
+		file->write_hint = 0;
+}
+
 /* -EBADF: the table has no such descriptor. */
 static int probe_fd(struct task *task, int fd, bool keep_local, struct open_file *file)
 {
@@ -81,6 +88,7 @@ static int probe_fd(struct task *task, int fd, bool keep_local, struct open_file
 	if (fd_probe_has_position(file))
 		file->pos = fd_probe_position(local);
 	fown_read(local, &file->owner);
+	fd_probe_write_hint(local, file);
 	if (keep_local && (S_ISSOCK(file->st.st_mode) || S_ISFIFO(file->st.st_mode)))
 		file->local_fd = take_fd(&local);
 	return 0;

@@ -42,6 +42,7 @@ static int ask_file(struct open_file *file)
 		file->pos = is_place_known(file) ? file->facts->position : fd_probe_position(local);
 	if (file->facts->owner)
 		fown_read(local, &file->owner);
+	fd_probe_write_hint(local, file);
 	return 0;
 }
 
@@ -53,6 +54,7 @@ static bool take_from_like(const struct open_file *like, struct open_file *file)
 	file->st = like->st;
 	file->btime_ns = like->btime_ns;
 	file->mnt_id = like->mnt_id;
+	file->write_hint = like->write_hint;
 	if (!fd_probe_has_position(file))
 		return true;
 	file->pos = file->facts->position;

@@ -48,6 +48,8 @@ int fd_probe_stat(int dirfd, const char *path, struct open_file *file);
 
 bool fd_probe_has_position(const struct open_file *file);
 uint64_t fd_probe_position(int fd);
+/* Reads how long what is written will live. */
+void fd_probe_write_hint(int fd, struct open_file *file);
 
 /* What the task that a table may have been inherited from has under this number, NULL. */
 struct open_file *fd_probe_parent_file(const struct task *parent, int fd);

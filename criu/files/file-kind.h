@@ -75,6 +75,7 @@ struct open_file {
 	uint64_t overlay_btime_ns;    /* of a mapped file in an overlay: when the inode behind it was made; else 0 */
 	struct file_opener *opener;   /* whose rights it has, where these are others than ours and matter; else NULL */
 	uint32_t advice;              /* FILE_ADVICE_ bits */
+	uint64_t write_hint;          /* RWH_xx of a regular file that is open for writing; 0: none */
 	bool needed;                  /* save() is wanted: somebody's image refers to it */
 	void *kind_data;              /* the kind's own, between look() and save(); freed with free() */
 };

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "engine/dump.h"
 #include "files/advice.h"
 #include "files/build-id.h"
@@ -205,6 +206,9 @@ int regular_fill(struct dump *d, struct open_file *file, uint32_t id, RegFileEnt
 	entry->size = (uint64_t)file->st.st_size;
 	entry->has_advice = file->advice != 0;
 	entry->advice = file->advice;
+	/* What has no name keeps it with its other attributes. */
+	entry->has_write_hint = file->write_hint && file->name_state == FILE_NAME_GOOD;
+	entry->write_hint = file->write_hint;
 	entry->fown = fown_save(d, file);
 	entry->opener = file->opener ? opener_save(d, file) : NULL;
 	if (file->opener && !entry->opener)
@@ -606,6 +610,18 @@ static uint32_t open_flags(const RegFileEntry *entry)
 	return restore_open_flags(entry->flags) | (entry->flags & O_ASYNC);
 }
 
+/* Of what will be written; the kernel forgets it with the inode. Somebody may have given another one meanwhile. */
+static void give_write_hint(const RegFileEntry *entry, int fd)
+{
+	uint64_t hint = entry->write_hint, present = 0;
+
+	if (!entry->has_write_hint || entry->flags & O_PATH || fcntl(fd, F_GET_RW_HINT, &present) < 0 || present)
+		return;
+	if (fcntl(fd, F_SET_RW_HINT, &hint) < 0)
+		log_warn("%s: how long what is written will live (F_SET_RW_HINT) cannot be told again: %s\n",
+			 entry->name, strerror(errno));
+}
+
 static int open_regular(struct restore *r, struct restore_file *file, int *ret_fd, struct error *err)
 {
 	const struct regular_restore *s = file->kind_data;
@@ -622,6 +638,8 @@ static int open_regular(struct restore *r, struct restore_file *file, int *ret_f
 		result = seek(entry, fd, err);
 	if (result == 0 && !(s && s->inherited >= 0))
 		result = advice_restore(entry, fd, err);
+	if (result == 0 && !(s && s->inherited >= 0))
+		give_write_hint(entry, fd);
 	if (result == 0)
 		*ret_fd = take_fd(&fd);
 	return result;

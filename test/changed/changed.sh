@@ -165,6 +165,33 @@ case_any_policy() {
 	says 'read: is of another type'
 }
 
+# rw_hint FILE [VALUE]: sets it, prints it.
+rw_hint() {
+	python3 -c '
+import fcntl, struct, sys
+with open(sys.argv[1], "rb") as file:
+    if len(sys.argv) > 2:
+        fcntl.fcntl(file, 1024 + 12, struct.pack("Q", int(sys.argv[2])))
+    print(struct.unpack("Q", fcntl.fcntl(file, 1024 + 11, bytes(8)))[0])' "$@"
+}
+
+# It goes with the inode in the kernel's memory, and belongs to whoever has told it last.
+case_write_hint() {
+	echo content >written
+	echo content >other
+	echo content >read
+	rw_hint written 3 && rw_hint other 4 && rw_hint read 5 || fail "no hints"
+	make_set files w:written w:other r:read
+	rw_hint written 0
+	rw_hint other 2
+	rw_hint read 0
+	restored
+	[ "$(rw_hint written)" = 3 ] || fail "the hint is lost"
+	[ "$(rw_hint other)" = 2 ] || fail "another hint was taken away"
+	[ "$(rw_hint read)" = 0 ] || fail "who only reads has no hint to give"
+	passes
+}
+
 case_append_policy() {
 	make_files
 	cp -p log kept
