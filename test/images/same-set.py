@@ -18,6 +18,8 @@ LEFT_OUT = ('pagemap', 'pagemap-shmem', 'stats-dump', 'stats-restore', 'irmap-ca
 MAY_DIFFER = (
     # of the run
     'inventory:dump_uptime', 'inventory:dump_criu_run_id', 'timens:*',
+    # names with the number of shared memory in them; the images themselves are compared
+    'inventory:images',
     # a probe's mapping does not come back
     'inventory:allow_uprobes',
     # what the kernel counts or notes
