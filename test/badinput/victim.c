@@ -15,6 +15,7 @@
  *	everything	whatever cannot be saved, with the words that have to be said of it
  *	zombie		has a child that has ended: prints its process id
  *	trace PID	attaches to PID with ptrace and lets it run
+ *	unstoppable	reads into memory that a userfaultfd is to fill, which nobody does
  *	large MIB	so much memory of its own, all of it written to
  */
 #include <errno.h>
@@ -414,6 +415,24 @@ static void become_zombie_parent(void)
 	say(text);
 }
 
+/* Inside the kernel, which tries again and again when there is a signal: only SIGKILL ends it. */
+static void become_unstoppable(void)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	int uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC), ends[2];
+	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (uffd < 0 || page == MAP_FAILED || ioctl(uffd, UFFDIO_API, &api) < 0)
+		fail("no userfaultfd");
+	range.range = (struct uffdio_range){ (uintptr_t)page, 4096 };
+	if (ioctl(uffd, UFFDIO_REGISTER, &range) < 0 || pipe(ends) < 0 || write(ends[1], "x", 1) != 1)
+		fail("no userfaultfd");
+	say("READY\n");
+	if (read(ends[0], page, 1))
+		fail("it was filled");
+}
+
 static void become_tracer(pid_t pid)
 {
 	if (ptrace(PTRACE_SEIZE, pid, NULL, NULL) < 0)
@@ -453,6 +472,8 @@ int main(int argc, char **argv)
 		become_everything();
 	else if (strcmp(kind, "zombie") == 0)
 		become_zombie_parent();
+	else if (strcmp(kind, "unstoppable") == 0)
+		become_unstoppable();
 	else if (strcmp(kind, "trace") == 0 && argc == 3)
 		become_tracer(atoi(argv[2]));
 	else

@@ -192,6 +192,60 @@ case_write_hint() {
 	passes
 }
 
+# Only the permissions may differ: neither the other bits of the mode nor the type.
+case_permissions() {
+	make_files
+	chmod 600 read
+	restore_refused
+	says 'fd 3, .*/read: permissions are 600, were 644' 'hint: --skip-file-rwx-check'
+	accepted "other permissions" --skip-file-rwx-check
+	chmod 2600 read
+	restore_refused --skip-file-rwx-check
+	says 'read: permissions are 2600, were 644'
+	! grep -q hint: said || fail "a hint that does not help"
+	rm read
+	mkfifo read
+	restore_refused --skip-file-rwx-check
+	says 'read: is of another type than when it was dumped'
+}
+
+# edit_build WORD: the program with another build-id, or with none, of the same size.
+edit_build() {
+	python3 - "$1" <<-'END'
+		import sys
+		data = bytearray(open('holder', 'rb').read())
+		at = data.index(b'\3\0\0\0GNU\0')
+		data[at if sys.argv[1] == 'none' else at + 8] ^= 1
+		open('new', 'wb').write(data)
+	END
+	chmod 755 new
+	mv new holder
+}
+
+case_build() {
+	cp "$victim" holder
+	victim=$PWD/holder
+	echo one >one
+	make_set files r:one
+	cp -p holder kept
+	edit_build other
+	restore_refused
+	says '/holder: is another build than the one that was dumped' 'hint: .*--file-validation=filesize'
+	accepted "another build" --file-validation=filesize
+	cp -p kept holder
+	edit_build none
+	restore_refused --file-validation buildid
+	says '/holder: has no build-id, but had one when it was dumped'
+	rm -r set
+	cp -p kept holder
+	mkdir set
+	start files r:one
+	run_criu dump -t "$pid" -D set -v4 -o dump.log --file-validation filesize
+	[ $status -eq 0 ] || fail "cannot make a set: $(tail -3 set/dump.log)"
+	edit_build other
+	accepted "another build of a set without"
+}
+
 case_append_policy() {
 	make_files
 	cp -p log kept

@@ -436,6 +436,35 @@ look_at_state() {
 }
 
 # On processors that others keep busy a process of this policy hardly gets to run, not even to its stop.
+# took: seconds since $since, in tenths.
+took() {
+	local now=${EPOCHREALTIME/./}
+	echo $(((now - since) / 100000))
+}
+
+case_timeout() {
+	mkdir set
+	start unstoppable
+	within 3000 grep -qs handle_userfault /proc/$pid/wchan || exit 77
+	since=${EPOCHREALTIME/./}
+	gives 1 dump -t $pid -D set --timeout 1
+	[ $(took) -lt 120 ] || fail "after $(took) tenths of a second"
+	says err "^criu: dump: pid $pid \\(victim\\).*does not stop" '^hint: --timeout SECONDS'
+	grep -q '^TracerPid:.0$' /proc/$pid/status || fail "it is traced"
+	kill -KILL $pid
+}
+
+# Nothing completes.
+case_io_wait() {
+	mkdir set
+	start waiting aio
+	since=${EPOCHREALTIME/./}
+	gives 1 dump -t $pid -D set --io-wait 2
+	[ $(took) -ge 20 ] || fail "after $(took) tenths of a second"
+	says err 'request is in flight'
+	passes
+}
+
 case_stopped_at_once() {
 	local busy=() n state
 	mkdir one two
@@ -517,6 +546,14 @@ case_exec_cmd() {
 	passes
 	gives 1 restore -D set --exec-cmd -- ./no-such-command
 	says err 'no-such-command'
+}
+
+# The command has what is left open.
+case_close() {
+	make_set
+	gives 0 restore -D set --exec-cmd --close 8 -- /bin/sh -c 'ls -l /proc/$$/fd >../descriptors' 8<victim.out 9<victim.out
+	grep -q ' 9 -> ' descriptors || fail "descriptor 9 is closed, too: $(cat descriptors)"
+	! grep -q ' 8 -> ' descriptors || fail "--close 8 does not"
 }
 
 # --- hooks ------------------------------------------------------------------------------------------------------------
