@@ -1,12 +1,16 @@
 /*
- * Who is told about a file: a thread, a process, a group, one that has ended, of several kinds of files; and that it
- * still is told.
+ * Who is told about a file: a thread, a process, a group, one that has ended, of several kinds of files; with whose
+ * rights it was set; and that it still is told.
  */
 #include "zdtmlib.h"
 
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+
+#ifndef F_GETOWNER_UIDS
+#define F_GETOWNER_UIDS 17
+#endif
 
 static pid_t tid;
 static volatile int stage, got;
@@ -46,6 +50,23 @@ static void expect_owner(int fd, int type, pid_t pid, int signal)
 	EXPECT_EQ(fcntl(fd, F_GETSIG), signal);
 }
 
+/* The signal is sent with the rights of who has set that, as whom the program may not act any more. */
+static void set_owner_as(uid_t uid, uid_t euid, int fd, int type, pid_t pid, int signal)
+{
+	MUST(setresuid(uid, euid, 0));
+	set_owner(fd, type, pid, signal);
+	MUST(setresuid(0, 0, 0));
+}
+
+static void expect_user(int fd, uid_t uid, uid_t euid)
+{
+	uid_t found[2];
+
+	MUST(fcntl(fd, F_GETOWNER_UIDS, found));
+	EXPECT_EQ(found[0], uid);
+	EXPECT_EQ(found[1], euid);
+}
+
 static void child(void *arg)
 {
 	(void)arg;
@@ -75,7 +96,7 @@ int main(void)
 	MUST(fcntl(pipes[0], F_SETFL, O_ASYNC | O_NONBLOCK));
 	set_owner(file, F_OWNER_PID, pid, 0);
 	set_owner(fifo, F_OWNER_PGRP, getpgrp(), SIGRTMIN + 6);
-	set_owner(event, F_OWNER_TID, gettid(), SIGURG);
+	set_owner_as(1234, 5678, event, F_OWNER_TID, gettid(), SIGURG);
 	space = MUST(open("/proc/self/ns/net", O_RDONLY));
 	set_owner(space, F_OWNER_PID, pid, SIGRTMIN + 2);
 	nobody = MUST(eventfd(0, 0));
@@ -88,6 +109,8 @@ int main(void)
 	expect_owner(file, F_OWNER_PID, pid, 0);
 	expect_owner(fifo, F_OWNER_PGRP, getpgrp(), SIGRTMIN + 6);
 	expect_owner(event, F_OWNER_TID, gettid(), SIGURG);
+	expect_user(event, 1234, 5678);
+	expect_user(file, 0, 0);
 	expect_owner(nobody, F_OWNER_PID, 0, SIGRTMIN + 7);
 	expect_owner(space, F_OWNER_PID, pid, SIGRTMIN + 2);
 	EXPECT_EQ(write(pipes[1], "x", 1), 1);
