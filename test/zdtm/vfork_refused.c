@@ -82,6 +82,8 @@ static int child(void *unused)
 		MUST(epoll_create1(0));
 	if (is("lock"))
 		lock_file();
+	if (is("child_seccomp"))
+		filter_calls();
 	if (is("switch"))
 		MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 	test_post(stage, SLEEPING);
