@@ -810,6 +810,42 @@ case_changed_process() {
 		fdinfo-2.img|fd=4294967295|fd
 		fdinfo-2.img|id=77777|77777
 		fdinfo-2.img|flags=99|flags
+		core-PID.img|thread_info.gpregs.mode=9|register mode 9
+		core-PID.img|thread_info.fpregs.cwd=65536|a control word of the floating point unit is out of range
+		core-PID.img|thread_info.fpregs.st_space=[]|the floating point registers are incomplete
+		core-PID.img|thread_info.fpregs.xsave.ymmh_space=[] thread_info.fpregs.xsave.xstate_bv=7|component 2 of the vector registers is missing
+		core-PID.img|thread_info.tls.0.entry_number=15|TLS segment 15 does not exist
+		core-PID.img|tc.signals_s.signals=[] tc.signals_s.signals.0.siginfo=0x:6300000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000|pending signal 99 does not exist
+		core-PID.img|thread_core.creds.cap_prm=[]|a capability set has not two words
+		core-PID.img|thread_core.seccomp_mode=2|seccomp mode filter without a filter
+		core-PID.img|thread_core.io_privilege=4|I/O privilege level 4 does not exist
+		core-PID.img|thread_core.cpu_affinity=0x:|a processor mask of 0 bytes
+		core-PID.img|thread_core.rseq_entry.rseq_abi_pointer=4096 thread_core.rseq_entry.rseq_abi_size=31|an rseq area of 31 bytes at 0x1000
+		core-PID.img|thread_core.comm=a-name-that-is-too-long|the name of the thread is too long
+		core-PID.img|thread_core.sas.ss_flags=64|unknown flags 0x40 of the alternate signal stack
+		core-PID.img|-tc|the state of the process is missing
+		core-PID.img|-thread_core.creds|the credentials of the leader are missing
+		core-PID.img|tc.vfork_child=CHILD|waits for the end of its vfork by CHILD, which cannot be
+		core-PID.img+seccomp.img|thread_core.seccomp_mode=2 thread_core.seccomp_filter=0+seccomp_filters.0.filter=0x:060000000000ff7f seccomp_filters.0.flags=4096|filter 0 has unknown flags 0x1000
+		mm-PID.img|vmas=[]|holds no mapping
+		mm-PID.img|vmas.0.status=134217729|memory of a device
+		fs-PID.img|umask=4096|umask 010000 is out of range
+		pstree.img|ppid=77|comes first and is not the root
+		pstree.img|@pid=CHILD ppid=0|CHILD is a second root
+		pstree.img|threads.1=4194304|tid 4194304 is out of range
+		pstree.img|threads.1=CHILD|CHILD is there twice
+		pstree.img|@pid=PID sid=CHILD|process CHILD is not the leader of session CHILD
+		ids-CHILD.img|uts_ns_id=77|is in a uts namespace of its own
+		inventory.img|lsmtype=77|security module 77 is not known
+		inventory.img|-root_ids.uts_ns_id|does not say which uts namespace the dump was in
+		fdinfo-2.img|type=77|type 77 is not known
+		fdinfo-2.img|type=13|of another type
+		timens-0.img|monotonic.tv_nsec=9999999999|a clock reading is out of range
+		core-CHILD.img|tc.task_state=2|a zombie with registers or thread state
+		core-PID.img|tc.task_state=2 -thread_info -thread_core|its parent PID is a zombie
+		core-PID.img|-tc.rlimits|0 resource limits, not 16
+		ids-PID.img+ids-CHILD.img|vm_id=5+vm_id=5|two processes share one address space
+		ids-CHILD.img|net_ns_id=77|is in a network namespace of its own
 	END
 }
 
@@ -905,6 +941,19 @@ case_changed_files() {
 		fifo-data.img|pipe_id=7777|pipe
 		pipes-data.img|pipe_id=7777|pipe
 		pipes-data.img|size=3|11 bytes in a pipe for 3
+		files.img|@efd efd.id=7777|its content has id 7777
+		files.img|@efd type=77|type 77
+		files.img|@ify ify.wd.0.f_handle.bytes=200|a file handle of 200 bytes
+		files.img|@epfd epfd.tfd.0.tfd=4294967295|target 4294967295 is no descriptor
+		ghost-file-1.img|chunks=1 -size|content in pieces without the size of the whole
+		ghost-file-1.img|mode=420|mode 0644 is no kind of file
+		ghost-file-1.img|mode=41471|a symbolic link without a target
+		remap-fpath.img|remap_type=2 remap_id=0|pid 0 is out of range
+		pipes-data.img|packets.0=5 packets.1=6 stream_bytes.0=1|2 packets, but 1 streams before them
+		pipes-data.img|packets.0=3|packets of 3 bytes, not of 11
+		memfd.img|size=0|holds pages beyond the end of the memory
+		tty-info.img|pty.index=0 other_output.column=4294967295|its cursor is nowhere
+		files.img|@ffy -ffy.mark.0.me|mark 0 does not say what it is on
 	END
 }
 
@@ -952,6 +1001,11 @@ case_changed_timers() {
 		core-PID.img|TIMER @.clock_id=1 @.si_signo=10 @.it_sigev_notify=4|timer 1: notification 4 is not known
 		core-PID.img|TIMER @.clock_id=1 @.si_signo=0 @.it_sigev_notify=0|timer 1: signal 0 does not exist
 		core-PID.img|tc.next_timer_id=2147483648|timer id 2147483648 is out of range
+		core-PID.img|TIMER @.clock_id=1 @.si_signo=10 @.it_sigev_notify=0 @.it_id=4294967295|timer id 4294967295 is out of range
+		core-PID.img|TIMER @.clock_id=1 @.si_signo=10 @.it_sigev_notify=0 @.vnsec=1000000000|timer 1: a time is out of range
+		core-PID.img|TIMER @.clock_id=1 @.si_signo=10 @.it_sigev_notify=0 @.wall_ns=5|timer 1: a time of the wall clock that it cannot have
+		core-PID.img|TIMER @.clock_id=1 @.si_signo=10 @.it_sigev_notify=0 @.missed=4294967295|timer 1: 4294967295 missed expiries
+		core-PID.img|TIMER @.clock_id=1 @.si_signo=10 @.it_sigev_notify=4 @.notify_thread_id=77|timer 1: thread 77 is not one of the process
 	END
 	changes_refused <table
 }
