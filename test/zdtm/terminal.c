@@ -6,7 +6,8 @@
 
 int main(void)
 {
-	struct winsize size = { .ws_row = 42, .ws_col = 123 }, found_size;
+	struct winsize size = { .ws_row = 42, .ws_col = 123, .ws_xpixel = 984, .ws_ypixel = 640 };
+	struct winsize found_size;
 	struct termios modes, found;
 	int master, slave, zero = 0;
 	char path[64], text[64];
