@@ -2,6 +2,7 @@
 #include "uring.h"
 
 #include <pthread.h>
+#include <sys/eventfd.h>
 #include <sys/uio.h>
 
 #define NO_MMAP (1U << 14)
@@ -135,6 +136,36 @@ static void inherited(void)
 	MUST(munmap(u.sqes, u.sqe_bytes));
 }
 
+/* A ring of more than a page, of which the first one is not mapped any more. */
+static void part(void)
+{
+	EXPECT(uring_set_up(&u, 512, 0, 0));
+	MUST(munmap(u.rings, 4096));
+}
+
+/* Its eventfd is told of completions and has no number any more. */
+static void eventfd_closed(void)
+{
+	int fd = MUST(eventfd(0, EFD_CLOEXEC));
+
+	EXPECT(uring_set_up(&u, 8, 0, 0));
+	MUST(uring_register(&u, IORING_REGISTER_EVENTFD, &fd, 1));
+	close(fd);
+}
+
+/* What the kernel counts there, it does not read again. */
+static void tail_moved(void)
+{
+	EXPECT(uring_set_up(&u, 8, 0, 0));
+	*uring_word(&u, u.params.cq_off.tail) += 1;
+}
+
+static void head_moved(void)
+{
+	EXPECT(uring_set_up(&u, 8, 0, 0));
+	*uring_word(&u, u.params.cq_off.head) += 1;
+}
+
 static const struct {
 	const char *name;
 	void (*set_up)(void);
@@ -151,6 +182,10 @@ static const struct {
 	{ "buffer", buffer },
 	{ "number", number },
 	{ "inherited", inherited },
+	{ "part", part },
+	{ "eventfd", eventfd_closed },
+	{ "tail", tail_moved },
+	{ "head", head_moved },
 };
 
 int main(int argc, char **argv)

@@ -1,6 +1,7 @@
 /*
  * Files of /proc whose process has ended: open, of the same kind, and with nothing to read. With the argument "zombie"
- * one of a process that has ended and was not waited for, which cannot be opened any more.
+ * one of a process that has ended and was not waited for, which cannot be opened any more; with "halfway" one that was
+ * read before, the rest of which the kernel still has.
  */
 #include "zdtmlib.h"
 
@@ -27,6 +28,22 @@ static int wait_with_zombie(void)
 	return test_pass();
 }
 
+static int wait_with_rest(void)
+{
+	pid_t pid = test_fork(child, NULL);
+	char path[64], text[2];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	fd = MUST(open(path, O_RDONLY));
+	EXPECT_EQ(read(fd, text, 2), 2);
+	test_end_child(pid);
+	test_wait();
+	EXPECT_EQ(read(fd, text, 2), 2);
+	EXPECT_MEM(text, "me", 2);
+	return test_pass();
+}
+
 int main(int argc, char **argv)
 {
 	char path[64], link[64], found[64];
@@ -35,9 +52,8 @@ int main(int argc, char **argv)
 	pid_t pid;
 
 	test_start();
-	(void)argv;
 	if (argc > 1)
-		return wait_with_zombie();
+		return strcmp(argv[1], "halfway") ? wait_with_zombie() : wait_with_rest();
 	pid = test_fork(child, NULL);
 	snprintf(path, sizeof(path), "/proc/%d/status", pid);
 	status = MUST(open(path, O_RDONLY));

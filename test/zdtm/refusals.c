@@ -7,6 +7,7 @@
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/fanotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -19,6 +20,10 @@
 #include <termios.h>
 
 #define PIDFD_THREAD_FLAG O_EXCL
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
 
 static int held = -1, other = -1;
 static char buffer[32768];
@@ -339,6 +344,36 @@ static void request_keyring(void)
 		test_skip("KEYCTL_SET_REQKEY_KEYRING");
 }
 
+/* --- others ------------------------------------------------------------------------------------------------------- */
+
+static void owner_outside(void)
+{
+	held = MUST(eventfd(0, EFD_CLOEXEC));
+	MUST(fcntl(held, F_SETOWN, getppid()));
+}
+
+static void time_of_children(void)
+{
+	if (unshare(CLONE_NEWTIME) < 0)
+		test_skip("no time namespaces");
+}
+
+static void wait_to_be_told(void *arg)
+{
+	(void)arg;
+	child_wait();
+}
+
+static void time_apart(void)
+{
+	int own = open("/proc/self/ns/time", O_RDONLY | O_CLOEXEC);
+
+	time_of_children();
+	child = test_fork(wait_to_be_told, NULL);
+	MUST(setns(own, CLONE_NEWTIME));
+	close(own);
+}
+
 static const struct {
 	const char *name;
 	void (*set_up)(void);
@@ -360,6 +395,9 @@ static const struct {
 	{ "tty_without_terminal", tty_without_terminal, check_child },
 	{ "killed_leader", killed_leader, NULL },
 	{ "request_keyring", request_keyring, check_child },
+	{ "owner_outside", owner_outside, NULL },
+	{ "time_of_children", time_of_children, NULL },
+	{ "time_apart", time_apart, check_child },
 };
 
 int main(int argc, char **argv)

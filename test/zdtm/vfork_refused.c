@@ -18,7 +18,8 @@ enum { CODE = 7, STACK_BYTES = 65536, NAP_S = 600 };
 static volatile int *stage;
 static volatile pid_t *adopted; /* by the test itself */
 static const char *variant;
-static pid_t grandchild;
+static volatile pid_t *first_group, *child_pid;
+static pid_t grandchild, other;
 static volatile int is_different;
 
 static bool is(const char *name)
@@ -71,6 +72,42 @@ static void prepare_parent(void)
 		MUST(setuid(1000));
 	if (is("seccomp"))
 		filter_calls();
+	if (is("group"))
+		MUST(setpgid(0, 0));
+}
+
+/* What the first process does to those two, which do nothing any more. */
+static void change_them(pid_t parent)
+{
+	char path[64];
+	int fd;
+
+	if (is("slack")) {
+		snprintf(path, sizeof(path), "/proc/%d/timerslack_ns", parent);
+		fd = MUST(open(path, O_WRONLY | O_CLOEXEC));
+		MUST(write(fd, "123456", 6));
+		MUST(close(fd));
+	}
+	if (is("stopped")) {
+		MUST(kill(*child_pid, SIGSTOP));
+		snprintf(path, sizeof(path), "/proc/%d/status", *child_pid);
+		while (!strstr(test_slurp(path), "State:\tT"))
+			usleep(1000);
+	}
+	if (is("leads")) {
+		other = test_fork(sleep_for_ever, NULL);
+		MUST(setpgid(other, *child_pid));
+	}
+}
+
+static void change_back(void)
+{
+	if (is("stopped"))
+		MUST(kill(*child_pid, SIGCONT));
+	if (other) {
+		MUST(kill(other, SIGKILL));
+		EXPECT_EQ(test_reap(other), SIGKILL);
+	}
 }
 
 static int child(void *unused)
@@ -84,6 +121,13 @@ static int child(void *unused)
 		lock_file();
 	if (is("child_seccomp"))
 		filter_calls();
+	if (is("root"))
+		MUST(chroot("."));
+	if (is("group"))
+		MUST(setpgid(0, *first_group));
+	if (is("leads"))
+		MUST(setpgid(0, 0));
+	*child_pid = getpid();
 	if (is("switch"))
 		MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 	test_post(stage, SLEEPING);
@@ -163,11 +207,16 @@ int main(int argc, char **argv)
 	test_start();
 	stage = MUST(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
 	adopted = stage + 1;
+	first_group = stage + 2;
+	child_pid = stage + 3;
+	*first_group = getpgrp();
 	parent = MUST(fork());
 	if (parent == 0)
 		start_parent();
 	test_await(stage, SLEEPING);
+	change_them(parent);
 	test_wait();
+	change_back();
 	test_post(stage, GO);
 	EXPECT_EQ(test_reap(parent), 0);
 	if (is("parent"))
