@@ -348,6 +348,19 @@ static void run_test(struct test *test, enum mode mode, const char *feature, boo
 	start(&run);
 }
 
+/* A pattern is of a name, or NAME:ARGUMENTS for one line of several with a name, written as in the list. */
+static bool is_chosen(const struct test *test, const char *patterns)
+{
+	char label[200];
+
+	snprintf(label, sizeof(label), "%s:%s", test->name, test->args);
+	for (char *c = label; *c; c++) {
+		if (*c == ' ')
+			*c = '+';
+	}
+	return matches_one(patterns, test->name) || matches_one(patterns, label);
+}
+
 static bool is_wanted(const struct test *test, char **names, const char *pattern, bool *ret_is_named)
 {
 	*ret_is_named = false;
@@ -359,7 +372,7 @@ static bool is_wanted(const struct test *test, char **names, const char *pattern
 		return *ret_is_named;
 	if (test->is_long && !my.with_long)
 		return false;
-	return !pattern || matches_one(pattern, test->name);
+	return !pattern || is_chosen(test, pattern);
 }
 
 #define SOME 4 /* portions of mask-some */
