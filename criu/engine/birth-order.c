@@ -203,7 +203,7 @@ static bool is_simple(const struct restore *r)
 	return true;
 }
 
-int birth_order_make(struct restore *r, struct error *err)
+static int make_order(struct restore *r, struct error *err)
 {
 	int result = make_chains(r, true, err);
 
@@ -222,4 +222,33 @@ int birth_order_make(struct restore *r, struct error *err)
 	for (size_t i = 0; i < r->task_count; i++)
 		r->tasks[i]->older = NULL;
 	return 0;
+}
+
+/* Who does not come right behind the one before it. */
+static int note_places(struct restore *r, struct error *err)
+{
+	for (size_t i = 0; i < r->task_count; i++) {
+		const struct restore_task *parent = r->tasks[i];
+		AUTO_FREE struct restore_task **last = NULL;
+
+		if (parent->child_count < 2)
+			continue;
+		last = calloc(count_parent_threads(parent), sizeof(*last));
+		if (!last)
+			return error_set(err, -ENOMEM, "process tree");
+		for (size_t k = 0; k < parent->child_count; k++) {
+			struct restore_task *child = parent->children[k], *before = last[child->parent_thread];
+
+			child->may_lose_place = before && child->older != before;
+			last[child->parent_thread] = child;
+		}
+	}
+	return 0;
+}
+
+int birth_order_make(struct restore *r, struct error *err)
+{
+	int result = make_order(r, err);
+
+	return result < 0 ? result : note_places(r, err);
 }

@@ -12,5 +12,5 @@
 #include "base/error.h"
 #include "engine/restore.h"
 
-/* When creators are known and their lists of created are in order: fills in restore_task.older. */
+/* When creators are known and their lists of created are in order: fills in restore_task.older and .may_lose_place. */
 int birth_order_make(struct restore *r, struct error *err);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cgroups/cgroup-look.h"
+#include "engine/tree-look.h"
 #include "engine/tree.h"
 #include "engine/undo.h"
 #include "files/files.h"
@@ -50,6 +51,8 @@ void look_sessions(struct dump *d)
 	struct error reason = { 0 };
 
 	gather(d, tree_check_sessions(d, &reason), &reason);
+	reason = (struct error){ 0 };
+	gather(d, tree_look(d, &reason), &reason);
 }
 
 /* The kernel's objects are the same ones as ours: nothing has to be read. */

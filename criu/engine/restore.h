@@ -53,6 +53,7 @@ struct restore_task {
 	size_t created_count;
 	bool is_listed;             /* among those */
 	struct restore_task *older; /* the sibling it comes behind, see engine/birth-order.h; NULL: no matter */
+	bool may_lose_place;        /* among its siblings */
 	bool as_sibling;            /* by CLONE_PARENT */
 	bool before_setsid;         /* of the creator */
 	bool make_session, make_group;

@@ -2,7 +2,8 @@
  * The order of a parent's children, in which wait(2) finds those that have ended or stopped and /proc lists all: by
  * birth, and by adoption. Among them such that a restore makes in other ways: ended and stopped ones, sessions and
  * groups of their own, orphans whose session's leader has ended or is alive, forked before the parent started its
- * session.
+ * session. With an argument what cannot be made again that way: an orphan, with a warning, and a child, which is
+ * refused.
  */
 #include "zdtmlib.h"
 
@@ -12,7 +13,7 @@
 enum { MOST = 32 };
 
 static struct shared {
-	volatile int born, orphaned;
+	volatile int born, orphaned, left;
 	volatile pid_t orphan;
 } * shared;
 
@@ -182,12 +183,100 @@ static void parent(void *arg)
 	EXPECT_EQ(waitpid(-1, NULL, 0), -1);
 }
 
-int main(void)
+static void leave_orphan_late(void *arg)
 {
+	(void)arg;
+	child_ready();
+	test_await(&shared->left, 1);
+	make_orphan();
+	test_await(&shared->born, 1);
+	_exit(0);
+}
+
+/*
+ * An orphan from the session that its parent had left when it made another child: a restore makes it before that. Both
+ * are there, in any order.
+ */
+static void leave_behind(void)
+{
+	char children[512];
+	pid_t pid, other;
+
+	MUST(prctl(PR_SET_CHILD_SUBREAPER, 1));
+	pid = test_fork(leave_orphan_late, NULL);
+	MUST(setsid());
+	other = test_fork(wait_here, NULL);
+	test_post(&shared->left, 1);
+	EXPECT_EQ(test_reap(pid), 0);
+	pid = shared->orphan;
+	take_orphan();
+	child_wait();
+	read_children(children, sizeof(children));
+	EXPECT_EQ(getsid(pid), getsid(getppid()));
+	EXPECT_EQ(getsid(other), getpid());
+	EXPECT_EQ(strtol(strchr(children, ' '), NULL, 10) + strtol(children, NULL, 10), pid + other);
+	test_end_child(pid);
+	test_end_child(other);
+}
+
+static const char *cmdline(pid_t pid)
+{
+	static char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+	return test_slurp(path) + sizeof("children_order");
+}
+
+static void wait_forever(void)
+{
+	for (;;)
+		pause();
+}
+
+static pid_t start(long flags, pid_t *where)
+{
+	return MUST(syscall(SYS_clone, flags | CLONE_PARENT_SETTID, NULL, where, NULL, NULL));
+}
+
+/* A child in the session of a sibling, which has made it and has got another exit signal by execve(2) since. */
+static void have_sibling_made(void)
+{
+	volatile pid_t *made = &shared->orphan;
+	pid_t sibling;
+
+	signal(SIGUSR1, SIG_IGN);
+	sibling = start(SIGUSR1, NULL);
+	if (sibling == 0) {
+		MUST(setsid());
+		if (start(CLONE_PARENT, (pid_t *)made) == 0)
+			wait_forever();
+		MUST(execl("/proc/self/exe", "children_order", "wait", NULL));
+	}
+	while (!*made || !strstr(cmdline(sibling), "wait"))
+		usleep(1000);
+	child_wait();
+	MUST(kill(sibling, SIGKILL));
+	MUST(kill(*made, SIGKILL));
+	EXPECT_EQ(waitpid(sibling, NULL, 0), sibling);
+	EXPECT_EQ(waitpid(*made, NULL, __WCLONE), *made);
+}
+
+static void parent_of(void *what)
+{
+	if (strcmp(what, "left") == 0)
+		leave_behind();
+	else
+		have_sibling_made();
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[1], "wait") == 0)
+		wait_forever();
 	test_start();
 	shared = MUST(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
 	count = 0;
-	pid_t pid = test_fork(parent, NULL);
+	pid_t pid = argc > 1 ? test_fork(parent_of, argv[1]) : test_fork(parent, NULL);
 	test_wait();
 	test_end_child(pid);
 	return test_pass();
