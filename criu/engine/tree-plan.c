@@ -363,6 +363,13 @@ static int find_creator(struct plan *plan, struct restore_task *task, struct err
 			 task->parent_thread ? "another thread than the first one of " : "", parent->pid, need);
 }
 
+/* Not with the parent, but perhaps with a sibling. */
+static bool may_share_with_sibling(const struct restore_task *task, const struct restore_task *parent)
+{
+	return !task->is_zombie && !task->vfork_parent && task->image && task->image->fds && parent->image &&
+	       parent->image->fds != task->image->fds;
+}
+
 /* The parent itself, after setsid() or before it. */
 static bool is_created_by_parent(struct plan *plan, struct restore_task *task)
 {
@@ -378,6 +385,29 @@ static bool is_created_by_parent(struct plan *plan, struct restore_task *task)
 		task->before_setsid = true;
 	}
 	return task->creator;
+}
+
+/* A descriptor table can only be given to who one creates: that of a sibling by that sibling, in the session it has. */
+static bool is_created_by_user_of_table(struct plan *plan, struct restore_task *task)
+{
+	const struct restore_task *parent = task->parent;
+	pid_t *need = &plan->births[task->index];
+
+	if (!may_share_with_sibling(task, parent))
+		return false;
+	for (size_t i = 0; i < parent->child_count && parent->children[i] != task; i++) {
+		struct restore_task *sibling = parent->children[i];
+
+		if (sibling->is_zombie || sibling->image->fds != task->image->fds || sibling->vfork_parent ||
+		    sibling->parent_thread != task->parent_thread || sibling->exit_signal != task->exit_signal ||
+		    (*need != ANY_SESSION && *need != sibling->sid))
+			continue;
+		*need = sibling->sid;
+		task->creator = sibling;
+		task->as_sibling = true;
+		return true;
+	}
+	return false;
 }
 
 /* Who may be born into any session, and is older than one that the parent can only create before setsid(): likewise. */
@@ -405,7 +435,7 @@ static int find_creators(struct plan *plan, struct error *err)
 
 		task->make_session = leads_session(task);
 		task->make_group = !task->make_session && task->pgid == task->pid;
-		if (i > 0)
+		if (i > 0 && !is_created_by_user_of_table(plan, task))
 			(void)is_created_by_parent(plan, task);
 		find_early_children(plan, task);
 	}

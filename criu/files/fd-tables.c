@@ -127,6 +127,35 @@ static int read_table(struct task *task, struct fd_table *ret, struct error *err
 	return 0;
 }
 
+/* The kernel gives a table to nobody but a new process: that of its creator, its parent or an older sibling. */
+static bool can_be_given(const struct task *task)
+{
+	if (!task->parent || task->vfork_parent || task->parent->files_owner == task->files_owner)
+		return true;
+	for (const struct task *at = task->parent->first_child; at && at != task; at = at->next_sibling)
+		if (!at->is_zombie && at->files_owner == task->files_owner && at->maker_tid == task->maker_tid &&
+		    (at->stat.sid == task->stat.sid || task->stat.sid == task->host_pid))
+			return true;
+	return false;
+}
+
+static void refuse_ungiven(struct dump *d)
+{
+	for_each_task (d, task) {
+		struct error reason = { 0 };
+
+		if (task->is_zombie || task->files_owner == task || can_be_given(task))
+			continue;
+		error_hint(&reason, "have one of them call unshare(CLONE_FILES) or execute a program before the dump");
+		(void)error_say(&reason, -ENOTSUP,
+				TASK_FORMAT ": shares its descriptor table with pid %d (%s), but not with its parent, "
+					    "%d (%s), nor with an older sibling of its session",
+				TASK_ARGS(task), task->files_owner->host_pid, task->files_owner->comm,
+				task->parent->host_pid, task->parent->comm);
+		refusals_add(&d->refusals, &reason);
+	}
+}
+
 /* Tells which tasks share a table, and lists the distinct ones in the order of tasks. */
 static int find_tables(struct dump *d, struct fd_table *ret_tables, size_t *ret_count, struct error *err)
 {
@@ -155,6 +184,7 @@ static int find_tables(struct dump *d, struct fd_table *ret_tables, size_t *ret_
 		task->files_id = files_id++;
 		ret_tables[count++] = table;
 	}
+	refuse_ungiven(d);
 	*ret_count = count;
 	return 0;
 }
