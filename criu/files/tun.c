@@ -22,6 +22,7 @@
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/util.h"
 #include "engine/dump.h"
 #include "files/registry.h"
@@ -29,6 +30,7 @@
 #include "images/core.pb-c.h"
 #include "images/tun.pb-c.h"
 #include "kernel/kernel-memory.h"
+#include "kernel/link-settings.h"
 #include "kernel/net-sysctl.h"
 #include "kernel/rtnl-link.h"
 #include "kernel/tun.h"
@@ -42,8 +44,10 @@ struct tun_file {
 	struct tun_queue queue;
 	struct rtnl_link link;
 	unsigned int offload; /* this and what follows: of an interface that is made again */
-	size_t address_bytes, neighbour_bytes, sysctl_bytes;
-	char lists[]; /* as rtnl_addresses(), rtnl_neighbours(), net_sysctls_read() give them, one behind the other */
+	size_t address_bytes, neighbour_bytes, sysctl_bytes, setting_bytes;
+	/* As rtnl_addresses(), rtnl_neighbours(), net_sysctls_read(), link_settings_read() give them, one behind the
+	 * other. */
+	char lists[];
 };
 
 static bool is_tun(const struct dump *d, const struct open_file *file)
@@ -118,7 +122,7 @@ static int look_link(const struct open_file *file, struct tun_file **data, struc
 {
 	AUTO_BUFFER struct buffer lists = { 0 };
 	const char *name = (*data)->queue.name;
-	size_t address_end = 0, neighbour_end = 0;
+	size_t address_end = 0, neighbour_end = 0, sysctl_end = 0;
 	struct tun_file *grown;
 	int r = tun_offload(name, &(*data)->offload);
 
@@ -130,6 +134,9 @@ static int look_link(const struct open_file *file, struct tun_file **data, struc
 	neighbour_end = lists.bytes;
 	if (r == 0)
 		r = net_sysctls_read(name, &lists);
+	sysctl_end = lists.bytes;
+	if (r == 0)
+		r = link_settings_read(name, &lists);
 	if (r < 0)
 		return open_file_error(file, err, r, "read its interface");
 	r = check_link(file, name, &(*data)->link, has_temporary(lists.data, address_end), err);
@@ -141,7 +148,8 @@ static int look_link(const struct open_file *file, struct tun_file **data, struc
 	*data = grown;
 	grown->address_bytes = address_end;
 	grown->neighbour_bytes = neighbour_end - address_end;
-	grown->sysctl_bytes = lists.bytes - neighbour_end;
+	grown->sysctl_bytes = sysctl_end - neighbour_end;
+	grown->setting_bytes = lists.bytes - sysctl_end;
 	if (lists.bytes)
 		memcpy(grown->lists, lists.data, lists.bytes);
 	return 0;
@@ -207,28 +215,33 @@ static int save_messages(struct dump *d, const char *list, size_t bytes, size_t 
 	return 0;
 }
 
-static int save_sysctls(struct dump *d, char *list, size_t bytes, TunMadeEntry *made)
+static int save_texts(struct dump *d, char *list, size_t bytes, size_t *ret_count, char ***ret)
 {
 	size_t count = 0;
 
 	for (size_t at = 0; at < bytes; at += strlen(list + at) + 1)
 		count++;
-	made->sysctls = files_scratch(d, (count + 1) * sizeof(*made->sysctls));
-	if (!made->sysctls)
+	*ret = files_scratch(d, (count + 1) * sizeof(**ret));
+	if (!*ret)
 		return -ENOMEM;
+	*ret_count = 0;
 	for (size_t at = 0; at < bytes; at += strlen(list + at) + 1)
-		made->sysctls[made->n_sysctls++] = list + at;
+		(*ret)[(*ret_count)++] = list + at;
 	return 0;
 }
 
 static int save_lists(struct dump *d, struct tun_file *data, TunMadeEntry *made)
 {
-	char *neighbours = data->lists + data->address_bytes;
+	char *neighbours = data->lists + data->address_bytes, *sysctls = neighbours + data->neighbour_bytes;
 	int r = save_messages(d, data->lists, data->address_bytes, &made->n_addresses, &made->addresses);
 
 	if (r == 0)
 		r = save_messages(d, neighbours, data->neighbour_bytes, &made->n_neighbours, &made->neighbours);
-	return r < 0 ? r : save_sysctls(d, neighbours + data->neighbour_bytes, data->sysctl_bytes, made);
+	if (r == 0)
+		r = save_texts(d, sysctls, data->sysctl_bytes, &made->n_sysctls, &made->sysctls);
+	return r < 0 ? r
+		     : save_texts(d, sysctls + data->sysctl_bytes, data->setting_bytes, &made->n_settings,
+				  &made->settings);
 }
 
 static TunMadeEntry *save_made(struct dump *d, struct tun_file *data)
@@ -568,6 +581,33 @@ static int make_interface(const TunfileEntry *entry, int fd, struct error *err)
 	return r;
 }
 
+static bool has_setting(const struct buffer *list, const char *setting)
+{
+	for (size_t at = 0; at < list->bytes; at += strlen(list->data + at) + 1)
+		if (!strcmp(list->data + at, setting))
+			return true;
+	return false;
+}
+
+/* Those that are not as wanted. A queue may be there later only, and processors not at all on another machine. */
+static void set_settings(const TunfileEntry *entry)
+{
+	const TunMadeEntry *made = entry->made;
+	AUTO_BUFFER struct buffer present = { 0 };
+
+	if (!made || made->n_settings == 0)
+		return;
+	(void)link_settings_read(entry->netdev, &present);
+	for (size_t i = 0; i < made->n_settings; i++) {
+		int r =
+		    has_setting(&present, made->settings[i]) ? 0 : link_setting_set(entry->netdev, made->settings[i]);
+
+		if (r < 0 && !(r == -ENOENT && !strncmp(made->settings[i], "queue/", strlen("queue/"))))
+			log_warn("interface %s: %s cannot be set again: %s\n", entry->netdev, made->settings[i],
+				 strerror(-r));
+	}
+}
+
 /* Each queue starts with a limit of its own that is none, also where the interface has one. */
 static int set_send_buffer(const TunfileEntry *entry, int fd, struct error *err)
 {
@@ -597,6 +637,8 @@ static int attach(const TunfileEntry *entry, struct restore_tun *tun, int fd, st
 	r = makes ? make_interface(entry, fd, err) : 0;
 	if (r == 0)
 		r = set_send_buffer(entry, fd, err);
+	if (r == 0)
+		set_settings(entry);
 	if (r < 0 || !entry->has_detached || !entry->detached)
 		return r;
 	request = (struct ifreq){ .ifr_flags = IFF_DETACH_QUEUE };
