@@ -130,17 +130,9 @@ static void drop_registers(CoreEntry *core)
 	core->thread_info = NULL;
 }
 
-static PosixTimerEntry *add_timer(CoreEntry *core)
+static PosixTimerEntry *timer_of(CoreEntry *core)
 {
-	PosixTimerEntry *timer = calloc(1, sizeof(*timer));
-
-	posix_timer_entry__init(timer);
-	timer->clock_id = CLOCK_MONOTONIC;
-	timer->si_signo = 10;
-	core->tc->timers->posix = calloc(1, sizeof(timer));
-	core->tc->timers->posix[0] = timer;
-	core->tc->timers->n_posix = 1;
-	return timer;
+	return core->tc->timers->posix[0];
 }
 
 DAMAGE(kernel_cs, CoreEntry, m->thread_info->gpregs->cs = 0x10)
@@ -185,9 +177,9 @@ DAMAGE(filter_cycle, SeccompEntry, m->seccomp_filters[1]->prev = 1)
 DAMAGE(no_cwd, FsEntry, m->cwd_id = 3)
 DAMAGE(other_files_id, TaskKobjIdsEntry, m->files_id = 9)
 DAMAGE(zombie_status, CoreEntry, m->tc->exit_code = 0x7f)
-DAMAGE(clockless, CoreEntry, add_timer(m)->clock_id = 5)
-DAMAGE(clock_of_file, CoreEntry, add_timer(m)->clock_id = 0xfffffffb)
-DAMAGE(odd_notification, CoreEntry, add_timer(m)->it_sigev_notify = 3)
+DAMAGE(clockless, CoreEntry, timer_of(m)->clock_id = 5)
+DAMAGE(clock_of_file, CoreEntry, timer_of(m)->clock_id = 0xfffffffb)
+DAMAGE(odd_notification, CoreEntry, timer_of(m)->it_sigev_notify = 3)
 DAMAGE(id_of_nobody, CoreEntry, m->thread_core->creds->fsgid = UINT32_MAX)
 DAMAGE(write_only_map, MmEntry, m->vmas[0]->has_fdflags = true; m->vmas[0]->fdflags = 1)
 DAMAGE(other_memfd, MemfdInodeEntry, m->inode_id = 2)
