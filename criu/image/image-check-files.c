@@ -1,6 +1,6 @@
 /*
  * Open files: every id leads to a record of the type that is expected there, and what the records refer to exists:
- * remaps, memory inodes, pipes, epoll targets. Then the descriptor tables and directories of the processes.
+ * remaps, memory inodes, inodes without a name.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,18 +11,15 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/util.h"
 #include "image/image-check-private.h"
 #include "images/ghost-file.pb-c.h"
 
-#define FD_LIMIT         (1u << 30)
 #define UNIX_NAME_MAX    108
 #define HANDLE_BYTES_MAX 128
 #define FILTER_INSNS_MAX 4096
-#define PIPE_BYTES_MAX   (256u << 20) /* the kernel keeps the slots of a pipe in one piece of at most 4 MiB */
 
 static const struct check_place *files_place(struct check_place *at, struct error *err)
 {
@@ -237,7 +234,7 @@ static int check_distinct_targets(const EventpollFileEntry *epoll, const struct 
 static int check_epoll(const struct checked_set *cs, const FileEntry *entry, const struct check_place *at)
 {
 	for (size_t i = 0; i < entry->epfd->n_tfd; i++) {
-		if (entry->epfd->tfd[i]->tfd >= FD_LIMIT)
+		if (entry->epfd->tfd[i]->tfd >= CHECK_FD_LIMIT)
 			return check_bad(at, "file %u: target %u is no descriptor", entry->id,
 					 entry->epfd->tfd[i]->tfd);
 	}
@@ -483,141 +480,6 @@ static int load_remaps(struct checked_set *cs, struct error *err)
 	return r;
 }
 
-static int check_pipe_entry(const struct image_reader *r, const PipeDataEntry *entry, struct error *err)
-{
-	uint64_t packets = 0;
-
-	if (entry->bytes > PIPE_BYTES_MAX || (entry->has_size && entry->bytes > entry->size))
-		return image_reader_bad(r, err, "%u bytes in a pipe for %u", entry->bytes,
-					entry->has_size ? entry->size : PIPE_BYTES_MAX);
-	for (size_t i = 0; i < entry->n_packets; i++)
-		packets += entry->packets[i];
-	if (entry->n_stream_bytes && entry->n_stream_bytes != entry->n_packets)
-		return image_reader_bad(r, err, "%zu packets, but %zu streams before them", entry->n_packets,
-					entry->n_stream_bytes);
-	if (entry->n_packets && packets != entry->bytes)
-		return image_reader_bad(r, err, "packets of %" PRIu64 " bytes, not of %u", packets, entry->bytes);
-	return 0;
-}
-
-static int add_pipe_data(struct checked_pipe_list *list, struct image_reader *reader, PipeDataEntry *entry,
-			 struct error *err)
-{
-	AUTO_FREE void *copy = NULL;
-	int r = check_pipe_entry(reader, entry, err);
-
-	if (r < 0)
-		return r;
-	copy = malloc((size_t)entry->bytes + 1);
-	if (!copy || array_reserve(&list->items, &list->capacity, list->count, sizeof(*list->items)) < 0)
-		return error_set(err, -ENOMEM, "read %s", reader->name);
-	r = image_reader_copy(reader, entry->bytes, copy, err);
-	if (r < 0)
-		return r;
-	list->items[list->count++] = (struct checked_pipe_data){ .entry = entry, .data = TAKE_PTR(copy) };
-	return 0;
-}
-
-/*
- * Each byte is in memory twice for a while, here and in its pipe. Asked before anything is read: the image may be a
- * small file with large holes.
- */
-static int check_pipe_room(const struct image_reader *reader, struct error *err)
-{
-	const uint64_t room = (uint64_t)sysconf(_SC_PHYS_PAGES) * PAGE_BYTES / 2;
-
-	if (image_reader_left(reader) <= room)
-		return 0;
-	return error_say(err, -EBADMSG, "%s: its %" PRIu64 " bytes do not fit into this machine's memory twice",
-			 reader->name, image_reader_left(reader));
-}
-
-static int read_pipe_data(struct checked_set *cs, enum image_kind kind, struct checked_pipe_list *list,
-			  struct error *err)
-{
-	AUTO_IMAGE_READER struct image_reader reader = IMAGE_READER_INIT;
-	int r = image_reader_open(&reader, cs->set, kind, 0, err);
-
-	if (r == -ENOENT && !error_is_set(err))
-		return 0;
-	if (r >= 0)
-		r = check_pipe_room(&reader, err);
-	while (r >= 0) {
-		PipeDataEntry *entry;
-
-		r = image_reader_next(&reader, &pipe_data_entry__descriptor, &entry, err);
-		if (r <= 0)
-			break;
-		r = add_pipe_data(list, &reader, entry, err);
-		if (r < 0)
-			image_message_free(entry);
-	}
-	return r;
-}
-
-static int compare_pipe_data(const void *a, const void *b)
-{
-	uint32_t left = ((const struct checked_pipe_data *)a)->entry->pipe_id;
-	uint32_t right = ((const struct checked_pipe_data *)b)->entry->pipe_id;
-
-	return (left > right) - (left < right);
-}
-
-static int compare_numbers(const void *a, const void *b)
-{
-	uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
-
-	return (left > right) - (left < right);
-}
-
-/* The ids of the pipes that files of the type are ends of, ascending: how many. */
-static size_t collect_pipe_ids(const struct checked_set *cs, FdTypes type, uint32_t *ids)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < cs->file_count; i++) {
-		const FileEntry *entry = cs->files[i].entry;
-
-		if (entry->type == type)
-			ids[count++] = type == FD_TYPES__PIPE ? entry->pipe->pipe_id : entry->fifo->pipe_id;
-	}
-	qsort(ids, count, sizeof(*ids), compare_numbers);
-	return count;
-}
-
-/* Content of a pipe that no file is an end of would be lost. */
-static int check_pipe_list(const struct checked_set *cs, const struct checked_pipe_list *list, FdTypes type,
-			   const struct check_place *at)
-{
-	AUTO_FREE uint32_t *ids = calloc(cs->file_count + 1, sizeof(*ids));
-	size_t count;
-
-	if (!ids)
-		return error_set(at->err, -ENOMEM, "check pipes");
-	count = collect_pipe_ids(cs, type, ids);
-	for (size_t i = 0; i < list->count; i++) {
-		uint32_t id = list->items[i].entry->pipe_id;
-
-		if (i > 0 && id == list->items[i - 1].entry->pipe_id)
-			return check_bad(at, "pipe %u is there twice", id);
-		if (!bsearch(&id, ids, count, sizeof(*ids), compare_numbers))
-			return check_bad(at, "no file is an end of pipe %u", id);
-	}
-	return 0;
-}
-
-static int load_pipe_data(struct checked_set *cs, enum image_kind kind, FdTypes type, struct checked_pipe_list *list,
-			  struct error *err)
-{
-	const struct check_place at = { kind, 0, err };
-	int r = read_pipe_data(cs, kind, list, err);
-
-	if (r < 0 || list->count == 0)
-		return r;
-	qsort(list->items, list->count, sizeof(*list->items), compare_pipe_data);
-	return check_pipe_list(cs, list, type, &at);
-}
-
 int check_files(struct checked_set *cs, struct error *err)
 {
 	struct check_place at;
@@ -626,161 +488,10 @@ int check_files(struct checked_set *cs, struct error *err)
 	if (r == 0)
 		r = load_memfd_inodes(cs, err);
 	if (r == 0)
-		r = load_pipe_data(cs, IMAGE_PIPES_DATA, FD_TYPES__PIPE, &cs->pipes, err);
+		r = check_pipes(cs, IMAGE_PIPES_DATA, FD_TYPES__PIPE, &cs->pipes, err);
 	if (r == 0)
-		r = load_pipe_data(cs, IMAGE_FIFO_DATA, FD_TYPES__FIFO, &cs->fifos, err);
+		r = check_pipes(cs, IMAGE_FIFO_DATA, FD_TYPES__FIFO, &cs->fifos, err);
 	for (size_t i = 0; i < cs->file_count && r == 0; i++)
 		r = check_content(cs, cs->files[i].entry, &at);
 	return r < 0 ? r : load_remaps(cs, err);
-}
-
-static int compare_descriptors(const void *a, const void *b)
-{
-	const FdinfoEntry *left = *(FdinfoEntry *const *)a, *right = *(FdinfoEntry *const *)b;
-
-	return (left->fd > right->fd) - (left->fd < right->fd);
-}
-
-static int check_fd_table(const struct checked_set *cs, const struct checked_fd_table *table,
-			  const struct check_place *at)
-{
-	for (size_t i = 0; i < table->count; i++) {
-		const FdinfoEntry *entry = table->entries[i];
-
-		if (entry->fd >= FD_LIMIT)
-			return check_bad(at, "descriptor %u is out of range", entry->fd);
-		if (i > 0 && table->entries[i - 1]->fd == entry->fd)
-			return check_bad(at, "descriptor %u is there twice", entry->fd);
-		if (entry->flags & ~1u)
-			return check_bad(at, "descriptor %u: unknown flags 0x%x", entry->fd, entry->flags);
-		if (!file_row_of(entry->type))
-			return check_bad(at, "descriptor %u: type %d is not known", entry->fd, entry->type);
-		if (checked_set_find_typed_file(cs, entry->type, entry->id))
-			continue;
-		if (checked_set_find_file(cs, entry->id))
-			return check_bad(at, "descriptor %u: file %u is of another type", entry->fd, entry->id);
-		return check_bad(at, "descriptor %u: file %u is not there", entry->fd, entry->id);
-	}
-	return 0;
-}
-
-static int load_fd_table(struct checked_set *cs, struct checked_fd_table *table, struct error *err)
-{
-	const struct check_place at = { IMAGE_FDINFO, table->files_id, err };
-	struct image_list list;
-	int r = image_read_list_into(cs->set, IMAGE_FDINFO, table->files_id, &fdinfo_entry__descriptor, &cs->arena,
-				     &list, err);
-
-	if (r < 0)
-		return r;
-	table->entries = (FdinfoEntry **)list.items;
-	table->count = list.count;
-	if (table->count)
-		qsort(table->entries, table->count, sizeof(*table->entries), compare_descriptors);
-	return check_fd_table(cs, table, &at);
-}
-
-static int compare_tables(const void *a, const void *b)
-{
-	const struct checked_fd_table *left = a, *right = b;
-
-	return (left->files_id > right->files_id) - (left->files_id < right->files_id);
-}
-
-/* One table for each files_id, in ascending order. */
-static int make_fd_tables(struct checked_set *cs, struct error *err)
-{
-	size_t count = 0, unique = 0;
-
-	cs->fd_tables = calloc(cs->task_count + 1, sizeof(*cs->fd_tables));
-	if (!cs->fd_tables)
-		return error_set(err, -ENOMEM, "check descriptor tables");
-	for (size_t i = 0; i < cs->task_count; i++) {
-		if (!cs->tasks[i].is_zombie)
-			cs->fd_tables[count++].files_id = cs->tasks[i].ids->files_id;
-	}
-	qsort(cs->fd_tables, count, sizeof(*cs->fd_tables), compare_tables);
-	for (size_t i = 0; i < count; i++) {
-		if (unique == 0 || cs->fd_tables[unique - 1].files_id != cs->fd_tables[i].files_id)
-			cs->fd_tables[unique++].files_id = cs->fd_tables[i].files_id;
-	}
-	cs->fd_table_count = unique;
-	return 0;
-}
-
-FdinfoEntry **checked_fd_table_find(const struct checked_fd_table *table, uint32_t fd)
-{
-	FdinfoEntry key = { .fd = fd }, *wanted = &key;
-
-	if (!table->count)
-		return NULL;
-	return bsearch(&wanted, table->entries, table->count, sizeof(*table->entries), compare_descriptors);
-}
-
-/* A descriptor that was closed after it was added, while a duplicate lives on, is found by device and inode. */
-static int check_epoll_targets(const struct checked_fd_table *table, const EventpollFileEntry *epoll,
-			       const struct check_place *at)
-{
-	for (size_t i = 0; i < epoll->n_tfd; i++) {
-		if (!epoll->tfd[i]->has_inode && !checked_fd_table_find(table, epoll->tfd[i]->tfd))
-			return check_bad(at, "the target %u of epoll file %u is not there", epoll->tfd[i]->tfd,
-					 epoll->id);
-	}
-	return 0;
-}
-
-static int check_table_epolls(const struct checked_set *cs, const struct checked_fd_table *table, struct error *err)
-{
-	const struct check_place at = { IMAGE_FDINFO, table->files_id, err };
-	int r = 0;
-
-	for (size_t i = 0; i < table->count && r == 0; i++) {
-		const FdinfoEntry *entry = table->entries[i];
-
-		if (entry->type == FD_TYPES__EVENTPOLL)
-			r = check_epoll_targets(
-			    table, checked_set_find_typed_file(cs, entry->type, entry->id)->entry->epfd, &at);
-	}
-	return r;
-}
-
-int check_fd_tables(struct checked_set *cs, struct error *err)
-{
-	int r = make_fd_tables(cs, err);
-
-	for (size_t i = 0; i < cs->fd_table_count && r == 0; i++)
-		r = load_fd_table(cs, &cs->fd_tables[i], err);
-	for (size_t i = 0; i < cs->fd_table_count && r == 0; i++)
-		r = check_table_epolls(cs, &cs->fd_tables[i], err);
-	for (size_t i = 0; i < cs->task_count && r == 0; i++) {
-		struct checked_fd_table key = { 0 };
-
-		if (cs->tasks[i].is_zombie)
-			continue;
-		key.files_id = cs->tasks[i].ids->files_id;
-		cs->tasks[i].fds = bsearch(&key, cs->fd_tables, cs->fd_table_count, sizeof(key), compare_tables);
-	}
-	return r;
-}
-
-int check_fs(struct checked_set *cs, struct error *err)
-{
-	for (size_t i = 0; i < cs->task_count; i++) {
-		struct checked_task *task = &cs->tasks[i];
-		const struct check_place at = { IMAGE_FS, task->entry->pid, err };
-		int r;
-
-		if (task->is_zombie)
-			continue;
-		r = image_read_required(cs->set, IMAGE_FS, task->entry->pid, &fs_entry__descriptor, &task->fs, err);
-		if (r < 0)
-			return r;
-		if (!checked_set_find_typed_file(cs, FD_TYPES__REG, task->fs->cwd_id))
-			return check_bad(&at, "the working directory, file %u, is not there", task->fs->cwd_id);
-		if (!checked_set_find_typed_file(cs, FD_TYPES__REG, task->fs->root_id))
-			return check_bad(&at, "the root directory, file %u, is not there", task->fs->root_id);
-		if (task->fs->has_umask && task->fs->umask > 0777)
-			return check_bad(&at, "umask 0%o is out of range", task->fs->umask);
-	}
-	return 0;
 }

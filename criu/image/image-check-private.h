@@ -20,6 +20,7 @@ bool find_duplicate(uint32_t *numbers, size_t count, uint32_t *ret_number);
 
 /* Pids and tids are below the kernel's limit. */
 #define CHECK_PID_LIMIT (1u << 22)
+#define CHECK_FD_LIMIT  (1u << 30)
 
 #define CHECK_SIGNAL_MAX 64u
 #define CHECK_GROUPS_MAX 65536 /* supplementary ones */
@@ -41,8 +42,14 @@ int check_seccomp(struct checked_set *cs, struct error *err);
 /* image-check-core.c */
 int check_core(struct checked_set *cs, struct checked_task *task, size_t thread, const struct check_place *at);
 
-/* image-check-files.c: files.img with what belongs to it, then the tables and directories of tasks */
+/* image-check-files.c: files.img with what belongs to it */
 int check_files(struct checked_set *cs, struct error *err);
+
+/* image-check-pipes.c: contents of pipes or fifos, whose files must have been loaded */
+int check_pipes(struct checked_set *cs, enum image_kind kind, FdTypes type, struct checked_pipe_list *list,
+		struct error *err);
+
+/* image-check-tables.c: descriptor tables and directories of tasks, after files and tasks */
 int check_fd_tables(struct checked_set *cs, struct error *err);
 int check_fs(struct checked_set *cs, struct error *err);
 
