@@ -180,13 +180,29 @@ static void save_missed(const struct task_state *state, PosixTimerEntry *entry)
 		}
 }
 
-/* Only taking a signal sets that, and letting it come again takes what was set before. */
+/* That of a process or thread is negative. */
+static bool is_processor_clock(int clock)
+{
+	return clock < 0 || clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID;
+}
+
+/*
+ * Only taking a signal sets that, and letting it come again takes what was set before. It takes as many expiries in the
+ * past, too.
+ */
 static void warn_of_lost_overrun(const struct task *task, const PosixTimerEntry *entry)
 {
-	if (entry->overrun && has_any_timer_signal(task, (int)entry->it_id))
+	if (!entry->overrun)
+		return;
+	if (has_any_timer_signal(task, (int)entry->it_id))
 		log_warn(TASK_FORMAT
 			 ": timer %u: the next signal waits, and what timer_getoverrun(2) tells of the last "
 			 "one (%u) is lost at restore\n",
+			 TASK_ARGS(task), entry->it_id, entry->overrun);
+	else if (is_processor_clock((int)entry->clock_id))
+		log_warn(TASK_FORMAT
+			 ": timer %u: what timer_getoverrun(2) tells of its last signal (%u) is lost at restore, for "
+			 "its clock, of processor time, begins anew\n",
 			 TASK_ARGS(task), entry->it_id, entry->overrun);
 }
 

@@ -1,7 +1,7 @@
 /*
  * Expiries that a periodic timer has missed: those that its waiting signal stands for, and what timer_getoverrun()
  * tells of the last signal that was taken, also while other signals of its number wait. With an argument one whose own
- * next signal waits: what was missed before the last one is lost then.
+ * next signal waits, or whose clock is that of processor time: what was missed before the last one is lost then.
  */
 #include "zdtmlib.h"
 
@@ -140,6 +140,27 @@ static int wait_with_own_signal(void)
 	return test_pass();
 }
 
+static int use_time(void)
+{
+	const struct itimerspec set = { { 0, 300000000 }, { 0, 300000000 } };
+	struct timespec now;
+	sigset_t mask;
+	int id;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGRTMIN);
+	MUST(sigprocmask(SIG_BLOCK, &mask, NULL));
+	id = create(CLOCK_PROCESS_CPUTIME_ID, SIGRTMIN);
+	MUST(syscall(SYS_timer_settime, id, 0, &set, NULL));
+	do
+		MUST(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now));
+	while (now.tv_sec < 1);
+	EXPECT(take(SIGRTMIN, id) > 0);
+	test_wait();
+	EXPECT(syscall(SYS_timer_getoverrun, id) >= 0);
+	return test_pass();
+}
+
 int main(int argc, char **argv)
 {
 	int wall, boot, taken, taken_wall, among;
@@ -150,9 +171,8 @@ int main(int argc, char **argv)
 	sigset_t set;
 
 	test_start();
-	(void)argv;
 	if (argc > 1)
-		return wait_with_own_signal();
+		return strcmp(argv[1], "own") == 0 ? wait_with_own_signal() : use_time();
 	sigemptyset(&set);
 	for (int i = 0; i < 7; i++)
 		sigaddset(&set, SIGRTMIN + i);
