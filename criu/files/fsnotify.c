@@ -514,13 +514,27 @@ static int make_inotify(void *arg)
 	return fd < 0 ? -errno : fd;
 }
 
+/* EMFILE also says that the process may have no more descriptors. */
+static void hint_at_instances(int reason, const char *sysctl, struct error *err)
+{
+	AUTO_CLOSE int spare = reason == -EMFILE ? open("/", O_PATH | O_CLOEXEC) : -1;
+
+	if (spare >= 0)
+		error_hint(err, "%s tells how many a user may have", sysctl);
+}
+
+static void hint_at_watches(int reason, const char *sysctl, struct error *err)
+{
+	if (reason == -ENOSPC)
+		error_hint(err, "%s tells how many a user may have", sysctl);
+}
+
 static int open_inotify(struct restore *r, struct restore_file *file, int *ret_fd, struct error *err)
 {
 	int flags = (int)((file->entry->ify->flags & O_NONBLOCK) | file->cloexec);
 	int fd = opener_call(r, file->entry->ify->opener, make_inotify, &flags, err);
 
-	if (fd == -EMFILE && file->entry->ify->opener)
-		error_hint(err, "fs.inotify.max_user_instances tells how many a user may have");
+	hint_at_instances(fd, "fs.inotify.max_user_instances", err);
 	if (fd < 0)
 		return error_set(err, fd, "make an inotify instance");
 	*ret_fd = fd;
@@ -605,6 +619,7 @@ static int finish_inotify(struct restore *r, struct restore_task *task, struct r
 		result = find_target(sorted[i]->f_handle, sorted[i]->s_dev, &target);
 		if (result == 0)
 			result = add_watch(fd, sorted[i], target.name, target.fd < 0);
+		hint_at_watches(result, "fs.inotify.max_user_watches", err);
 		if (result < 0)
 			return error_set(err, result, "inotify: watch %s (inode %llu) as number %u",
 					 sorted[i]->f_handle->path ? sorted[i]->f_handle->path : "a file by its handle",
@@ -664,6 +679,7 @@ static int open_fanotify(struct restore *r, struct restore_file *file, int *ret_
 	fd = opener_call(r, fanotify->opener, make_fanotify, &request, err);
 	if (fd == -EPERM)
 		error_hint(err, "it needs CAP_SYS_ADMIN");
+	hint_at_instances(fd, "fs.fanotify.max_user_groups", err);
 	if (fd < 0)
 		return error_set(err, fd, "make a fanotify group");
 	if (fcntl(fd, F_SETFD, file->cloexec ? FD_CLOEXEC : 0) < 0 ||
@@ -718,6 +734,7 @@ static int finish_fanotify(struct restore *r, struct restore_task *task, struct 
 			target.name = entry->me->path;
 		if (result == 0)
 			result = add_mark(fd, entry, target.name, target.fd < 0);
+		hint_at_watches(result, "fs.fanotify.max_user_marks", err);
 		if (result < 0)
 			return error_set(err, result, "fanotify: mark %s",
 					 target.name ? target.name
