@@ -339,6 +339,15 @@ static _Noreturn void become_zombie(struct restore *r, const struct restore_task
 	restore_zombie_end_as(tc);
 }
 
+/* An orphan is there before it is its parent's child. */
+static void wait_for_child(const struct restore *r, const struct restore_task *child)
+{
+	if (child->creator->go_between)
+		restore_wait_gate(&slot_of(r, child)->is_orphaned);
+	else
+		wait_until_born(r, child);
+}
+
 static int wait_for_zombies(const struct restore *r, const struct restore_task *task, struct error *err)
 {
 	int result = 0;
@@ -346,7 +355,7 @@ static int wait_for_zombies(const struct restore *r, const struct restore_task *
 	for (size_t i = 0; result == 0 && i < task->child_count; i++) {
 		if (!task->children[i]->is_zombie)
 			continue;
-		wait_until_born(r, task->children[i]);
+		wait_for_child(r, task->children[i]);
 		result = reap(task->children[i], WNOWAIT, err);
 	}
 	return result;
