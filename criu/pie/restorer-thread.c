@@ -283,6 +283,16 @@ static void have_slack(struct restorer_task *task, const struct policy_record *o
 		check(task, SYS2(__NR_prctl, PR_SET_TIMERSLACK, slack), slack);
 }
 
+/*
+ * Its own policy comes from outside when all are ready. Until then a first thread that waits for that without a call
+ * would keep a processor from those that are not ready yet. Its slack is set with the other attributes.
+ */
+static void leave_real_time(struct restorer_task *task, const struct policy_record *own)
+{
+	if (!SYS5(__NR_prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0))
+		check(task, SYS3(__NR_sched_setattr, 0, own, 0), 0);
+}
+
 /* A number is free a little later than its last holder is gone. */
 #define CREATION_ATTEMPTS 2000
 
@@ -329,7 +339,7 @@ void start_threads(struct restorer_task *task)
 		start_thread(task, &task->threads[i]);
 	}
 	if (sets_slacks && task->thread_count > 1)
-		have_slack(task, &own, task->threads[0].timer_slack_ns);
+		leave_real_time(task, &own);
 }
 
 void wait_for_threads(struct restorer_task *task)

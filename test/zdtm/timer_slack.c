@@ -1,9 +1,12 @@
 /*
  * The timer slack of processes and threads, and the one each goes back to with PR_SET_TIMERSLACK 0: what its creator
- * had when it was made, which is none where that was a real-time thread.
+ * had when it was made, which is none where that was a real-time thread. "filtered": children of one, with filters and
+ * threads, more than there are processors.
  */
 #include "zdtmlib.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sys/prctl.h>
 
 enum { MOST_THREADS = 40 };
@@ -108,7 +111,56 @@ static void real_time(void *arg)
 	EXPECT_EQ(get(), ((struct slack *)arg)->birth);
 }
 
-int main(void)
+static void *wait_filtered(void *arg)
+{
+	__atomic_add_fetch(&ready, 1, __ATOMIC_SEQ_CST);
+	test_await(&go, 1);
+	EXPECT_EQ(get(), 0);
+	return arg;
+}
+
+static void filtered(void *arg)
+{
+	struct sock_filter code = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog program = { 1, &code };
+	enum { THREADS = 3 };
+	pthread_t ids[THREADS];
+
+	ready = go = 0;
+	MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	MUST(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+	for (int i = 0; i < THREADS; i++)
+		EXPECT_EQ(pthread_create(&ids[i], NULL, wait_filtered, arg), 0);
+	while (__atomic_load_n(&ready, __ATOMIC_SEQ_CST) < THREADS)
+		usleep(1000);
+	child_wait();
+	test_post(&go, 1);
+	for (int i = 0; i < THREADS; i++)
+		EXPECT_EQ(pthread_join(ids[i], NULL), 0);
+	EXPECT_EQ(get(), 0);
+	EXPECT_EQ(sched_getscheduler(0), SCHED_OTHER);
+}
+
+static int many_filtered(void)
+{
+	const struct sched_param low = { .sched_priority = 1 };
+	enum { MOST = 64 };
+	const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	const int count = processors + 2 < MOST ? (int)processors + 2 : MOST;
+	pid_t pids[MOST];
+
+	test_start();
+	if (sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &low) < 0)
+		test_skip("no real-time policy");
+	for (int i = 0; i < count; i++)
+		pids[i] = test_fork(filtered, NULL);
+	test_wait();
+	for (int i = 0; i < count; i++)
+		test_end_child(pids[i]);
+	return test_pass();
+}
+
+int main(int argc, char **argv)
 {
 	static struct slack slacks[] = {
 		{ .birth = 1 },     { .birth = 2, .own = 50000 }, { .birth = 50000, .own = 3 },
@@ -120,6 +172,8 @@ int main(void)
 	enum { KINDS = sizeof(slacks) / sizeof(slacks[0]), COUNT = 4 * KINDS };
 	pid_t pids[COUNT + 3];
 
+	if (argc > 1 && strcmp(argv[1], "filtered") == 0)
+		return many_filtered();
 	test_start();
 	for (int i = 0; i < COUNT; i++) {
 		have(slacks[i % KINDS].birth);
