@@ -148,6 +148,32 @@ static void install_guards(struct restorer_task *task)
 	}
 }
 
+static long lock_range(uint64_t start, uint64_t end, int flags)
+{
+	return start < end ? SYS3(__NR_mlock2, start, end - start, flags) : 0;
+}
+
+/*
+ * The kernel locks a mapping with guard pages as well, but faults in nothing behind the first of them, and calls that
+ * ENOMEM, as it does a limit that forbids the locking. Without faults only that one is left.
+ */
+static long lock_around_guards(const struct restorer_task *task, const struct restorer_vma *vma)
+{
+	long result = lock_range(vma->start, vma->end, MLOCK_ONFAULT);
+	uint64_t at = vma->start;
+
+	for (uint64_t i = 0; i < task->guard_count && result == 0; i++) {
+		const struct restorer_range *guard = &task->guards[i];
+
+		if (guard->start < at || guard->end > vma->end)
+			continue;
+		result = lock_range(at, guard->start, 0);
+		(void)lock_range(guard->start, guard->end, 0);
+		at = guard->end;
+	}
+	return result == 0 ? lock_range(at, vma->end, 0) : result;
+}
+
 static void lock_all(struct restorer_task *task)
 {
 	enter(task, STEP_LOCK);
@@ -156,8 +182,10 @@ static void lock_all(struct restorer_task *task)
 		long result = 0;
 
 		if (vma->flags & RESTORER_VMA_LOCK)
-			result = SYS3(__NR_mlock2, vma->start, vma->end - vma->start,
-				      vma->flags & RESTORER_VMA_LOCK_ON_FAULT ? MLOCK_ONFAULT : 0);
+			result = lock_range(vma->start, vma->end,
+					    vma->flags & RESTORER_VMA_LOCK_ON_FAULT ? MLOCK_ONFAULT : 0);
+		if (result == -ERROR_NOMEM && !(vma->flags & RESTORER_VMA_LOCK_ON_FAULT) && task->guard_count)
+			result = lock_around_guards(task, vma);
 		if (result < 0 && !(result == -ERROR_NOMEM && vma->flags & RESTORER_VMA_LOCK_QUIET))
 			fail(task, result, vma->start, vma->end);
 	}
