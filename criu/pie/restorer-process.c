@@ -1,6 +1,7 @@
 /* What a process has once and only itself can set: personality, switches of prctl, the LDT, limits. */
 #include "pie/restorer-process.h"
 
+#include <asm-generic/mman-common.h>
 #include <linux/prctl.h>
 
 #include "pie/restorer-report.h"
@@ -20,12 +21,25 @@ void set_personality(struct restorer_task *task)
 	check(task, SYS1(__NR_personality, task->personality), task->personality);
 }
 
+/* What is there becomes mergeable with it, as far as it can, also what was not: a stack made by execve(), say. */
+static void keep_apart(struct restorer_task *task)
+{
+	for (uint64_t i = 0; task->ksm && i < task->vma_count; i++) {
+		const struct restorer_vma *vma = &task->vmas[i];
+
+		if (!(vma->advice >> MADV_MERGEABLE & 1))
+			check(task, SYS3(__NR_madvise, vma->start, vma->end - vma->start, MADV_UNMERGEABLE),
+			      vma->start);
+	}
+}
+
 void set_ksm(struct restorer_task *task)
 {
 	if (task->ksm < 0)
 		return;
 	enter(task, STEP_KSM);
 	check(task, SYS5(__NR_prctl, SET_MEMORY_MERGE, task->ksm, 0, 0, 0), 0);
+	keep_apart(task);
 }
 
 void set_subreaper(struct restorer_task *task)

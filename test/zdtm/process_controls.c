@@ -2,6 +2,7 @@
  */
 #include "zdtmlib.h"
 
+#include <sys/mman.h>
 #include <sys/prctl.h>
 
 #ifndef PR_SET_MEMORY_MERGE
@@ -19,6 +20,37 @@ static int death_signal(void)
 
 	MUST(prctl(PR_GET_PDEATHSIG, &signo));
 	return signo;
+}
+
+/* As /proc/PID/smaps shows it. */
+static bool is_mergeable(const void *at)
+{
+	char start[32];
+	const char *flags;
+
+	snprintf(start, sizeof(start), "\n%lx-", (unsigned long)at);
+	flags = strstr(test_slurp("/proc/self/smaps"), start);
+	flags = flags ? strstr(flags, "VmFlags:") : NULL;
+	EXPECT(flags != NULL);
+	return memmem(flags, strcspn(flags, "\n"), " mg", 3) != NULL;
+}
+
+/* Pages are merged but for those of one mapping. */
+static void merge_some(void *arg)
+{
+	const size_t bytes = 65536;
+	char *at = MUST(mmap(NULL, 4 * bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	bool merges = prctl(PR_SET_MEMORY_MERGE, 1, 0, 0, 0) == 0;
+
+	(void)arg;
+	MUST(mprotect(at + bytes, 2 * bytes, PROT_READ | PROT_WRITE));
+	if (merges)
+		MUST(madvise(at + bytes, bytes, MADV_UNMERGEABLE));
+	child_wait();
+	if (!merges)
+		return;
+	EXPECT_EQ(is_mergeable(at + bytes), false);
+	EXPECT_EQ(is_mergeable(at + 2 * bytes), true);
 }
 
 static void child(void *arg)
@@ -39,10 +71,11 @@ int main(void)
 {
 	int subreaper = 0, io_flusher, merge;
 	char name[16];
-	pid_t pid;
+	pid_t pid, merging;
 
 	test_start();
 	pid = test_fork(child, NULL);
+	merging = test_fork(merge_some, NULL);
 	MUST(prctl(PR_SET_CHILD_SUBREAPER, 1));
 	MUST(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0));
 	MUST(prctl(PR_SET_TIMERSLACK, 123456));
@@ -63,5 +96,6 @@ int main(void)
 	if (merge)
 		EXPECT_EQ(prctl(PR_GET_MEMORY_MERGE, 0, 0, 0, 0), 1);
 	test_end_child(pid);
+	test_end_child(merging);
 	return test_pass();
 }
