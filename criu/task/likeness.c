@@ -17,7 +17,6 @@
 #include "task/task-look.h"
 
 #define MANY_THREADS       16 /* fewer are asked faster than the program is loaded */
-#define SAS_AUTODISARM     (1u << 31)
 #define ROBUST_LIST_BYTES  24
 #define FILTERING_DISABLED 0
 

@@ -29,6 +29,8 @@ int likeness_take_look(const struct task *task, struct task_thread *thread, stru
 void likeness_take_answers(const struct task_thread *leader, const struct task_thread *thread,
 			   struct parasite_thread *ret);
 
+#define SAS_AUTODISARM (1u << 31) /* SS_AUTODISARM, which not all C libraries have */
+
 /* What sigaltstack(2) would tell of the flags while another stack is in use. */
 uint32_t likeness_sas_flags(uint64_t bytes, uint32_t kernel_flags);
 

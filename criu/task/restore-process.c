@@ -2,6 +2,7 @@
  * Messages of core-TID.img become fixed-width records in the restore area. Registers and extended state are converted
  * here too: the first are handed over from outside, by the worker or, should it die, by the rescuer.
  */
+#include "task/likeness.h"
 #include "task/restore-process.h"
 
 #include <errno.h>
@@ -511,7 +512,8 @@ static void plan_addresses(const struct checked_thread *thread, struct restorer_
 	out->clear_tid = thread->core->thread_info ? thread->core->thread_info->clear_tid_addr : 0;
 	out->robust_list = core->futex_rla;
 	out->robust_list_bytes = core->futex_rla_len;
-	if (core->sas && !(core->sas->ss_flags & SS_DISABLE)) {
+	/* What execve() leaves of a stack is the flag. */
+	if (core->sas && (!(core->sas->ss_flags & SS_DISABLE) || core->sas->ss_flags & SAS_AUTODISARM)) {
 		out->has_sas = 1;
 		out->sas_address = core->sas->ss_sp;
 		out->sas_bytes = core->sas->ss_size;

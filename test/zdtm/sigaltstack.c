@@ -1,4 +1,5 @@
-/* A process that waits inside a handler on its alternate stack, with SS_AUTODISARM in a second case. */
+/* A process that waits inside a handler on its alternate stack, with SS_AUTODISARM in a second case, and one that has
+ * only the flag. */
 #include "zdtmlib.h"
 
 #include <sys/mman.h>
@@ -56,16 +57,29 @@ static void child(void *arg)
 	EXPECT_EQ((unsigned int)stack.ss_flags, SS_AUTODISARM);
 }
 
+/* As execve() leaves it. */
+static void flag_alone(void *arg)
+{
+	stack_t stack = { .ss_flags = (int)(SS_AUTODISARM | SS_DISABLE) };
+
+	(void)arg;
+	MUST(sigaltstack(&stack, NULL));
+	child_wait();
+	EXPECT_EQ(sigaltstack(NULL, &stack), 0);
+	EXPECT_EQ((unsigned int)stack.ss_flags, SS_AUTODISARM | SS_DISABLE);
+}
+
 int main(void)
 {
 	struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_ONSTACK | SA_SIGINFO };
 	stack_t stack = { .ss_size = 65536 };
 	union sigval value = { .sival_int = 99 };
-	pid_t pid;
+	pid_t pid, flag_pid;
 
 	test_start();
 	area = MUST(mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 	pid = test_fork(child, NULL);
+	flag_pid = test_fork(flag_alone, NULL);
 	stack.ss_sp = area;
 	MUST(sigaltstack(&stack, NULL));
 	MUST(sigaction(SIGUSR1, &action, NULL));
@@ -74,5 +88,6 @@ int main(void)
 	EXPECT_EQ(sigaltstack(NULL, &stack), 0);
 	EXPECT_EQ(stack.ss_flags, 0);
 	test_end_child(pid);
+	test_end_child(flag_pid);
 	return test_pass();
 }
