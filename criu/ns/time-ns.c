@@ -74,8 +74,9 @@ void time_ns_look(struct dump *d, const struct proc_ns_ids *own)
 {
 	const uint64_t root = d->tasks[0]->time_ns;
 
+	/* After a refusal not all have been looked at. */
 	for_each_task (d, task)
-		if (!task->is_zombie && task->time_ns != root)
+		if (!task->is_zombie && root && task->time_ns && task->time_ns != root)
 			refuse_other(d, task);
 	d->has_time_ns = root && root != own->inode[PROC_NS_TIME];
 }
