@@ -33,6 +33,7 @@
 struct timerfd_data {
 	uint64_t clock, ticks, settime_flags;
 	struct itimerspec spec;
+	int64_t read_ns;      /* by the wall clock: what is left counts from then */
 	uint64_t deadline_ns; /* 0: none */
 };
 
@@ -58,6 +59,7 @@ static int read_state(const struct fdinfo *info, struct timerfd_data *ret)
 {
 	int r = fdinfo_number(info, "clockid", 10, &ret->clock);
 
+	ret->read_ns = clock_now_ns(CLOCK_REALTIME);
 	if (r == 0)
 		r = fdinfo_number(info, "ticks", 10, &ret->ticks);
 	if (r == 0)
@@ -110,7 +112,7 @@ static void find_deadline(struct timerfd_data *data)
 {
 	if (!is_wall_clock(data->clock) || !(data->settime_flags & TFD_TIMER_ABSTIME) || is_zero(&data->spec.it_value))
 		return;
-	data->deadline_ns = (uint64_t)clock_now_ns(CLOCK_REALTIME) + (uint64_t)timespec_to_ns(&data->spec.it_value);
+	data->deadline_ns = (uint64_t)data->read_ns + (uint64_t)timespec_to_ns(&data->spec.it_value);
 }
 
 /* The kernel counts it as an expiration, but the timer has not expired: it runs on. */
