@@ -2,8 +2,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base/cleanup.h"
-#include "base/util.h"
 #include "image/image-check-private.h"
 
 static int compare_descriptors(const void *a, const void *b)
