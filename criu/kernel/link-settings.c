@@ -155,14 +155,15 @@ struct features {
 
 static int count_features(const char *interface, uint32_t *ret)
 {
-	struct {
-		struct ethtool_sset_info head;
-		uint32_t count;
-	} request = { .head = { .cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ull << ETH_SS_FEATURES } };
-	int r = ask(interface, &request);
+	uint64_t room[sizeof(struct ethtool_sset_info) / sizeof(uint64_t) + 1] = { 0 };
+	struct ethtool_sset_info *request = (void *)room;
+	int r;
 
-	*ret = request.count;
-	return r < 0 ? r : request.count > FEATURES_MAX ? -E2BIG : 0;
+	request->cmd = ETHTOOL_GSSET_INFO;
+	request->sset_mask = 1ull << ETH_SS_FEATURES;
+	r = ask(interface, request);
+	*ret = request->data[0];
+	return r < 0 ? r : *ret > FEATURES_MAX ? -E2BIG : 0;
 }
 
 /* The kernel numbers them as it likes: only their names mean something elsewhere. */
@@ -210,21 +211,20 @@ static int add_features(const char *interface, struct buffer *ret)
 static int set_feature(const char *interface, const char *name, uint32_t value)
 {
 	AUTO_FREE struct features *features = calloc(1, sizeof(*features));
-	struct {
-		struct ethtool_sfeatures head;
-		struct ethtool_set_features_block blocks[FEATURES_MAX / 32];
-	} request = { .head = { .cmd = ETHTOOL_SFEATURES } };
-	int r = features ? read_features(interface, features) : -ENOMEM;
+	AUTO_FREE struct ethtool_sfeatures *request =
+	    calloc(1, sizeof(*request) + FEATURES_MAX / 32 * sizeof(request->features[0]));
+	int r = features && request ? read_features(interface, features) : -ENOMEM;
 
 	if (r < 0)
 		return r;
+	request->cmd = ETHTOOL_SFEATURES;
+	request->size = (features->count + 31) / 32;
 	for (uint32_t i = 0; i < features->count; i++) {
 		if (strncmp(features->names[i], name, ETH_GSTRING_LEN) != 0)
 			continue;
-		request.head.size = (features->count + 31) / 32;
-		request.blocks[i / 32].valid = 1u << i % 32;
-		request.blocks[i / 32].requested = (value & 1) << i % 32;
-		return ask(interface, &request);
+		request->features[i / 32].valid = 1u << i % 32;
+		request->features[i / 32].requested = (value & 1) << i % 32;
+		return ask(interface, request);
 	}
 	return -ENOENT;
 }
