@@ -49,6 +49,16 @@ struct bpf_value {
 	bool may_be_missing; /* kernels are built without it: it stays zero */
 };
 
+/* A row of a table of them. */
+#define BPF_VALUE(structure, m, slot, to, bytes)                                                                       \
+	{                                                                                                              \
+		{ structure, m }, slot, to, bytes, false                                                               \
+	}
+#define BPF_VALUE_OPTIONAL(structure, m, slot, to, bytes)                                                              \
+	{                                                                                                              \
+		{ structure, m }, slot, to, bytes, true                                                                \
+	}
+
 /* Finds the members, and others in the same pass: -ENOENT when one is missing that may not; others may all be. */
 int bpf_values_find(const struct btf *btf, struct bpf_value *values, size_t count, struct btf_offset *others,
 		    size_t other_count);

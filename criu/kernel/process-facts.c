@@ -160,26 +160,11 @@ static const struct btf_offset others[OTHERS_COUNT] = {
 	[SIGHAND_ACTION] = { "sighand_struct", "action" },
 };
 
-#define IN_TASK(m, t, n)                                                                                               \
-	{                                                                                                              \
-		{ "task_struct", m }, SLOT_TASK, t, n                                                                  \
-	}
-#define IN_CRED(m, t, n)                                                                                               \
-	{                                                                                                              \
-		{ "cred", m }, SLOT_CRED, t, n                                                                         \
-	}
-#define IN_MM(m, t, n)                                                                                                 \
-	{                                                                                                              \
-		{ "mm_struct", m }, SLOT_MM, t, n                                                                      \
-	}
-#define IN_SIGNAL(m, t, n)                                                                                             \
-	{                                                                                                              \
-		{ "signal_struct", m }, SLOT_SIGNAL, t, n                                                              \
-	}
-#define OPTIONAL(structure, m, slot, t, n)                                                                             \
-	{                                                                                                              \
-		{ structure, m }, slot, t, n, true                                                                     \
-	}
+#define OPTIONAL           BPF_VALUE_OPTIONAL
+#define IN_TASK(m, t, n)   BPF_VALUE("task_struct", m, SLOT_TASK, t, n)
+#define IN_CRED(m, t, n)   BPF_VALUE("cred", m, SLOT_CRED, t, n)
+#define IN_MM(m, t, n)     BPF_VALUE("mm_struct", m, SLOT_MM, t, n)
+#define IN_SIGNAL(m, t, n) BPF_VALUE("signal_struct", m, SLOT_SIGNAL, t, n)
 
 static const struct bpf_value members[] = {
 	IN_TASK("nsproxy", LIKE(namespaces), 8),

@@ -60,26 +60,11 @@ static const struct btf_offset others[OTHERS] = {
 	[UPID_NS] = { "upid", "ns" },
 };
 
-#define IN_TASK(m, t, n)                                                                                               \
-	{                                                                                                              \
-		{ "task_struct", m }, SLOT_TASK, t, n                                                                  \
-	}
-#define IN_MM(m, t, n)                                                                                                 \
-	{                                                                                                              \
-		{ "mm_struct", m }, SLOT_MM, t, n                                                                      \
-	}
-#define IN_FS(m, t, n)                                                                                                 \
-	{                                                                                                              \
-		{ "fs_struct", m }, SLOT_FS, t, n                                                                      \
-	}
-#define IN_SIGNAL(m, t, n)                                                                                             \
-	{                                                                                                              \
-		{ "signal_struct", m }, SLOT_SIGNAL, t, n                                                              \
-	}
-#define OPTIONAL(structure, m, slot, t, n)                                                                             \
-	{                                                                                                              \
-		{ structure, m }, slot, t, n, true                                                                     \
-	}
+#define OPTIONAL           BPF_VALUE_OPTIONAL
+#define IN_TASK(m, t, n)   BPF_VALUE("task_struct", m, SLOT_TASK, t, n)
+#define IN_MM(m, t, n)     BPF_VALUE("mm_struct", m, SLOT_MM, t, n)
+#define IN_FS(m, t, n)     BPF_VALUE("fs_struct", m, SLOT_FS, t, n)
+#define IN_SIGNAL(m, t, n) BPF_VALUE("signal_struct", m, SLOT_SIGNAL, t, n)
 
 /* Pointers stand before what they lead to. */
 static const struct bpf_value members[] = {

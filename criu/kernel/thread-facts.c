@@ -32,16 +32,11 @@
 _Static_assert(sizeof(struct thread_facts) + 16 <= 512, "the stack of a BPF program");
 _Static_assert(sizeof(struct thread_facts) % 8 == 0, "cleared in words");
 
-#define AT(member)    ((int16_t)(RECORD + (int)offsetof(struct thread_facts, member)))
-#define ALIKE(member) AT(likeness.member)
-#define MEMBER(m, t, n)                                                                                                \
-	{                                                                                                              \
-		{ "task_struct", m }, SLOT_TASK, t, n                                                                  \
-	}
-#define OPTIONAL(m, t, n)                                                                                              \
-	{                                                                                                              \
-		{ "task_struct", m }, SLOT_TASK, t, n, true                                                            \
-	} /* else all threads are alike in it */
+#define AT(member)      ((int16_t)(RECORD + (int)offsetof(struct thread_facts, member)))
+#define ALIKE(member)   AT(likeness.member)
+#define MEMBER(m, t, n) BPF_VALUE("task_struct", m, SLOT_TASK, t, n)
+/* Where it is missing, all threads are alike in it. */
+#define OPTIONAL(m, t, n) BPF_VALUE_OPTIONAL("task_struct", m, SLOT_TASK, t, n)
 
 static const struct bpf_value members[] = {
 	MEMBER("cred", ALIKE(credentials), 8),
