@@ -135,10 +135,12 @@ int tty_data_look(struct dump *d, struct tty_end *master, struct tty_end *slave,
 		return refuse_more(master, master->file, err);
 	if (queues[1].has_more)
 		return refuse_more(slave ? slave : master, slave ? slave->file : master->file, err);
-	if (queues[1].bytes && !slave)
+	if (queues[1].bytes && !slave) {
+		error_hint(err, "open its other end in a program of the tree, or close it, before the dump");
 		return open_file_refuse(master->file, err,
 					"terminal /dev/pts/%u: %zu bytes of input wait and nobody has it open",
 					master->index, queues[1].bytes);
+	}
 	r = tty_output_look(master, slave, queues, err);
 	if (r < 0)
 		return r;

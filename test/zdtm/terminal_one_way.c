@@ -14,9 +14,13 @@ struct pair {
 
 static void get(int fd, const char *expected)
 {
+	size_t bytes = 0;
 	char text[64];
 
-	EXPECT_EQ(read(fd, text, sizeof(text)), strlen(expected));
+	/* What the terminal makes of a tab arrives by itself. */
+	while (bytes < strlen(expected))
+		bytes += (size_t)MUST(read(fd, text + bytes, sizeof(text) - bytes));
+	EXPECT_EQ(bytes, strlen(expected));
 	EXPECT_MEM(text, expected, strlen(expected));
 }
 
