@@ -77,14 +77,6 @@ static bool could_be_empty(enum image_kind kind)
 	       kind != IMAGE_CORE && kind != IMAGE_IDS && kind != IMAGE_MM && kind != IMAGE_FS && kind != IMAGE_PAGEMAP;
 }
 
-bool image_set_had(const struct image_set *set, const char *name)
-{
-	for (size_t i = 0; set->inventory && i < set->inventory->n_images; i++)
-		if (!strcmp(set->inventory->images[i], name))
-			return true;
-	return false;
-}
-
 static int add_stale(struct image_set *set, const char *name)
 {
 	char *copy;
@@ -258,6 +250,21 @@ int image_set_open_plain(struct image_set *set, int at, const char *path, struct
 	return open_directory(set, at, path, err);
 }
 
+static void sort_images(InventoryEntry *inventory)
+{
+	if (inventory->n_images)
+		qsort(inventory->images, inventory->n_images, sizeof(*inventory->images), compare_names);
+}
+
+/* Old versions had many more, for each of which is asked in vain. */
+bool image_set_had(const struct image_set *set, const char *name)
+{
+	const InventoryEntry *inventory = set->inventory;
+
+	return inventory && inventory->n_images &&
+	       bsearch(&name, inventory->images, inventory->n_images, sizeof(*inventory->images), compare_names);
+}
+
 int image_set_open(struct image_set *set, int at, const char *path, struct error *err)
 {
 	int r = open_directory(set, at, path, err);
@@ -271,6 +278,8 @@ int image_set_open(struct image_set *set, int at, const char *path, struct error
 	if (r == -ENOENT && !error_is_set(err))
 		return error_say(err, r, "the image set in %s is unfinished or not an image set: no %s", set_path(set),
 				 INVENTORY_NAME);
+	if (r == 0)
+		sort_images(set->inventory);
 	return r;
 }
 
