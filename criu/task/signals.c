@@ -1,15 +1,46 @@
 /*
- * Signal state: handlers of the process, and per thread the mask, pending signals with their whole siginfo in order,
- * and the alternate stack. Handlers and the alternate stack are known to the task alone and come from the parasite.
+ * Signal state: handlers of the process, and per thread the mask, pending signals with their whole siginfo in order but
+ * for those of faults that come again, and the alternate stack. Handlers and the alternate stack are known to the task
+ * alone and come from the parasite.
  */
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 
+#include "base/util.h"
 #include "task/core-save.h"
 #include "task/task-look.h"
 #include "pie/parasite-border.h"
 
-static int save_queue(const struct siginfo_queue *queue, SignalQueueEntry **ret_entry, struct arena *arena)
+/* Faults that are reported before the instruction has done anything: it faults again when it is made again. */
+static const struct {
+	int signal, code;
+} repeated_faults[] = {
+	{ SIGSEGV, SEGV_MAPERR }, { SIGSEGV, SEGV_ACCERR }, { SIGSEGV, SEGV_PKUERR }, { SIGBUS, BUS_ADRALN },
+	{ SIGBUS, BUS_ADRERR },   { SIGILL, ILL_ILLOPN },   { SIGFPE, FPE_INTDIV },
+};
+
+/*
+ * A handler finds the kind of fault and its address among the registers it gets, where the kernel puts those of the
+ * thread's last fault: nothing but a fault sets them. A signal that the thread has sent to itself looks the same, but
+ * waits behind a system call, or is blocked.
+ */
+static bool comes_again(const struct task_thread *thread, const uint8_t *bytes)
+{
+	siginfo_t info;
+
+	memcpy(&info, bytes, sizeof(info));
+	if ((int64_t)thread->regs.orig_rax >= 0 || thread->signal_mask >> (info.si_signo - 1) & 1)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(repeated_faults); i++)
+		if (info.si_signo == repeated_faults[i].signal && info.si_code == repeated_faults[i].code)
+			return true;
+	return false;
+}
+
+/* Of a thread, or of the whole process. */
+static int save_queue(const struct siginfo_queue *queue, const struct task_thread *thread, SignalQueueEntry **ret_entry,
+		      struct arena *arena)
 {
 	SignalQueueEntry *entry = arena_alloc(arena, sizeof(*entry));
 
@@ -20,8 +51,11 @@ static int save_queue(const struct siginfo_queue *queue, SignalQueueEntry **ret_
 	if (!entry->signals)
 		return -ENOMEM;
 	for (size_t i = 0; i < queue->count; i++) {
-		SiginfoEntry *info = arena_alloc(arena, sizeof(*info));
+		SiginfoEntry *info;
 
+		if (thread && comes_again(thread, queue->infos[i]))
+			continue;
+		info = arena_alloc(arena, sizeof(*info));
 		if (!info)
 			return -ENOMEM;
 		siginfo_entry__init(info);
@@ -71,7 +105,7 @@ int signals_save_process(const struct task *task, TaskCoreEntry *tc, struct aren
 		tc->has_stopped_uncollected = true;
 		tc->stopped_uncollected = task->stat.exit_code != 0;
 	}
-	return r < 0 ? r : save_queue(&task->state->signals, &tc->signals_s, arena);
+	return r < 0 ? r : save_queue(&task->state->signals, NULL, &tc->signals_s, arena);
 }
 
 int signals_save_thread(const struct task *task, const struct task_thread *thread, ThreadCoreEntry *tc,
@@ -93,5 +127,5 @@ int signals_save_thread(const struct task *task, const struct task_thread *threa
 	tc->has_waiting_sigset =
 	    task->stop_signal && thread != task->ended_leader && thread->status.sig_blocked != thread->signal_mask;
 	tc->waiting_sigset = tc->has_waiting_sigset ? thread->status.sig_blocked : 0;
-	return save_queue(&thread->state->signals, &tc->signals_p, arena);
+	return save_queue(&thread->state->signals, thread, &tc->signals_p, arena);
 }
