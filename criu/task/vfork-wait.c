@@ -29,6 +29,7 @@
 #include "kernel/features.h"
 #include "kernel/kernel-memory.h"
 #include "kernel/proc-misc.h"
+#include "kernel/signal-queue.h"
 #include "kernel/thread-facts.h"
 #include "pie/parasite-border.h"
 #include "task/likeness.h"
@@ -514,13 +515,30 @@ static int check_own(const struct task *task, struct error *err)
 
 	if (task->stop_signal)
 		return refuse(task, err, "is stopped");
-	if (status->sig_pending || status->sig_shared_pending)
-		return refuse(task, err, "signals wait for it");
+	/* It cannot be blocked: sent to itself at restore, it would stop the process on the spot. */
+	if ((status->sig_pending | status->sig_shared_pending) & 1ull << (SIGSTOP - 1))
+		return refuse(task, err, "is about to stop (SIGSTOP)");
 	if (!can_choose_pids(task))
 		return refuse(task, err,
 			      "has neither CAP_CHECKPOINT_RESTORE nor CAP_SYS_ADMIN, without which it cannot make its "
 			      "child again under the same pid");
 	return 0;
+}
+
+/* Those of the process are read with the first thread. */
+static int read_signals(struct kernel_memory *km, struct task *task, struct task_thread *thread, uint64_t address)
+{
+	int r = 0;
+
+	if (thread->status.sig_pending)
+		r = signal_queue_read(km, address, false, &thread->state->signals);
+	if (r == 0)
+		r = siginfo_queue_add_bare(&thread->state->signals, thread->status.sig_pending);
+	if (r == 0 && thread == task->threads && thread->status.sig_shared_pending)
+		r = signal_queue_read(km, address, true, &task->state->signals);
+	if (r == 0 && thread == task->threads)
+		r = siginfo_queue_add_bare(&task->state->signals, thread->status.sig_shared_pending);
+	return r;
 }
 
 static bool shares_handlers(struct kernel_memory *km, uint64_t thread, uint64_t child_thread)
@@ -549,6 +567,9 @@ static int look_at_thread(struct dump *d, struct kernel_memory *km, struct task 
 		r = read_extended(km, address, thread->state, err);
 	if (r < 0)
 		return error_is_set(err) ? r : error_set(err, r, TASK_FORMAT ": read its registers", TASK_ARGS(task));
+	r = read_signals(km, task, thread, address);
+	if (r < 0)
+		return error_set(err, r, TASK_FORMAT ": read its pending signals", TASK_ARGS(task));
 	thread->signal_mask = thread->status.sig_blocked;
 	tls_clear(thread->state->tls);
 	if (!regs_is_native(&thread->regs))

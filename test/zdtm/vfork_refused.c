@@ -42,16 +42,6 @@ static void lock_file(void)
 	MUST(fcntl(MUST(open("locked", O_RDWR | O_CREAT, 0600)), F_SETLK, &lock));
 }
 
-static void block_and_raise(void)
-{
-	sigset_t set;
-
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGUSR1);
-	MUST(sigprocmask(SIG_BLOCK, &set, NULL));
-	MUST(raise(SIGUSR1));
-}
-
 static void filter_calls(void)
 {
 	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
@@ -64,8 +54,6 @@ static void prepare_parent(void)
 {
 	const struct itimerval timer = { .it_value = { .tv_sec = NAP_S } };
 
-	if (is("signal"))
-		block_and_raise();
 	if (is("timer"))
 		MUST(setitimer(ITIMER_REAL, &timer, NULL));
 	if (is("rights"))
