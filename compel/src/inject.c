@@ -368,6 +368,16 @@ int compel_finish(struct compel_task *task, const struct remote_addr *done, size
 
 /* --- taking away -------------------------------------------------------------------------------------------------- */
 
+/* From one stop to that of an interruption, without an instruction of the program in between. */
+static int go_to_event_stop(struct compel_thread *thread)
+{
+	int r = ptrace_interrupt(thread->tid);
+
+	if (r == 0)
+		r = ptrace_cont(thread->tid, 0);
+	return r < 0 ? r : wait_event_stop(thread->tid, deadline_after_ms(RETURN_MS), &thread->stop_signal);
+}
+
 /* A call that the kernel must repeat is repeated only from a stop inside get_signal(). */
 static int bring_to_event_stop(struct compel_thread *thread, struct thread_state *state)
 {
@@ -375,11 +385,7 @@ static int bring_to_event_stop(struct compel_thread *thread, struct thread_state
 
 	if (!state->at_syscall_stop)
 		return 0;
-	r = ptrace_interrupt(thread->tid);
-	if (r == 0)
-		r = ptrace_cont(thread->tid, 0);
-	if (r == 0)
-		r = wait_event_stop(thread->tid, deadline_after_ms(RETURN_MS), &thread->stop_signal);
+	r = go_to_event_stop(thread);
 	if (r == 0)
 		state->at_syscall_stop = false;
 	return r;
@@ -412,11 +418,7 @@ static int wait_with_mask(const struct compel_task *task, struct compel_thread *
 	if (r == 0)
 		r = compel_set_signal_mask(thread->tid, thread->journal->signal_mask);
 	if (r == 0)
-		r = ptrace_interrupt(thread->tid);
-	if (r == 0)
-		r = ptrace_cont(thread->tid, 0);
-	if (r == 0)
-		r = wait_event_stop(thread->tid, deadline_after_ms(RETURN_MS), &thread->stop_signal);
+		r = go_to_event_stop(thread);
 	if (r == 0)
 		r = compel_get_regs(thread->tid, &regs);
 	return r == 0 && (int64_t)regs.rax != -RESTART_NOHAND ? -EPROTO : r;
