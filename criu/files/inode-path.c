@@ -1,12 +1,13 @@
 /*
- * From an inode, as fdinfo tells of it, to a path: by its handle, as a mount point, as a file of the tree, and last by
- * a search in the directories that the user names (--irmap-scan-path).
+ * From an inode, as fdinfo tells of it, to a path: by its handle, as a mount point, as a file of the tree, by the names
+ * that the kernel has of it in memory, and last by a search in the directories that the user names (--irmap-scan-path).
  */
 #include "files/inode-path.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +18,11 @@
 #include "base/cleanup.h"
 #include "engine/dump.h"
 #include "files/registry.h"
+#include "kernel/kernel-memory.h"
+#include "kernel/watched-inode.h"
 
-#define MINOR_BITS 20 /* of the kernel's own device numbers */
+#define NAMES_MAX  1000 /* of one inode that are tried */
+#define MINOR_BITS 20   /* of the kernel's own device numbers */
 
 dev_t inode_path_device(uint32_t sdev)
 {
@@ -107,6 +111,44 @@ int inode_path_find(const struct dump *d, const struct proc_mounts *mounts, stru
 		object->path = path_of_mount(mounts, object);
 	if (!object->path)
 		object->path = path_of_known_file(d, object);
+	return object->path ? 0 : -ENOENT;
+}
+
+/* Below the root of its filesystem; a mount may show only a part of that. */
+static char *path_in_mounts(const struct proc_mounts *mounts, const struct inode_path *object, const char *inside)
+{
+	for (size_t i = 0; i < mounts->count; i++) {
+		const struct proc_mount *mount = &mounts->mounts[i];
+		const size_t root = strcmp(mount->root, "/") == 0 ? 0 : strlen(mount->root);
+		const char *base = strcmp(mount->mountpoint, "/") == 0 ? "" : mount->mountpoint;
+		char *path;
+
+		if (!inode_path_is_on(mount, object->sdev) || strncmp(inside, mount->root, root) != 0 ||
+		    (inside[root] && inside[root] != '/'))
+			continue;
+		if (asprintf(&path, "%s%s", base, inside + root) < 0)
+			return NULL;
+		if (leads_to(path, object))
+			return path;
+		free(path);
+	}
+	return NULL;
+}
+
+int inode_path_ask_kernel(struct dump *d, const struct open_file *file, const struct proc_mounts *mounts,
+			  struct inode_path *object)
+{
+	struct kernel_memory *km;
+	char inside[PATH_MAX];
+
+	if (d->opts->force_irmap || dump_kernel_memory(d, &km) < 0)
+		return -ENOENT;
+	for (size_t i = 0; i < NAMES_MAX && !object->path; i++) {
+		if (watched_inode_name(km, file->task->pidfd, file->fd, object->sdev, object->inode, i, inside,
+				       sizeof(inside)) < 0)
+			break;
+		object->path = path_in_mounts(mounts, object, inside);
+	}
 	return object->path ? 0 : -ENOENT;
 }
 

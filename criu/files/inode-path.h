@@ -9,6 +9,7 @@
 #include "kernel/proc-misc.h"
 
 struct dump;
+struct open_file;
 
 #define INODE_HANDLE_WORDS 16
 #define INODE_HANDLE_BYTES (INODE_HANDLE_WORDS * sizeof(uint64_t))
@@ -26,6 +27,13 @@ struct inode_path {
 
 /* Without a search: 0, -ENOENT. */
 int inode_path_find(const struct dump *d, const struct proc_mounts *mounts, struct inode_path *object);
+
+/*
+ * The same for one that an instance watches, by what the kernel has in memory (BPF): where a filesystem opens nothing
+ * by handles.
+ */
+int inode_path_ask_kernel(struct dump *d, const struct open_file *file, const struct proc_mounts *mounts,
+			  struct inode_path *object);
 
 /* Goes once through the directories of --irmap-scan-path for all that have no path; sorts the array. */
 void inode_path_search(const struct dump *d, struct inode_path **objects, size_t count);
