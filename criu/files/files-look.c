@@ -179,6 +179,25 @@ static int look_kind(struct dump *d, struct open_file *file, struct error *err)
 	return r < 0 ? r : fown_look(d, file, err);
 }
 
+static bool has_fanotify(const struct dump *d)
+{
+	for (size_t i = 0; i < d->files->count; i++)
+		if (d->files->files[i]->kind == &fanotify_kind)
+			return true;
+	return false;
+}
+
+/* Those that came out of fanotify, which only a tree with one of these can have. */
+static void look_for_event_files(struct dump *d)
+{
+	for (size_t i = 0; i < d->files->count; i++) {
+		struct error reason = { 0 };
+
+		if (event_file_look(d, d->files->files[i], &reason) < 0)
+			refusals_add(&d->refusals, &reason);
+	}
+}
+
 /* When all that others need of the kernel's memory has been asked. */
 static void look_for_write_errors(struct dump *d)
 {
@@ -248,6 +267,8 @@ int files_look(struct dump *d, struct error *err)
 	parallel_run(d->files->count, PARALLEL_FROM, examine_files, d);
 	look_kinds(d);
 	ttys_look(d);
+	if (has_fanotify(d))
+		look_for_event_files(d);
 	look_for_write_errors(d);
 	return 0;
 }

@@ -30,6 +30,8 @@
 #include "files/restore-files.h"
 #include "images/fsnotify.pb-c.h"
 #include "kernel/inotify-number.h"
+#include "kernel/kernel-memory.h"
+#include "kernel/pidfd.h"
 #include "kernel/proc-misc.h"
 #include "kernel/proc-pid.h"
 
@@ -415,6 +417,81 @@ static int fill_mark(struct dump *d, uint32_t id, const struct watch *watch, Fan
 	entry->type = MARK_TYPE__INODE;
 	entry->ie = inode;
 	return fill_handle(d, watch, &inode->f_handle);
+}
+
+/* Which bits of f_mode tell what came with an event of fanotify: all of set, none of clear. */
+struct event_mode {
+	uint32_t set, clear;
+};
+
+static int read_mode(struct kernel_memory *km, uint64_t table, int fd, uint32_t *ret)
+{
+	uint64_t address;
+	int r = kernel_memory_table_file(km, table, fd, &address);
+
+	return r < 0 ? r : KERNEL_MEMBER(km, address, "file", "f_mode", ret);
+}
+
+/* From this program's own file, once as everybody opens it and once as an event of it brings it. */
+static int learn_mode(struct kernel_memory *km, struct event_mode *ret)
+{
+	static const char name[] = "/proc/self/exe";
+	AUTO_CLOSE int group = fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK, O_RDONLY | O_CLOEXEC);
+	AUTO_CLOSE int pidfd = pidfd_open_pid(getpid()), plain = -1, came = -1;
+	struct fanotify_event_metadata event = { .fd = -1 };
+	uint32_t plain_mode = 0, came_mode = 0;
+	uint64_t table;
+	int r;
+
+	if (group < 0 || pidfd < 0 || fanotify_mark(group, FAN_MARK_ADD, FAN_OPEN, AT_FDCWD, name) < 0)
+		return -EOPNOTSUPP;
+	plain = open(name, O_RDONLY | O_CLOEXEC);
+	if (plain < 0 || read(group, &event, sizeof(event)) != sizeof(event) || event.fd < 0)
+		return -EOPNOTSUPP;
+	came = event.fd;
+	r = kernel_memory_table(km, pidfd, &table);
+	if (r == 0)
+		r = read_mode(km, table, plain, &plain_mode);
+	if (r == 0)
+		r = read_mode(km, table, came, &came_mode);
+	*ret = (struct event_mode){ came_mode & ~plain_mode, plain_mode & ~came_mode };
+	return r < 0 ? r : ret->set ? 0 : -EOPNOTSUPP;
+}
+
+static const struct event_mode *mode_of_events(struct dump *d, struct kernel_memory *km)
+{
+	struct event_mode *mode = d->files->event_mode;
+
+	if (mode)
+		return mode;
+	mode = d->files->event_mode = calloc(1, sizeof(*mode));
+	if (mode && learn_mode(km, mode) < 0)
+		*mode = (struct event_mode){ 0 };
+	return mode;
+}
+
+/*
+ * What comes with an event of fanotify makes no events itself, or who looks at it would hear of that. No other call
+ * opens a file so. Files without a path (memfds) make none, whoever has them.
+ */
+int event_file_look(struct dump *d, struct open_file *file, struct error *err)
+{
+	const struct event_mode *known;
+	struct kernel_memory *km;
+	uint64_t address;
+	uint32_t mode;
+
+	if (d->is_live || file->fd < 0 || file->flags & O_PATH || file->kind != &regular_kind ||
+	    (!S_ISREG(file->st.st_mode) && !S_ISDIR(file->st.st_mode)) || dump_kernel_memory(d, &km) < 0 ||
+	    open_file_address(d, file, km, &address) < 0 || KERNEL_MEMBER(km, address, "file", "f_mode", &mode) < 0)
+		return 0;
+	known = mode_of_events(d, km);
+	if (!known || !known->set || (mode & (known->set | known->clear)) != known->set)
+		return 0;
+	error_hint(err, "try again when the program has closed it");
+	return open_file_refuse(file, err,
+				"came with an event of fanotify, and what is done with it is no event: it could not be "
+				"opened so again");
 }
 
 static int save_fanotify(struct dump *d, struct open_file *file, FileEntry *entry, struct error *err)

@@ -276,6 +276,7 @@ void files_free(struct dump *d)
 		opener_free(file);
 	}
 	openers_free(registry->openers);
+	free(registry->event_mode);
 	ghosts_free(d);
 	link_remaps_free(d);
 	locks_free(d);

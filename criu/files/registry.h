@@ -17,6 +17,7 @@
 #include "kernel/file-advice.h"
 
 struct epoll_watch;
+struct event_mode;
 struct file_lock;
 struct ghost;
 struct kernel_memory;
@@ -46,8 +47,9 @@ struct file_registry {
 	struct link_remap *links;
 	size_t link_count, link_capacity;
 	struct directory_names names; /* of the directory where links were looked for last */
-	int files_program;       /* what lists open files, loaded when first asked for: + 1; 0: not yet, else -errno */
-	struct openers *openers; /* see opener.c; NULL until they are asked for */
+	int files_program; /* what lists open files, loaded when first asked for: + 1; 0: not yet, else -errno */
+	struct event_mode *event_mode; /* see fsnotify.c; NULL until it is asked for */
+	struct openers *openers;       /* see opener.c; NULL until they are asked for */
 	struct file_device {
 		dev_t dev;
 		unsigned long magic; /* of its filesystem; 0: not known */
@@ -147,6 +149,9 @@ void ghosts_free(struct dump *d);
 bool dead_process_look(struct dump *d, struct open_file *file);
 int dead_process_look_zombie(struct dump *d, const struct open_file *file, struct error *err);
 int dead_processes_save(struct dump *d, struct image_writer *remaps, struct error *err);
+
+/* fsnotify.c: refuses a file that a program got with an event of fanotify. */
+int event_file_look(struct dump *d, struct open_file *file, struct error *err);
 
 /* proc-memory.c: refuses those that show an address space which is gone. */
 int proc_memory_look(struct dump *d, struct open_file *file, struct error *err);
