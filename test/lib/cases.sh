@@ -118,6 +118,7 @@ run_cases() {
 	local name dir out namespaces passed=0 failed=0 skipped=0
 	if [ "${1:-}" = --inside ]; then
 		cd "$3" || exit 1
+		[ "$2" = kernel_thread ] || . "$(dirname "${BASH_SOURCE[0]}")/own-terminals.sh"
 		"case_$2"
 		exit
 	fi

@@ -340,6 +340,7 @@ run_inside() {
 }
 
 if [ "${1:-}" = --inside ]; then
+	. "$(dirname "$self")/../lib/own-terminals.sh"
 	[[ -n "${LONG:-}" && " $usual " == *" $2 "* ]] && size=10
 	run_inside "$2" "$3"
 	exit
