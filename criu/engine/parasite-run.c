@@ -157,16 +157,16 @@ static int ask(struct task *task, const struct place *place, struct error *err)
 	return 0;
 }
 
-/* Why a process cannot map what we put into it. */
+/* Why a process cannot map what we put into it: it lacks room, ... */
 static void hint_at_limit(const struct task *task, size_t bytes, struct error *err)
 {
+	const uint64_t wanted = bytes + (size_t)(pie_parasite_end - pie_parasite_start);
 	const struct {
 		__rlimit_resource_t resource;
 		uint64_t wanted;
 		const char *what, *option;
 	} limits[] = {
-		{ RLIMIT_AS, task->stat.vm_size_bytes + bytes + (size_t)(pie_parasite_end - pie_parasite_start),
-		  "address space (RLIMIT_AS)", "as" },
+		{ RLIMIT_AS, task->stat.vm_size_bytes + wanted, "address space (RLIMIT_AS)", "as" },
 		{ RLIMIT_DATA, task->threads[0].status.vm_data_kb * 1024 + bytes, "data (RLIMIT_DATA)", "data" },
 	};
 	struct rlimit limit;
@@ -187,6 +187,33 @@ static void hint_at_limit(const struct task *task, size_t bytes, struct error *e
 		return;
 	}
 	error_hint(err, "it may have as many mappings as vm.max_map_count allows");
+}
+
+/* ... all that it maps is locked, ... */
+static void hint_at_locked(const struct task *task, struct error *err)
+{
+	struct rlimit limit;
+
+	if (prlimit_of(task->acting_tid, RLIMIT_MEMLOCK, NULL, &limit) < 0)
+		error_hint(err, "does its limit of locked memory (RLIMIT_MEMLOCK) leave room?");
+	else
+		error_hint(err,
+			   "it locks all memory to come (MCL_FUTURE), and its limit of %llu KiB of locked memory "
+			   "(RLIMIT_MEMLOCK) leaves no room: raise it, for instance with prlimit --pid %d "
+			   "--memlock=unlimited",
+			   (unsigned long long)limit.rlim_cur / 1024, task->host_pid);
+}
+
+/* ... or may not. */
+static void hint_at_refused_mapping(const struct task *task, size_t bytes, int result, struct error *err)
+{
+	if (result == -ENOMEM)
+		hint_at_limit(task, bytes, err);
+	else if (result == -EAGAIN)
+		hint_at_locked(task, err);
+	else if (result == -EACCES)
+		error_hint(err, "what it maps is executable by its personality (READ_IMPLIES_EXEC), and must not be "
+				"by PR_SET_MDWE: it can map nothing itself any more");
 }
 
 /* Puts the parasite's code and room for its answers into all tasks. */
@@ -210,8 +237,8 @@ static int inject(struct dump *d, struct task *const *tasks, struct place *place
 		r = compel_inject_all(targets, count, pie_parasite_start,
 				      (size_t)(pie_parasite_end - pie_parasite_start), bytes, addresses,
 				      addresses + count, &failed, &compel_err);
-		if (r == -ENOMEM)
-			hint_at_limit(tasks[failed], bytes[failed], err);
+		if (r < 0)
+			hint_at_refused_mapping(tasks[failed], bytes[failed], r, err);
 		if (r < 0)
 			r = compel_error_pass(err, tasks[failed], &compel_err, r);
 	}

@@ -1,7 +1,8 @@
 /*
  * A process that cannot map any more, for its limit of address space (RLIMIT_AS), of data or of locked memory has no
  * room for what a dump puts into it: the limit is raised meanwhile, and is the old one afterwards, also that of another
- * user's process ("user"). Where the hard limit ("hard", "hard-data") leaves no room either the hint names it.
+ * user's process ("user"). Where the hard limit ("hard", "hard-data", "hard-locked") leaves no room either the hint
+ * names it.
  */
 #include "zdtmlib.h"
 
@@ -47,7 +48,7 @@ static void set_and_check(const char *kind, void (*wait)(void))
 	if (strcmp(kind, "data") == 0 || strcmp(kind, "hard-data") == 0) {
 		resource = RLIMIT_DATA;
 		limit.rlim_cur = in_use("VmData");
-	} else if (strcmp(kind, "locked") == 0) {
+	} else if (strcmp(kind, "locked") == 0 || strcmp(kind, "hard-locked") == 0) {
 		resource = RLIMIT_MEMLOCK;
 		MUST(mlockall(MCL_CURRENT | MCL_FUTURE));
 		limit.rlim_cur = in_use("VmLck");
