@@ -473,6 +473,9 @@ int undo_start(struct undo *undo, struct error *err)
 	undo_keep_free(undo, NULL, 0);
 	if (pid < 0) {
 		give_signals_back(undo);
+		if (pid == -EAGAIN)
+			error_hint(err, "do the limits of this shell and of the cgroup allow more processes, and its "
+					"scheduling policy? One under SCHED_DEADLINE starts none (chrt -p)");
 		return error_set(err, pid, "cannot start the rescuer");
 	}
 	undo->rescuer = pid;
