@@ -20,7 +20,6 @@
 #define SIGACTIONS    62 /* 64 signals without SIGKILL and SIGSTOP */
 #define SIGINFO_BYTES 128
 #define RLIMITS       16
-#define US_PER_SECOND 1000000u
 
 /* Clocks that can be read and have no timers. */
 #define NO_TIMER_CLOCKS                                                                                                \
@@ -261,7 +260,8 @@ static int check_thread_core(const struct checked_set *cs, const ThreadCoreEntry
 
 static bool is_itimer(const ItimerEntry *t)
 {
-	return t->iusec < US_PER_SECOND && t->vusec < US_PER_SECOND && t->isec <= INT64_MAX && t->vsec <= INT64_MAX;
+	return t->iusec < CHECK_US_PER_SECOND && t->vusec < CHECK_US_PER_SECOND && t->isec <= INT64_MAX &&
+	       t->vsec <= INT64_MAX;
 }
 
 static bool has_thread(const struct checked_task *task, int32_t tid)

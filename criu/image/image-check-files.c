@@ -406,6 +406,12 @@ static int check_ghost_content(struct image_reader *reader, const GhostFileEntry
 	return 0;
 }
 
+/* Seconds before 1970 are negative. */
+static bool is_time(const Timeval *time)
+{
+	return !time || time->tv_usec < CHECK_US_PER_SECOND;
+}
+
 static int check_ghost(struct checked_set *cs, uint32_t id, struct error *err)
 {
 	AUTO_IMAGE_READER struct image_reader reader = IMAGE_READER_INIT;
@@ -427,6 +433,8 @@ static int check_ghost(struct checked_set *cs, uint32_t id, struct error *err)
 	/* chown(2) would take this for "as it is" */
 	if (ghost->uid == UINT32_MAX || ghost->gid == UINT32_MAX)
 		return image_reader_bad(&reader, err, "it belongs to nobody");
+	if (!is_time(ghost->atim) || !is_time(ghost->mtim))
+		return image_reader_bad(&reader, err, "a time is out of range");
 	r = check_ghost_space(&reader, ghost, err);
 	return r < 0 ? r : check_ghost_content(&reader, ghost, err);
 }

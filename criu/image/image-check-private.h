@@ -22,8 +22,9 @@ bool find_duplicate(uint32_t *numbers, size_t count, uint32_t *ret_number);
 #define CHECK_PID_LIMIT (1u << 22)
 #define CHECK_FD_LIMIT  (1u << 30)
 
-#define CHECK_SIGNAL_MAX 64u
-#define CHECK_GROUPS_MAX 65536 /* supplementary ones */
+#define CHECK_SIGNAL_MAX    64u
+#define CHECK_GROUPS_MAX    65536 /* supplementary ones */
+#define CHECK_US_PER_SECOND 1000000u
 
 #define NUMA_MODE_LAST 6u /* weighted interleaving, since Linux 6.9 */
 

@@ -916,6 +916,8 @@ case_changed_files() {
 		files.img|@efd efd.fown.pid=4194304|its owner is out of range
 		files.img|@memfd memfd.pos=9223372036854775808|a position that no file has
 		ghost-file-1.img|uid=4294967295|it belongs to nobody
+		ghost-file-1.img|mtim.tv_usec=1000000|a time is out of range
+		ghost-file-1.img|atim.tv_usec=18446744073709551615|a time is out of range
 		ghost-file-1.img|size=5|16 bytes of content, not 5
 		ghost-file-1.img|reserved.0.offset=0 reserved.0.bytes=0|space that no file can have
 		ghost-file-1.img|reserved.0.offset=1 reserved.0.bytes=9223372036854775807|space that no file can have
