@@ -11,6 +11,8 @@
  * read through a copy of the descriptor that holds it, and a mapping of such a file, which the same description must be
  * behind, is dumped and made again as one of that.
  *
+ * A mapping keeps the locks of its description when all descriptors of that are closed; such locks are refused.
+ *
  * A process loses all its record locks on a file when it closes any descriptor of it, such as one that a mapping was
  * made from: the restorer takes them once more when nothing of the restore is left to be closed.
  */
@@ -379,6 +381,78 @@ static int probe_by_inode(struct candidates *found)
 	return r;
 }
 
+static bool has_descriptors(const struct dump *d, const struct open_file *mapped)
+{
+	for (size_t i = 0; i < d->files->count; i++) {
+		const struct open_file *file = d->files->files[i];
+
+		if (file->fd >= 0 && file->st.st_ino == mapped->st.st_ino && file->st.st_dev == mapped->st.st_dev)
+			return true;
+	}
+	return false;
+}
+
+static bool is_of_tree(const struct dump *d, pid_t pid)
+{
+	for_each_task (d, task)
+		if (task->host_pid == pid)
+			return true;
+	return false;
+}
+
+/* A record lock is given up with the descriptor; whose an open file description lock is nobody tells. */
+static bool is_kept_by(const struct dump *d, const struct open_file *mapped, const struct lock_line *line)
+{
+	return mapped->map_writable && S_ISREG(mapped->st.st_mode) && mapped->st.st_ino == line->inode &&
+	       (dev_t)mapped->serial == makedev(line->major, line->minor) && strcmp(line->kind, "POSIX") != 0 &&
+	       (line->pid <= 0 || is_of_tree(d, line->pid)) && !has_descriptors(d, mapped);
+}
+
+static int refuse_kept(const struct open_file *mapped, const struct lock_line *line, struct error *err)
+{
+	error_hint(err, "have the program keep its descriptor open, or unlock it before the dump");
+	return error_say(err, -ENOTSUP,
+			 TASK_FORMAT ", mapping %llx-%llx, %s: a lock (%s) is held by what is mapped alone, whose "
+				     "descriptor is closed",
+			 TASK_ARGS(mapped->task), (unsigned long long)mapped->map_start,
+			 (unsigned long long)mapped->map_end, mapped->link, line->kind);
+}
+
+static int look_at_line(const struct dump *d, const char *text, struct error *err)
+{
+	struct lock_line line;
+
+	if (parse_line(text, &line) < 0)
+		return 0;
+	for (size_t i = 0; i < d->files->count; i++)
+		if (d->files->files[i]->map_end && is_kept_by(d, d->files->files[i], &line))
+			return refuse_kept(d->files->files[i], &line, err);
+	return 0;
+}
+
+/*
+ * A mapping keeps its description, and that the locks it has. Asked for are files that are shared and may be written,
+ * of which nobody has a descriptor: for those, and no library or locale is among them, the list is worth its time.
+ */
+static int look_at_mappings(const struct dump *d, struct error *err)
+{
+	AUTO_BUFFER struct buffer text = { 0 };
+	char *state = NULL;
+	bool is_any = false;
+	int r = 0;
+
+	for (size_t i = 0; i < d->files->count && !is_any; i++) {
+		const struct open_file *file = d->files->files[i];
+
+		is_any = file->map_end && file->map_writable && S_ISREG(file->st.st_mode) && !has_descriptors(d, file);
+	}
+	if (!is_any || buffer_read_at(&text, AT_FDCWD, "/proc/locks") < 0)
+		return 0;
+	for (char *at = strtok_r(text.data, "\n", &state); at && r == 0; at = strtok_r(NULL, "\n", &state))
+		r = look_at_line(d, at, err);
+	return r;
+}
+
 /* The first refusal is told, but all locks are looked for. */
 static void look_first(struct dump *d, const struct candidate *locked, int *result, struct error *err)
 {
@@ -442,6 +516,8 @@ int locks_look(struct dump *d, struct error *err)
 			look_first(d, &found.items[i], &result, err);
 	if (r == 0)
 		map_through_leases(d);
+	if (r == 0 && result == 0)
+		result = look_at_mappings(d, err);
 	free(found.items);
 	free(found.asked);
 	return r < 0 ? r : result;

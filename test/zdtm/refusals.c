@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/fanotify.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -261,6 +262,22 @@ static void sleep_without_terminal(void *arg)
 }
 
 /* /dev/tty, held by who has no controlling terminal. */
+static void lock_mapped(void)
+{
+	int fd = MUST(open("locked", O_RDWR | O_CREAT, 0600));
+
+	EXPECT_EQ(write(fd, "x", 1), 1);
+	MUST(flock(fd, LOCK_EX));
+	EXPECT(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) != MAP_FAILED);
+	MUST(close(fd));
+}
+
+static void check_lock_mapped(void)
+{
+	EXPECT_EQ(flock(MUST(open("locked", O_RDWR)), LOCK_SH | LOCK_NB), -1);
+	EXPECT_EQ(errno, EWOULDBLOCK);
+}
+
 static int leased = -1;
 
 static void ghost_leased(void)
@@ -391,6 +408,7 @@ static const struct {
 	{ "hung_up", hung_up, NULL },
 	{ "two_outside", two_outside, NULL },
 	{ "two_consoles", two_consoles, NULL },
+	{ "lock_mapped", lock_mapped, check_lock_mapped },
 	{ "ghost_leased", ghost_leased, check_leased },
 	{ "tty_without_terminal", tty_without_terminal, check_child },
 	{ "killed_leader", killed_leader, NULL },
