@@ -57,6 +57,19 @@ static void child(void *arg)
 	EXPECT_EQ((unsigned int)stack.ss_flags, SS_AUTODISARM);
 }
 
+/* Nothing is on it while the checkpoint looks. */
+static void armed(void *arg)
+{
+	stack_t stack = { .ss_sp = area, .ss_size = 65536, .ss_flags = (int)SS_AUTODISARM };
+
+	(void)arg;
+	MUST(sigaltstack(&stack, NULL));
+	child_wait();
+	EXPECT_EQ(sigaltstack(NULL, &stack), 0);
+	EXPECT(stack.ss_sp == area);
+	EXPECT_EQ((unsigned int)stack.ss_flags, SS_AUTODISARM);
+}
+
 /* As execve() leaves it. */
 static void flag_alone(void *arg)
 {
@@ -74,12 +87,13 @@ int main(void)
 	struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_ONSTACK | SA_SIGINFO };
 	stack_t stack = { .ss_size = 65536 };
 	union sigval value = { .sival_int = 99 };
-	pid_t pid, flag_pid;
+	pid_t pid, flag_pid, armed_pid;
 
 	test_start();
 	area = MUST(mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 	pid = test_fork(child, NULL);
 	flag_pid = test_fork(flag_alone, NULL);
+	armed_pid = test_fork(armed, NULL);
 	stack.ss_sp = area;
 	MUST(sigaltstack(&stack, NULL));
 	MUST(sigaction(SIGUSR1, &action, NULL));
@@ -89,5 +103,6 @@ int main(void)
 	EXPECT_EQ(stack.ss_flags, 0);
 	test_end_child(pid);
 	test_end_child(flag_pid);
+	test_end_child(armed_pid);
 	return test_pass();
 }
