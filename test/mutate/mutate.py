@@ -1,13 +1,16 @@
 #!/usr/bin/python3
 """mutate.py [-k PATTERN] [-b BUILD]: shows that tests can fail.
 
-Each line of mutations.tsv names a source file, a statement in it and a behaviour, by tabs. The statement is left out of
-a copy of the tree: a call or an assignment is not made, an "if" never holds, a "return" returns 0. The behaviour has to
-fail with what is built then, for whatever the statement saves or sets is lost. A statement stands in the table as in the
-source, on one line, and is there only once; "FUNCTION: " in front of it says in which function, where it is there more
-often. A name of a behaviour may be followed by "@MODE", otherwise it runs in the modes compare or plain.
+Each line of mutations.tsv names a source file, a statement in it and behaviours, by tabs; the last by commas. The
+statement is left out of a copy of the tree: a call or an assignment is not made, an "if" never holds, a "return" returns
+0. The behaviours have to fail with what is built then, for whatever the statement saves or sets is lost. A statement
+stands in the table as in the source, on one line, and is there only once; "FUNCTION: " in front of it says in which
+function, where it is there more often. A behaviour may be NAME:ARGUMENTS, one line of tests.list out of several with its
+name, and may be followed by "@MODE", otherwise it runs in the modes compare or plain. Instead of a file there may be "-",
+and instead of a statement the reason why none is left out for these behaviours.
 
-PATTERN chooses lines by file, statement or behaviour. The copy and its build are in BUILD/mutate.
+PATTERN chooses lines by file, statement or behaviour. Without one, behaviours that no line names are told, too. The copy
+and its build are in BUILD/mutate.
 """
 import argparse
 import filecmp
@@ -34,6 +37,8 @@ def statement_at(lines, at):
     text = ''
     for end in range(at, min(at + MOST_LINES, len(lines))):
         line = re.sub(r'/\*.*?\*/', '', lines[end]).strip()
+        if not line and end == at:
+            break
         text += (' ' if text else '') + line
         if is_if and text.count('(') == text.count(')') or not is_if and line.endswith(';'):
             return end, text
@@ -106,7 +111,7 @@ class Tree:
                 self.copy_file(path)
 
     def make(self):
-        made = run(['make', '-s', 'CFLAGS=-Wno-error', 'build/criu/criu'], self.dir)
+        made = run(['make', '-s', 'WARN=-w', 'build/criu/criu'], self.dir)
         if made.returncode:
             raise Stale('does not build: ' + made.stdout[-300:])
 
@@ -124,7 +129,8 @@ class Tree:
                 return False
         return None
 
-    def check(self, path, statement, test):
+    def check(self, path, statement, tests):
+        """Of each behaviour whether it fails."""
         copy = os.path.join(self.dir, path)
         with open(copy) as f:
             source = f.read()
@@ -132,10 +138,24 @@ class Tree:
             with open(copy, 'w') as f:
                 f.write(mutate(source, statement))
             self.make()
-            return self.fails(test)
+            return [(test, self.fails(test)) for test in tests]
         finally:
             with open(copy, 'w') as f:
                 f.write(source)
+
+
+def unnamed(rows):
+    """The lines of tests.list that no row names. One refusal of several has to be named with its arguments."""
+    named = {test.partition('@')[0] for _, _, tests in rows for test in tests}
+    with open(os.path.join(ROOT, 'test/zdtm/tests.list')) as f:
+        lines = [line.split() for line in f if line.strip() and not line.startswith('#')]
+    names = [words[0] for words in lines]
+    for name, *words in lines:
+        options = dict(word.partition('=')[::2] for word in words)
+        label = name + ':' + options.get('args', '')
+        is_of_several = 'refused' in options and 'args' in options and names.count(name) > 1
+        if 'later' not in options and label not in named and (is_of_several or name not in named):
+            yield label.rstrip(':')
 
 
 def main():
@@ -147,17 +167,27 @@ def main():
     tree = Tree(os.path.abspath(args.b))
     with open(os.path.join(HERE, 'mutations.tsv')) as f:
         rows = [line.rstrip('\n').split('\t') for line in f if line.strip() and not line.startswith('#')]
-    for path, statement, test in rows:
-        if args.k not in '\t'.join((path, statement, test)):
+    rows = [(path, statement, tests.split(',')) for path, statement, tests in rows]
+
+    def tell(verdict, text):
+        counts[verdict] += 1
+        print(verdict, text, flush=True)
+
+    for path, statement, tests in rows:
+        if args.k not in '\t'.join((path, statement, ','.join(tests))):
+            continue
+        if path == '-':
+            tell('SKIP', '%s: %s' % (', '.join(tests), statement))
             continue
         try:
-            fails = tree.check(path, statement, test)
-            verdict = 'SKIP' if fails is None else 'PASS' if fails else 'FAIL'
-            why = '' if fails else ': not run here' if fails is None else ': passes without it'
+            for test, fails in tree.check(path, statement, tests):
+                verdict = 'SKIP' if fails is None else 'PASS' if fails else 'FAIL'
+                why = '' if fails else ': not run here' if fails is None else ': passes without it'
+                tell(verdict, '%s %s: %s%s' % (test, path, statement, why))
         except Stale as stale:
-            verdict, why = 'FAIL', ': ' + str(stale)
-        counts[verdict] += 1
-        print('%s %s %s: %s%s' % (verdict, test, path, statement, why), flush=True)
+            tell('FAIL', '%s %s: %s: %s' % (','.join(tests), path, statement, stale))
+    for label in [] if args.k else unnamed(rows):
+        tell('FAIL', '%s: no statement is named without which it fails' % label)
     print('%d passed, %d failed, %d skipped' % (counts['PASS'], counts['FAIL'], counts['SKIP']))
     return 1 if counts['FAIL'] else 0
 
