@@ -241,7 +241,7 @@ int tty_check(struct restore *r, struct restore_file *file, struct error *err)
 			result = check_first(r, file, tty, err);
 	}
 	tty->to_open++;
-	file->finish_in_each_user = info->type == TTY_TYPE__CTTY;
+	file->is_late = info->type == TTY_TYPE__CTTY;
 	leader = info->type == TTY_TYPE__CTTY ? NULL : tty_session_leader(r, info->sid);
 	if (leader) { /* it must have the terminal before the rest of its session comes into being */
 		restore_add_user(r, file, leader);

@@ -1,7 +1,8 @@
 /*
  * Processes of a session with a controlling terminal that have none: one that was there before the leader took it, and
  * one that has given it up. A child of the latter has none either, and one that was created in between keeps it. The
- * terminal is also open with O_PATH, under its name, in two processes.
+ * terminal is also open with O_PATH, under its name, in two processes; and as /dev/tty, which stays one description of
+ * all who have got it from the leader, with a terminal or without.
  */
 #include "zdtmlib.h"
 
@@ -10,7 +11,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-static int slave, path;
+static int slave, path, controlling;
 
 static bool has_terminal(void)
 {
@@ -55,14 +56,24 @@ static void give_up(void *arg)
 	child_wait();
 	EXPECT(!has_terminal());
 	check_path();
+	EXPECT(fcntl(controlling, F_GETFL) & O_NONBLOCK);
 	test_end_child(with);
 	test_end_child(without);
+}
+
+static void leave_session(void *arg)
+{
+	(void)arg;
+	MUST(setsid());
+	child_wait();
+	EXPECT(!has_terminal());
+	EXPECT(fcntl(controlling, F_GETFL) & O_NONBLOCK);
 }
 
 int main(void)
 {
 	char name[64];
-	pid_t early, left;
+	pid_t early, left, apart;
 	int master;
 
 	test_start();
@@ -70,9 +81,13 @@ int main(void)
 	path = MUST(open(name, O_PATH));
 	early = test_fork(stay, (void *)false);
 	MUST(ioctl(slave, TIOCSCTTY, 0));
+	controlling = MUST(open("/dev/tty", O_RDWR | O_NOCTTY));
 	left = test_fork(give_up, NULL);
+	apart = test_fork(leave_session, NULL);
 	test_wait();
 	EXPECT(has_terminal());
+	MUST(fcntl(controlling, F_SETFL, O_RDWR | O_NONBLOCK));
+	test_end_child(apart);
 	check_path();
 	EXPECT_EQ(tcgetsid(slave), getpid());
 	test_end_child(early);
