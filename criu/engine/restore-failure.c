@@ -164,6 +164,11 @@ static void describe_detail(const struct restore *r, const struct restore_task *
 	}
 }
 
+static void hint_at_process_limit(struct error *err)
+{
+	error_hint(err, "the limit on processes (RLIMIT_NPROC, pids.max, kernel.threads-max) may be reached");
+}
+
 static void hint_at_remedy(const struct restorer_slot *slot, struct error *err)
 {
 	if (slot->error == -ENOMEM && slot->error_step <= STEP_LOCK)
@@ -171,6 +176,8 @@ static void hint_at_remedy(const struct restorer_slot *slot, struct error *err)
 				"of this shell allow so much?");
 	else if (slot->error == -EEXIST && slot->error_step == STEP_THREAD)
 		error_hint(err, "the thread's id was taken while the tree was being restored");
+	else if (slot->error == -EAGAIN && slot->error_step == STEP_THREAD)
+		hint_at_process_limit(err);
 	else if (slot->error == -EAGAIN && slot->error_step == STEP_AIO_SETUP)
 		error_hint(err, "fs.aio-max-nr limits the requests of all AIO contexts of the machine");
 	else if (slot->error == -EINVAL && slot->error_step == STEP_AIO_SETUP)
@@ -191,7 +198,7 @@ int restore_creation_describe(const struct restore_task *task, int r, struct err
 	if (r == -EPERM)
 		error_hint(err, "choosing a pid needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN in the pid namespace");
 	if (r == -EAGAIN)
-		error_hint(err, "the limit on processes (RLIMIT_NPROC, pids.max, kernel.threads-max) may be reached");
+		hint_at_process_limit(err);
 	return error_set(err, r, "%s cannot be created", name);
 }
 

@@ -277,6 +277,7 @@ static void have_slack(struct restorer_task *task, const struct policy_record *o
 
 	if (now == slack)
 		return;
+	enter(task, STEP_TIMER_SLACK);
 	if (!now || !slack)
 		check(task, SYS3(__NR_sched_setattr, 0, slack ? own : &real_time, 0), slack);
 	if (slack)
@@ -289,8 +290,10 @@ static void have_slack(struct restorer_task *task, const struct policy_record *o
  */
 static void leave_real_time(struct restorer_task *task, const struct policy_record *own)
 {
-	if (!SYS5(__NR_prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0))
-		check(task, SYS3(__NR_sched_setattr, 0, own, 0), 0);
+	if (SYS5(__NR_prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0))
+		return;
+	enter(task, STEP_TIMER_SLACK);
+	check(task, SYS3(__NR_sched_setattr, 0, own, 0), 0);
 }
 
 /* A number is free a little later than its last holder is gone. */
@@ -311,6 +314,7 @@ static void start_thread(struct restorer_task *task, struct restorer_thread *thr
 	const int64_t pause[2] = { 0, 1000000 };
 	long r;
 
+	enter(task, STEP_THREAD);
 	for (int attempt = 1;; attempt++) {
 		r = CLONE_INTO(&record, run_thread, thread);
 		if (r != -EEXIST || attempt == CREATION_ATTEMPTS)
@@ -330,7 +334,7 @@ void start_threads(struct restorer_task *task)
 		check(task, SYS4(__NR_sched_getattr, 0, &own, sizeof(own), 0), 0);
 		own.runtime = 0; /* a slice that nobody asked for */
 	}
-	enter(task, sets_slacks ? STEP_TIMER_SLACK : STEP_THREAD);
+	enter(task, STEP_THREAD);
 	for (uint64_t i = 1; i <= task->early_count; i++)
 		take_up_early_thread(&task->threads[i]);
 	for (uint64_t i = task->early_count + 1; i < task->thread_count; i++) {

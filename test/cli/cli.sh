@@ -888,6 +888,28 @@ case_vfork_without_bpf() {
 	passes
 }
 
+# A limit that leaves no room for all threads is named, and nothing of the tree is left.
+case_too_few_processes() {
+	local group=/sys/fs/cgroup/pids/criu-cli.$RANDOM
+	mkdir set
+	victim=$TEST_B/zdtm/threads
+	start 20
+	gives 0 dump -t $pid -D set
+	gone
+	mkdir $group 2>/dev/null || exit 77 # no cgroup that limits processes
+	echo 5 >$group/pids.max
+	(
+		echo $BASHPID >$group/cgroup.procs
+		gives 1 restore -d -D set
+	)
+	status=$?
+	within 100 rmdir $group 2>/dev/null || fail "processes are left"
+	[ $status -eq 0 ] || exit $status
+	says err 'pid [0-9]+ \(threads\): create thread [0-9]+: Resource temporarily unavailable' 'hint: .*pids.max'
+	gives 0 restore -d -D set
+	passes
+}
+
 # A set with one is not for other programs, and damage in what says so is found.
 case_vfork_other_readers() {
 	mkdir set
