@@ -27,7 +27,7 @@ static volatile uint64_t turns;
 static volatile int is_over;
 static int wake[2];
 static __thread int own_number;
-static pid_t sibling;
+static volatile pid_t sibling, epoll_tid;
 extern char **environ;
 
 static bool is(const char *name)
@@ -45,13 +45,13 @@ static void on_signal(int signal)
 static int sleep_in_vfork(void *unused)
 {
 	(void)unused;
-	memory++;
+	(void)__atomic_add_fetch(&memory, 1, __ATOMIC_SEQ_CST);
 	MUST(close(wake[0]));
 	(void)__atomic_add_fetch(asleep, 1, __ATOMIC_SEQ_CST);
 	test_post(asleep, *asleep);
 	test_await(go, 1);
 	EXPECT(fcntl(wake[0], F_GETFD) < 0);
-	memory++;
+	(void)__atomic_add_fetch(&memory, 1, __ATOMIC_SEQ_CST);
 	_exit(CODE);
 }
 
@@ -83,13 +83,13 @@ static void wait_in_spawn(void)
 	posix_spawn_file_actions_t actions;
 	pid_t pid;
 
-	memory++;
+	(void)__atomic_add_fetch(&memory, 1, __ATOMIC_SEQ_CST);
 	EXPECT_EQ(posix_spawn_file_actions_init(&actions), 0);
 	EXPECT_EQ(posix_spawn_file_actions_addopen(&actions, FD_FIFO, "fifo", O_RDONLY, 0), 0);
 	test_post(asleep, *asleep + 1);
 	EXPECT_EQ(posix_spawn(&pid, "/bin/sh", &actions, NULL, args, environ), 0);
 	EXPECT_EQ(test_reap(pid), CODE << 8);
-	memory++;
+	(void)__atomic_add_fetch(&memory, 1, __ATOMIC_SEQ_CST);
 }
 
 static void *wait_for_child(void *unused)
@@ -117,6 +117,7 @@ static void *sleep_in_epoll(void *unused)
 	struct epoll_event event = { .events = EPOLLIN }, found;
 	int fd = MUST(epoll_create1(0));
 
+	epoll_tid = (pid_t)syscall(SYS_gettid);
 	MUST(epoll_ctl(fd, EPOLL_CTL_ADD, wake[0], &event));
 	EXPECT_EQ(epoll_wait(fd, &found, 1, is("busy") ? EPOLL_MS : -1), 1);
 	return unused;
@@ -199,8 +200,9 @@ static void run_parent(void)
 	for (size_t i = 0; i < count; i++)
 		EXPECT_EQ(
 		    pthread_create(&threads[i], NULL, i < ORDINARY || is("busy") ? acts[i] : sleep_in_futex, NULL), 0);
-	while (!*(volatile pid_t *)&sibling)
+	while (!sibling || !epoll_tid)
 		(void)usleep(1000);
+	test_until_asleep(getpid(), epoll_tid);
 	for (size_t i = 0; i < waiters; i++)
 		EXPECT_EQ(pthread_create(&waiter[i], NULL, wait_for_child, NULL), 0);
 	if (!waiters)
