@@ -50,13 +50,28 @@ static bool waits_for_vfork(const struct task *task, pid_t tid)
 	return read_clone_flags(task, tid) & CLONE_VFORK;
 }
 
-/* One that sleeps may do so for ever. */
-static bool is_some_child_busy(const struct task *task)
+static bool stands_still(const struct task *task)
+{
+	const struct compel_task *compel = task->compel;
+
+	for (size_t i = 0; compel && i < compel->thread_count; i++)
+		if (!compel->threads[i].stopped)
+			return false;
+	return compel && compel->thread_count;
+}
+
+static bool is_in_state(const struct task *task, const char *states)
 {
 	struct proc_stat stat;
 
+	return !stands_still(task) && proc_stat_read(task->procfd, "stat", &stat) == 0 && strchr(states, stat.state);
+}
+
+/* One that sleeps may do so for ever. */
+static bool is_some_child_busy(const struct task *task)
+{
 	for (const struct task *child = task->first_child; child; child = child->next_sibling)
-		if (!child->compel && proc_stat_read(child->procfd, "stat", &stat) == 0 && strchr("RD", stat.state))
+		if (is_in_state(child, "RD"))
 			return true;
 	return false;
 }
@@ -137,16 +152,6 @@ int tree_look_at_vfork(struct task *task, struct error *err)
 	return tree_task_set_acting(task, task->compel->threads[0].tid, err);
 }
 
-static bool stands_still(const struct task *task)
-{
-	const struct compel_task *compel = task->compel;
-
-	for (size_t i = 0; compel && i < compel->thread_count; i++)
-		if (!compel->threads[i].stopped)
-			return false;
-	return compel && compel->thread_count;
-}
-
 static int find_vforked(struct dump *d, struct task *task, struct error *err)
 {
 	for (struct task *child = task->first_child; child && !task->vfork_child; child = child->next_sibling) {
@@ -187,7 +192,10 @@ bool tree_waits_in_vfork(const struct task *task, const struct task *child)
 	return child->parent == task && waits_for_vfork(task, child->maker_tid);
 }
 
-/* One that has been made by a vfork, and may wait in one itself: such a one can be let go only when that is over. */
+/*
+ * One that has been made by a vfork, and may wait in one itself: such a one can be let go only when that is over. One
+ * that does not stop goes on by itself, with an execution that takes its time: it stops behind that.
+ */
 static int let_child_run(struct dump *d, struct task *child, uint64_t deadline_ns, struct error *err)
 {
 	pid_t tid = 0;
@@ -198,7 +206,7 @@ static int let_child_run(struct dump *d, struct task *child, uint64_t deadline_n
 	if (r == 0 && child->vfork_tid)
 		return refuse(child, tid, err);
 	if (r == 0 || r == -EAGAIN)
-		r = child->compel ? tree_task_let_run(child, err) : 0;
+		r = child->compel && !is_in_state(child, "D") ? tree_task_let_run(child, err) : 0;
 	return r;
 }
 

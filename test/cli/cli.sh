@@ -910,6 +910,18 @@ case_too_few_processes() {
 	passes
 }
 
+# The child is about to execute what takes its time to be opened, and does not stop: it is waited for.
+case_vfork_slow_exec() {
+	mkdir set set/more
+	victim=$TEST_B/zdtm/vfork_slow_exec
+	start
+	gives 0 dump -R -t $pid -D set
+	gives 0 dump -t $pid -D set/more
+	gone
+	gives 0 restore -d -D set/more
+	passes
+}
+
 # A set with one is not for other programs, and damage in what says so is found.
 case_vfork_other_readers() {
 	mkdir set
