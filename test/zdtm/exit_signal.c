@@ -53,7 +53,7 @@ static int execute(char *own_name)
 	char text[16];
 	pid_t pid = start(SIGUSR1);
 
-	for (; pid == 0;)
+	while (pid == 0)
 		pause();
 	(void)snprintf(text, sizeof(text), "%d", pid);
 	MUST(execl("/proc/self/exe", own_name, text, NULL));

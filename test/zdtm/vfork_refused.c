@@ -38,8 +38,9 @@ static void sleep_for_ever(void *unused)
 static void lock_file(void)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
+	int fd = MUST(open("locked", O_RDWR | O_CREAT, 0600));
 
-	MUST(fcntl(MUST(open("locked", O_RDWR | O_CREAT, 0600)), F_SETLK, &lock));
+	MUST(fcntl(fd, F_SETLK, &lock));
 }
 
 static void filter_calls(void)

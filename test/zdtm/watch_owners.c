@@ -43,7 +43,9 @@ static int make_all(int limit)
 
 static void touch(void)
 {
-	MUST(close(MUST(open("watched/file", O_RDWR | O_CREAT, 0666))));
+	int fd = MUST(open("watched/file", O_RDWR | O_CREAT, 0666));
+
+	MUST(close(fd));
 }
 
 static int next_pid(int fd)
