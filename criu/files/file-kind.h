@@ -72,6 +72,8 @@ struct open_file {
 	bool is_program;              /* mapped executable, or what a task executes: worth a build-id */
 	uint64_t map_start, map_end;  /* of a mapped file: a mapping in task by which it can be opened */
 	bool map_writable;            /* of a mapped file: mapped shared, and may be written */
+	uint32_t kept_flock;          /* LOCK_SH or LOCK_EX of flock(2) that only its mapping keeps; 0: none */
+	const struct task *kept_by;   /* who has that mapping */
 	uint64_t overlay_btime_ns;    /* of a mapped file in an overlay: when the inode behind it was made; else 0 */
 	struct file_opener *opener;   /* whose rights it has, where these are others than ours and matter; else NULL */
 	uint32_t advice;              /* FILE_ADVICE_ bits */

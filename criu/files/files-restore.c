@@ -645,18 +645,24 @@ int files_open_for_mapping(struct restore *r, struct restore_task *task, uint32_
 			   int *ret_fd, struct error *err)
 {
 	struct restore_file *file = restore_find_file(r, FD_TYPES__REG, file_id);
+	AUTO_CLOSE int fd = -1;
+	int result;
 
 	if (!file)
 		return error_say(err, -EBADMSG, "pid %d: the images have no file %u to map", task->pid, file_id);
 	if (can_map_description(file, open_flags)) {
-		int fd = borrow_for_mapping(file, err);
-
+		fd = borrow_for_mapping(file, err);
 		if (fd < 0)
 			return fd;
-		*ret_fd = fd;
+		*ret_fd = take_fd(&fd);
 		return 0;
 	}
-	return regular_open_for_mapping(r, file, restore_open_flags(open_flags) | O_CLOEXEC, ret_fd, err);
+	result = regular_open_for_mapping(r, file, restore_open_flags(open_flags) | O_CLOEXEC, &fd, err);
+	if (result == 0)
+		result = locks_restore_kept(task, file->entry->reg, open_flags, fd, err);
+	if (result == 0)
+		*ret_fd = take_fd(&fd);
+	return result;
 }
 
 int restore_open_directory(struct restore *r, struct restore_task *task, uint32_t id, int *ret_fd, struct error *err)

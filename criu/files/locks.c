@@ -11,7 +11,9 @@
  * read through a copy of the descriptor that holds it, and a mapping of such a file, which the same description must be
  * behind, is dumped and made again as one of that.
  *
- * A mapping keeps the locks of its description when all descriptors of that are closed; such locks are refused.
+ * A mapping keeps the locks of its description when all descriptors of that are closed. One of flock(2) is kept if a
+ * single process has the mapping, as each JVM has one: its restore locks what it makes the mapping from, and closes
+ * that. Others are refused: whose they are nobody tells.
  *
  * A process loses all its record locks on a file when it closes any descriptor of it, such as one that a mapping was
  * made from: the restorer takes them once more when nothing of the restore is left to be closed.
@@ -408,6 +410,33 @@ static bool is_kept_by(const struct dump *d, const struct open_file *mapped, con
 	       (line->pid <= 0 || is_of_tree(d, line->pid)) && !has_descriptors(d, mapped);
 }
 
+/* NULL: several have it, and whether by one description nobody tells. */
+static const struct task *only_user_of_mapping(const struct dump *d, const struct open_file *mapped)
+{
+	const struct task *user = NULL;
+
+	for_each_task (d, task)
+		for (size_t i = 0; task->vma_files && i < task->maps.count; i++) {
+			const struct open_file *file = task->vma_files[i];
+
+			if (!file || file->st.st_ino != mapped->st.st_ino || file->st.st_dev != mapped->st.st_dev)
+				continue;
+			if (user && user != task)
+				return NULL;
+			user = task;
+		}
+	return user;
+}
+
+static bool keep_flock(const struct dump *d, struct open_file *mapped, const struct lock_line *line)
+{
+	if (strcmp(line->kind, "FLOCK") != 0 || line->pid <= 0)
+		return false;
+	mapped->kept_by = only_user_of_mapping(d, mapped);
+	mapped->kept_flock = !mapped->kept_by ? 0 : strcmp(line->access, "WRITE") == 0 ? LOCK_EX : LOCK_SH;
+	return mapped->kept_by;
+}
+
 static int refuse_kept(const struct open_file *mapped, const struct lock_line *line, struct error *err)
 {
 	error_hint(err, "have the program keep its descriptor open, or unlock it before the dump");
@@ -424,9 +453,13 @@ static int look_at_line(const struct dump *d, const char *text, struct error *er
 
 	if (parse_line(text, &line) < 0)
 		return 0;
-	for (size_t i = 0; i < d->files->count; i++)
-		if (d->files->files[i]->map_end && is_kept_by(d, d->files->files[i], &line))
-			return refuse_kept(d->files->files[i], &line, err);
+	for (size_t i = 0; i < d->files->count; i++) {
+		struct open_file *file = d->files->files[i];
+
+		if (!file->map_end || !is_kept_by(d, file, &line))
+			continue;
+		return keep_flock(d, file, &line) ? 0 : refuse_kept(file, &line, err);
+	}
 	return 0;
 }
 
@@ -698,21 +731,22 @@ static void describe_file(int fd, char *buffer, size_t bytes)
 	buffer[n < 0 ? 0 : n] = '\0';
 }
 
-static int refuse_taken(const FileLockEntry *lock, int reason, struct error *err)
+/* fd: ours. use: what the program has it as, "fd 3". */
+static int refuse_taken(int fd, const char *use, uint32_t kind, int reason, struct error *err)
 {
-	pid_t holder = find_holder(lock->fd);
+	pid_t holder = find_holder(fd);
 	AUTO_CLOSE int procfd = holder ? proc_open(holder) : -1;
 	char link[PATH_MAX], comm[64] = "?";
 
-	describe_file(lock->fd, link, sizeof(link));
+	describe_file(fd, link, sizeof(link));
 	if (procfd < 0 || proc_read_comm(procfd, "comm", comm) < 0) {
 		error_hint(err, "/proc/locks lists who holds locks");
-		return error_say(err, reason, "fd %d, %s: take the %s: somebody else holds a lock on the file",
-				 lock->fd, link, kind_name(lock->flag));
+		return error_say(err, reason, "%s, %s: take the %s: somebody else holds a lock on the file", use, link,
+				 kind_name(kind));
 	}
 	error_hint(err, "end process %d, or have it give its lock up", holder);
-	return error_say(err, reason, "fd %d, %s: take the %s: process %d (%s) holds a lock on the file", lock->fd,
-			 link, kind_name(lock->flag), holder, comm);
+	return error_say(err, reason, "%s, %s: take the %s: process %d (%s) holds a lock on the file", use, link,
+			 kind_name(kind), holder, comm);
 }
 
 int locks_restore(struct restore *r, struct restore_task *task, struct error *err)
@@ -724,14 +758,30 @@ int locks_restore(struct restore *r, struct restore_task *task, struct error *er
 		if (lock->pid != (int)task->image->entry->pid)
 			continue;
 		result = take_lock(lock);
-		if (result == -EAGAIN || result == -EACCES)
-			return refuse_taken(lock, result, err);
+		if (result == -EAGAIN || result == -EACCES) {
+			char use[32];
+
+			(void)snprintf(use, sizeof(use), "fd %d", lock->fd);
+			return refuse_taken(lock->fd, use, lock->flag, result, err);
+		}
 		if (result == 0 && is_breaking(lock))
 			result = fown_restore_again(r, restore_file_of_fd(r, task, lock->fd), lock->fd, err);
 		if (result < 0)
 			return error_set(err, result, "fd %d: take the %s", lock->fd, kind_name(lock->flag));
 	}
 	return 0;
+}
+
+int locks_restore_kept(const struct restore_task *task, const RegFileEntry *entry, uint32_t open_flags, int fd,
+		       struct error *err)
+{
+	if (!entry->kept_flock || (pid_t)entry->kept_flock_pid != task->pid || (open_flags & O_ACCMODE) == O_RDONLY)
+		return 0;
+	if (flock(fd, (int)entry->kept_flock | LOCK_NB) == 0)
+		return 0;
+	if (errno == EWOULDBLOCK)
+		return refuse_taken(fd, "a mapping", LOCK_FLOCK, -EWOULDBLOCK, err);
+	return error_set(err, -errno, "%s: take the lock (flock) that a mapping keeps", entry->name);
 }
 
 /* Of its table: whichever of the processes that share it closes what was ours takes the locks again. */

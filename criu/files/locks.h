@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "images/regfile.pb-c.h"
 
 struct checked_task;
 struct dump;
@@ -37,6 +38,10 @@ bool locks_have_lease(const struct restore *r);
 
 /* In the process of task, when its descriptors are complete. */
 int locks_restore(struct restore *r, struct restore_task *task, struct error *err);
+
+/* fd, from which task will map the file: takes the lock of flock(2) that such a mapping keeps, if task's does. */
+int locks_restore_kept(const struct restore_task *task, const RegFileEntry *entry, uint32_t open_flags, int fd,
+		       struct error *err);
 
 /* The record locks that the restorer of a task takes again, and what they take from the area. */
 uint64_t locks_room(const struct restore *r, const struct checked_task *task);

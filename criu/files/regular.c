@@ -209,6 +209,9 @@ int regular_fill(struct dump *d, struct open_file *file, uint32_t id, RegFileEnt
 	/* What has no name keeps it with its other attributes. */
 	entry->has_write_hint = file->write_hint && file->name_state == FILE_NAME_GOOD;
 	entry->write_hint = file->write_hint;
+	entry->has_kept_flock = entry->has_kept_flock_pid = file->kept_flock != 0;
+	entry->kept_flock = file->kept_flock;
+	entry->kept_flock_pid = file->kept_flock ? (uint32_t)task_id_own(&file->kept_by->id) : 0;
 	entry->fown = fown_save(d, file);
 	entry->opener = file->opener ? opener_save(d, file) : NULL;
 	if (file->opener && !entry->opener)

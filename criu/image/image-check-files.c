@@ -84,6 +84,8 @@ static int check_reg(const struct checked_set *cs, const FileEntry *entry, const
 		return check_bad(at, "file %u: a path of %zu bytes", entry->id, length);
 	if (reg->name[0] != '/' && !(reg->has_ext && reg->ext))
 		return check_bad(at, "file %u: its path is not absolute", entry->id);
+	if (reg->kept_flock > 2)
+		return check_bad(at, "file %u: no lock of flock(2) is of type %u", entry->id, reg->kept_flock);
 	if (reg->n_build_id > 64)
 		return check_bad(at, "file %u: a build id of %zu words", entry->id, reg->n_build_id);
 	return check_opener(reg->opener, entry->id, at);

@@ -909,6 +909,7 @@ case_changed_files() {
 		files.img|@pidfd pidfd.nspid=7777|a pidfd stands for process 7777, which is not in the images
 		files.img|@pipe type=13|type
 		files.img|@reg reg.name=relative/path|its path is not absolute
+		files.img|@reg reg.kept_flock=3|no lock of flock\(2\) is of type 3
 		files.img|@tfd tfd.clockid=99|no timerfd has clock 99
 		files.img|@tfd tfd.clockid=4|no timerfd has clock 4
 		files.img|@epfd epfd.tfd.0.tfd=9 epfd.tfd.1.tfd=9|target 9 is there twice

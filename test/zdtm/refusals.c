@@ -254,6 +254,12 @@ static void two_consoles(void)
 
 static pid_t child;
 
+static void sleep_on(void *arg)
+{
+	(void)arg;
+	child_wait();
+}
+
 static void sleep_without_terminal(void *arg)
 {
 	(void)arg;
@@ -261,7 +267,7 @@ static void sleep_without_terminal(void *arg)
 	child_wait();
 }
 
-/* /dev/tty, held by who has no controlling terminal. */
+/* Whether both have it by one description nobody tells. */
 static void lock_mapped(void)
 {
 	int fd = MUST(open("locked", O_RDWR | O_CREAT, 0600));
@@ -270,10 +276,12 @@ static void lock_mapped(void)
 	MUST(flock(fd, LOCK_EX));
 	EXPECT(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) != MAP_FAILED);
 	MUST(close(fd));
+	child = test_fork(sleep_on, NULL);
 }
 
 static void check_lock_mapped(void)
 {
+	test_end_child(child);
 	EXPECT_EQ(flock(MUST(open("locked", O_RDWR)), LOCK_SH | LOCK_NB), -1);
 	EXPECT_EQ(errno, EWOULDBLOCK);
 }
@@ -293,6 +301,7 @@ static void check_leased(void)
 	EXPECT_EQ(fcntl(leased, F_GETLEASE), F_WRLCK);
 }
 
+/* /dev/tty, held by who has no controlling terminal. */
 static void tty_without_terminal(void)
 {
 	open_raw_pair();
