@@ -417,7 +417,7 @@ static int confirm_all(struct dump *d, size_t *ret_again, struct error *err)
 	for_each_task (d, task) {
 		struct compel_error compel_err = { 0 };
 		/* Whether one that is left waiting still is who it was its child tells. */
-		const bool is_waiting = task->compel && task->vfork_tid == task->compel->threads[0].tid;
+		const bool is_waiting = task->vfork_tid && task->vfork_tid == task->compel->threads[0].tid;
 		int r = task->is_zombie || !task->compel || is_waiting
 			    ? 0
 			    : compel_confirm_stopped(task->compel, &compel_err);
