@@ -515,8 +515,8 @@ case_core_scheduling() {
 	local real=$criu tid
 	[ -z "${ASAN_OPTIONS:-}" ] || { echo "nothing can be loaded before a sanitizer"; exit 77; }
 	start plain
-	tid=$(ls "/proc/$pid/task" | tail -1)
-	[ "$tid" != "$pid" ] || fail "there is no second thread"
+	tid=$(ls "/proc/$pid/task" | grep -vx "$pid" | head -1)
+	[ -n "$tid" ] || fail "there is no second thread"
 	mkdir set
 	criu=./played
 	printf '#!/bin/sh\nASKED=%s COOKIE_OF=$COOKIE_OF LD_PRELOAD=%s exec %s "$@"\n' "$PWD/asked" "$bin/cookie.so" \

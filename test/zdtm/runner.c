@@ -111,6 +111,8 @@ static void parse_flag(struct test *test, const char *word)
 		test->is_long = true;
 	else if (strcmp(word, "busy") == 0)
 		test->is_busy = true;
+	else if (strcmp(word, "unordered") == 0)
+		test->is_unordered = true;
 	else if (strcmp(word, "newnet") == 0)
 		test->has_own_net = true;
 	else if (strcmp(word, "noauto") == 0)
@@ -328,7 +330,7 @@ static void run_test(struct test *test, enum mode mode, const char *feature, boo
 	if (my.on_set[0] && (mode == MODE_PLAIN || mode == MODE_COMPARE))
 		run.on_set = my.on_set;
 	/* Who never sleeps is somewhere else each time. */
-	if (my.on_next_set[0] && mode == MODE_ITERATIONS && !test->is_busy)
+	if (my.on_next_set[0] && mode == MODE_ITERATIONS && !test->is_busy && !test->is_unordered)
 		run.on_next_set = my.on_next_set;
 	if (feature)
 		snprintf(run.feature, sizeof(run.feature), "%.63s", feature);
