@@ -20,9 +20,13 @@ static bool has_own_session(const struct dump *d, const struct task *task)
 	       task->stat.sid == (task->parent ? task->parent : d->tasks[0])->stat.sid;
 }
 
+/* Its leader may live on in another group. */
 static bool has_known_group(const struct dump *d, const struct task *task)
 {
-	return task->stat.pgid == d->tasks[0]->stat.pgid || (task->stat.pgid > 0 && tree_has(d, task->stat.pgid));
+	const pid_t pgid = task->stat.pgid;
+
+	return pgid == d->tasks[0]->stat.pgid ||
+	       (pgid > 0 && tree_has(d, pgid) && d->tasks[d->task_by_pid[pgid] - 1]->stat.pgid == pgid);
 }
 
 static bool is_worth_a_plan(const struct dump *d)

@@ -459,20 +459,33 @@ static struct restore_task *find_group_creator(const struct restore *r, const st
 	return NULL;
 }
 
+/* Whoever has made a group can leave it to others, but makes it again only to stay in it. */
+static int check_group(const struct restore_task *task, const struct restore_task *leader, struct error *err)
+{
+	if (leader->sid != task->sid)
+		return error_say(err, -EBADMSG, "pid %d is in group %d, which is not one of session %d", task->pid,
+				 task->pgid, task->sid);
+	if (leader->pgid != leader->pid)
+		return error_say(err, -EOPNOTSUPP, "pid %d is in group %d, whose leader has gone over to another group",
+				 task->pid, task->pgid);
+	return 0;
+}
+
 static int make_group_helpers(struct plan *plan, struct error *err)
 {
 	struct restore *r = plan->r;
 
 	for (size_t i = 0; i < plan->by_pid_count; i++) {
 		struct restore_task *task = r->tasks[i], *creator, *leader;
+		int result;
 
 		if (task->pgid == PLAN_CALLERS || task->pgid == task->pid)
 			continue;
 		leader = find_task(plan, task->pgid);
 		if (leader) {
-			if (leader->pgid != leader->pid || (leader->sid != task->sid))
-				return error_say(err, -EBADMSG, "pid %d is in group %d, which is not one of session %d",
-						 task->pid, task->pgid, task->sid);
+			result = check_group(task, leader, err);
+			if (result < 0)
+				return result;
 			continue;
 		}
 		creator = find_group_creator(r, task);

@@ -6,8 +6,8 @@
  *	- a child left over from a session that its parent was never in is created by a sibling that is in it, with
  *	  CLONE_PARENT; where the session's leader is dead a helper with its pid takes its place for a while;
  *	- a child that was once orphaned into its parent's care is orphaned again, by a go-between that exits;
- *	- a child that shares the descriptor table of an older sibling, and not that of its parent, is created by that
- *sibling;
+ *	- a child that shares the descriptor table of an older sibling, and not that of its parent, is created by
+ *	  that sibling;
  *	- a group whose leader is dead gets a helper with its pid, too.
  *
  * Helpers come last in the list of tasks. Nothing here touches the system.

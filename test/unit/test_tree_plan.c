@@ -293,6 +293,14 @@ static void test_group_across_sessions(void **state)
 	check_refused(rows, 3, "pid 12 is in group 11, which is not one of session 10");
 }
 
+static void test_group_left(void **state)
+{
+	const struct row rows[] = { { 10, 0, 10, 10 }, { 11, 10, 10, 10 }, { 12, 11, 11, 10 } };
+
+	(void)state;
+	check_refused(rows, 3, "pid 12 is in group 11, whose leader has gone over to another group");
+}
+
 static void test_session_out_of_reach(void **state)
 {
 	/* 20 was never in session 30, and nobody who is in it is below 20. */
@@ -387,6 +395,7 @@ int main(void)
 		cmocka_unit_test(test_zombie_with_children),
 		cmocka_unit_test(test_same_pid_twice),
 		cmocka_unit_test(test_group_across_sessions),
+		cmocka_unit_test(test_group_left),
 		cmocka_unit_test(test_session_out_of_reach),
 		cmocka_unit_test(test_children_of_threads),
 		cmocka_unit_test(test_siblings_of_threads),

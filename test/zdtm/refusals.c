@@ -400,6 +400,22 @@ static void time_apart(void)
 	close(own);
 }
 
+/* --- process groups --------------------------------------------------------------------------------------------- */
+
+/* Its child stays behind in the group that it has made. */
+static void leave_group(void *arg)
+{
+	MUST(setpgid(0, 0));
+	(void)test_fork(wait_to_be_told, arg);
+	MUST(setpgid(0, getppid()));
+	child_wait();
+}
+
+static void group_left(void)
+{
+	child = test_fork(leave_group, NULL);
+}
+
 static const struct {
 	const char *name;
 	void (*set_up)(void);
@@ -425,6 +441,7 @@ static const struct {
 	{ "owner_outside", owner_outside, NULL },
 	{ "time_of_children", time_of_children, NULL },
 	{ "time_apart", time_apart, check_child },
+	{ "group_left", group_left, check_child },
 };
 
 int main(int argc, char **argv)
