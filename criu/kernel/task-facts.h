@@ -29,9 +29,9 @@ struct task_facts {
 	uint64_t exe;
 	uint64_t heap_start, heap_end, stack_start; /* addresses of the task's own */
 	struct path_fact cwd, root;
-	bool has_posix_timers;                  /* false: it has none */
-	int next_timer_id;                      /* what timer_create(2) tries next */
-	bool has_tls;                           /* false: no TLS descriptor is set */
+	bool has_posix_timers; /* false: it has none */
+	int next_timer_id;     /* what timer_create(2) tries next; -1: no other than usual, or not known */
+	bool has_tls;          /* false: no TLS descriptor is set */
 	int oom_score_adj, oom_score_adj_min;   /* the latter: how low it may go without CAP_SYS_RESOURCE */
 	bool has_coredump_filter, has_loginuid; /* false: not known */
 	uint32_t coredump_filter, loginuid;
