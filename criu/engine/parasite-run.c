@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/resource.h>
 
 #include "base/util.h"
@@ -17,6 +18,7 @@
 #include "engine/compel-error.h"
 #include "engine/limit-room.h"
 #include "kernel/prlimit.h"
+#include "kernel/proc-misc.h"
 #include "mm/mm.h"
 #include "mm/numa-policy.h"
 #include "mm/protection-keys.h"
@@ -204,6 +206,13 @@ static void hint_at_locked(const struct task *task, struct error *err)
 			   (unsigned long long)limit.rlim_cur / 1024, task->host_pid);
 }
 
+static bool maps_all_executable(const struct task *task)
+{
+	uint32_t personality;
+
+	return proc_read_personality(task->procfd, &personality) == 0 && personality & READ_IMPLIES_EXEC;
+}
+
 /* ... or may not. */
 static void hint_at_refused_mapping(const struct task *task, size_t bytes, int result, struct error *err)
 {
@@ -211,9 +220,11 @@ static void hint_at_refused_mapping(const struct task *task, size_t bytes, int r
 		hint_at_limit(task, bytes, err);
 	else if (result == -EAGAIN)
 		hint_at_locked(task, err);
-	else if (result == -EACCES)
+	else if (result == -EACCES && maps_all_executable(task))
 		error_hint(err, "what it maps is executable by its personality (READ_IMPLIES_EXEC), and must not be "
 				"by PR_SET_MDWE: it can map nothing itself any more");
+	else if (result == -EACCES)
+		error_hint(err, "does a security module forbid it to map executable memory (SELinux: execmem)?");
 }
 
 /* Puts the parasite's code and room for its answers into all tasks. */
