@@ -623,12 +623,15 @@ int files_settle(struct restore *r, struct error *err)
 
 /* --- files without a descriptor ------------------------------------------------------------------------------- */
 
-/* A mapping of a file that has descriptors is one of their description. */
-static bool can_map_description(const struct restore_file *file, uint32_t open_flags)
+/*
+ * With a lease a mapping of a file that has descriptors is one of their description. Only then: other files can be
+ * opened, and nobody waits for who has the descriptor. Other programs give a mapping the number of any descriptor.
+ */
+static bool can_map_description(const struct restore *r, const struct restore_file *file, uint32_t open_flags)
 {
 	const uint32_t flags = file->entry->reg->flags, access = flags & O_ACCMODE;
 
-	return file->first_user && file->first_fd >= 0 && !(flags & O_PATH) &&
+	return locks_have_lease(r) && file->first_user && file->first_fd >= 0 && !file->is_late && !(flags & O_PATH) &&
 	       (access == O_RDWR || (access == O_RDONLY && (open_flags & O_ACCMODE) == O_RDONLY));
 }
 
@@ -650,7 +653,7 @@ int files_open_for_mapping(struct restore *r, struct restore_task *task, uint32_
 
 	if (!file)
 		return error_say(err, -EBADMSG, "pid %d: the images have no file %u to map", task->pid, file_id);
-	if (can_map_description(file, open_flags)) {
+	if (can_map_description(r, file, open_flags)) {
 		fd = borrow_for_mapping(file, err);
 		if (fd < 0)
 			return fd;

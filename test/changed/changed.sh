@@ -246,6 +246,25 @@ case_build() {
 	accepted "another build of a set without"
 }
 
+# Other programs give a mapping the number of any descriptor of its file. Whoever has that may not be there yet when the
+# mapping is made.
+case_mapping_with_the_number_of_a_descriptor() {
+	victim=$TEST_B/zdtm/map_of_other make_set
+	PYTHONPATH=${self%/*}/../images python3 -c '
+import glob, imagefile, sys
+files = [e["reg"] for e in imagefile.read("set/files.img") if "reg" in e]
+shared = {f["id"] for f in files if f["name"].endswith("/shared")}
+open_files = {e["id"] for name in glob.glob("set/fdinfo-*.img") for e in imagefile.read(name)}
+number, = shared & open_files
+entries = imagefile.read(sys.argv[1])
+mapped = [v for v in entries[0]["vmas"] if v["shmid"] in shared and v["status"] & 1 << 7]
+mapped[0]["shmid"] = number
+imagefile.write(sys.argv[1], entries)
+' "set/mm-$pid.img" || fail "cannot change the set"
+	restored
+	passes
+}
+
 case_append_policy() {
 	make_files
 	cp -p log kept
