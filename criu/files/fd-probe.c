@@ -60,10 +60,14 @@ uint64_t fd_probe_position(int fd)
 	return pos < 0 ? 0 : (uint64_t)pos;
 }
 
+bool fd_probe_has_write_hint(const struct open_file *file)
+{
+	return S_ISREG(file->st.st_mode) && !(file->flags & O_PATH) && (file->flags & O_ACCMODE) != O_RDONLY;
+}
+
 void fd_probe_write_hint(int fd, struct open_file *file)
 {
-	if (S_ISREG(file->st.st_mode) && !(file->flags & O_PATH) && (file->flags & O_ACCMODE) != O_RDONLY &&
-	    fcntl(fd, F_GET_RW_HINT, &file->write_hint) < 0)
+	if (fd_probe_has_write_hint(file) && fcntl(fd, F_GET_RW_HINT, &file->write_hint) < 0)
 		file->write_hint = 0;
 }
 

@@ -54,7 +54,11 @@ static bool take_from_like(const struct open_file *like, struct open_file *file)
 	file->st = like->st;
 	file->btime_ns = like->btime_ns;
 	file->mnt_id = like->mnt_id;
-	file->write_hint = like->write_hint;
+	if (fd_probe_has_write_hint(file)) {
+		if (!fd_probe_has_write_hint(like))
+			return false;
+		file->write_hint = like->write_hint;
+	}
 	if (!fd_probe_has_position(file))
 		return true;
 	file->pos = file->facts->position;

@@ -48,7 +48,8 @@ int fd_probe_stat(int dirfd, const char *path, struct open_file *file);
 
 bool fd_probe_has_position(const struct open_file *file);
 uint64_t fd_probe_position(int fd);
-/* Reads how long what is written will live. */
+/* How long what is written will live: asked of who writes. */
+bool fd_probe_has_write_hint(const struct open_file *file);
 void fd_probe_write_hint(int fd, struct open_file *file);
 
 /* What the task that a table may have been inherited from has under this number, NULL. */

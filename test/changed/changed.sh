@@ -246,6 +246,22 @@ case_build() {
 	accepted "another build of a set without"
 }
 
+# A large table, in which the first descriptor of the path does not write.
+case_write_hint_of_many() {
+	local many=() n
+	echo content >written
+	echo content >other
+	rw_hint written 3 || fail "no hint"
+	for ((n = 0; n < 260; n++)); do
+		many+=(r:other)
+	done
+	make_set files r:written w:written "${many[@]}"
+	rw_hint written 0
+	restored
+	[ "$(rw_hint written)" = 3 ] || fail "the hint is lost"
+	passes
+}
+
 # Other programs give a mapping the number of any descriptor of its file. Whoever has that may not be there yet when the
 # mapping is made.
 case_mapping_with_the_number_of_a_descriptor() {
