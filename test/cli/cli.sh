@@ -444,7 +444,6 @@ look_at_state() {
 	state=${state:0:1}
 }
 
-# On processors that others keep busy a process of this policy hardly gets to run, not even to its stop.
 # took: seconds since $since, in tenths.
 took() {
 	local now=${EPOCHREALTIME/./}
@@ -474,6 +473,7 @@ case_io_wait() {
 	passes
 }
 
+# On processors that others keep busy a process of this policy hardly gets to run, not even to its stop.
 case_stopped_at_once() {
 	local busy=() n state
 	mkdir one two
