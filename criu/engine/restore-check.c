@@ -38,6 +38,20 @@
 #define NAMED_AT_MOST  8
 #define PID_MAX_PATH   "/proc/sys/kernel/pid_max"
 
+/* Of a daemon, mostly: its parent has made the session, and ended. A leader that is alive is that of a shell. */
+static pid_t find_ended_session(const struct restore *r)
+{
+	const struct restore_task *root = r->tasks[0];
+
+	if (r->opts->shell_job || r->opts->restore_sibling || root->sid == root->pid || root->sid == 0 ||
+	    kill(root->sid, 0) == 0 || errno != ESRCH)
+		return 0;
+	for (size_t i = 0; i < r->task_count; i++)
+		if (r->tasks[i]->pid == root->sid)
+			return 0;
+	return root->sid;
+}
+
 int restore_collect_tasks(struct restore *r, struct error *err)
 {
 	const struct checked_set *images = r->images;
@@ -65,6 +79,11 @@ int restore_collect_tasks(struct restore *r, struct error *err)
 			task->parent->vfork_child = task;
 		}
 		task->parent_thread = image->parent_thread;
+	}
+	r->ended_session = find_ended_session(r);
+	if (r->ended_session) {
+		r->caller_sid = r->caller_pgid = r->ended_session;
+		r->caller_leads_session = false;
 	}
 	return 0;
 }
@@ -143,13 +162,15 @@ struct pid_list {
 
 static int list_pids(const struct restore *r, struct pid_list *ret)
 {
-	size_t count = r->task_count;
+	size_t count = r->task_count + 1;
 
 	for (size_t i = 0; i < r->images->task_count; i++)
 		count += r->images->tasks[i].thread_count;
 	ret->pids = calloc(count + 1, sizeof(*ret->pids));
 	if (!ret->pids)
 		return -ENOMEM;
+	if (r->ended_session)
+		ret->pids[ret->count++] = r->ended_session;
 	for (size_t i = 0; i < r->task_count; i++) {
 		const struct checked_task *image = r->tasks[i]->image;
 
@@ -302,7 +323,7 @@ static int check_sessions(const struct restore *r, struct error *err)
 {
 	const struct restore_task *root = r->tasks[0];
 
-	if (r->opts->shell_job || root->sid == root->pid)
+	if (r->opts->shell_job || root->sid == root->pid || r->ended_session)
 		return 0;
 	error_hint(err, "--shell-job (-j) restores it in the session and process group of this shell");
 	return error_say(err, -EINVAL,

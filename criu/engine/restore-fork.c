@@ -617,12 +617,17 @@ static _Noreturn void run_root(struct restore *r, pid_t maker)
 	run_task(r, r->tasks[0], &err);
 }
 
-static _Noreturn void make_orphan(struct restore *r)
+/* The root goes to another parent by its end, or is a child of ours and born into a session with its number. */
+static _Noreturn void make_root(struct restore *r, bool is_orphaned)
 {
-	const pid_t maker = getpid();
+	const pid_t maker = is_orphaned ? getpid() : 0;
 	struct error err = { 0 };
-	pid_t pid = create_process(r, r->tasks[0], false, &err);
+	pid_t pid;
 
+	if (r->ended_session && setsid() < 0)
+		pid = error_set(&err, -errno, "start session %d", r->ended_session);
+	else
+		pid = create_process(r, r->tasks[0], !is_orphaned, &err);
 	if (pid == 0)
 		run_root(r, maker);
 	if (pid < 0)
@@ -632,10 +637,16 @@ static _Noreturn void make_orphan(struct restore *r)
 
 static pid_t create_root(struct restore *r, struct error *err)
 {
-	const struct clone_request request = { .exit_signal = SIGCHLD, .cgroup_fd = -1 };
+	const bool is_orphaned = is_orphaned_first(r);
+	const struct clone_request request = {
+		.exit_signal = SIGCHLD,
+		.set_tid = &r->ended_session,
+		.set_tid_count = r->ended_session ? 1 : 0,
+		.cgroup_fd = -1,
+	};
 	pid_t pid;
 
-	if (!is_orphaned_first(r)) {
+	if (!is_orphaned && !r->ended_session) {
 		pid = create_process(r, r->tasks[0], r->opts->restore_sibling, err);
 		if (pid == 0)
 			run_root(r, 0);
@@ -643,10 +654,13 @@ static pid_t create_root(struct restore *r, struct error *err)
 	}
 	pid = clone_process(&request, NULL);
 	if (pid == 0)
-		make_orphan(r);
+		make_root(r, is_orphaned);
+	if (pid < 0 && r->ended_session)
+		return error_set(err, pid, "make the leader of session %d, for pid %d", r->ended_session,
+				 r->tasks[0]->pid);
 	if (pid < 0)
 		return error_set(err, pid, "make a parent for pid %d", r->tasks[0]->pid);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+	while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
 		;
 	return pid;
 }

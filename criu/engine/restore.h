@@ -100,6 +100,7 @@ struct restore {
 	const struct own_limits *own_limits;
 	bool files_need_all;           /* some file can only be finished when all processes have theirs */
 	pid_t caller_sid, caller_pgid; /* session and group of who restores: with --shell-job the root stays in them */
+	pid_t ended_session; /* without it: that of the root, where its leader has ended: born into it; else 0 */
 	bool caller_leads_session;
 	bool sets_slacks;   /* see task/timer-slack.h */
 	bool needs_time_ns; /* see ns/time-ns.h */

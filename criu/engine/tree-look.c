@@ -29,6 +29,13 @@ static bool has_known_group(const struct dump *d, const struct task *task)
 	       (pgid > 0 && tree_has(d, pgid) && d->tasks[d->task_by_pid[pgid] - 1]->stat.pgid == pgid);
 }
 
+static pid_t find_ended_session(const struct dump *d)
+{
+	const struct task *root = d->tasks[0];
+
+	return d->opts->shell_job || root->stat.sid == root->host_pid ? 0 : root->stat.sid;
+}
+
 static bool is_worth_a_plan(const struct dump *d)
 {
 	bool is_simple = true;
@@ -95,7 +102,7 @@ static void warn_of_places(const struct dump *d, const struct restore *r)
 
 int tree_look(const struct dump *d, struct error *err)
 {
-	struct restore r = { 0 };
+	struct restore r = { .ended_session = find_ended_session(d) };
 	int result;
 
 	if (!is_worth_a_plan(d))

@@ -157,10 +157,15 @@ static int link_children(struct restore *r, struct error *err)
 	return 0;
 }
 
-/* What the root belongs to without leading it is the caller's; 0 in an image is a leader outside of the namespace. */
-static void rename_callers(struct restore *r)
+/*
+ * What the root belongs to without leading it is the caller's; 0 in an image is a leader outside of the namespace. In
+ * place of the caller stands who makes the session of the root, if its leader has ended; with the group of that number,
+ * which nobody can make any more while there is the session.
+ */
+static int rename_callers(struct restore *r, struct error *err)
 {
-	const pid_t sid = r->tasks[0]->sid, pgid = r->tasks[0]->pgid, pid = r->tasks[0]->pid;
+	const pid_t sid = r->tasks[0]->sid, pid = r->tasks[0]->pid;
+	const pid_t pgid = r->ended_session && r->tasks[0]->pgid != sid ? pid : r->tasks[0]->pgid;
 
 	for (size_t i = 0; i < r->task_count; i++) {
 		struct restore_task *task = r->tasks[i];
@@ -169,7 +174,15 @@ static void rename_callers(struct restore *r)
 			task->sid = PLAN_CALLERS;
 		if (pgid != pid && task->pgid == pgid)
 			task->pgid = PLAN_CALLERS;
+		if (r->ended_session && task->pgid == r->ended_session) {
+			error_hint(err, "--shell-job (-j) takes session and process group from the caller at restore");
+			return error_say(err, -EOPNOTSUPP,
+					 "pid %d is in group %d, that of the leader of its session, which has ended; "
+					 "and the root, pid %d, is in another group",
+					 task->pid, task->pgid, pid);
+		}
 	}
+	return 0;
 }
 
 static int index_tasks(struct plan *plan, struct error *err)
@@ -655,8 +668,9 @@ static int run_passes(struct plan *plan, struct error *err)
 		r = collect_threads(plan, err);
 	if (r < 0)
 		return r;
-	rename_callers(plan->r);
-	r = index_tasks(plan, err);
+	r = rename_callers(plan->r, err);
+	if (r == 0)
+		r = index_tasks(plan, err);
 	if (r < 0)
 		return r;
 	find_needs(plan);

@@ -21,13 +21,14 @@
 #include "base/error.h"
 #include "engine/restore.h"
 
-/* Session and group of the caller, for processes whose session or group leader is outside of the set. */
+/* Session and group that the root is born into, for processes whose session or group leader is outside of the set. */
 #define PLAN_CALLERS 0
 
 /*
  * Tasks with pid, pgid, sid, parent and is_zombie set, parents before children, the root first; on success links,
  * creators and helpers are filled in and r->tasks has grown. Sessions and groups that the root belongs to without
- * leading them are taken to be the caller's (the root's sid and pgid become PLAN_CALLERS, also in other tasks).
+ * leading them are taken to be the caller's (the root's sid and pgid become PLAN_CALLERS, also in other tasks); with
+ * r->ended_session the session is that one, and the group the one of the same number.
  * pid_in_use says which numbers a go-between may not get (of the set itself they are known).
  */
 int tree_plan_make(struct restore *r, bool (*pid_in_use)(pid_t pid), struct error *err);

@@ -125,6 +125,38 @@ static size_t split_words(char *text, const char **words, size_t most)
 	return count;
 }
 
+/* Into a session of its own. 0 in the child. */
+static pid_t fork_leader(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0 && setsid() < 0)
+		_exit(126);
+	return pid;
+}
+
+/* Its parent has made the session, and ends; so that it becomes our child. */
+static pid_t fork_daemon(void)
+{
+	int ends[2], status;
+	pid_t parent, pid = -1;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -1;
+	parent = fork_leader();
+	if (parent == 0) {
+		pid = fork();
+		if (pid == 0)
+			return 0;
+		_exit(write(ends[1], &pid, sizeof(pid)) != sizeof(pid));
+	}
+	if (parent < 0 || read(ends[0], &pid, sizeof(pid)) != sizeof(pid) || waitpid(parent, &status, 0) < 0)
+		pid = -1;
+	close(ends[0]);
+	close(ends[1]);
+	return pid;
+}
+
 static void start_program(void)
 {
 	char path[512], work[300], out[300], args[128];
@@ -139,12 +171,12 @@ static void start_program(void)
 	snprintf(out, sizeof(out), "%s/out", my.run->dir);
 	if (mkdir(work, 0755) < 0)
 		write_verdict("FAIL mkdir %s: %s\n", work, strerror(errno));
-	my.root = fork();
+	my.root = my.run->test->is_daemon ? fork_daemon() : fork_leader();
 	if (my.root < 0)
 		write_verdict("FAIL fork: %s\n", strerror(errno));
 	if (my.root > 0)
 		return;
-	if (setsid() < 0 || chdir(work) < 0)
+	if (chdir(work) < 0)
 		_exit(126);
 	open_stdio(out);
 	snprintf(args, sizeof(args), "%s", my.run->test->args);

@@ -416,6 +416,13 @@ static void group_left(void)
 	child = test_fork(leave_group, NULL);
 }
 
+/* The root leaves the group of its session's leader, which has ended, to its child. */
+static void group_ended(void)
+{
+	child = test_fork(wait_to_be_told, NULL);
+	MUST(setpgid(0, 0));
+}
+
 static const struct {
 	const char *name;
 	void (*set_up)(void);
@@ -442,6 +449,7 @@ static const struct {
 	{ "time_of_children", time_of_children, NULL },
 	{ "time_apart", time_apart, check_child },
 	{ "group_left", group_left, check_child },
+	{ "group_ended", group_ended, check_child },
 };
 
 int main(int argc, char **argv)

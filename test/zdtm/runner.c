@@ -113,6 +113,8 @@ static void parse_flag(struct test *test, const char *word)
 		test->is_busy = true;
 	else if (strcmp(word, "unordered") == 0)
 		test->is_unordered = true;
+	else if (strcmp(word, "daemon") == 0)
+		test->is_daemon = true;
 	else if (strcmp(word, "newnet") == 0)
 		test->has_own_net = true;
 	else if (strcmp(word, "noauto") == 0)

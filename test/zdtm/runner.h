@@ -32,6 +32,7 @@ struct test {
 	int huge_pages;        /* that are to be free while it runs */
 	bool is_long, is_busy; /* busy: never sleeps, so /proc is not compared */
 	bool is_unordered;     /* a second set may have the processes in another order */
+	bool is_daemon;        /* in a session whose leader has ended */
 	bool has_own_net;      /* a network namespace, and what /sys shows of it */
 	bool skip_counted;     /* what no mode runs is counted once */
 };

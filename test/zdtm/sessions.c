@@ -1,4 +1,7 @@
-/* Process groups and sessions: leaders, members, a session of a child's own. */
+/*
+ * Process groups and sessions: leaders, members, a session of a child's own. With an argument the leader of our session
+ * has ended, and we are in its group, in one of our own ("own"), or in one whose leader has ended, too ("ended").
+ */
 #include "zdtmlib.h"
 
 struct ids {
@@ -55,18 +58,40 @@ static void session_leader(void *arg)
 	test_end_child(pids[0]);
 }
 
-int main(void)
+static void lead_for_a_moment(void *arg)
+{
+	(void)arg;
+	MUST(setpgid(0, 0));
+	child_wait();
+}
+
+static void choose_group(const char *which)
+{
+	pid_t pid;
+
+	if (strcmp(which, "own") == 0)
+		MUST(setpgid(0, 0));
+	if (strcmp(which, "ended") != 0)
+		return;
+	pid = test_fork(lead_for_a_moment, NULL);
+	MUST(setpgid(0, pid));
+	test_end_child(pid);
+}
+
+int main(int argc, char **argv)
 {
 	struct ids before;
 	pid_t pids[4];
 
 	test_start();
+	if (argc == 2)
+		choose_group(argv[1]);
 	pids[0] = test_fork(group_leader, NULL);
 	pids[1] = test_fork(member, (void *)(long)pids[0]);
 	pids[2] = test_fork(session_leader, NULL);
 	pids[3] = test_fork(group_leader, NULL);
 	before = note();
-	EXPECT_EQ(before.pid, before.sid);
+	EXPECT_EQ(before.pid == before.sid, argc == 1);
 	test_wait();
 	check(&before);
 	for (int i = 3; i >= 0; i--)
