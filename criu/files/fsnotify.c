@@ -203,8 +203,8 @@ static int resolve_inodes(struct dump *d, const struct open_file *file, const st
 	for (size_t i = 0; i < watches->count; i++) {
 		struct watch *watch = &watches->items[i];
 
-		if (!watch->is_mount && inode_path_find(d, mounts, &watch->object) < 0 && !watch->object.exists &&
-		    inode_path_ask_kernel(d, file, mounts, &watch->object) < 0)
+		if (!watch->is_mount && inode_path_find(d, mounts, &watch->object) < 0 &&
+		    (watch->object.exists || inode_path_ask_kernel(d, file, mounts, &watch->object) < 0))
 			missing[count++] = &watch->object;
 	}
 	inode_path_search(d, missing, count);

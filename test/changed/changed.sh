@@ -97,6 +97,32 @@ case_everything_elsewhere() {
 	passes
 }
 
+# A watched file whose names the kernel has forgotten is there by its handle, which says nothing of where it is.
+case_watched_without_a_name_in_memory() {
+	local each where
+	export PATH=$PATH:/usr/sbin:/sbin
+	truncate -s 8M image
+	mkdir mounted
+	mkfs.ext4 -q image && mount -o loop image mounted || exit 77
+	mkdir mounted/deep
+	echo content >mounted/deep/file
+	start files i:mounted/deep/file
+	mount -o remount mounted
+	for each in without --irmap-scan-path; do
+		rm -rf set && mkdir set
+		[ $each = without ] && where=() || where=("$each" "$PWD/mounted")
+		run_criu dump -R -t "$pid" -D set -v4 -o dump.log "${where[@]}"
+		[ $status -eq 0 ] || fail "$each: cannot make a set"
+		if [ $each = without ]; then
+			grep -q mounted/deep/file set/files.img && exit 77 # it has not forgotten them
+			mount -o remount mounted
+		else
+			grep -q mounted/deep/file set/files.img || fail "it was not searched for"
+		fi
+	done
+	passes
+}
+
 # --- changed --------------------------------------------------------------------------------------------------------
 
 # makes A B C: files of 100 bytes; a set that has them open for reading, for appending and mapped.

@@ -3,6 +3,7 @@
  * waits for SIGTERM, checks itself and says PASS or what it found.
  *
  *	files MODE:NAME ...	each open for reading (r), reading and writing (w) or appending (a), or only mapped (m)
+ *			or watched by inotify (i)
  *	nameless		things without a name, in a directory that is gone and in a read-only mount
  *	paths			in its working directory: a file, one without a name, a directory, a fifo with something
  *			in it, a mapping, a watch on the directory "watched"; a child whose root is the directory "jail"
@@ -54,6 +55,12 @@ static void *map(const char *name)
 	return at;
 }
 
+static void watch_file(const char *name)
+{
+	if (inotify_add_watch(inotify_init1(IN_NONBLOCK), name, IN_MODIFY) < 0)
+		fail(name);
+}
+
 static void hold_files(char **arguments, int count)
 {
 	for (int i = 0; i < count; i++) {
@@ -61,6 +68,8 @@ static void hold_files(char **arguments, int count)
 
 		if (arguments[i][0] == 'm')
 			(void)map(name);
+		else if (arguments[i][0] == 'i')
+			watch_file(name);
 		else
 			(void)must_open(name, arguments[i][0] == 'r'   ? O_RDONLY
 					      : arguments[i][0] == 'w' ? O_RDWR
