@@ -178,9 +178,15 @@ static int fill_lock(const struct lock_line *line, struct file_lock *lock)
 	return lock->kind ? 0 : -EOPNOTSUPP;
 }
 
+static const char *name_of(const struct open_file *file)
+{
+	return file->link ? file->link : file->kind ? file->kind->name : "file";
+}
+
 static int refuse_lock(const struct task_fd *fd, const struct task *task, struct error *err, const char *reason)
 {
-	return error_say(err, -ENOTSUP, TASK_FORMAT ", fd %d, %s: %s", TASK_ARGS(task), fd->fd, fd->file->link, reason);
+	return error_say(err, -ENOTSUP, TASK_FORMAT ", fd %d, %s: %s", TASK_ARGS(task), fd->fd, name_of(fd->file),
+			 reason);
 }
 
 /* "1: POSIX  ADVISORY ...": what follows the number. */
@@ -220,7 +226,7 @@ static int add_lock(struct dump *d, const struct task *task, const struct task_f
 		return 0;
 	error_hint(err, "--file-locks saves it");
 	return error_say(err, -ENOTSUP, TASK_FORMAT ", fd %d, %s: holds a file lock (%s)", TASK_ARGS(task), fd->fd,
-			 fd->file->link, kind_name(lock.kind));
+			 name_of(fd->file), kind_name(lock.kind));
 }
 
 static int look_fd(struct dump *d, const struct task *task, size_t index, struct error *err)

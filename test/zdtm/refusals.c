@@ -286,6 +286,15 @@ static void check_lock_mapped(void)
 	EXPECT_EQ(errno, EWOULDBLOCK);
 }
 
+/* It has no path. */
+static void lock_pipe(void)
+{
+	int ends[2];
+
+	MUST(pipe(ends));
+	MUST(flock(ends[0], LOCK_SH));
+}
+
 static int leased = -1;
 
 static void ghost_leased(void)
@@ -441,6 +450,7 @@ static const struct {
 	{ "two_outside", two_outside, NULL },
 	{ "two_consoles", two_consoles, NULL },
 	{ "lock_mapped", lock_mapped, check_lock_mapped },
+	{ "lock_pipe", lock_pipe, NULL },
 	{ "ghost_leased", ghost_leased, check_leased },
 	{ "tty_without_terminal", tty_without_terminal, check_child },
 	{ "killed_leader", killed_leader, NULL },
