@@ -8,9 +8,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "base/cleanup.h"
 #include "base/util.h"
@@ -91,6 +94,26 @@ static int missing_pages(const struct pagemap *map, struct error *err)
 }
 
 /*
+ * tmpfs looks at each page to find a hole, milliseconds for a large file. It counts nothing but pages, as other
+ * filesystems do not: one with as many as it is long has no holes.
+ */
+static bool may_have_holes(int fd, uint64_t bytes)
+{
+	struct statfs fs;
+	struct stat st;
+
+	return fstatfs(fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC || fstat(fd, &st) < 0 ||
+	       (uint64_t)st.st_blocks * 512 < bytes;
+}
+
+static bool has_holes(int fd, uint64_t bytes)
+{
+	off_t hole = may_have_holes(fd, bytes) ? lseek(fd, 0, SEEK_HOLE) : -1;
+
+	return hole >= 0 && (uint64_t)hole < bytes;
+}
+
+/*
  * No overflow: runs do not overlap, so their sum fits as their addresses do. Pages beyond those of all runs are of a
  * map that was cut off; of a parent set only what is asked for matters.
  */
@@ -98,7 +121,6 @@ static int check_pages_file(struct pagemap *map, struct error *err)
 {
 	AUTO_CLOSE int fd = -1;
 	uint64_t bytes;
-	off_t hole;
 	int r = image_open_raw(map->set, IMAGE_PAGES, map->pages_id, O_RDONLY, &fd, &bytes, err);
 
 	if (r == -ENOENT && !error_is_set(err))
@@ -110,8 +132,7 @@ static int check_pages_file(struct pagemap *map, struct error *err)
 				 "pages-%u.img is too %s: %" PRIu64 " bytes for the %" PRIu64 " pages of %s",
 				 map->pages_id, bytes / PAGE_BYTES < map->present_pages ? "short" : "long", bytes,
 				 map->present_pages, map->name);
-	hole = lseek(fd, 0, SEEK_HOLE);
-	map->has_holes = hole >= 0 && (uint64_t)hole < bytes;
+	map->has_holes = has_holes(fd, bytes);
 	return 0;
 }
 

@@ -1314,6 +1314,13 @@ case_pages_that_are_holes() {
 	grep -Eq 'pagemap-[0-9]+.img: 1 of its [0-9]+ pages are holes in the image' sparse/restore.log || fail "no warning"
 }
 
+# Where the number of blocks tells first whether there are any.
+case_pages_that_are_holes_on_tmpfs() {
+	mkdir memory
+	mount -t tmpfs memory memory && cd memory || fail "no tmpfs"
+	case_pages_that_are_holes
+}
+
 # Two sets have the same parent: what one gives back the other lacks.
 case_parent_that_was_used_up() {
 	make_set
