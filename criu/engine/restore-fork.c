@@ -618,12 +618,16 @@ static _Noreturn void run_root(struct restore *r, pid_t maker)
 }
 
 /* The root goes to another parent by its end, or is a child of ours and born into a session with its number. */
-static _Noreturn void make_root(struct restore *r, bool is_orphaned)
+static _Noreturn void make_root(struct restore *r, bool is_orphaned, pid_t worker)
 {
 	const pid_t maker = is_orphaned ? getpid() : 0;
 	struct error err = { 0 };
 	pid_t pid;
 
+	/* Who rolls back when the worker has died must not miss a root that comes later. */
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != worker)
+		_exit(1);
 	if (r->ended_session && setsid() < 0)
 		pid = error_set(&err, -errno, "start session %d", r->ended_session);
 	else
@@ -638,6 +642,7 @@ static _Noreturn void make_root(struct restore *r, bool is_orphaned)
 static pid_t create_root(struct restore *r, struct error *err)
 {
 	const bool is_orphaned = is_orphaned_first(r);
+	const pid_t worker = getpid();
 	const struct clone_request request = {
 		.exit_signal = SIGCHLD,
 		.set_tid = &r->ended_session,
@@ -654,7 +659,7 @@ static pid_t create_root(struct restore *r, struct error *err)
 	}
 	pid = clone_process(&request, NULL);
 	if (pid == 0)
-		make_root(r, is_orphaned);
+		make_root(r, is_orphaned, worker);
 	if (pid < 0 && r->ended_session)
 		return error_set(err, pid, "make the leader of session %d, for pid %d", r->ended_session,
 				 r->tasks[0]->pid);
