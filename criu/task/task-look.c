@@ -116,6 +116,13 @@ void task_look_ended_leader(struct dump *d, const struct task *task)
 			 TASK_ARGS(task), strerror(-r));
 }
 
+static bool has_parents_adjustment(const struct task *task)
+{
+	const struct task *parent = task->parent;
+
+	return parent && parent->state && parent->state->oom_score_adj == task->state->oom_score_adj;
+}
+
 /*
  * What nobody has raised cannot be lowered either: where the kernel's structures have to be read for it, only those of
  * processes that have an adjustment are.
@@ -141,9 +148,10 @@ void task_look_oom_score_adj_min(struct dump *d, const struct task *task)
 		r = KERNEL_MEMBER(km, process, "signal_struct", "oom_score_adj_min", &lowest);
 	if (r == 0)
 		state->oom_score_adj_min = lowest;
-	else
+	else if (!has_parents_adjustment(task))
 		log_warn(TASK_FORMAT
-			 ": how far it may lower its oom_score_adj (%d) without CAP_SYS_RESOURCE cannot be told: %s",
+			 ": how far it, and who has inherited that, may lower its oom_score_adj (%d) without "
+			 "CAP_SYS_RESOURCE cannot be told: %s",
 			 TASK_ARGS(task), state->oom_score_adj, strerror(-r));
 }
 

@@ -888,6 +888,18 @@ case_vfork_without_bpf() {
 	passes
 }
 
+# What a tree has inherited is warned of once.
+case_oom_score_without_bpf() {
+	mkdir set
+	victim=$TEST_B/zdtm/wide_tree
+	start
+	echo 300 | tee /proc/$pid/oom_score_adj $(printf '/proc/%s/oom_score_adj ' $(cat /proc/$pid/task/$pid/children)) >/dev/null
+	CRIU_MASK_FEATURES=kernel_memory,task_facts gives 0 dump -R -v2 -t $pid -D set
+	says err 'pid [0-9]+ \(wide_tree\): how far it, .* oom_score_adj \(300\)'
+	[ $(grep -c oom_score_adj err) -eq 1 ] || fail "warned of more than once"
+	passes
+}
+
 # A limit that leaves no room for all threads is named, and nothing of the tree is left.
 case_too_few_processes() {
 	local group=/sys/fs/cgroup/pids/criu-cli.$RANDOM
