@@ -257,8 +257,9 @@ static int add_group(const char *interface, const char *address)
 	(void)snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", interface);
 	for (size_t i = 0; i < sizeof(ifr.ifr_hwaddr.sa_data) && address[2 * i]; i++) {
 		unsigned int byte;
+		int digits = 0;
 
-		if (sscanf(address + 2 * i, "%2x", &byte) != 1)
+		if (sscanf(address + 2 * i, "%2x%n", &byte, &digits) != 1 || digits != 2)
 			return -EBADMSG;
 		ifr.ifr_hwaddr.sa_data[i] = (char)byte;
 	}
