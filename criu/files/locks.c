@@ -13,13 +13,14 @@
  *
  * A mapping keeps the locks of its description when all descriptors of that are closed. One of flock(2) is kept if a
  * single process has the mapping, as each JVM has one: its restore locks what it makes the mapping from, and closes
- * that. Others are refused: whose they are nobody tells.
+ * that. Others are refused: whose they are nobody tells, unless descriptors outside of the tree show them.
  *
  * A process loses all its record locks on a file when it closes any descriptor of it, such as one that a mapping was
  * made from: the restorer takes them once more when nothing of the restore is left to be closed.
  */
 #include "files/locks.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -43,6 +44,7 @@
 #include "images/file-lock.pb-c.h"
 #include "kernel/bpf-files.h"
 #include "kernel/pidfd.h"
+#include "kernel/proc-list.h"
 #include "kernel/proc-misc.h"
 #include "kernel/proc-pid.h"
 #include "mm/restore-area.h"
@@ -408,7 +410,47 @@ static bool is_of_tree(const struct dump *d, pid_t pid)
 	return false;
 }
 
-/* A record lock is given up with the descriptor; whose an open file description lock is nobody tells. */
+static bool is_same_lock(const struct lock_line *a, const struct lock_line *b)
+{
+	return !strcmp(a->kind, b->kind) && !strcmp(a->access, b->access) && a->major == b->major &&
+	       a->minor == b->minor && a->inode == b->inode && a->start == b->start && !strcmp(a->end, b->end);
+}
+
+static bool has_lock(pid_t pid, const struct lock_line *lock)
+{
+	AUTO_CLOSE int procfd = proc_open(pid);
+	AUTO_FREE int *fds = NULL;
+	size_t count = 0;
+
+	if (procfd < 0 || proc_list_fds(procfd, &fds, &count) < 0)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		AUTO_FDINFO struct fdinfo info = { 0 };
+		struct lock_line line;
+		const char *text;
+
+		if (fdinfo_read(procfd, fds[i], &info) < 0 || !info.has_locks)
+			continue;
+		for (size_t at = 0; (text = fdinfo_next(&info, "lock", &at));)
+			if (parse_line(text, &line) == 0 && is_same_lock(&line, lock))
+				return true;
+	}
+	return false;
+}
+
+/* Only descriptors tell whose an open file description lock is: one of a process that is not of the tree. */
+static bool is_strangers(const struct lock_line *lock)
+{
+	AUTO_CLOSEDIR DIR *dir = opendir("/proc");
+	const struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)))
+		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && has_lock(atoi(entry->d_name), lock))
+			return true;
+	return false;
+}
+
+/* A record lock is given up with the descriptor. */
 static bool is_kept_by(const struct dump *d, const struct open_file *mapped, const struct lock_line *line)
 {
 	return mapped->map_writable && S_ISREG(mapped->st.st_mode) && mapped->st.st_ino == line->inode &&
@@ -464,6 +506,8 @@ static int look_at_line(const struct dump *d, const char *text, struct error *er
 
 		if (!file->map_end || !is_kept_by(d, file, &line))
 			continue;
+		if (line.pid <= 0 && is_strangers(&line))
+			return 0;
 		return keep_flock(d, file, &line) ? 0 : refuse_kept(file, &line, err);
 	}
 	return 0;

@@ -900,6 +900,27 @@ case_oom_score_without_bpf() {
 	passes
 }
 
+# An open file description lock names no process: that of another program is none that a mapping keeps.
+case_lock_of_another_program() {
+	local other
+	mkdir set
+	victim=$TEST_B/zdtm/lock_mapped
+	start
+	python3 -c '
+import fcntl, struct, time
+file = open("shared", "r+b")
+fcntl.fcntl(file, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))
+open("locked", "w")
+time.sleep(60)' &
+	other=$!
+	within 3000 [ -e locked ] || fail "no lock"
+	gives 0 dump -t $pid -D set
+	gone
+	gives 0 restore -d -D set
+	kill $other
+	passes
+}
+
 # A limit that leaves no room for all threads is named, and nothing of the tree is left.
 case_too_few_processes() {
 	local group=/sys/fs/cgroup/pids/criu-cli.$RANDOM

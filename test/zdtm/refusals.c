@@ -286,6 +286,18 @@ static void check_lock_mapped(void)
 	EXPECT_EQ(errno, EWOULDBLOCK);
 }
 
+/* Nobody else has it. */
+static void description_lock_mapped(void)
+{
+	struct flock lock = { .l_type = F_WRLCK };
+	int fd = MUST(open("locked", O_RDWR | O_CREAT, 0600));
+
+	EXPECT_EQ(write(fd, "x", 1), 1);
+	MUST(fcntl(fd, F_OFD_SETLK, &lock));
+	EXPECT(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) != MAP_FAILED);
+	MUST(close(fd));
+}
+
 /* It has no path. */
 static void lock_pipe(void)
 {
@@ -450,6 +462,7 @@ static const struct {
 	{ "two_outside", two_outside, NULL },
 	{ "two_consoles", two_consoles, NULL },
 	{ "lock_mapped", lock_mapped, check_lock_mapped },
+	{ "description_lock_mapped", description_lock_mapped, NULL },
 	{ "lock_pipe", lock_pipe, NULL },
 	{ "ghost_leased", ghost_leased, check_leased },
 	{ "tty_without_terminal", tty_without_terminal, check_child },
