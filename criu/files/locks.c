@@ -450,12 +450,18 @@ static bool is_strangers(const struct lock_line *lock)
 	return false;
 }
 
+/* Without a name or a descriptor nobody can ask for a lock any more. */
+static bool can_keep(const struct dump *d, const struct open_file *file)
+{
+	return file->map_end && file->map_writable && S_ISREG(file->st.st_mode) && file->st.st_nlink > 0 &&
+	       !has_descriptors(d, file);
+}
+
 /* A record lock is given up with the descriptor. */
 static bool is_kept_by(const struct dump *d, const struct open_file *mapped, const struct lock_line *line)
 {
-	return mapped->map_writable && S_ISREG(mapped->st.st_mode) && mapped->st.st_ino == line->inode &&
-	       (dev_t)mapped->serial == makedev(line->major, line->minor) && strcmp(line->kind, "POSIX") != 0 &&
-	       (line->pid <= 0 || is_of_tree(d, line->pid)) && !has_descriptors(d, mapped);
+	return mapped->st.st_ino == line->inode && (dev_t)mapped->serial == makedev(line->major, line->minor) &&
+	       strcmp(line->kind, "POSIX") != 0 && (line->pid <= 0 || is_of_tree(d, line->pid)) && can_keep(d, mapped);
 }
 
 /* NULL: several have it, and whether by one description nobody tells. */
@@ -504,7 +510,7 @@ static int look_at_line(const struct dump *d, const char *text, struct error *er
 	for (size_t i = 0; i < d->files->count; i++) {
 		struct open_file *file = d->files->files[i];
 
-		if (!file->map_end || !is_kept_by(d, file, &line))
+		if (!is_kept_by(d, file, &line))
 			continue;
 		if (line.pid <= 0 && is_strangers(&line))
 			return 0;
@@ -515,7 +521,8 @@ static int look_at_line(const struct dump *d, const char *text, struct error *er
 
 /*
  * A mapping keeps its description, and that the locks it has. Asked for are files that are shared and may be written,
- * of which nobody has a descriptor: for those, and no library or locale is among them, the list is worth its time.
+ * of which nobody has a descriptor: for those, and no library, locale or semaphore of a pool is among them, the list is
+ * worth its time.
  */
 static int look_at_mappings(const struct dump *d, struct error *err)
 {
@@ -524,11 +531,8 @@ static int look_at_mappings(const struct dump *d, struct error *err)
 	bool is_any = false;
 	int r = 0;
 
-	for (size_t i = 0; i < d->files->count && !is_any; i++) {
-		const struct open_file *file = d->files->files[i];
-
-		is_any = file->map_end && file->map_writable && S_ISREG(file->st.st_mode) && !has_descriptors(d, file);
-	}
+	for (size_t i = 0; i < d->files->count && !is_any; i++)
+		is_any = can_keep(d, d->files->files[i]);
 	if (!is_any || buffer_read_at(&text, AT_FDCWD, "/proc/locks") < 0)
 		return 0;
 	for (char *at = strtok_r(text.data, "\n", &state); at && r == 0; at = strtok_r(NULL, "\n", &state))

@@ -1,6 +1,7 @@
 /*
  * Locks of flock(2) that only a mapping keeps: their descriptors are closed. A JVM has one for its performance data.
- * They are there until the last of the mapping is gone.
+ * They are there until the last of the mapping is gone. Another one, of a file without a name that two processes map,
+ * nobody can ask for.
  */
 #include "zdtmlib.h"
 
@@ -29,11 +30,22 @@ static bool can_lock(const char *name, int operation)
 	return r == 0;
 }
 
+static void sleep_on(void *arg)
+{
+	child_wait();
+	EXPECT_EQ(*(char *)arg, 'x');
+}
+
 int main(void)
 {
-	char *alone, *shared;
+	char *alone, *shared, *nameless;
+	pid_t pid;
 
 	test_start();
+	nameless = map_locked("nameless", LOCK_EX);
+	MUST(unlink("nameless"));
+	pid = test_fork(sleep_on, nameless);
+	*nameless = 'x';
 	alone = map_locked("exclusive", LOCK_EX);
 	shared = map_locked("shared", LOCK_SH);
 	test_wait();
@@ -46,5 +58,6 @@ int main(void)
 	EXPECT(can_lock("exclusive", LOCK_EX));
 	MUST(munmap(shared, 2 * 4096));
 	EXPECT(can_lock("shared", LOCK_EX));
+	test_end_child(pid);
 	return test_pass();
 }
