@@ -322,6 +322,16 @@ static int add_queues(const char *interface, struct buffer *ret)
 	return r;
 }
 
+static bool is_queue_setting(const char *path)
+{
+	const char *name = strrchr(path, '/');
+
+	for (size_t i = 0; name && i < ARRAY_SIZE(queue_settings); i++)
+		if (!strcmp(name + 1, queue_settings[i]))
+			return path[0] != '/' && !strstr(path, "..");
+	return false;
+}
+
 static int set_queue(const char *interface, const char *path, const char *value)
 {
 	AUTO_CLOSE int queues = open_queues(interface), fd = -1;
@@ -372,7 +382,7 @@ int link_setting_set(const char *interface, const char *setting)
 	if ((rest = behind(name, "multicast/")))
 		return add_group(interface, rest);
 	if ((rest = behind(name, "queue/")))
-		return strstr(rest, "..") || rest[0] == '/' ? -EBADMSG : set_queue(interface, rest, equals + 1);
+		return is_queue_setting(rest) ? set_queue(interface, rest, equals + 1) : -EBADMSG;
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
 		if (!strcmp(numbers[i].name, name))
 			return numbers[i].set(interface, value);
