@@ -59,25 +59,34 @@ static pid_t make_child(void)
 
 static void *wait_beside(void *unused)
 {
-	sigset_t set;
-
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGUSR1);
-	(void)sigaddset(&set, SIGRTMIN);
-	EXPECT_EQ(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
 	test_await(stage, GO);
 	return unused;
 }
 
-static void run_parent(void)
+/* A thread that takes none of the signals, from its first moment on. */
+static pthread_t start_beside(void)
 {
 	pthread_t thread;
+	sigset_t set, old;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGUSR1);
+	(void)sigaddset(&set, SIGRTMIN);
+	EXPECT_EQ(pthread_sigmask(SIG_BLOCK, &set, &old), 0);
+	EXPECT_EQ(pthread_create(&thread, NULL, wait_beside, NULL), 0);
+	EXPECT_EQ(pthread_sigmask(SIG_SETMASK, &old, NULL), 0);
+	return thread;
+}
+
+static void run_parent(void)
+{
+	pthread_t thread = 0;
 	pid_t pid;
 
 	handle(SIGUSR1);
 	handle(SIGRTMIN);
 	if (is("threads"))
-		EXPECT_EQ(pthread_create(&thread, NULL, wait_beside, NULL), 0);
+		thread = start_beside();
 	pid = make_child();
 	EXPECT_EQ(taken, is("stop") ? 0 : 2 + 2 * ROUNDS);
 	for (int i = 0; i < taken; i++)
