@@ -30,6 +30,7 @@
 #include "files/restore-files.h"
 #include "images/fsnotify.pb-c.h"
 #include "kernel/inotify-number.h"
+#include "kernel/missing-fs.h"
 #include "kernel/kernel-memory.h"
 #include "kernel/pidfd.h"
 #include "kernel/proc-misc.h"
@@ -277,6 +278,21 @@ static int look_number(const struct open_file *file, const struct watch *watch, 
 				watch->wd, WATCH_LIMIT);
 }
 
+/*
+ * Of fanotify; inotify has no such bits. While the tree stands still nobody answers, and whoever opens the file waits:
+ * others, the dump itself, and a restore.
+ */
+static int look_permission(const struct open_file *file, const struct watch *watch, struct error *err)
+{
+	if (!(watch->mask & (FAN_OPEN_PERM | FAN_ACCESS_PERM | FAN_OPEN_EXEC_PERM | FAN_PRE_ACCESS)))
+		return 0;
+	error_hint(err, "have the program remove such marks before the dump");
+	return open_file_refuse(file, err,
+				"has a mark that asks it for permission (mask 0x%x), which it cannot give while it is "
+				"stopped",
+				watch->mask);
+}
+
 static int look_watches(struct dump *d, struct open_file *file, struct error *err)
 {
 	AUTO_PROC_MOUNTS struct proc_mounts mounts = { 0 };
@@ -295,6 +311,8 @@ static int look_watches(struct dump *d, struct open_file *file, struct error *er
 			r = resolve_mount(file, &mounts, watch, err);
 		if (r == 0)
 			r = look_number(file, watch, err);
+		if (r == 0)
+			r = look_permission(file, watch, err);
 	}
 	if (r == 0)
 		r = resolve_inodes(d, file, &mounts, watches, err);

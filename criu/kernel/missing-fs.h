@@ -30,3 +30,7 @@
 #ifndef __NR_openat2
 #define __NR_openat2 437
 #endif
+
+#ifndef FAN_PRE_ACCESS /* of fanotify(7): 6.14 */
+#define FAN_PRE_ACCESS 0x00100000
+#endif

@@ -83,6 +83,13 @@ static void mark_detached(void)
 	MUST(umount2("mounted", MNT_DETACH));
 }
 
+static void mark_permission(void)
+{
+	held = MUST(fanotify_init(FAN_CLASS_CONTENT, O_RDONLY));
+	mount_small();
+	MUST(fanotify_mark(held, FAN_MARK_ADD | FAN_MARK_MOUNT, FAN_OPEN_PERM, AT_FDCWD, "mounted"));
+}
+
 static void sleep_here(void)
 {
 	test_post((volatile int *)&other, gettid());
@@ -453,6 +460,7 @@ static const struct {
 	{ "ghost_socket", ghost_socket, NULL },
 	{ "ghost_detached", ghost_detached, check_written },
 	{ "mark_detached", mark_detached, NULL },
+	{ "mark_permission", mark_permission, NULL },
 	{ "epoll_thread", epoll_thread, NULL },
 	{ "much_output", much_output, check_output },
 	{ "much_input", much_input, check_input },
