@@ -667,6 +667,19 @@ static bool is_known_type(const FileLockEntry *lock)
 	return lock->type <= F_UNLCK;
 }
 
+static int check_kept(const struct restore *r, struct error *err)
+{
+	for (size_t i = 0; i < r->images->file_count; i++) {
+		const RegFileEntry *entry = r->images->files[i].entry->reg;
+
+		if (entry && entry->kept_flock && !checked_set_find_task(r->images, entry->kept_flock_pid))
+			return error_say(err, -EBADMSG,
+					 "files.img: %s: its lock is kept by process %u, which is not in the images",
+					 entry->name, entry->kept_flock_pid);
+	}
+	return 0;
+}
+
 int locks_check(struct restore *r, struct error *err)
 {
 	struct restore_files *rf = restore_files_of(r);
@@ -682,7 +695,7 @@ int locks_check(struct restore *r, struct error *err)
 			result = error_say(err, -EBADMSG, "pid %d, fd %d: locks of type %u are not supported",
 					   lock->pid, lock->fd, lock->type);
 	}
-	return result;
+	return result == 0 ? check_kept(r, err) : result;
 }
 
 bool locks_have_lease(const struct restore *r)

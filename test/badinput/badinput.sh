@@ -910,6 +910,7 @@ case_changed_files() {
 		files.img|@pipe type=13|type
 		files.img|@reg reg.name=relative/path|its path is not absolute
 		files.img|@reg reg.kept_flock=3|no lock of flock\(2\) is of type 3
+		files.img|@reg reg.kept_flock=2 reg.kept_flock_pid=7777|its lock is kept by process 7777, which is not in the images
 		files.img|@tfd tfd.clockid=99|no timerfd has clock 99
 		files.img|@tfd tfd.clockid=4|no timerfd has clock 4
 		files.img|@epfd epfd.tfd.0.tfd=9 epfd.tfd.1.tfd=9|target 9 is there twice
