@@ -11,19 +11,15 @@
  * read through a copy of the descriptor that holds it, and a mapping of such a file, which the same description must be
  * behind, is dumped and made again as one of that.
  *
- * A mapping keeps the locks of its description when all descriptors of that are closed. One of flock(2) is kept if a
- * single process has the mapping, as each JVM has one: its restore locks what it makes the mapping from, and closes
- * that. Others are refused: whose they are nobody tells, unless descriptors outside of the tree show them.
+ * Locks that nothing but a mapping keeps are looked for in files/mapped-locks.c.
  *
  * A process loses all its record locks on a file when it closes any descriptor of it, such as one that a mapping was
  * made from: the restorer takes them once more when nothing of the restore is left to be closed.
  */
 #include "files/locks.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,13 +34,14 @@
 #include "base/parallel.h"
 #include "base/util.h"
 #include "engine/dump.h"
+#include "files/mapped-locks.h"
 #include "files/registry.h"
 #include "files/restore-files.h"
 #include "image/image-read.h"
 #include "images/file-lock.pb-c.h"
 #include "kernel/bpf-files.h"
 #include "kernel/pidfd.h"
-#include "kernel/proc-list.h"
+#include "kernel/proc-locks.h"
 #include "kernel/proc-misc.h"
 #include "kernel/proc-pid.h"
 #include "mm/restore-area.h"
@@ -108,23 +105,6 @@ struct locked_inodes {
 	size_t count, capacity;
 };
 
-/* "1: POSIX  ADVISORY  WRITE 1234 08:01:12345 0 EOF" */
-struct lock_line {
-	char kind[16], state[16], access[16], end[24];
-	pid_t pid; /* 0: in no process that we see; of an open file description lock -1 */
-	unsigned int major, minor;
-	uint64_t inode;
-	int64_t start;
-};
-
-static int parse_line(const char *line, struct lock_line *ret)
-{
-	return sscanf(line, "%*d: %15s %15s %15s %d %x:%x:%" SCNu64 " %" SCNd64 " %23s", ret->kind, ret->state,
-		      ret->access, &ret->pid, &ret->major, &ret->minor, &ret->inode, &ret->start, ret->end) == 9
-		   ? 0
-		   : -EINVAL;
-}
-
 static int compare_inodes(const void *a, const void *b)
 {
 	const struct locked_inode *x = a, *y = b;
@@ -137,11 +117,11 @@ static int compare_inodes(const void *a, const void *b)
 /* Lines of those who wait ("1: -> POSIX ...") do not parse, and need not. */
 static int parse_locks(char *text, struct locked_inodes *ret)
 {
-	struct lock_line line;
+	struct proc_lock line;
 	char *state = NULL;
 
 	for (char *at = strtok_r(text, "\n", &state); at; at = strtok_r(NULL, "\n", &state)) {
-		if (parse_line(at, &line) < 0)
+		if (proc_lock_parse(at, &line) < 0)
 			continue;
 		if (array_reserve(&ret->items, &ret->capacity, ret->count, sizeof(*ret->items)) < 0)
 			return -ENOMEM;
@@ -159,7 +139,7 @@ static bool is_locked(const struct locked_inodes *inodes, const struct open_file
 	return inodes->count && bsearch(&key, inodes->items, inodes->count, sizeof(key), compare_inodes) != NULL;
 }
 
-static int fill_lock(const struct lock_line *line, struct file_lock *lock)
+static int fill_lock(const struct proc_lock *line, struct file_lock *lock)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		if (!strcmp(line->kind, kinds[i].word))
@@ -204,8 +184,8 @@ static int add_lock(struct dump *d, const struct task *task, const struct task_f
 {
 	struct file_registry *registry = d->files;
 	struct file_lock lock = { .task = task, .file = fd->file, .fd = fd->fd };
-	struct lock_line line;
-	int r = parse_line(text, &line);
+	struct proc_lock line;
+	int r = proc_lock_parse(text, &line);
 
 	if (r == 0)
 		r = fill_lock(&line, &lock);
@@ -391,155 +371,6 @@ static int probe_by_inode(struct candidates *found)
 	return r;
 }
 
-static bool has_descriptors(const struct dump *d, const struct open_file *mapped)
-{
-	for (size_t i = 0; i < d->files->count; i++) {
-		const struct open_file *file = d->files->files[i];
-
-		if (file->fd >= 0 && file->st.st_ino == mapped->st.st_ino && file->st.st_dev == mapped->st.st_dev)
-			return true;
-	}
-	return false;
-}
-
-static bool is_of_tree(const struct dump *d, pid_t pid)
-{
-	for_each_task (d, task)
-		if (task->host_pid == pid)
-			return true;
-	return false;
-}
-
-static bool is_same_lock(const struct lock_line *a, const struct lock_line *b)
-{
-	return !strcmp(a->kind, b->kind) && !strcmp(a->access, b->access) && a->major == b->major &&
-	       a->minor == b->minor && a->inode == b->inode && a->start == b->start && !strcmp(a->end, b->end);
-}
-
-static bool has_lock(pid_t pid, const struct lock_line *lock)
-{
-	AUTO_CLOSE int procfd = proc_open(pid);
-	AUTO_FREE int *fds = NULL;
-	size_t count = 0;
-
-	if (procfd < 0 || proc_list_fds(procfd, &fds, &count) < 0)
-		return false;
-	for (size_t i = 0; i < count; i++) {
-		AUTO_FDINFO struct fdinfo info = { 0 };
-		struct lock_line line;
-		const char *text;
-
-		if (fdinfo_read(procfd, fds[i], &info) < 0 || !info.has_locks)
-			continue;
-		for (size_t at = 0; (text = fdinfo_next(&info, "lock", &at));)
-			if (parse_line(text, &line) == 0 && is_same_lock(&line, lock))
-				return true;
-	}
-	return false;
-}
-
-/* Only descriptors tell whose an open file description lock is: one of a process that is not of the tree. */
-static bool is_strangers(const struct lock_line *lock)
-{
-	AUTO_CLOSEDIR DIR *dir = opendir("/proc");
-	const struct dirent *entry;
-
-	while (dir && (entry = readdir(dir)))
-		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && has_lock(atoi(entry->d_name), lock))
-			return true;
-	return false;
-}
-
-/* Without a name or a descriptor nobody can ask for a lock any more. */
-static bool can_keep(const struct dump *d, const struct open_file *file)
-{
-	return file->map_end && file->map_writable && S_ISREG(file->st.st_mode) && file->st.st_nlink > 0 &&
-	       !has_descriptors(d, file);
-}
-
-/* A record lock is given up with the descriptor. */
-static bool is_kept_by(const struct dump *d, const struct open_file *mapped, const struct lock_line *line)
-{
-	return mapped->st.st_ino == line->inode && (dev_t)mapped->serial == makedev(line->major, line->minor) &&
-	       strcmp(line->kind, "POSIX") != 0 && (line->pid <= 0 || is_of_tree(d, line->pid)) && can_keep(d, mapped);
-}
-
-/* NULL: several have it, and whether by one description nobody tells. */
-static const struct task *only_user_of_mapping(const struct dump *d, const struct open_file *mapped)
-{
-	const struct task *user = NULL;
-
-	for_each_task (d, task)
-		for (size_t i = 0; task->vma_files && i < task->maps.count; i++) {
-			const struct open_file *file = task->vma_files[i];
-
-			if (!file || file->st.st_ino != mapped->st.st_ino || file->st.st_dev != mapped->st.st_dev)
-				continue;
-			if (user && user != task)
-				return NULL;
-			user = task;
-		}
-	return user;
-}
-
-static bool keep_flock(const struct dump *d, struct open_file *mapped, const struct lock_line *line)
-{
-	if (strcmp(line->kind, "FLOCK") != 0 || line->pid <= 0)
-		return false;
-	mapped->kept_by = only_user_of_mapping(d, mapped);
-	mapped->kept_flock = !mapped->kept_by ? 0 : strcmp(line->access, "WRITE") == 0 ? LOCK_EX : LOCK_SH;
-	return mapped->kept_by;
-}
-
-static int refuse_kept(const struct open_file *mapped, const struct lock_line *line, struct error *err)
-{
-	error_hint(err, "have the program keep its descriptor open, or unlock it before the dump");
-	return error_say(err, -ENOTSUP,
-			 TASK_FORMAT ", mapping %llx-%llx, %s: a lock (%s) is held by what is mapped alone, whose "
-				     "descriptor is closed",
-			 TASK_ARGS(mapped->task), (unsigned long long)mapped->map_start,
-			 (unsigned long long)mapped->map_end, mapped->link, line->kind);
-}
-
-static int look_at_line(const struct dump *d, const char *text, struct error *err)
-{
-	struct lock_line line;
-
-	if (parse_line(text, &line) < 0)
-		return 0;
-	for (size_t i = 0; i < d->files->count; i++) {
-		struct open_file *file = d->files->files[i];
-
-		if (!is_kept_by(d, file, &line))
-			continue;
-		if (line.pid <= 0 && is_strangers(&line))
-			return 0;
-		return keep_flock(d, file, &line) ? 0 : refuse_kept(file, &line, err);
-	}
-	return 0;
-}
-
-/*
- * A mapping keeps its description, and that the locks it has. Asked for are files that are shared and may be written,
- * of which nobody has a descriptor: for those, and no library, locale or semaphore of a pool is among them, the list is
- * worth its time.
- */
-static int look_at_mappings(const struct dump *d, struct error *err)
-{
-	AUTO_BUFFER struct buffer text = { 0 };
-	char *state = NULL;
-	bool is_any = false;
-	int r = 0;
-
-	for (size_t i = 0; i < d->files->count && !is_any; i++)
-		is_any = can_keep(d, d->files->files[i]);
-	if (!is_any || buffer_read_at(&text, AT_FDCWD, "/proc/locks") < 0)
-		return 0;
-	for (char *at = strtok_r(text.data, "\n", &state); at && r == 0; at = strtok_r(NULL, "\n", &state))
-		r = look_at_line(d, at, err);
-	return r;
-}
-
 /* The first refusal is told, but all locks are looked for. */
 static void look_first(struct dump *d, const struct candidate *locked, int *result, struct error *err)
 {
@@ -604,7 +435,7 @@ int locks_look(struct dump *d, struct error *err)
 	if (r == 0)
 		map_through_leases(d);
 	if (r == 0 && result == 0)
-		result = look_at_mappings(d, err);
+		result = mapped_locks_look(d, err);
 	free(found.items);
 	free(found.asked);
 	return r < 0 ? r : result;
@@ -779,9 +610,9 @@ static pid_t find_holder(int fd)
 	if (fstat(fd, &st) < 0 || buffer_read_at(&text, AT_FDCWD, "/proc/locks") < 0)
 		return 0;
 	for (char *at = strtok_r(text.data, "\n", &state); at; at = strtok_r(NULL, "\n", &state)) {
-		struct lock_line line;
+		struct proc_lock line;
 
-		if (parse_line(at, &line) == 0 && makedev(line.major, line.minor) == st.st_dev &&
+		if (proc_lock_parse(at, &line) == 0 && makedev(line.major, line.minor) == st.st_dev &&
 		    line.inode == st.st_ino && line.pid > 0 && line.pid != getpid())
 			return line.pid;
 	}

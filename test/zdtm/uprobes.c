@@ -20,23 +20,6 @@ static int read_number(const char *path, int missing)
 	return text ? atoi(text) : missing;
 }
 
-/* Where the function lies in the file that is mapped. */
-static uint64_t offset_of(const void *function)
-{
-	uint64_t start, end, offset;
-	FILE *maps = fopen("/proc/self/maps", "re");
-	char line[512];
-
-	while (maps && fgets(line, sizeof(line), maps)) {
-		if (sscanf(line, "%lx-%lx %*s %lx", &start, &end, &offset) == 3 && (uint64_t)function >= start &&
-		    (uint64_t)function < end) {
-			fclose(maps);
-			return (uint64_t)function - start + offset;
-		}
-	}
-	test_fail(__FILE__, __LINE__, "the function is not mapped");
-}
-
 static void probe(uint64_t offset, int type)
 {
 	char path[256];
@@ -65,7 +48,7 @@ int main(void)
 	test_start();
 	if (type < 0)
 		test_skip("this kernel has no uprobes");
-	offset = offset_of((const void *)probed);
+	offset = test_file_offset((const void *)probed);
 	probe(offset, type);
 	if (!strstr(test_slurp("/proc/self/maps"), "[uprobes]"))
 		test_skip("the probe left no mapping");

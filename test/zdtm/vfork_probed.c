@@ -18,23 +18,6 @@ static __attribute__((noinline)) int probed(int value)
 	return 2 * value + 1;
 }
 
-/* Where the function lies in the file that is mapped. */
-static uint64_t offset_of(const void *function)
-{
-	uint64_t start, end, offset;
-	FILE *maps = fopen("/proc/self/maps", "re");
-	char line[512];
-
-	while (maps && fgets(line, sizeof(line), maps)) {
-		if (sscanf(line, "%lx-%lx %*s %lx", &start, &end, &offset) == 3 && (uint64_t)function >= start &&
-		    (uint64_t)function < end) {
-			fclose(maps);
-			return (uint64_t)function - start + offset;
-		}
-	}
-	test_fail(__FILE__, __LINE__, "the function is not mapped");
-}
-
 static int probe_return(const void *function)
 {
 	const char *type = test_slurp("/sys/bus/event_source/devices/uprobe/type");
@@ -48,7 +31,7 @@ static int probe_return(const void *function)
 	attr.type = (uint32_t)atoi(type);
 	path[bytes] = 0;
 	attr.uprobe_path = (uint64_t)(uintptr_t)path;
-	attr.probe_offset = offset_of(function);
+	attr.probe_offset = test_file_offset(function);
 	fd = (int)syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
 	if (fd < 0)
 		test_skip("no uprobes: %s", strerror(errno));

@@ -282,3 +282,19 @@ void test_until_asleep(pid_t pid, pid_t tid)
 	}
 	FAIL("task %d does not go to sleep", tid);
 }
+
+uint64_t test_file_offset(const void *function)
+{
+	uint64_t start, end, offset;
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char line[512];
+
+	while (maps && fgets(line, sizeof(line), maps)) {
+		if (sscanf(line, "%lx-%lx %*s %lx", &start, &end, &offset) == 3 && (uint64_t)function >= start &&
+		    (uint64_t)function < end) {
+			fclose(maps);
+			return (uint64_t)function - start + offset;
+		}
+	}
+	test_fail(__FILE__, __LINE__, "the function is not mapped");
+}

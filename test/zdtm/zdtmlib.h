@@ -87,6 +87,9 @@ void test_until_asleep(pid_t pid, pid_t tid);
 /* Reads a whole /proc file of ours into a static buffer; NULL when it does not exist. */
 const char *test_slurp(const char *path);
 
+/* Where a function lies in the file that is mapped. */
+uint64_t test_file_offset(const void *function);
+
 /* The number behind "KEY:" in a text like /proc/self/status or fdinfo, -1 when it is missing. */
 long long test_field(const char *text, const char *key, int base);
 
