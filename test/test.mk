@@ -39,7 +39,7 @@ test-unit: $(UNIT_BIN)
 
 # --- behaviours -------------------------------------------------------------------------------------------------------
 
-ZDTM_SHARED := zdtmlib runner inside snapshot standing
+ZDTM_SHARED := zdtmlib runner inside snapshot standing surroundings
 ZDTM_SRC    := $(filter-out $(ZDTM_SHARED:%=test/zdtm/%.c),$(wildcard test/zdtm/*.c))
 ZDTM_BIN    := $(ZDTM_SRC:test/zdtm/%.c=$(TEST_B)/zdtm/%)
 ZDTM_RUNNER := $(TEST_B)/zdtm/runner
@@ -48,7 +48,8 @@ $(TEST_B)/zdtm/%.o: test/zdtm/%.c
 	@mkdir -p $(@D)
 	$(CC) $(TEST_CFLAGS) -c $< -o $@
 
-$(ZDTM_RUNNER): $(TEST_B)/zdtm/runner.o $(TEST_B)/zdtm/inside.o $(TEST_B)/zdtm/snapshot.o $(TEST_B)/zdtm/standing.o
+$(ZDTM_RUNNER): $(TEST_B)/zdtm/runner.o $(TEST_B)/zdtm/inside.o $(TEST_B)/zdtm/snapshot.o $(TEST_B)/zdtm/standing.o \
+		$(TEST_B)/zdtm/surroundings.o
 	$(CC) $^ -o $@
 
 $(ZDTM_BIN): $(TEST_B)/zdtm/%: $(TEST_B)/zdtm/%.o $(TEST_B)/zdtm/zdtmlib.o

@@ -519,7 +519,7 @@ case_core_scheduling() {
 	[ -n "$tid" ] || fail "there is no second thread"
 	mkdir set
 	criu=./played
-	printf '#!/bin/sh\nASKED=%s COOKIE_OF=$COOKIE_OF LD_PRELOAD=%s exec %s "$@"\n' "$PWD/asked" "$bin/cookie.so" \
+	printf '#!/bin/sh\nASKED=%s COOKIE_OF=$COOKIE_OF LD_PRELOAD=%s exec %s "$@"\n' "$PWD/asked.log" "$bin/cookie.so" \
 		"$real" >played
 	chmod 755 played
 	COOKIE_OF=$tid refused dump -t "$pid" -D set -R -o dump.log
@@ -527,10 +527,10 @@ case_core_scheduling() {
 	nothing_in set
 	COOKIE_OF=$tid refused check --pid "$pid"
 	says "pid $pid \(victim\), thread $tid: is in a group of core scheduling"
-	rm asked
+	rm asked.log
 	COOKIE_OF= run_criu dump -t "$pid" -D set -R -o dump.log
 	[ $status -eq 0 ] || fail "without such groups the dump failed"
-	[ "$(wc -c <asked)" -eq 1 ] || fail "asked $(wc -c <asked) times"
+	[ "$(wc -c <asked.log)" -eq 1 ] || fail "asked $(wc -c <asked.log) times"
 	untouched
 }
 

@@ -41,9 +41,21 @@ run_criu() {
 	return 0
 }
 
+# What a refused run could leave: mounts, and names here. Logs may be there, "said" is ours.
+surroundings() {
+	cat /proc/self/mountinfo
+	find . $(ls -d mounted 2>/dev/null) -xdev ! -name '*.log' ! -name '*.log.[0-9]*' ! -name said \
+		! -name 'surroundings.*' -printf '%p: mode %m, %n links' \( -type f -printf ', %s bytes\n' -o -printf '\n' \) |
+		sort
+}
+
 refused() {
+	surroundings >surroundings.before
 	run_criu "$@"
 	[ $status -ne 0 ] || fail "criu $1 succeeded"
+	surroundings | diff surroundings.before - >surroundings.differ ||
+		fail "criu $1 was refused and has left: $(grep '^[<>]' surroundings.differ)"
+	rm -f surroundings.*
 }
 
 says() {

@@ -5,6 +5,7 @@
  */
 #include "runner.h"
 #include "snapshot.h"
+#include "surroundings.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -391,8 +392,30 @@ static void fail_criu(const char *verb, const char *log, int status)
 	write_verdict("FAIL criu %s: exit status %d\n%s\n", verb, WEXITSTATUS(status), log_tail(log));
 }
 
-/* Refused by name, and nothing harmed. */
-static void check_refusal(const char *verb, int status)
+static char *list_surroundings(void)
+{
+	char work[300];
+
+	snprintf(work, sizeof(work), "%s/work", my.run->dir);
+	return surroundings_list(work);
+}
+
+static void check_surroundings(const char *before)
+{
+	char *after = list_surroundings(), dir[300];
+	const char *line = surroundings_difference(before, after);
+
+	if (line[0])
+		write_verdict("FAIL a refused dump has changed what is around the program: %s\n", line);
+	free(after);
+	snprintf(dir, sizeof(dir), "%s/%d", my.run->dir, my.set);
+	line = surroundings_image_left(dir);
+	if (line[0])
+		write_verdict("FAIL a refused dump has left %s\n", line);
+}
+
+/* Refused by name, nothing harmed and nothing left. */
+static void check_refusal(const char *verb, int status, const char *before)
 {
 	const char *said = log_tail("criu.out"), *expected = my.run->test->refused;
 
@@ -401,6 +424,7 @@ static void check_refusal(const char *verb, int status)
 	if (!strstr(said, expected))
 		write_verdict("FAIL criu %s should have said \"%s\", it said: %s\n", verb, expected, said);
 	check_untraced("after a refused dump");
+	check_surroundings(before);
 }
 
 /*
@@ -433,6 +457,7 @@ static void check_warnings(const char *verb, const char *log)
 
 static void run_criu(const char *verb, const char *log, const char **argv)
 {
+	char *before = my.run->test->refused[0] ? list_surroundings() : NULL;
 	int status = 0;
 	pid_t pid = fork();
 
@@ -442,12 +467,13 @@ static void run_criu(const char *verb, const char *log, const char **argv)
 		exec_criu(argv);
 	while (!reap(pid, &status))
 		usleep(500);
-	if (my.run->test->refused[0])
-		check_refusal(verb, status);
+	if (before)
+		check_refusal(verb, status, before);
 	else if (status != 0)
 		fail_criu(verb, log, status);
 	else if (my.run->mode == MODE_PLAIN)
 		check_warnings(verb, log);
+	free(before);
 }
 
 /* What somebody else thinks of the set, or makes of it. */
