@@ -12,6 +12,8 @@
 #include "base/cleanup.h"
 #include "base/util.h"
 
+#define REPLACE_TRIES 3
+
 int image_write_error(struct image_set *set, const char *name, int r, struct error *err)
 {
 	const char *where = set->path ? set->path : "the image directory";
@@ -29,7 +31,25 @@ int image_write_error(struct image_set *set, const char *name, int r, struct err
 	return r;
 }
 
-/* Never through a link: the directory may belong to somebody else. */
+/*
+ * Always a file of our own: the directory may belong to somebody else, who could have put there a link to another file,
+ * a fifo, or a file that he may read and change.
+ */
+static int open_new(int dirfd, const char *name)
+{
+	for (int tries = 0; tries < REPLACE_TRIES; tries++) {
+		int fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+
+		if (fd >= 0)
+			return fd;
+		if (errno != EEXIST)
+			return -errno;
+		if (unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)
+			return -errno;
+	}
+	return -EEXIST;
+}
+
 static int create_file(struct image_set *set, enum image_kind kind, const char *name, int *ret_fd, struct error *err)
 {
 	int fd, r;
@@ -37,9 +57,9 @@ static int create_file(struct image_set *set, enum image_kind kind, const char *
 	r = image_set_announce(set, kind, name);
 	if (r < 0)
 		return error_set(err, r, "create %s", name);
-	fd = openat(set->dirfd, name, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+	fd = open_new(set->dirfd, name);
 	if (fd < 0)
-		return image_write_error(set, name, -errno, err);
+		return image_write_error(set, name, fd, err);
 	*ret_fd = fd;
 	return 0;
 }

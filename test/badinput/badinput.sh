@@ -146,6 +146,32 @@ case_image_directory_is_a_file() {
 	untouched
 }
 
+# Who owns the directory, or may write to it, has been there first: what a name leads to is neither written nor kept.
+case_image_names_that_are_taken() {
+	local each
+	start plain
+	mkdir set
+	echo precious >precious
+	ln precious set/core-$pid.img
+	ln -s ../precious set/files.img
+	ln -s ../precious set/stats-dump
+	mkfifo set/mm-$pid.img set/pages-1.img
+	install -m 666 /dev/null set/pagemap-$pid.img
+	exec 7>>set/pagemap-$pid.img
+	run_criu dump -t "$pid" -D set
+	[ $status -eq 0 ] || fail "the dump fails"
+	[ "$(cat precious)" = precious ] || fail "another file was written"
+	for each in set/*; do
+		[ -f "$each" ] && [ ! -L "$each" ] && [ "$(stat -c %h "$each")" -eq 1 ] || fail "$each is still what it was"
+	done
+	echo more >&7
+	exec 7>&-
+	nobody_left || fail "after the dump there is ${others[*]}"
+	run_criu restore -d -D set
+	[ $status -eq 0 ] || fail "the restore fails"
+	passes
+}
+
 case_image_directory_not_writable() {
 	mkdir -m 755 set
 	start_as_other plain
