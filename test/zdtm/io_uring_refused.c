@@ -7,6 +7,8 @@
 
 #define NO_MMAP (1U << 14)
 
+enum { REGISTER_NAPI = 27, REGISTER_MEM_REGION = 34 };
+
 static struct uring u;
 static char memory[2][16384] __attribute__((aligned(4096)));
 
@@ -166,6 +168,60 @@ static void head_moved(void)
 	*uring_word(&u, u.params.cq_off.head) += 1;
 }
 
+/* Only the process that has made it may use it, and that is not the one that would make it again. */
+static void make_for_all(void *arg)
+{
+	volatile int *number = arg;
+
+	EXPECT(uring_set_up(&u, 8, IORING_SETUP_SINGLE_ISSUER, 0));
+	uring_nop(&u, 1);
+	test_post(number, u.fd);
+	child_wait();
+}
+
+static void given_up(void)
+{
+	volatile int *number = MUST(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+	int pidfd;
+
+	child = test_fork(make_for_all, (void *)number);
+	test_await(number, 1);
+	pidfd = MUST((int)syscall(SYS_pidfd_open, child, 0));
+	MUST((int)syscall(SYS_pidfd_getfd, pidfd, *number, 0));
+	close(pidfd);
+}
+
+static void network(void)
+{
+	struct {
+		uint32_t timeout_us;
+		uint8_t prefer_busy_poll, opcode, pad[2];
+		uint32_t parameter, reserved;
+	} napi = { .timeout_us = 50 };
+
+	EXPECT(uring_set_up(&u, 8, 0, 0));
+	if (uring_register(&u, REGISTER_NAPI, &napi, 1) < 0)
+		test_skip("no busy polling of an io_uring: %s", strerror(errno));
+}
+
+/* Arguments of waits that lie in memory known to the kernel. */
+static void wait_region(void)
+{
+	struct {
+		uint64_t user_addr, size;
+		uint32_t flags, id;
+		uint64_t offset, reserved[4];
+	} region = { .user_addr = (uintptr_t)memory[0], .size = 4096, .flags = 1 /* memory of the program */ };
+	struct {
+		uint64_t region, flags, reserved[2];
+	} request = { (uintptr_t)&region, 1 /* for waits */, { 0 } };
+
+	EXPECT(uring_set_up(&u, 8, IORING_SETUP_R_DISABLED, 0));
+	if (uring_register(&u, REGISTER_MEM_REGION, &request, 1) < 0)
+		test_skip("no registered memory for waits: %s", strerror(errno));
+	MUST(uring_register(&u, IORING_REGISTER_ENABLE_RINGS, NULL, 0));
+}
+
 static const struct {
 	const char *name;
 	void (*set_up)(void);
@@ -186,6 +242,9 @@ static const struct {
 	{ "eventfd", eventfd_closed },
 	{ "tail", tail_moved },
 	{ "head", head_moved },
+	{ "given_up", given_up },
+	{ "network", network },
+	{ "wait_region", wait_region },
 };
 
 int main(int argc, char **argv)

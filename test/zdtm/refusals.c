@@ -1,9 +1,12 @@
 /* What cannot be saved and is refused by name, one each: the argument says which. The refusal harms nothing. */
 #include "zdtmlib.h"
 
+#include <linux/aio_abi.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/if_packet.h>
 #include <linux/keyctl.h>
+#include <linux/perf_event.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <sys/epoll.h>
@@ -19,6 +22,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <termios.h>
+#include <time.h>
 
 #define PIDFD_THREAD_FLAG O_EXCL
 
@@ -251,6 +255,34 @@ static void two_outside(void)
 	other = half_a_terminal();
 }
 
+/* It controls the session of somebody else. */
+static void session_outside(void)
+{
+	int slave, ready[2];
+	char byte;
+	pid_t pid;
+
+	held = open_master();
+	MUST(pipe(ready));
+	pid = MUST(fork());
+	if (pid == 0) {
+		if (fork() != 0)
+			_exit(0);
+		MUST(setsid());
+		slave = MUST(ioctl(held, TIOCGPTPEER, O_RDWR));
+		close(held);
+		MUST(ioctl(slave, TIOCSCTTY, 0));
+		close(ready[0]);
+		close(ready[1]);
+		for (;;)
+			(void)pause();
+	}
+	EXPECT_EQ(test_reap(pid), 0);
+	close(ready[1]);
+	EXPECT_EQ(read(ready[0], &byte, 1), 0);
+	close(ready[0]);
+}
+
 static void two_consoles(void)
 {
 	held = open("/dev/tty60", O_RDWR | O_NOCTTY);
@@ -398,6 +430,70 @@ static void request_keyring(void)
 		test_skip("KEYCTL_SET_REQKEY_KEYRING");
 }
 
+/* --- memory ------------------------------------------------------------------------------------------------------- */
+
+/* A ring of several pages, of which the last one is not mapped any more. */
+static void aio_part(void)
+{
+	aio_context_t context = 0;
+
+	if (syscall(SYS_io_setup, 1000, &context) < 0)
+		test_skip("io_setup: %s", strerror(errno));
+	MUST(munmap((void *)(context + 4096), 4096));
+}
+
+/* What the driver shows there is no memory. */
+static void map_device(void)
+{
+	struct perf_event_attr event = { .type = PERF_TYPE_SOFTWARE, .size = sizeof(event) };
+
+	held = (int)syscall(SYS_perf_event_open, &event, 0, -1, -1, 0);
+	if (held < 0 || mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, held, 0) == MAP_FAILED)
+		test_skip("perf_event_open: %s", strerror(errno));
+	close(held);
+}
+
+static void map_packets(void)
+{
+	struct tpacket_req ring = { .tp_block_size = 4096, .tp_block_nr = 1, .tp_frame_size = 2048, .tp_frame_nr = 2 };
+
+	held = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	if (held < 0 || setsockopt(held, SOL_PACKET, PACKET_RX_RING, &ring, sizeof(ring)) < 0 ||
+	    mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, held, 0) == MAP_FAILED)
+		test_skip("packet sockets: %s", strerror(errno));
+	close(held);
+}
+
+/* --- files of the kernel ------------------------------------------------------------------------------------------ */
+
+static void cgroup_gone(void)
+{
+	static const char *const roots[] = { "/sys/fs/cgroup/unified", "/sys/fs/cgroup/pids", "/sys/fs/cgroup" };
+	char directory[64], path[96];
+
+	for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++) {
+		snprintf(directory, sizeof(directory), "%s/zdtm-refusals.%d.%ld", roots[i], getpid(), (long)time(NULL));
+		if (mkdir(directory, 0700) < 0)
+			continue;
+		snprintf(path, sizeof(path), "%s/cgroup.procs", directory);
+		held = open(path, O_RDONLY);
+		MUST(rmdir(directory));
+		if (held >= 0)
+			return;
+	}
+	test_skip("no cgroup can be made");
+}
+
+static void namespace_gone(void)
+{
+	int own = MUST(open("/proc/self/ns/uts", O_RDONLY | O_CLOEXEC));
+
+	MUST(unshare(CLONE_NEWUTS));
+	held = MUST(open("/proc/self/ns/uts", O_RDONLY));
+	MUST(setns(own, CLONE_NEWUTS));
+	close(own);
+}
+
 /* --- others ------------------------------------------------------------------------------------------------------- */
 
 static void owner_outside(void)
@@ -468,6 +564,7 @@ static const struct {
 	{ "high_number", high_number, NULL },
 	{ "hung_up", hung_up, NULL },
 	{ "two_outside", two_outside, NULL },
+	{ "session_outside", session_outside, NULL },
 	{ "two_consoles", two_consoles, NULL },
 	{ "lock_mapped", lock_mapped, check_lock_mapped },
 	{ "description_lock_mapped", description_lock_mapped, NULL },
@@ -476,6 +573,11 @@ static const struct {
 	{ "tty_without_terminal", tty_without_terminal, check_child },
 	{ "killed_leader", killed_leader, NULL },
 	{ "request_keyring", request_keyring, check_child },
+	{ "aio_part", aio_part, NULL },
+	{ "map_device", map_device, NULL },
+	{ "map_packets", map_packets, NULL },
+	{ "cgroup_gone", cgroup_gone, NULL },
+	{ "namespace_gone", namespace_gone, NULL },
 	{ "owner_outside", owner_outside, NULL },
 	{ "time_of_children", time_of_children, NULL },
 	{ "time_apart", time_apart, check_child },

@@ -8,9 +8,15 @@
 #include <linux/seccomp.h>
 #include <sys/epoll.h>
 #include <sys/fsuid.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/time.h>
+
+#ifndef PR_SET_SYSCALL_USER_DISPATCH
+#define PR_SET_SYSCALL_USER_DISPATCH 59
+#define PR_SYS_DISPATCH_ON           1
+#endif
 
 enum { SLEEPING = 1, GO = 2 };
 enum { CODE = 7, STACK_BYTES = 65536, NAP_S = 600 };
@@ -19,6 +25,8 @@ static volatile int *stage;
 static volatile pid_t *adopted; /* by the test itself */
 static const char *variant;
 static volatile pid_t *first_group, *child_pid;
+static volatile pid_t *sibling, *orphan; /* older than the child, and what it leaves behind */
+static volatile int *has_session;
 static pid_t grandchild, other;
 static volatile int is_different;
 
@@ -51,9 +59,25 @@ static void filter_calls(void)
 	MUST(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0));
 }
 
+static void leave_orphan(void *unused)
+{
+	*orphan = test_fork(sleep_for_ever, NULL);
+	sleep_for_ever(unused);
+}
+
 static void prepare_parent(void)
 {
 	const struct itimerval timer = { .it_value = { .tv_sec = NAP_S } };
+	static char selector; /* no call is caught */
+
+	if (is("siblings")) {
+		MUST(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0));
+		*sibling = test_fork(leave_orphan, NULL);
+	}
+	if (is("continued"))
+		*sibling = test_fork(sleep_for_ever, NULL);
+	if (is("dispatch") && prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 0, 0, &selector) < 0)
+		test_skip("PR_SET_SYSCALL_USER_DISPATCH: %s", strerror(errno));
 
 	if (is("timer"))
 		MUST(setitimer(ITIMER_REAL, &timer, NULL));
@@ -65,12 +89,34 @@ static void prepare_parent(void)
 		MUST(setpgid(0, 0));
 }
 
+static void await_line(pid_t pid, const char *line)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	while (!strstr(test_slurp(path), line))
+		usleep(1000);
+}
+
 /* What the first process does to those two, which do nothing any more. */
 static void change_them(pid_t parent)
 {
 	char path[64];
 	int fd;
 
+	if (is("session"))
+		test_await(has_session, 1);
+	if (is("siblings")) {
+		MUST(kill(*sibling, SIGKILL));
+		snprintf(path, sizeof(path), "PPid:\t%d\n", parent);
+		await_line(*orphan, path);
+	}
+	if (is("continued")) {
+		MUST(kill(*sibling, SIGSTOP));
+		await_line(*sibling, "State:\tT");
+		MUST(kill(*sibling, SIGCONT));
+		await_line(*sibling, "State:\tS");
+	}
 	if (is("slack")) {
 		snprintf(path, sizeof(path), "/proc/%d/timerslack_ns", parent);
 		fd = MUST(open(path, O_WRONLY | O_CLOEXEC));
@@ -79,9 +125,7 @@ static void change_them(pid_t parent)
 	}
 	if (is("stopped")) {
 		MUST(kill(*child_pid, SIGSTOP));
-		snprintf(path, sizeof(path), "/proc/%d/status", *child_pid);
-		while (!strstr(test_slurp(path), "State:\tT"))
-			usleep(1000);
+		await_line(*child_pid, "State:\tT");
 	}
 	if (is("leads")) {
 		other = test_fork(sleep_for_ever, NULL);
@@ -91,6 +135,10 @@ static void change_them(pid_t parent)
 
 static void change_back(void)
 {
+	if (is("siblings"))
+		MUST(kill(*orphan, SIGKILL));
+	if (is("continued"))
+		MUST(kill(*sibling, SIGKILL));
 	if (is("stopped"))
 		MUST(kill(*child_pid, SIGCONT));
 	if (other) {
@@ -99,9 +147,49 @@ static void change_back(void)
 	}
 }
 
+static int sleep_as_thread(void *unused)
+{
+	for (;;)
+		(void)pause();
+	return unused != NULL;
+}
+
+static void start_thread(void)
+{
+	char *stack = MUST(mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+
+	MUST(clone(sleep_as_thread, stack + STACK_BYTES, flags, NULL));
+}
+
+static void take_terminal(void)
+{
+	int master = MUST(open("/dev/ptmx", O_RDWR | O_NOCTTY)), slave, zero = 0;
+
+	MUST(ioctl(master, TIOCSPTLCK, &zero));
+	MUST(setsid());
+	slave = MUST(ioctl(master, TIOCGPTPEER, O_RDWR));
+	MUST(ioctl(slave, TIOCSCTTY, 0));
+}
+
+static void log_in(void)
+{
+	int fd = open("/proc/self/loginuid", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, "4711", 4) != 4)
+		test_skip("/proc/self/loginuid: %s", strerror(errno));
+	MUST(close(fd));
+}
+
 static int child(void *unused)
 {
 	(void)unused;
+	if (is("child_threads"))
+		start_thread();
+	if (is("terminal"))
+		take_terminal();
+	if (is("login"))
+		log_in();
 	if (is("children"))
 		grandchild = test_fork(sleep_for_ever, NULL);
 	if (is("epoll"))
@@ -172,9 +260,23 @@ static void *sleep_differently(void *unused)
 	return unused;
 }
 
+/* The child stays in the session that its parent leaves. */
+static void *leave_session(void *unused)
+{
+	test_await(stage, SLEEPING);
+	MUST(setsid());
+	test_post(has_session, 1);
+	for (;;)
+		(void)pause();
+	return unused;
+}
+
 static void start_parent(void)
 {
 	pthread_t thread;
+
+	if (is("session"))
+		EXPECT_EQ(pthread_create(&thread, NULL, leave_session, NULL), 0);
 
 	if (is("leader")) {
 		EXPECT_EQ(pthread_create(&thread, NULL, run_thread, NULL), 0);
@@ -198,6 +300,9 @@ int main(int argc, char **argv)
 	adopted = stage + 1;
 	first_group = stage + 2;
 	child_pid = stage + 3;
+	sibling = stage + 4;
+	orphan = stage + 5;
+	has_session = stage + 6;
 	*first_group = getpgrp();
 	parent = MUST(fork());
 	if (parent == 0)
