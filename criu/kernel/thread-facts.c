@@ -83,26 +83,41 @@ static const struct bpf_value members[] = {
 
 enum { TASK_PID, PID_NUMBERS, OTHERS };
 
+/*
+ * How many bytes of a mask of processors mean something: the least that the kernel takes. In those behind it, which are
+ * for processors that the machine cannot have, there is whatever was on the stack of who set the mask.
+ */
+static int used_cpu_bytes(void)
+{
+	unsigned long mask[THREAD_CPU_BYTES / sizeof(unsigned long)];
+
+	for (size_t bytes = sizeof(*mask); bytes <= sizeof(mask); bytes += sizeof(*mask))
+		if (syscall(SYS_sched_getaffinity, 0, bytes, mask) >= 0)
+			return (int)bytes;
+		else if (errno != EINVAL)
+			return -errno;
+	return -E2BIG;
+}
+
 static int build(struct bpf_program *p, const struct btf *btf)
 {
 	struct btf_offset others[OTHERS] = {
 		[TASK_PID] = { "task_struct", "thread_pid" }, [PID_NUMBERS] = { "pid", "numbers" }
 	};
-	unsigned long mask[THREAD_CPU_BYTES / sizeof(unsigned long)];
-	long cpu_bytes = syscall(SYS_sched_getaffinity, 0, sizeof(mask), mask);
+	const int cpu_bytes = used_cpu_bytes();
 	struct bpf_value values[MEMBERS];
 	size_t begin;
 	int r;
 
-	if (cpu_bytes <= 0)
-		return -errno;
+	if (cpu_bytes < 0)
+		return cpu_bytes;
 	memcpy(values, members, sizeof(members));
 	r = bpf_values_find(btf, values, MEMBERS, others, OTHERS);
 	if (r < 0 || others[TASK_PID].offset < 0 || others[PID_NUMBERS].offset < 0)
 		return r < 0 ? r : -ENOENT;
 	for (size_t i = 0; i < MEMBERS; i++)
 		if (values[i].to == ALIKE(cpus))
-			values[i].bytes = (int32_t)cpu_bytes;
+			values[i].bytes = cpu_bytes;
 
 	begin = bpf_emit_begin(p, BPF_CONTEXT_OBJECT, sizeof(struct thread_facts));
 	bpf_emit(p, BPF_STX | BPF_MEM | BPF_DW, 10, 7, SLOT_TASK, 0);
@@ -150,10 +165,10 @@ static bool is_true_of_us(const struct thread_facts *facts)
 	uint64_t clear_tid = 0, robust_list = 0, bytes = 0;
 	char name[THREAD_NAME_BYTES] = "";
 	unsigned long mask[THREAD_CPU_BYTES / sizeof(unsigned long)] = { 0 };
-	long masked = syscall(SYS_sched_getaffinity, 0, sizeof(mask), mask);
+	const bool has_mask = syscall(SYS_sched_getaffinity, 0, sizeof(mask), mask) > 0;
 
 	(void)prctl(PR_GET_NAME, name, 0, 0, 0);
-	if (robust_list_read(0, &robust_list, &bytes) < 0 || masked <= 0 ||
+	if (robust_list_read(0, &robust_list, &bytes) < 0 || !has_mask ||
 	    prctl(PR_GET_TID_ADDRESS, &clear_tid, 0, 0, 0) < 0)
 		return false;
 	return robust_list == facts->robust_list && clear_tid == facts->clear_tid && !strcmp(name, facts->name) &&
@@ -161,7 +176,7 @@ static bool is_true_of_us(const struct thread_facts *facts)
 	       (uint32_t)syscall(SYS_personality, 0xffffffff) == facts->likeness.personality &&
 	       (uint32_t)syscall(SYS_sched_getscheduler, 0) ==
 		   (facts->likeness.policy | (facts->likeness.reset_on_fork ? 0x40000000u : 0)) &&
-	       memcmp(mask, facts->likeness.cpus, (size_t)masked) == 0;
+	       memcmp(mask, facts->likeness.cpus, sizeof(mask)) == 0;
 }
 
 static int check(int program_fd)

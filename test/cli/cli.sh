@@ -874,6 +874,22 @@ case_stale_images() {
 	passes
 }
 
+# What is read of the kernel's own structures is proven on criu itself, also where it may not run on each processor.
+case_on_one_processor() {
+	local first
+	first=$(sed -n 's/^Cpus_allowed_list:[^0-9]*\([0-9]*\).*/\1/p' /proc/self/status)
+	mkdir set
+	victim=$TEST_B/zdtm/vfork_threads
+	start
+	"$criu" check --all >all
+	taskset -c $first "$criu" check --all >one
+	cmp -s all one || fail "$(diff all one)"
+	taskset -c $first "$criu" dump -t $pid -D set >out 2>err || fail "status $?"
+	gone
+	gives 0 restore -d -D set
+	passes
+}
+
 # Who waits in a vfork is known to the kernel's own structures alone.
 case_vfork_without_bpf() {
 	local each
