@@ -1,6 +1,7 @@
 #include "kernel/kmsg.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,37 +40,46 @@ static int read_number(int fd, uint64_t *ret_number)
 	return 0;
 }
 
-/* How many records from the start of the log have smaller numbers; -ENOENT: all have. */
-static int count_before(int fd, uint64_t position, size_t *ret_count)
+/* The last number in the log that is smaller, in *ret if there is one. Leaves the position behind it, or somewhere. */
+static int find_before(int fd, uint64_t position, uint64_t *ret, bool *ret_found)
 {
 	uint64_t number = 0;
-	size_t count = 0;
-	int r;
+	int r = lseek(fd, 0, SEEK_SET) < 0 ? -errno : read_number(fd, &number);
 
-	while ((r = read_number(fd, &number)) == 0 && number < position)
-		count++;
-	*ret_count = count;
-	return r;
+	*ret_found = false;
+	while (r == 0 && number < position) {
+		*ret = number;
+		*ret_found = true;
+		r = read_number(fd, &number);
+	}
+	return r == -ENOENT ? 0 : r;
+}
+
+/* Behind the record with that number. New ones overwrite the oldest: where it is gone, so are all before it. */
+static int seek_behind(int fd, uint64_t last)
+{
+	uint64_t number = 0;
+	int r = lseek(fd, 0, SEEK_SET) < 0 ? -errno : 0;
+
+	while (r == 0 && number < last)
+		r = read_number(fd, &number);
+	if (r == 0 && number > last && lseek(fd, 0, SEEK_SET) < 0)
+		r = -errno;
+	return r == -ENOENT ? 0 : r;
 }
 
 int kmsg_seek(int fd, uint64_t position)
 {
-	uint64_t number;
-	size_t count;
+	uint64_t last;
+	bool is_found;
 	int r;
 
 	if (position == KMSG_END)
 		return lseek(fd, 0, SEEK_END) < 0 ? -errno : 0;
-	if (lseek(fd, 0, SEEK_SET) < 0)
-		return -errno;
-	r = count_before(fd, position, &count);
-	if (r == -ENOENT)
-		return 0; /* it stands at the end */
+	r = find_before(fd, position, &last, &is_found);
 	if (r < 0)
 		return r;
-	if (lseek(fd, 0, SEEK_SET) < 0)
-		return -errno;
-	while (r == 0 && count-- > 0)
-		r = read_number(fd, &number);
-	return r == -ENOENT ? 0 : r;
+	if (!is_found)
+		return lseek(fd, 0, SEEK_SET) < 0 ? -errno : 0;
+	return seek_behind(fd, last);
 }
