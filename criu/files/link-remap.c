@@ -30,6 +30,7 @@
 #include "image/image-write.h"
 #include "kernel/bpf-files.h"
 #include "kernel/features.h"
+#include "kernel/linkless-path.h"
 
 struct link_remap {
 	struct open_file *file;
@@ -160,22 +161,23 @@ bool link_remap_touches(const struct dump *d, const struct stat *st)
 	return false;
 }
 
-/* Next to the old name, or in the nearest directory above that still exists: its path, ending in a slash. */
-static char *link_directory(struct dump *d, const struct link_remap *link)
+/*
+ * Next to the old name, or in the nearest directory above that still exists: a descriptor, and its path, ending in a
+ * slash. What now leads elsewhere under the name of a directory is none: the link would be made where its owner wants.
+ */
+static int find_directory(struct dump *d, const struct link_remap *link, char **ret_path)
 {
-	char *directory = open_file_path(d, link->file), *slash;
+	char *path = open_file_path(d, link->file), *slash = path ? strrchr(path, '/') : NULL;
+	int fd = -ENOENT;
 
-	if (!directory)
-		return NULL;
-	do {
-		slash = strrchr(directory, '/');
-		if (!slash)
-			return NULL;
-		*slash = '\0';
-	} while (slash != directory && access(directory, F_OK) < 0);
-	*slash = '/';
-	slash[1] = '\0';
-	return directory;
+	for (; slash; slash = memrchr(path, '/', (size_t)(slash - path))) {
+		slash[1] = '\0';
+		fd = linkless_path_open(path, O_PATH | O_DIRECTORY);
+		if (fd != -ENOENT && fd != -ENOTDIR && fd != -ELOOP)
+			break;
+	}
+	*ret_path = path;
+	return path ? fd : -ENOMEM;
 }
 
 /* -EOPNOTSUPP when the filesystem has none. */
@@ -202,16 +204,17 @@ static int read_handle(struct dump *d, int fd, FhEntry **ret)
 	return 0;
 }
 
-static int link_under(struct dump *d, struct link_remap *link, const char *magic)
+static int link_under(struct dump *d, struct link_remap *link, int dirfd, const char *magic)
 {
+	const char *name = strrchr(link->path, '/') + 1;
 	struct stat st;
 
-	if (lstat(link->path, &st) == 0)
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return -EEXIST;
 	if (link->handle)
 		return 0;
 	undo_note_file(d->undo, link->path);
-	if (linkat(AT_FDCWD, magic, AT_FDCWD, link->path, AT_SYMLINK_FOLLOW) < 0) {
+	if (linkat(AT_FDCWD, magic, dirfd, name, AT_SYMLINK_FOLLOW) < 0) {
 		int r = -errno;
 
 		undo_forget_file(d->undo, link->path);
@@ -225,12 +228,12 @@ static int link_under(struct dump *d, struct link_remap *link, const char *magic
 static int make_link(struct dump *d, struct link_remap *link)
 {
 	AUTO_CLOSE int fd = open_file_reopen(d, link->file, O_PATH);
-	const char *directory = link_directory(d, link);
-	char magic[32];
+	char *directory, magic[32];
+	AUTO_CLOSE int dirfd = find_directory(d, link, &directory);
 	int r;
 
-	if (fd < 0 || !directory)
-		return fd < 0 ? fd : -ENOENT;
+	if (fd < 0 || dirfd < 0)
+		return fd < 0 ? fd : dirfd;
 	if (!leaves_tasks_dead(d->opts) && read_handle(d, fd, &link->handle) < 0)
 		log_warn(
 		    "%s: the filesystem has no file handles, so that the link to it stays until the set is restored",
@@ -241,7 +244,7 @@ static int make_link(struct dump *d, struct link_remap *link)
 			link->path = NULL;
 			return -ENOMEM;
 		}
-		r = link_under(d, link, magic);
+		r = link_under(d, link, dirfd, magic);
 		if (r != -EEXIST)
 			return r;
 		free(link->path);
