@@ -83,7 +83,7 @@ int tty_output_look_without_help(struct dump *d, const struct tty_end *master, c
 	if (takes_output(d, master->file) && (!slave || takes_output(d, slave->file)))
 		return 0;
 	error_hint(err, "reading it needs CAP_BPF, CAP_PERFMON and a kernel with CONFIG_DEBUG_INFO_BTF");
-	return open_file_error(master->file, err, r, "terminal: its output is stopped: read by what");
+	return open_file_error(master->file, err, r, "terminal: read by what its output is stopped");
 }
 
 /* Far from the first column it matters only how far the next tab is: getting there takes a while. */

@@ -904,6 +904,48 @@ case_vfork_without_bpf() {
 	passes
 }
 
+# Each line: STATUS|PROGRAM of test/zdtm and its arguments|FEATURES that are missing|options|what is said. The programs
+# go on as if there had been no dump.
+case_features_missing() {
+	local expected program features options words seen=0
+	while IFS='|' read -r expected program features options words; do
+		rm -rf set && mkdir set
+		setsid $TEST_B/zdtm/$program </dev/null >victim.out 2>&1 &
+		pid=$!
+		disown
+		within 3000 grep -Eqs '^(READY|SKIP)' victim.out || fail "$program does not start: $(cat victim.out)"
+		! grep -q '^SKIP' victim.out || continue
+		CRIU_MASK_FEATURES=$features gives $expected dump -t $pid -R -v2 -D set $options
+		says err "$words"
+		[ $expected -eq 0 ] || [ -z "$(ls -A set)" ] || fail "$program: left: $(ls -A set)"
+		passes
+		gone
+		seen=$((seen + 1))
+	done <<-'END'
+		0|eventfd|kernel_memory,fdinfo_semaphore||fd 3, eventfd: neither this kernel nor a BPF program tells whether it is a semaphore
+		0|proc_files_before mem|kernel_memory||/mem: whether it was opened before process [0-9]+ has executed its program cannot be told
+		0|exit_signal executed|kernel_memory||whether its parent has executed .*gets SIGCHLD instead of signal 10 at its end, cannot be told
+		0|semaphore_undo thread|kernel_memory||whether System V semaphores are adjusted when it ends .SEM_UNDO. cannot be told
+		1|semaphore_undo held|kernel_memory||may have to be adjusted .*by how much cannot be read
+		0|temporary_files|kernel_memory||whether it can be given a name .O_TMPFILE without O_EXCL. cannot be told
+		0|io_ports|kernel_memory,task_facts,thread_facts||whether it may use all I/O ports .iopl. cannot be told
+		1|memory_policy|bpf_vmas||has a NUMA policy .mbind. of which cannot be told whether it or another mapping has set it
+		0|terminal_output paper|kernel_memory||terminal /dev/pts/[0-9]+: a line that is being typed would be lost
+		1|terminal_data|kernel_memory||fd 3, /dev/ptmx: terminal: read what waits in it: Operation not supported
+		1|terminal_output|kernel_memory||terminal /dev/pts/[0-9]+: a status byte of packet mode waits to be read
+		1|terminal_output|kernel_memory||terminal: read by what its output is stopped: Operation not supported
+		0|uprobes|kernel_memory|--allow-uprobes|whether it is in a function whose return is traced by a uprobe cannot be told
+		0|text_patched|kernel_memory||there are trap instructions in its text, and whether they are those of uprobes cannot be told
+		0|file_openers|kernel_memory||/proc/kallsyms: with whose rights it was opened cannot be told .*those of the restore
+		0|timer_slack|kernel_memory,task_facts||which timer slack it goes back to with PR_SET_TIMERSLACK 0 cannot be told
+		0|dead_leader|kernel_memory,task_facts||whether its first thread, which has ended, had asked for a signal .*cannot be told
+		1|kernel_log|kernel_memory||fd 3, /dev/kmsg: how much of the kernel's log was read cannot be told
+		1|user_dispatch|syscall_user_dispatch||thread [0-9]+: it catches its system calls .*, which this kernel does not let us read
+		1|io_uring|kernel_memory||io_uring: find out what state it is in: Operation not supported
+	END
+	[ $seen -ge 12 ] || fail "only $seen programs ran"
+}
+
 # What a tree has inherited is warned of once.
 case_oom_score_without_bpf() {
 	mkdir set
