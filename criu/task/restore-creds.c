@@ -210,9 +210,12 @@ int restore_creds_check(const struct own_creds *own, const CredsEntry *entry, co
 		error_hint(err, "restore with these capabilities");
 		return error_say(err, -EPERM, "%s: its ids and capabilities cannot be set here without %s", who, names);
 	}
-	if (own->no_new_privs && !(entry->has_no_new_privs && entry->no_new_privs))
+	if (own->no_new_privs && !(entry->has_no_new_privs && entry->no_new_privs)) {
+		error_hint(err, "start criu from a process without it: setpriv --no-new-privs and NoNewPrivileges= of "
+				"systemd set it for all that they start");
 		return error_say(err, -EPERM, "%s: the restorer runs with no_new_privs, which cannot be taken back",
 				 who);
+	}
 	if (bounding & ~own->cap_bnd) {
 		restore_creds_name(bounding & ~own->cap_bnd, names, sizeof(names));
 		log_warn("%s: its bounding set loses what is not there to give: %s\n", who, names);

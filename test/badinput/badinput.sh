@@ -129,6 +129,27 @@ case_session_leader_outside() {
 	untouched
 }
 
+# The hint, followed to the end.
+case_session_of_the_caller() {
+	local leader
+	setsid bash -c "'$bin/victim' plain </dev/null >out 2>&1 & echo \$! >pid; wait" &
+	leader=$!
+	await_ready
+	until [ -s pid ]; do sleep 0.01; done
+	pid=$(cat pid)
+	mkdir set
+	run_criu dump -t "$pid" -D set --shell-job
+	[ $status -eq 0 ] || fail "the dump failed"
+	wait $leader
+	nobody_left || fail "the dump left ${others[*]}"
+	restore_refused --restore-sibling
+	says "the root, pid $pid .victim., does not lead its session: the leader $leader is not in the set" \
+		'^hint: --shell-job .-j. restores it in the session and process group of this shell'
+	run_criu restore -d -D set --restore-sibling --shell-job
+	[ $status -eq 0 ] || fail "the hint does not help"
+	untouched
+}
+
 case_no_image_directory() {
 	start plain
 	refused dump -t "$pid" -D nowhere
@@ -415,6 +436,48 @@ case_missing_capability() {
 	criu=$real
 	run_criu restore -d -D set -v4 -o restore.log
 	[ $status -eq 0 ] || fail "the set cannot be restored afterwards"
+	untouched
+}
+
+# Rights that a restore has given up for good.
+case_restore_without_new_rights() {
+	local real=$criu
+	start_as_other plain
+	mkdir set
+	run_criu dump -t "$pid" -D set -o dump.log
+	[ $status -eq 0 ] || fail "cannot make a set: $(tail -3 set/dump.log)"
+	nobody_left || fail "after the dump ${others[*]} are left"
+	printf '#!/bin/sh\nexec setpriv --no-new-privs %s "$@"\n' "$real" >without
+	chmod 755 without
+	criu=./without
+	restore_refused
+	says "pid $pid.*: the restorer runs with no_new_privs, which cannot be taken back" '^hint: .*setpriv'
+	criu=$real
+	run_criu restore -d -D set
+	[ $status -eq 0 ] || fail "the hint does not help"
+	untouched
+}
+
+# What the tree may never have again is told, for nobody can give it back.
+case_restore_with_smaller_bounding_set() {
+	local real=$criu
+	make_set
+	printf '#!/bin/sh\nexec setpriv --bounding-set=-syslog --inh-caps=-syslog %s "$@"\n' "$real" >without
+	chmod 755 without
+	criu=./without
+	restore_refused
+	says 'has capabilities that cannot be given here: cap_syslog' '^hint: restore with these capabilities'
+	edit "set/core-$pid.img" thread_core.creds.cap_prm=[] thread_core.creds.cap_prm.0=0 thread_core.creds.cap_prm.1=0 \
+		thread_core.creds.cap_eff=[] thread_core.creds.cap_eff.0=0 thread_core.creds.cap_eff.1=0 ||
+		fail "cannot change the set"
+	for each in set/core-*.img; do
+		edit "$each" thread_core.creds.cap_prm=[] thread_core.creds.cap_prm.0=0 thread_core.creds.cap_prm.1=0 \
+			thread_core.creds.cap_eff=[] thread_core.creds.cap_eff.0=0 thread_core.creds.cap_eff.1=0 ||
+			fail "cannot change the set"
+	done
+	run_criu restore -d -D set -v2
+	[ $status -eq 0 ] || fail "it should only be warned of"
+	says "Warn .*pid $pid.*: its bounding set loses what is not there to give: cap_syslog"
 	untouched
 }
 
@@ -1093,6 +1156,55 @@ case_changed_aio_ring() {
 		restore_refused
 		says "AIO context 0x[0-9a-f]+: its ring is damaged"
 	done
+}
+
+# Which pages there are, and where.
+case_changed_pages() {
+	local parent
+	make_set
+	changes_refused <<-'END'
+		pagemap-PID.img|@vaddr vaddr=1|pagemap-PID.img: record 2 at byte 14: address 0x1 is not at a page boundary
+		pagemap-PID.img|@vaddr vaddr=4096|pagemap-PID.img: holds pages outside of private mappings
+		pagemap-PID.img|@vaddr flags=1|pages-1.img is too long: [0-9]+ bytes for the [0-9]+ pages of pagemap-PID.img
+		pagemap-PID.img|@vaddr nr_pages=9999999|pagemap-PID.img: record 3 at byte [0-9]+: 0x[0-9a-f]+ is below the end of the entry before
+		pagemap-PID.img|pages_id=77|pagemap-PID.img: its pages-77.img is missing
+		mm-PID.img|vmas.0.status=1025|does not say how it is backed
+	END
+	FORM=chain CRTOOLS_IMAGE_DIR=set "${self%/*}"/../images/older-set.py set || fail "cannot make a chain"
+	parent=$(readlink set/parent)
+	ln -sfn nowhere set/parent
+	restore_refused
+	says "$PWD/set: the link .parent. leads nowhere|set: the link .parent. leads nowhere"
+	ln -sfn . set/parent
+	restore_refused
+	says 'set: the links .parent. go in a circle'
+	ln -sfn ../out set/parent
+	restore_refused
+	says 'set: cannot open the parent image set: Not a directory'
+	ln -sfn "$parent" set/parent
+	run_criu restore -d -D set
+	[ $status -eq 0 ] || fail "as it was it cannot be restored"
+	untouched
+}
+
+# Another kind of processor, or none that is known.
+case_changed_cpuinfo() {
+	mkdir set
+	start plain
+	run_criu dump -t "$pid" -D set -v4 -o dump.log --cpu-cap=all
+	[ $status -eq 0 ] || fail "cannot make a set: $(tail -3 set/dump.log)"
+	changes_refused --cpu-cap=all <<-'END'
+		cpuinfo.img|x86_entry=[]|cpuinfo.img describes no x86 processor
+		cpuinfo.img|x86_entry.0.capability_ver=99|cpuinfo.img has version 99 with [0-9]+ words, which is unknown
+		cpuinfo.img|x86_entry.0.capability=[]|cpuinfo.img has version [0-9]+ with 0 words, which is unknown
+		cpuinfo.img|x86_entry.0.capability.0=4294967295|this processor (differs in|lacks): [a-z0-9_]+
+	END
+	edit set/cpuinfo.img x86_entry.0.capability.0=4294967295 || fail "cannot change the set"
+	restore_refused --cpu-cap=all
+	says 'hint: --cpu-cap says what must match'
+	run_criu restore -d -D set --cpu-cap=none
+	[ $status -eq 0 ] || fail "with --cpu-cap=none it should be restored"
+	untouched
 }
 
 # What the inventory asks for.
