@@ -226,6 +226,104 @@ static void test_what_is_not_there_is_refused_by_name(void **state)
 	expect_refusal("restore -S -d", VERB_RESTORE, NULL);
 }
 
+/* A value that the option takes: anything, but for those that are looked at. */
+static const char *value_for(const struct option_row *row)
+{
+	static const struct {
+		const char *name, *value;
+	} values[] = {
+		{ "veth-pair", "in=out" },  { "empty-ns", "net" },       { "join-ns", "net:/proc/self/ns/net" },
+		{ "port", "1027" },         { "ps-socket", "0" },        { "status-fd", "0" },
+		{ "ext-mount-map", "a:b" }, { "pre-dump-mode", "read" }, { "lsm-profile", "apparmor:x" },
+	};
+
+	if (row->argument != ARGUMENT_REQUIRED)
+		return "";
+	for (size_t i = 0; i < ARRAY_SIZE(values); i++)
+		if (!strcmp(values[i].name, row->name))
+			return values[i].value;
+	return "value";
+}
+
+static const struct {
+	int verb;
+	const char *name;
+} checked_verbs[] = { { VERB_DUMP, "dump" }, { VERB_RESTORE, "restore" } };
+
+/* None is taken and then ignored. */
+static void test_each_that_is_not_there_is_refused(void **state)
+{
+	size_t count, seen = 0;
+	const struct option_row *rows = option_table(&count);
+
+	for (size_t i = 0; i < count; i++)
+		for (size_t v = 0; v < ARRAY_SIZE(checked_verbs); v++) {
+			char line[128], sentence[128];
+
+			if (!(rows[i].verbs & checked_verbs[v].verb) ||
+			    !(rows[i].state == OPTION_NOT_THERE_YET || rows[i].verbs_missing & checked_verbs[v].verb))
+				continue;
+			(void)snprintf(line, sizeof(line), "%s --%s %s", checked_verbs[v].name, rows[i].name,
+				       value_for(&rows[i]));
+			(void)snprintf(sentence, sizeof(sentence), "--%s is not supported yet%s", rows[i].name,
+				       rows[i].verbs_missing ? " by this command" : "");
+			expect_refusal(line, checked_verbs[v].verb, sentence);
+			seen++;
+		}
+	assert_in_range(seen, 5, 200);
+}
+
+static bool flag_of(const struct parsed *p, const struct option_row *row)
+{
+	return *(const bool *)((const char *)&p->line.opts + row->offset);
+}
+
+/* Each switch changes its own member, and --no-NAME changes it back. */
+static void test_each_flag(void **state)
+{
+	size_t count;
+	const struct option_row *rows = option_table(&count);
+
+	for (size_t i = 0; i < count; i++) {
+		char line[128];
+		struct parsed p;
+
+		if (rows[i].store != STORE_FLAG || rows[i].state == OPTION_REMOVED)
+			continue;
+		(void)snprintf(line, sizeof(line), "dump --%s", rows[i].name);
+		expect_ok(&p, line);
+		assert_true(flag_of(&p, &rows[i]));
+		assert_true(p.line.given[i]);
+		command_line_done(&p.line);
+		if (!rows[i].negatable)
+			continue;
+		(void)snprintf(line, sizeof(line), "dump --%s --no-%s", rows[i].name, rows[i].name);
+		expect_ok(&p, line);
+		assert_false(flag_of(&p, &rows[i]));
+		assert_false(p.line.given[i]);
+		command_line_done(&p.line);
+	}
+}
+
+/* The last one given counts. */
+static void test_each_string(void **state)
+{
+	size_t count;
+	const struct option_row *rows = option_table(&count);
+
+	for (size_t i = 0; i < count; i++) {
+		char line[128];
+		struct parsed p;
+
+		if (rows[i].store != STORE_STRING || rows[i].state == OPTION_REMOVED)
+			continue;
+		(void)snprintf(line, sizeof(line), "dump --%s first --%s=last", rows[i].name, rows[i].name);
+		expect_ok(&p, line);
+		assert_string_equal(*(char *const *)((const char *)&p.line.opts + rows[i].offset), "last");
+		command_line_done(&p.line);
+	}
+}
+
 /* A flag that is in force must always be either stored for the engines or refused. */
 static void test_some_commands_have_it(void **state)
 {
@@ -595,6 +693,9 @@ int main(void)
 		cmocka_unit_test(test_help_and_version_come_first),
 		cmocka_unit_test(test_exec_cmd_needs_a_command),
 		cmocka_unit_test(test_what_is_not_there_is_refused_by_name),
+		cmocka_unit_test(test_each_that_is_not_there_is_refused),
+		cmocka_unit_test(test_each_flag),
+		cmocka_unit_test(test_each_string),
 		cmocka_unit_test(test_some_commands_have_it),
 		cmocka_unit_test(test_every_row_makes_sense),
 		cmocka_unit_test(test_sizes),
