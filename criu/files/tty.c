@@ -133,12 +133,17 @@ static int read_master(int fd, struct tty_end *end)
 	return 0;
 }
 
+static void external_id(const struct open_file *file, char *buffer, size_t bytes)
+{
+	(void)snprintf(buffer, bytes, "%llx:%llx", (unsigned long long)file->st.st_rdev,
+		       (unsigned long long)file->st.st_dev);
+}
+
 static bool is_external(const struct dump *d, const struct tty_end *end)
 {
 	char id[64];
 
-	(void)snprintf(id, sizeof(id), "%llx:%llx", (unsigned long long)end->file->st.st_rdev,
-		       (unsigned long long)end->file->st.st_dev);
+	external_id(end->file, id, sizeof(id));
 	return options_find_external(d->opts, "tty", id) != NULL;
 }
 
@@ -275,6 +280,7 @@ static int check_end(struct dump *d, struct tty_end *end, struct error *err)
 {
 	const struct tty_table *table = &d->files->ttys;
 	struct tty_end *other = other_end(table, end);
+	char id[64];
 
 	if (end->type == TTY_TYPE__EXT_TTY || end->is_hung_up)
 		return 0;
@@ -287,9 +293,11 @@ static int check_end(struct dump *d, struct tty_end *end, struct error *err)
 	end->is_outside = true;
 	if (d->opts->shell_job)
 		return 0;
+	external_id(end->file, id, sizeof(id));
 	error_hint(err,
-		   "--shell-job (-j) takes the terminal from the caller at restore; else dump the program that holds "
-		   "its other end, too");
+		   "--shell-job (-j) takes the terminal from the caller at restore, --external tty[%s] from "
+		   "--inherit-fd; else dump the program that holds its other end, too",
+		   id);
 	return refuse_end(end, err, "its other end is open in no process of the tree");
 }
 
@@ -298,13 +306,17 @@ static int check_outside(const struct dump *d, struct error *err)
 {
 	const struct tty_table *table = &d->files->ttys;
 	const struct tty_end *first = NULL;
+	char id[64];
 
 	for (size_t i = 0; i < table->count && d->opts->shell_job; i++) {
 		if (!table->ends[i].is_outside)
 			continue;
-		if (first)
+		if (first) {
+			external_id(table->ends[i].file, id, sizeof(id));
+			error_hint(err, "--external tty[%s] takes it from --inherit-fd at restore", id);
 			return refuse_end(&table->ends[i], err,
 					  "is the second one from outside of the tree, only one can be the caller's");
+		}
 		first = &table->ends[i];
 	}
 	return 0;

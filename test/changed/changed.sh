@@ -549,17 +549,84 @@ case_link_of_a_running_program() {
 	[ "$(ls | grep -c link_remap)" = 40 ] || fail "left: $(ls)"
 }
 
-# Any other path to the same device.
+# Any other path to the same device, also where the node has another name elsewhere.
 case_evasive_devices() {
+	local each
 	mknod -m 600 node c 1 5 && head -c 1 node >/dev/null 2>&1 || exit 77
-	mkdir set
+	mkdir set other
 	start files r:node
+	ln node other
 	rm node
 	mknod -m 600 node c 1 7
+	for each in '' '--evasive-devices --no-evasive-devices'; do
+		refused dump -t "$pid" -D set $each
+		says 'fd 3, .*/node .deleted.: the name was removed' '^hint: --evasive-devices takes /dev/zero instead'
+	done
 	run_criu dump -t "$pid" -D set -v4 -o dump.log --evasive-devices
 	[ $status -eq 0 ] || fail "cannot make a set: $(tail -3 set/dump.log)"
 	restored
 	link fd/3 /dev/zero
+	passes
+}
+
+# What no path leads to is given at the restore. Both hints are followed to the letter.
+case_external_file() {
+	local name
+	mkdir covered set
+	echo covered >covered/file
+	start files r:covered/file
+	mount -t tmpfs cover covered || exit 77
+	refused dump -t "$pid" -D set
+	says 'fd 3, .*/covered/file: its path leads to another file or to none' '^hint: .*--external file.*--inherit-fd'
+	name=$(grep -o 'file\[[0-9a-f:]*\]' said | head -1)
+	run_criu dump -t "$pid" -D set --external "$name"
+	[ $status -eq 0 ] || fail "the hint does not help"
+	nobody_left
+	restore_refused
+	says "fd 3, file.*: is external and no descriptor was given for it" 'hint: give it with --inherit-fd fd\[N\]:file'
+	echo given >given
+	exec 9<given
+	run_criu restore -d -D set --inherit-fd "fd[9]:$name"
+	[ $status -eq 0 ] || fail "the hint does not help"
+	exec 9<&-
+	link fd/3 "$PWD/given"
+	passes
+}
+
+# A filesystem without handles of its files, without room to reserve and without holes to make.
+case_simple_filesystem() {
+	mkdir mounted set elsewhere
+	mount -t ramfs simple mounted || exit 77
+	mkdir mounted/other mounted/set
+	echo content >mounted/file
+	start files r:mounted/file
+	ln mounted/file mounted/other
+	rm mounted/file
+	run_criu dump -R -t "$pid" -D set -v2 --link-remap
+	[ $status -eq 0 ] || fail "cannot make a set"
+	says 'Warn .*mounted/file .deleted.: the filesystem has no file handles, so that the link to it stays'
+	[ "$(ls mounted | grep -c link_remap)" = 1 ] || fail "links: $(ls mounted)"
+	ends
+	restored
+	[ "$(ls mounted | grep -c link_remap)" = 0 ] || fail "links: $(ls mounted)"
+	[ /proc/$pid/fd/3 -ef mounted/other/file ] || fail "it has another file"
+	passes
+	nobody_left
+	head -c 100000 /dev/zero >reserved
+	fallocate -n -o 100000 -l 1000000 reserved || exit 77
+	rm out
+	start files r:reserved
+	rm reserved
+	run_criu dump -t "$pid" -D mounted/set -v2 --ghost-limit 2M
+	[ $status -eq 0 ] || fail "cannot make a set"
+	nobody_left
+	run_criu restore -d -D mounted/set -v2 --path-map "$PWD/reserved=$PWD/mounted/reserved"
+	[ $status -eq 0 ] || fail "it should only be warned of"
+	says 'Warn .*a deleted file: no space can be reserved for it in this filesystem'
+	ends
+	run_criu restore -d -D mounted/set -v2 --auto-dedup
+	[ $status -eq 0 ] || fail "it should only be warned of"
+	says 'Warn .*--auto-dedup: .*pages.* stay: '
 	passes
 }
 

@@ -251,6 +251,54 @@ def device_changed():
     refused(criu("restore", "-d", "-D", "images"), "is device 1:5, was 1:3 when it was dumped")
 
 
+def terminal_left_out():
+    """A terminal of somebody else: given at the restore when the dump was told of it."""
+    master, slave = os.openpty()
+    path = os.ttyname(slave)
+    process = start("device", path, str(os.O_RDWR | os.O_NOCTTY))
+    place = os.fstat(slave)
+    name = f"tty[{place.st_rdev:x}:{place.st_dev:x}]"
+    refused(criu("dump", "-t", str(process.pid), "-D", "images"), "its other end is open in no process of the tree",
+            f"--external {name}", "--inherit-fd", "--shell-job")
+    dump(process, "--external", name)
+    refused(criu("restore", "-d", "-D", "images"), f"fd 3, {name}: is external", f"--inherit-fd fd[N]:{name}")
+    os.close(slave)
+    other_master, other_slave = os.openpty()
+    pid = restore("--inherit-fd", f"fd[{other_slave}]:{name}", pass_fds=(other_slave,))
+    os.kill(pid, signal.SIGUSR1)
+    expect(int(wait_for("result").split()[0], 16), os.fstat(other_slave).st_rdev, "the terminal that it has")
+    reap(pid)
+    for fd in master, other_master, other_slave:
+        os.close(fd)
+
+
+def terminal_number_taken():
+    """A terminal of the tree comes back under its number, or somebody else has that and it is said."""
+    process = start("device", "/dev/ptmx", str(os.O_RDWR | os.O_NOCTTY))
+    number = terminal_number(process.pid)
+    dump(process)
+    taken = []
+    while not taken or number not in [struct.unpack("I", fcntl.ioctl(fd, TIOCGPTN, bytes(4)))[0] for fd in taken]:
+        taken.append(os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY))
+    refused(criu("restore", "-d", "-D", "images"), f"pid {process.pid} (held), fd ", f"/dev/pts/{number}", "taken", "hint: ")
+    for fd in taken:
+        os.close(fd)
+    pid = restore()
+    expect(terminal_number(pid), number, "its number")
+    os.kill(pid, signal.SIGUSR1)
+    reap(pid)
+
+
+def terminal_number(pid):
+    """Of the one master that a process has open."""
+    for name in os.listdir(f"/proc/{pid}/fdinfo"):
+        with open(f"/proc/{pid}/fdinfo/{name}") as file:
+            found = re.search(r"^tty-index:\s*(\d+)", file.read(), re.MULTILINE)
+        if found:
+            return int(found[1])
+    raise Failed("no terminal")
+
+
 def machine_terminals():
     """The console, a virtual one and a serial line."""
     for path in "/dev/console", "/dev/tty0", "/dev/tty7", "/dev/ttyS0":
@@ -407,6 +455,7 @@ def deleted_files_beyond_the_limit():
     reap(pid)
 
 
+TIOCGPTN = 0x80045430
 TUNSETIFF, TUNSETPERSIST = 0x400454ca, 0x400454cb
 TAP = 0x1002  # IFF_TAP | IFF_NO_PI
 
@@ -613,7 +662,7 @@ def end_that_hangs():
 
 
 CASES = [pipes_given_again, pipes_kept, pipes_not_given, pipe_inside, device_left_out, device_inherited, device_changed,
-         machine_terminals, huge_pages_missing, interface_persistent, interface_of_the_program,
+         terminal_left_out, terminal_number_taken, machine_terminals, huge_pages_missing, interface_persistent, interface_of_the_program,
          probes_never_hit, probes_hit, probes_that_stay, probe_on_a_return, deleted_files_beyond_the_limit,
          everything_unsupported, manual_is_complete, kernel_files, end_that_hangs]
 
