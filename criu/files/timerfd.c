@@ -29,6 +29,8 @@
 #endif
 
 #define START_TRIES 3
+#define CLOSE_TRIES 20
+#define CLOSE_NS    1000000
 
 struct timerfd_data {
 	uint64_t clock, ticks, settime_flags;
@@ -88,9 +90,16 @@ static bool is_between_expirations(const struct timerfd_data *data)
 	return is_zero(&data->spec.it_value) && !is_zero(&data->spec.it_interval);
 }
 
-static int start_again(struct dump *d, struct open_file *file)
+static int read_again(struct open_file *file)
 {
 	AUTO_FDINFO struct fdinfo info = { 0 };
+	int r = fdinfo_read(file->task->procfd, file->fd, &info);
+
+	return r < 0 ? r : read_state(&info, file->kind_data);
+}
+
+static int start_again(struct dump *d, struct open_file *file)
+{
 	struct itimerspec ignored;
 	int fd = open_file_local(d, file), r;
 
@@ -98,9 +107,7 @@ static int start_again(struct dump *d, struct open_file *file)
 		return fd;
 	r = timerfd_gettime(fd, &ignored) < 0 ? -errno : 0;
 	open_file_release(d, file);
-	if (r == 0)
-		r = fdinfo_read(file->task->procfd, file->fd, &info);
-	return r < 0 ? r : read_state(&info, file->kind_data);
+	return r < 0 ? r : read_again(file);
 }
 
 static bool is_wall_clock(uint64_t clock)
@@ -108,9 +115,30 @@ static bool is_wall_clock(uint64_t clock)
 	return clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_ALARM;
 }
 
+static bool has_deadline(const struct timerfd_data *data)
+{
+	return is_wall_clock(data->clock) && data->settime_flags & TFD_TIMER_ABSTIME && !is_zero(&data->spec.it_value);
+}
+
+/* What is left and the clock belong together: not when this process had to wait for a processor in between. */
+static int read_closely(struct open_file *file)
+{
+	const struct timerfd_data *data = file->kind_data;
+	int r = 0;
+
+	for (int i = 0; r == 0 && i < CLOSE_TRIES && has_deadline(data); i++) {
+		const int64_t before_ns = clock_now_ns(CLOCK_REALTIME);
+
+		r = read_again(file);
+		if (data->read_ns - before_ns < CLOSE_NS)
+			break;
+	}
+	return r;
+}
+
 static void find_deadline(struct timerfd_data *data)
 {
-	if (!is_wall_clock(data->clock) || !(data->settime_flags & TFD_TIMER_ABSTIME) || is_zero(&data->spec.it_value))
+	if (!has_deadline(data))
 		return;
 	data->deadline_ns = (uint64_t)data->read_ns + (uint64_t)timespec_to_ns(&data->spec.it_value);
 }
@@ -124,12 +152,13 @@ static bool is_cancelled(const struct timerfd_data *data)
 static int look_timerfd(struct dump *d, struct open_file *file, struct error *err)
 {
 	struct timerfd_data *data = file->kind_data;
-	int r = 0;
+	int r;
 
 	if (is_cancelled(data)) {
 		error_hint(err, "try again when the program has read it");
 		return open_file_refuse(file, err, "the clock was set, which its next read has to tell (ECANCELED)");
 	}
+	r = read_closely(file);
 	for (int i = 0; r == 0 && i < START_TRIES && is_between_expirations(data); i++)
 		r = start_again(d, file);
 	if (r < 0)
