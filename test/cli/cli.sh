@@ -454,9 +454,14 @@ case_timeout() {
 	mkdir set
 	start unstoppable
 	within 3000 grep -qs handle_userfault /proc/$pid/wchan || exit 77
-	since=${EPOCHREALTIME/./}
-	gives 1 dump -t $pid -D set --timeout 1
-	[ $(took) -lt 120 ] || fail "after $(took) tenths of a second"
+	for n in 1 2 3; do # on a busy machine one may be late
+		since=${EPOCHREALTIME/./}
+		gives 1 dump -t $pid -D set --timeout 1
+		took=$(took)
+		[ $took -ge 10 ] || fail "after $took tenths of a second"
+		[ $took -ge 95 ] || break
+	done
+	[ $took -lt 95 ] || fail "after $took tenths of a second, as without it"
 	says err "^criu: dump: pid $pid \\(victim\\).*does not stop" '^hint: --timeout SECONDS'
 	grep -q '^TracerPid:.0$' /proc/$pid/status || fail "it is traced"
 	kill -KILL $pid
@@ -514,13 +519,10 @@ case_detached() {
 
 case_attached() {
 	make_set
-	"$criu" restore -D set </dev/null >out 2>err &
+	make_hook
+	"$criu" restore -D set --action-script "$PWD/hook" </dev/null >out 2>err &
 	local waiter=$!
-	for ((n = 0; n < 100; n++)); do
-		[ -e /proc/$pid ] && [ "$(cat /proc/$pid/comm)" = victim ] && break
-		sleep 0.05
-	done
-	sleep 0.3
+	within 3000 grep -qs '^post-resume ' hooks || fail "it is not restored"
 	[ "$(parent_of $pid)" = $waiter ] || fail "its parent is $(parent_of $pid), not $waiter"
 	passes
 	wait $waiter || fail "status $?"
@@ -782,7 +784,7 @@ case_manual() {
 		grep -Eq "^\.B $each( |$)" text || fail "the manual has no entry for $each"
 	done
 	command -v man groff >where && [ $(wc -l <where) -eq 2 ] || return 0
-	each=$(man --warnings -E UTF-8 -l -Tutf8 -Z "$manual" 2>&1 >/dev/null)
+	each=$(LC_ALL=C man --warnings -E UTF-8 -l -Tutf8 -Z "$manual" 2>&1 >/dev/null)
 	[ -z "$each" ] || fail "the manual is not clean: $each"
 }
 

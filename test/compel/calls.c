@@ -25,10 +25,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TIMEOUT_MS 400
-/* How late a timeout may be on a busy machine; an interrupted and restarted one would be 150 ms late. */
-#define LATE_MS 120
-/* A busy machine makes some late. One that is restarted is late each time. */
+/* In units, which get longer with each attempt that a busy machine has made too late. */
+#define TIMEOUT_MS (400 * slowness)
+/* How late a timeout may be; an interrupted and restarted one would be 150 units late. */
+#define LATE_MS  (120 * slowness)
 #define ATTEMPTS 20
 #define LATE     (-1)
 
@@ -41,7 +41,10 @@ struct waiting_call {
 	long result, error;
 };
 
-static const struct timespec timeout_ts = { 0, TIMEOUT_MS * 1000000L };
+static unsigned int slowness = 1;
+
+/* TIMEOUT_MS */
+static struct timespec timeout_ts;
 
 static long call_nanosleep(struct shared *shared)
 {
@@ -60,6 +63,7 @@ static long call_clock_nanosleep_absolute(struct shared *shared)
 	struct timespec until;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += timeout_ts.tv_sec;
 	until.tv_nsec += timeout_ts.tv_nsec;
 	until.tv_sec += until.tv_nsec / 1000000000L;
 	until.tv_nsec %= 1000000000L;
@@ -70,7 +74,7 @@ static long call_poll(struct shared *shared)
 {
 	struct pollfd fd = { shared->pipe_fds[0], POLLIN, 0 };
 
-	return poll(&fd, 1, TIMEOUT_MS);
+	return poll(&fd, 1, (int)TIMEOUT_MS);
 }
 
 static long call_poll_event(struct shared *shared)
@@ -101,7 +105,7 @@ static long call_ppoll_signal(struct shared *shared)
 
 static long call_select(struct shared *shared)
 {
-	struct timeval tv = { 0, TIMEOUT_MS * 1000 };
+	struct timeval tv = { timeout_ts.tv_sec, timeout_ts.tv_nsec / 1000 };
 
 	return select(0, NULL, NULL, NULL, &tv);
 }
@@ -141,7 +145,7 @@ static long call_epoll_timeout(struct shared *shared)
 {
 	struct epoll_event event;
 
-	return epoll_wait(epoll_create1(0), &event, 1, TIMEOUT_MS);
+	return epoll_wait(epoll_create1(0), &event, 1, (int)TIMEOUT_MS);
 }
 
 static long wait_semaphore(const struct timespec *timeout)
@@ -208,7 +212,7 @@ static long call_read(struct shared *shared)
 
 static long call_recv_timeout(struct shared *shared)
 {
-	struct timeval tv = { 0, TIMEOUT_MS * 1000 };
+	struct timeval tv = { timeout_ts.tv_sec, timeout_ts.tv_nsec / 1000 };
 	int fds[2];
 	char byte;
 
@@ -300,7 +304,7 @@ static void waiting_target(struct shared *shared)
 static void linger(enum stage stage, const struct target *target, struct compel_task *task, void *arg)
 {
 	if (stage == STAGE_FINISHED)
-		sleep_ms(30);
+		sleep_ms(30 * slowness);
 }
 
 static void signal_frozen(enum stage stage, const struct target *target, struct compel_task *task, void *arg)
@@ -336,7 +340,7 @@ static int check_result(const struct waiting_call *call, struct shared *shared)
 		return test_fail("%s: expected %ld (%s), found %ld (%s)", call->name, call->result,
 				 strerror((int)call->error), shared->result, strerror((int)shared->error));
 	if (call->wakeup == BY_TIMEOUT && elapsed_ms < TIMEOUT_MS)
-		return test_fail("%s: expected %d ms, found %lu ms", call->name, TIMEOUT_MS, elapsed_ms);
+		return test_fail("%s: expected %u ms, found %lu ms", call->name, TIMEOUT_MS, elapsed_ms);
 	if (call->wakeup == BY_SIGNAL && call->error == EINTR && shared->signals != 1)
 		return test_fail("%s: handler has run %d times", call->name, shared->signals);
 	return 0;
@@ -354,10 +358,10 @@ static int run_once(const struct waiting_call *call, int stage)
 	target = target_start(waiting_target, 1);
 	if (!wait_sleeping(target.pid))
 		failed = test_fail("%s: does not sleep", call->name);
-	sleep_ms(60);
+	sleep_ms(60 * slowness);
 	cycle.hook = linger;
 	r = run_cycle(&target, &cycle, &err);
-	sleep_ms(60);
+	sleep_ms(60 * slowness);
 	if (r == 0 && stage >= 0) {
 		cycle.hook = signal_frozen;
 		cycle.arg = &stage;
@@ -382,9 +386,12 @@ static int run_once(const struct waiting_call *call, int stage)
 
 static int run_call(const struct waiting_call *call, int stage)
 {
-	for (int i = 0; i < ATTEMPTS; i++) {
-		int r = run_once(call, stage);
+	for (unsigned int i = 0; i < ATTEMPTS; i++) {
+		int r;
 
+		slowness = 1 + i / 4;
+		timeout_ts = (struct timespec){ TIMEOUT_MS / 1000, TIMEOUT_MS % 1000 * 1000000L };
+		r = run_once(call, stage);
 		if (r != LATE)
 			return r;
 	}

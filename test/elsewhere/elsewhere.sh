@@ -8,11 +8,15 @@ criu=${CRIU:?the program under test}
 victim=${TEST_B:?where the test programs are}/elsewhere/keeper
 . "$(dirname "$self")/../lib/cases.sh"
 
+ended() {
+	while [ -e /proc/$pid/status ] && ! grep -q '^State:.Z' /proc/$pid/status; do sleep 0.02; done
+}
+
 dumped() {
 	mkdir -p set
 	run_criu dump -t "$pid" -D set -v4 -o dump.log "$@"
 	[ $status -eq 0 ] || fail "the dump failed"
-	while [ -e /proc/$pid/status ] && ! grep -q '^State:.Z' /proc/$pid/status; do sleep 0.02; done
+	ended
 }
 
 restored() {
@@ -42,7 +46,7 @@ dump_shifted() {
 	local time_ns=/proc/$pid/ns/time real=$criu
 	criu=nsenter run_criu --time=$time_ns "$real" dump -t "$pid" -D set -v4 -o dump.log
 	[ $status -eq 0 ] || fail "the dump failed"
-	sleep 0.2
+	ended
 }
 
 # The kernel keeps the deadlines of waiting calls in the machine's time, whatever the checkpointer's clocks show.

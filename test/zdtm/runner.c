@@ -27,6 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <linux/sched.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -442,6 +443,18 @@ static void set_paths(const char *self, const char *criu, const char *source)
 	snprintf(my.may_differ, sizeof(my.may_differ), "%.4000s/may-differ.txt", copy);
 }
 
+/* What Linux gives to a program is enough for all, what a caller may have lowered it to is not. */
+static void have_descriptors(void)
+{
+	enum { USUAL = 1024 };
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= USUAL)
+		return;
+	limit.rlim_cur = limit.rlim_max < USUAL ? limit.rlim_max : USUAL;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int main(int argc, char **argv)
 {
 	const char *pattern = NULL, *criu = NULL, *source = "test/zdtm", *features = NULL;
@@ -492,6 +505,7 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
+	have_descriptors();
 	set_paths("/proc/self/exe", criu, source);
 	snprintf(list, sizeof(list), "%.4000s/tests.list", source);
 	read_list(list);

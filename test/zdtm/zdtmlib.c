@@ -276,7 +276,7 @@ void test_until_asleep(pid_t pid, pid_t tid)
 
 		if (!state)
 			FAIL("%s: no such task", path);
-		if (state[2] == 'S')
+		if (state[2] == 'S' || state[2] == 'Z')
 			return;
 		usleep(10000);
 	}

@@ -81,7 +81,7 @@ void test_post(volatile int *word, int value);
 void test_pattern(void *data, size_t bytes, uint32_t seed);
 void test_pattern_check(const char *file, int line, const void *data, size_t bytes, uint32_t seed);
 
-/* Waits until /proc says that the task (of ours) sleeps, or fails after some seconds. */
+/* Waits until /proc says that the task (of ours) sleeps, or has ended: what waits for a time may do so here. */
 void test_until_asleep(pid_t pid, pid_t tid);
 
 /* Reads a whole /proc file of ours into a static buffer; NULL when it does not exist. */
