@@ -1,7 +1,9 @@
 /*
  * Memory and directories (working directory, root, umask) are each process's own, and all threads of a process have the
  * same ones, the same descriptor table and the same namespaces: that is what images say. The kernel allows more
- * (CLONE_VM, CLONE_FS without CLONE_THREAD; unshare(2) and setns(2) in a thread).
+ * (CLONE_VM, CLONE_FS without CLONE_THREAD; unshare(2) and setns(2) in a thread). Who shares need be no relative: a
+ * process outside of the tree would go on in the same memory while it is saved, and be left with what is no longer the
+ * tree's.
  *
  * Objects are sorted in the order of kcmp(2), behind cheap figures that are equal where the object is the same one.
  * Without kcmp the facts about all tasks of the machine tell, where they are known; else there is no finding out, and
@@ -9,18 +11,24 @@
  */
 #include "engine/sharing.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/util.h"
 #include "engine/dump.h"
+#include "engine/tree-tasks.h"
 #include "engine/tree-vfork.h"
 #include "kernel/kcmp.h"
 #include "kernel/proc-misc.h"
+#include "kernel/proc-pid.h"
+#include "kernel/proc-stat.h"
 #include "kernel/thread-facts.h"
 #include "task/task-look.h"
 
@@ -80,11 +88,13 @@ static int compare_directories(const void *x, const void *y)
 
 static const struct shared_kind {
 	enum kcmp_kind kind;
-	int (*compare)(const void *x, const void *y);
+	int (*compare)(const void *x, const void *y); /* NULL: the tree may share it */
+	size_t fact;
 	const char *what, *how;
 } shared_kinds[] = {
-	{ KCMP_KIND_VM, compare_memory, "memory", "vfork or CLONE_VM" },
-	{ KCMP_KIND_FS, compare_directories, "working directory", "CLONE_FS" },
+	{ KCMP_KIND_VM, compare_memory, offsetof(struct task_facts, mm), "memory", "vfork or CLONE_VM" },
+	{ KCMP_KIND_FS, compare_directories, offsetof(struct task_facts, fs), "working directory", "CLONE_FS" },
+	{ KCMP_KIND_FILES, NULL, offsetof(struct task_facts, files), "descriptor table", "CLONE_FILES" },
 };
 
 /* Until its end, or until it executes a program, a child of vfork has its parent's memory. */
@@ -121,21 +131,113 @@ static void look_among_processes(struct dump *d, const struct shared_kind *kind,
 	}
 }
 
-static bool is_shared_with(const struct dump *d, const struct task *task, pid_t other, enum kcmp_kind kind)
-{
-	const struct task_facts *one = task->threads[0].facts, *two = one ? task_facts_find(&d->facts, other) : NULL;
+/* --- with processes outside of the tree -------------------------------------------------------------------------- */
 
-	if (!two)
-		return is_same(kind, other, task->acting_tid);
-	return kind == KCMP_KIND_VM ? one->mm == two->mm : one->fs == two->fs;
+static uint64_t fact_of(const struct task_facts *facts, const struct shared_kind *kind)
+{
+	uint64_t value;
+
+	memcpy(&value, (const char *)facts + kind->fact, sizeof(value));
+	return value;
 }
 
-static void look_at_parent_outside(struct dump *d, const struct shared_kind *kind)
+static int compare_facts(const void *x, const void *y, void *kind)
 {
-	const struct task *root = d->tasks[0];
+	const struct task *a = *(const struct task *const *)x, *b = *(const struct task *const *)y;
 
-	if (root->stat.ppid > 0 && root->state && is_shared_with(d, root, root->stat.ppid, kind->kind))
-		refuse_shared(d, kind, root, root->stat.ppid);
+	return compare_numbers(fact_of(a->threads[0].facts, kind), fact_of(b->threads[0].facts, kind));
+}
+
+static int compare_order(const void *x, const void *y, void *ctx)
+{
+	const struct task *a = *(const struct task *const *)x, *b = *(const struct task *const *)y;
+	const struct shared_kind *kind = ctx;
+
+	return compare_kernel(kind->kind, a, b);
+}
+
+/* 0 when the task has the same object as the stranger: by the facts of that, or NULL: by asking. Or -errno. */
+static int compare_stranger(const struct shared_kind *kind, const struct task *task, const struct task_facts *stranger,
+			    pid_t pid, int *ret_order)
+{
+	if (!stranger)
+		return kcmp_object(kind->kind, task->acting_tid, pid, ret_order);
+	*ret_order = compare_numbers(fact_of(task->threads[0].facts, kind), fact_of(stranger, kind));
+	return 0;
+}
+
+/* Kernel threads work in the memory of processes for a while. */
+static bool is_kernel_thread(pid_t pid)
+{
+	AUTO_CLOSE int procfd = proc_open(pid);
+	struct proc_stat stat;
+
+	return procfd < 0 || proc_stat_read(procfd, "stat", &stat) < 0 || stat.flags & 0x00200000 /* PF_KTHREAD */;
+}
+
+static bool look_at_stranger(struct dump *d, const struct shared_kind *kind, struct task *const *sorted, size_t count,
+			     const struct task_facts *facts, pid_t pid)
+{
+	size_t low = 0, high = count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order;
+
+		if (compare_stranger(kind, sorted[middle], facts, pid, &order) < 0)
+			return false;
+		if (order == 0) {
+			if (is_kernel_thread(pid))
+				return false;
+			refuse_shared(d, kind, sorted[middle], pid);
+			return true;
+		}
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return false;
+}
+
+static void look_at_strangers_by_facts(struct dump *d, const struct shared_kind *kind, struct task **sorted,
+				       size_t count)
+{
+	pid_t named = 0;
+
+	qsort_r(sorted, count, sizeof(*sorted), compare_facts, (void *)kind);
+	for (size_t i = 0; i < d->facts.count; i++) {
+		const struct task_facts *facts = &d->facts.items[i];
+
+		if (facts->tgid == named || facts->has_ended || !fact_of(facts, kind) || tree_has(d, facts->tgid))
+			continue;
+		if (look_at_stranger(d, kind, sorted, count, facts, facts->tgid))
+			named = facts->tgid;
+	}
+}
+
+static void look_at_strangers_by_asking(struct dump *d, const struct shared_kind *kind, struct task **sorted,
+					size_t count)
+{
+	AUTO_CLOSEDIR DIR *dir = opendir("/proc");
+	const struct dirent *entry;
+
+	qsort_r(sorted, count, sizeof(*sorted), compare_order, (void *)kind);
+	while (dir && (entry = readdir(dir))) {
+		const pid_t pid = atoi(entry->d_name);
+
+		if (pid > 0 && !tree_has(d, pid))
+			(void)look_at_stranger(d, kind, sorted, count, NULL, pid);
+	}
+}
+
+static bool has_facts(const struct dump *d)
+{
+	for_each_task (d, task)
+		for (size_t i = 0; !task->is_zombie && i < task->thread_count; i++)
+			if (!task->threads[i].facts)
+				return false;
+	return true;
 }
 
 static void look_at_processes(struct dump *d)
@@ -143,13 +245,18 @@ static void look_at_processes(struct dump *d)
 	AUTO_FREE struct task **sorted = calloc(d->task_count + 1, sizeof(*sorted));
 
 	for (size_t k = 0; sorted && k < ARRAY_SIZE(shared_kinds); k++) {
+		const struct shared_kind *kind = &shared_kinds[k];
 		size_t count = 0;
 
 		for_each_task (d, task)
 			if (!task->is_zombie && task->state)
 				sorted[count++] = task;
-		look_among_processes(d, &shared_kinds[k], sorted, count);
-		look_at_parent_outside(d, &shared_kinds[k]);
+		if (kind->compare)
+			look_among_processes(d, kind, sorted, count);
+		if (has_facts(d))
+			look_at_strangers_by_facts(d, kind, sorted, count);
+		else
+			look_at_strangers_by_asking(d, kind, sorted, count);
 	}
 }
 
@@ -240,15 +347,6 @@ static void look_at_threads(struct dump *d, const struct task *task)
 		look_at_thread(d, task, &task->threads[i]);
 		look_at_namespaces(d, task, leaders, &task->threads[i]);
 	}
-}
-
-static bool has_facts(const struct dump *d)
-{
-	for_each_task (d, task)
-		for (size_t i = 0; !task->is_zombie && i < task->thread_count; i++)
-			if (!task->threads[i].facts)
-				return false;
-	return true;
 }
 
 /* Without kcmp every thread would seem to have everything of its own. */
