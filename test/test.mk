@@ -87,7 +87,7 @@ test-images: $(CRIU) $(ZDTM_RUNNER) $(ZDTM_BIN)
 
 KILL        := $(TEST_B)/kill/kill
 KILL_BIN    := $(KILL) $(TEST_B)/kill/target
-BADINPUT_BIN := $(TEST_B)/badinput/damage $(TEST_B)/badinput/victim $(TEST_B)/badinput/cookie.so
+BADINPUT_BIN := $(TEST_B)/badinput/damage $(TEST_B)/badinput/victim $(TEST_B)/badinput/cookie.so $(TEST_B)/zdtm/fuse_server
 # Sets are changed by the means that damage them.
 CHANGED_BIN := $(TEST_B)/changed/holder $(TEST_B)/badinput/damage
 REAL_BIN    := $(TEST_B)/real/load

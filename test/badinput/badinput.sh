@@ -159,6 +159,16 @@ case_no_image_directory() {
 	untouched
 }
 
+# Nobody would take what is written there.
+case_work_directory_of_the_tree() {
+	victim=${bin%/*}/zdtm/fuse_server start nothing
+	mkdir set
+	refused dump -t "$pid" -D set -W mounted
+	says 'a FUSE server by its fd [0-9]+: the work directory is on a FUSE filesystem' '^hint: choose another directory'
+	nothing_in set
+	untouched
+}
+
 case_image_directory_is_a_file() {
 	start plain
 	: >set

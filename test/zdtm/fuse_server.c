@@ -1,11 +1,13 @@
 /*
  * A FUSE server in the tree, with a file of its filesystem open beside it: nobody answers for that file while the tree
- * stands still. The dump is refused at once, and all goes on.
+ * stands still. The dump is refused at once, and all goes on. Instead: its filesystem was mounted over where a "file"
+ * is that is open, a "deleted" one, a "mapping" or a working "directory"; "nothing": nobody has anything there.
  */
 #include "zdtmlib.h"
 
 #include <linux/fuse.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -84,10 +86,41 @@ static void serve(int fd)
 	}
 }
 
-int main(void)
+static int own = -1;
+
+static void take(const char *what)
 {
-	char options[96], text[8];
-	int device, file, status;
+	char byte = 'x';
+
+	if (!strcmp(what, "directory"))
+		MUST(chdir("mounted/below"));
+	if (!strcmp(what, "file") || !strcmp(what, "deleted") || !strcmp(what, "mapping")) {
+		own = MUST(open("mounted/below/own", O_CREAT | O_RDWR, 0600));
+		EXPECT_EQ(pwrite(own, &byte, 1, 0), 1);
+	}
+	if (!strcmp(what, "deleted"))
+		MUST(unlink("mounted/below/own"));
+	if (!strcmp(what, "mapping")) {
+		MUST(mmap(NULL, 4096, PROT_READ, MAP_SHARED, own, 0));
+		close(own);
+		own = -1;
+	}
+}
+
+static void check_file(int file)
+{
+	char text[8];
+
+	EXPECT_EQ(read(file, text, sizeof(text)), FILE_BYTES);
+	EXPECT_MEM(text, "fused", FILE_BYTES);
+	close(file);
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "";
+	char options[96], place[4096], byte;
+	int device, file = -1, status;
 	pid_t pid;
 
 	test_start();
@@ -95,18 +128,24 @@ int main(void)
 	if (device < 0)
 		test_skip("/dev/fuse: %s", strerror(errno));
 	MUST(mkdir("mounted", 0700));
+	MUST(mkdir("mounted/below", 0700));
+	EXPECT(realpath("mounted", place));
+	take(what);
 	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0", device);
-	if (mount("fused", "mounted", "fuse", 0, options) < 0)
+	if (mount("fused", place, "fuse", 0, options) < 0)
 		test_skip("mount: %s", strerror(errno));
 	pid = MUST(fork());
 	if (pid == 0)
 		serve(device);
-	file = MUST(open("mounted/file", O_RDONLY));
+	if (!*what)
+		file = MUST(open("mounted/file", O_RDONLY));
 	test_wait();
-	EXPECT_EQ(read(file, text, sizeof(text)), FILE_BYTES);
-	EXPECT_MEM(text, "fused", FILE_BYTES);
-	close(file);
-	MUST(umount2("mounted", MNT_DETACH));
+	if (file >= 0)
+		check_file(file);
+	if (own >= 0)
+		EXPECT_EQ(pread(own, &byte, 1, 0), 1);
+	MUST(umount2(place, MNT_DETACH));
+	close(device);
 	EXPECT_EQ(waitpid(pid, &status, 0), pid);
 	EXPECT_EQ(status, 0);
 	return test_pass();
