@@ -23,6 +23,7 @@
 #include "engine/look.h"
 #include "engine/parasite-run.h"
 #include "engine/stats.h"
+#include "engine/tree-look.h"
 #include "engine/tree-settle.h"
 #include "engine/tree.h"
 #include "engine/undo.h"
@@ -382,6 +383,8 @@ static int infect(struct dump_run *run, struct error *err)
 	struct error own = { 0 };
 	int r = parasites_run(&run->d, err), memory_r;
 
+	if (r == 0)
+		r = tree_look_at_keyrings(&run->d, err);
 	if (r < 0)
 		memory_side_give_up(&run->memory);
 	memory_r = memory_side_finish(&run->memory, &own);

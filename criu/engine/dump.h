@@ -64,6 +64,7 @@ struct dump {
 	struct kernel_memory *kernel_memory;    /* see dump_kernel_memory() */
 	int proc_view; /* task/: /proc where a change is not seen by who watches it; 0: not opened, -errno: not here */
 	struct ended_calls *ended_calls; /* task/: NULL where no thread waits in one of them */
+	struct saved_keyrings *keyrings; /* security/: NULL where none was to be read */
 	uint32_t next_file_id; /* from 1: ids of files.img are given by whoever makes an entry, before the save stage */
 	struct dump_stats stats;
 	struct refusals refusals; /* what the look stage found that cannot be saved */

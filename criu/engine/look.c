@@ -15,6 +15,7 @@
 #include "mm/map-flags.h"
 #include "mm/mm.h"
 #include "mm/shared-memory.h"
+#include "security/keyring.h"
 #include "security/lsm.h"
 #include "task/core-scheduling.h"
 #include "task/ended-call.h"
@@ -184,6 +185,7 @@ void look_free(struct dump *d)
 	map_flags_close(d->map_flags);
 	d->map_flags = NULL;
 	ended_calls_free(d);
+	keyrings_free(d);
 	files_free(d);
 	shared_memory_free(d);
 }

@@ -123,7 +123,8 @@ static int prepare(struct task *task, const struct layout *layout, uint64_t remo
 		thread->probe_pid = task->threads[i].probe_pid;
 		thread->asks_port_level = task->threads[i].state->port_level < 0 &&
 					  !(task->threads[i].status.cap_eff & 1ull << CAP_SYS_RAWIO);
-		keyring_user_session_name(&task->threads[i], thread->user_session, sizeof(thread->user_session));
+		keyring_user_session_name(task->threads[i].status.uid[UID_REAL], thread->user_session,
+					  sizeof(thread->user_session));
 		task->threads[i].parasite = thread;
 	}
 	return 0;
@@ -483,6 +484,16 @@ static int check_personalities(const struct task *task, struct error *err)
 	return 0;
 }
 
+static int read_keyrings(struct dump *d, struct task *task, const struct place *place, struct error *err)
+{
+	int r;
+
+	if (!keyrings_are_to_be_read(d, task))
+		return 0;
+	r = stop_parasite(task, err);
+	return r < 0 ? r : keyrings_read(d, task, place->data, place->layout.bytes, err);
+}
+
 static int look_again_at_signals(struct task *task, struct error *err)
 {
 	int r;
@@ -507,7 +518,7 @@ static int take_answers(struct dump *d, struct task *task, const struct place *p
 		r = check_confinement(task, place, i, probes, err);
 	limit_room_correct(d, task);
 	for (size_t i = 0; i < task->thread_count && r == 0; i++)
-		r = task->threads[i].facts_own ? 0 : keyrings_check(task, &task->threads[i], err);
+		r = keyrings_check(task, &task->threads[i], err);
 	for (size_t i = 0; i < task->thread_count && r == 0; i++)
 		r = check_ring_numbers(task, &task->threads[i], err);
 	if (r == 0)
@@ -520,6 +531,8 @@ static int take_answers(struct dump *d, struct task *task, const struct place *p
 		r = take_ldt(task, place, err);
 	if (r == 0)
 		r = name_future_locks(task, place, err);
+	if (r == 0)
+		r = read_keyrings(d, task, place, err);
 	return r < 0 ? r : look_again_at_signals(task, err);
 }
 

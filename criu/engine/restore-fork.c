@@ -40,6 +40,7 @@
 #include "kernel/signal-mask.h"
 #include "mm/restore-area.h"
 #include "mm/restore-memory.h"
+#include "security/restore-keyring.h"
 #include "task/restore-limits.h"
 #include "task/restore-loginuid.h"
 #include "task/restore-zombie.h"
@@ -131,6 +132,9 @@ static pid_t create_process(struct restore *r, struct restore_task *task, bool a
 	pid_t pid;
 
 	slot->pid = task->pid;
+	result = restore_keyring_enter(r, task->birth_keyring, err);
+	if (result < 0)
+		return result;
 	result = r->sets_slacks ? give_birth_slack(r, task) : 0;
 	if (result < 0)
 		return error_set(err, result, "pid %d: set the timer slack that it goes back to", task->pid);
@@ -428,6 +432,8 @@ static int prepare(struct restore *r, struct restore_task *task, struct error *e
 	if (result == 0)
 		result = restore_loginuid(task, err);
 	if (result == 0)
+		result = restore_process_keyring(task, err);
+	if (result == 0)
 		result = early_threads_set_loginuid(task, err);
 	if (result == 0)
 		result = files_restore_fs(r, task, err);
@@ -444,6 +450,8 @@ static int take_place_in_tree(struct restore *r, struct restore_task *task, stru
 	if (result == 0)
 		result = restore_loginuid_early(task, err);
 	if (result == 0)
+		result = restore_keyring_enter(r, task->first_keyring, err);
+	if (result == 0)
 		result = early_threads_start(r, task, err);
 	if (result == 0 && task->restorer && task->owns_shared_files)
 		result = files_open_shared(r, task, err);
@@ -457,6 +465,8 @@ static int take_place_in_tree(struct restore *r, struct restore_task *task, stru
 		result = create_some(r, task, false, err);
 	if (result == 0)
 		result = give_slack_back(r, task, err);
+	if (result == 0)
+		result = restore_keyring_enter(r, task->keyring, err);
 	if (result == 0)
 		wait_before_heirs(r, task);
 	if (result == 0 && task->passing_orphans)

@@ -17,6 +17,7 @@
 #include "files/heirs.h"
 #include "mm/restore-area.h"
 #include "mm/restore-memory.h"
+#include "security/restore-keyring.h"
 #include "task/restore-limits.h"
 #include "task/restore-loginuid.h"
 #include "task/timer-slack.h"
@@ -53,7 +54,7 @@ static bool can_be_heir(const struct restore *r, const struct restore_task *task
 
 	return task->restorer && !task->vfork_parent && !task->restorer->table_users && !task->owns_shared_files &&
 	       creator && has_same_place_in_tree(task, creator) && can_bequeath(creator) && creates_heirs_only(task) &&
-	       restore_loginuid_is_same(task, creator) &&
+	       restore_loginuid_is_same(task, creator) && restore_keyring_is_same(task, creator) &&
 	       timer_slack_of_birth(r->own_limits, task) == r->own_limits->timer_slack_ns &&
 	       files_can_inherit(r, task, creator) && restore_memory_can_inherit(r, task, creator);
 }

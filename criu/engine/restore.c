@@ -43,6 +43,8 @@
 #include "mm/restore-shmem.h"
 #include "mm/vdso.h"
 #include "ns/time-ns.h"
+#include "security/keyring.h"
+#include "security/restore-keyring.h"
 #include "task/other-readers.h"
 #include "task/restore-creds.h"
 #include "task/restore-limits.h"
@@ -173,6 +175,8 @@ static int plan_tree(struct restore_run *run, struct error *err)
 		result = find_table_owners(r, err);
 	if (result == 0)
 		result = restore_loginuid_plan(r, err);
+	if (result == 0)
+		result = restore_keyrings_plan(r, keyring_own_session(), err);
 	if (result == 0)
 		tree_plan_log(r);
 	return result < 0 ? result : restore_vfork_check(r, err);
@@ -572,6 +576,7 @@ static void release(struct restore_run *run)
 	shmem_restore_done(r);
 	files_restore_free(r);
 	restore_area_unmap(r);
+	restore_keyrings_free(r);
 	tree_plan_free(r);
 	checked_set_free(r->images);
 	image_set_done(&run->set);

@@ -27,6 +27,8 @@ struct restore_area;
 struct restore_file;
 struct restore_shared;
 struct restorer_task;
+struct session_keyring;
+struct session_keyrings;
 struct undo;
 
 struct restore_task {
@@ -73,6 +75,12 @@ struct restore_task {
 	size_t lent_count;
 	/* Whether it sets the login uid: see task/restore-loginuid.h. */
 	enum { LOGINUID_INHERITED, LOGINUID_EARLY, LOGINUID_LATE } sets_loginuid;
+	/*
+	 * Session keyrings it has in turn (security/restore-keyring.h): that in which it is born, that of its first
+	 * steps, that which it keeps; NULL: no matter.
+	 */
+	const KeyringEntry *keyring_entry; /* at dump, where there is no image */
+	const struct session_keyring *birth_keyring, *first_keyring, *keyring;
 	bool is_heir;           /* created by the restorer of its creator, see engine/restore-heirs.c */
 	bool has_younger_other; /* a child that is none */
 
@@ -98,6 +106,8 @@ struct restore {
 	struct vdso_image vdso;            /* of this kernel */
 	const struct own_creds *own_creds; /* what new processes inherit */
 	const struct own_limits *own_limits;
+	struct session_keyrings *keyrings;             /* NULL where nobody needs one */
+	const struct session_keyring *current_keyring; /* in each process: the one that it has now */
 	bool files_need_all;           /* some file can only be finished when all processes have theirs */
 	pid_t caller_sid, caller_pgid; /* session and group of who restores: with --shell-job the root stays in them */
 	pid_t ended_session; /* without it: that of the root, where its leader has ended: born into it; else 0 */

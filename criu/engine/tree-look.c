@@ -8,11 +8,14 @@
 
 #include <errno.h>
 
+#include "base/arena.h"
 #include "base/key-index.h"
 #include "base/log.h"
 #include "engine/dump.h"
 #include "engine/tree-plan.h"
 #include "engine/tree-tasks.h"
+#include "security/keyring.h"
+#include "security/restore-keyring.h"
 
 static bool has_own_session(const struct dump *d, const struct task *task)
 {
@@ -114,6 +117,37 @@ int tree_look(const struct dump *d, struct error *err)
 		warn_of_places(d, &r);
 	else
 		error_prefix(err, TASK_FORMAT ": its tree cannot be made again", TASK_ARGS(d->tasks[0]));
+	tree_plan_free(&r);
+	return result;
+}
+
+static int plan_keyrings(const struct dump *d, struct restore *r, struct error *err)
+{
+	AUTO_ARENA struct arena arena = { 0 };
+	int result;
+
+	for (size_t i = 0; i < d->task_count; i++)
+		if (!d->tasks[i]->is_zombie)
+			r->tasks[i]->keyring_entry = keyring_make_session_entry(d, d->tasks[i], &arena);
+	result = restore_keyrings_plan(r, 0, err);
+	restore_keyrings_free(r);
+	return result;
+}
+
+int tree_look_at_keyrings(const struct dump *d, struct error *err)
+{
+	struct restore r = { .ended_session = find_ended_session(d) };
+	struct error unplanned = { 0 };
+	int result;
+
+	if (!keyrings_differ(d))
+		return 0;
+	for_each_task (d, task)
+		if (task->ended_leader)
+			return 0;
+	result = add_tasks(d, &r, err);
+	if (result == 0 && tree_plan_make(&r, NULL, &unplanned) == 0)
+		result = plan_keyrings(d, &r, err);
 	tree_plan_free(&r);
 	return result;
 }

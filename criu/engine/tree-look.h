@@ -10,3 +10,6 @@ struct dump;
  * to another place among its siblings is a warning.
  */
 int tree_look(const struct dump *d, struct error *err);
+
+/* The same of session keyrings, when the tasks have told theirs. */
+int tree_look_at_keyrings(const struct dump *d, struct error *err);

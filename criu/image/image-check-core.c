@@ -381,6 +381,35 @@ static int check_zombie(const CoreEntry *core, const struct check_place *at)
 	return core->tc->ended_creds ? check_creds(core->tc->ended_creds, at) : 0;
 }
 
+#define KEY_TEXT_MOST 4095 /* of what a key is described by */
+
+static bool is_key_text(const char *text)
+{
+	return text[0] && strlen(text) <= KEY_TEXT_MOST;
+}
+
+static int check_keyring(const KeyringEntry *entry, const struct check_place *at)
+{
+	const KeyringContents *contents = entry ? entry->contents : NULL;
+
+	if (entry && entry->serial > INT32_MAX)
+		return check_bad(at, "keyring number %u is out of range", entry->serial);
+	if (!contents)
+		return 0;
+	if (!entry->serial || !is_key_text(contents->description))
+		return check_bad(at, "a keyring has no number or no name");
+	for (size_t i = 0; i < contents->n_keys; i++) {
+		const KeyEntry *key = contents->keys[i];
+
+		if (!is_key_text(key->type) || !is_key_text(key->description))
+			return check_bad(at, "a key of keyring \"%s\" has no type or no name", contents->description);
+		if (!contents->unsaved && !key->has_payload && strcmp(key->type, "keyring") != 0)
+			return check_bad(at, "key \"%s\" of keyring \"%s\" is empty", key->description,
+					 contents->description);
+	}
+	return 0;
+}
+
 static int check_task_core(const struct checked_task *task, const TaskCoreEntry *tc, const struct check_place *at)
 {
 	int r;
@@ -410,6 +439,10 @@ static int check_task_core(const struct checked_task *task, const TaskCoreEntry 
 	if (!tc->timers || !tc->rlimits)
 		return check_bad(at, "timers or resource limits are missing");
 	r = check_timers(task, tc->timers, at);
+	if (r == 0)
+		r = check_keyring(tc->session_keyring, at);
+	if (r == 0)
+		r = check_keyring(tc->process_keyring, at);
 	if (r == 0)
 		r = check_rlimits(tc->rlimits, at);
 	return r < 0 ? r : check_signals(tc->signals_s, at);

@@ -80,13 +80,14 @@ static void probe_confinement(struct parasite_thread *self)
 
 /*
  * Asking for the session keyring gives one to a task that has none, so first it is tried to find the user's, which is
- * used then: that changes nothing.
+ * used then: that changes nothing. One that was made without a name may have a link to the user's.
  */
 static int64_t ask_session_keyring(struct parasite_thread *self)
 {
-	static const char type[] = "keyring";
+	static const char type[] = "keyring", unnamed[] = "_ses";
 
-	if (SYS4(__NR_request_key, type, self->user_session, 0, 0) > 0)
+	if (SYS4(__NR_request_key, type, unnamed, 0, 0) < 0 &&
+	    SYS4(__NR_request_key, type, self->user_session, 0, 0) > 0)
 		return 0;
 	return SYS3(__NR_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0);
 }

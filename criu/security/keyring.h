@@ -1,16 +1,49 @@
 /*
- * Keyrings of a task (keyrings(7)). Every task may use those of its user; a session keyring of its own, a process or a
- * thread keyring are objects of their own whose keys, for the most part, the kernel does not let anybody read.
+ * Keyrings of a task (keyrings(7)), dump. Every task may use those of its user, which belong to no process. A session
+ * keyring of its own and that of a process are objects which the kernel lets nobody set: they are saved by what is in
+ * them and made anew, under another number. That of a single thread is refused.
  */
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/error.h"
+#include "compel/compel.h"
+#include "images/core.pb-c.h"
 #include "task/task.h"
 
+struct arena;
+struct dump;
+
 /* The name of the session keyring that tasks have without doing anything for it. */
-void keyring_user_session_name(const struct task_thread *thread, char *text, size_t size);
+void keyring_user_session_name(uint32_t uid, char *text, size_t size);
+
+/* Of a session keyring: that of the user with this number. */
+bool keyring_is_users(const char *description, uint32_t *ret_uid);
+
+/* The calling thread's: its number, 0 when it is the user's, -errno (-EKEYREVOKED ...). Changes nothing. */
+int64_t keyring_own_session(void);
 
 /* Infect stage, with the parasite's answers: refuses by name what cannot be brought back. */
 int keyrings_check(const struct task *task, const struct task_thread *thread, struct error *err);
+
+/* Whether keyrings_read() has something to do. */
+bool keyrings_are_to_be_read(const struct dump *d, const struct task *task);
+
+/*
+ * Lets the task, whose parasite is stopped, read what is in its keyrings and nobody has read yet: only who possesses
+ * a key may. scratch: memory in the task that may be written.
+ */
+int keyrings_read(struct dump *d, struct task *task, struct remote_addr scratch, size_t bytes, struct error *err);
+
+/* Whether not all tasks have the same session keyring, by what they have told. */
+bool keyrings_differ(const struct dump *d);
+
+/* Save stage, any thread. The arena is that of the image. */
+int keyrings_save(const struct dump *d, const struct task *task, TaskCoreEntry *tc, struct arena *arena);
+
+/* What that says of the session keyring; NULL: not known, or no memory. */
+KeyringEntry *keyring_make_session_entry(const struct dump *d, const struct task *task, struct arena *arena);
+
+void keyrings_free(struct dump *d);

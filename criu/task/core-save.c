@@ -10,6 +10,7 @@
 #include "engine/dump.h"
 #include "image/image-write.h"
 #include "pie/parasite-border.h"
+#include "security/keyring.h"
 #include "security/seccomp.h"
 #include "task/task-look.h"
 
@@ -32,7 +33,7 @@ static void save_ldt(const struct task_state *state, TaskCoreEntry *tc)
 	tc->has_ldt = tc->ldt.len != 0;
 }
 
-static int fill_process(const struct task *task, TaskCoreEntry *tc, struct arena *arena)
+static int fill_process(const struct dump *d, const struct task *task, TaskCoreEntry *tc, struct arena *arena)
 {
 	int r = signals_save_process(task, tc, arena);
 
@@ -48,6 +49,8 @@ static int fill_process(const struct task *task, TaskCoreEntry *tc, struct arena
 		r = timers_save(task, tc, arena);
 	if (r == 0)
 		r = limits_save(task, tc, arena);
+	if (r == 0)
+		r = keyrings_save(d, task, tc, arena);
 	return r < 0 ? r : switches_save_process(task, tc, arena);
 }
 
@@ -83,7 +86,7 @@ static int save_thread(struct dump *d, struct task *task, size_t index, struct e
 		r = fill_thread(task, thread, &thread_core, &arena);
 	if (r == 0 && is_leader) {
 		core.tc = &tc;
-		r = fill_process(task, &tc, &arena);
+		r = fill_process(d, task, &tc, &arena);
 	}
 	if (r < 0)
 		(void)error_set(err, r, TASK_FORMAT ", thread %d", TASK_ARGS(task), thread->tid);
@@ -121,7 +124,7 @@ static int save_ended_leader(struct dump *d, struct task *task, struct error *er
 	core.tc = &tc;
 	r = fill_thread(task, leader, &thread_core, &arena);
 	if (r == 0)
-		r = fill_process(task, &tc, &arena);
+		r = fill_process(d, task, &tc, &arena);
 	leader->parasite = NULL;
 	if (r < 0)
 		return error_set(err, r, TASK_FORMAT ": its first thread", TASK_ARGS(task));

@@ -40,7 +40,7 @@ MAY_DIFFER = (
 )
 # Numbers that the kernel hands out: compared by the order in which they first appear, those of a kind together.
 HANDED_OUT = {'pipe_id': 'pipe', 'shmid': 'memory', 'inode_id': 'memory', 'ino': 'inode', 'i_ino': 'inode',
-              'inode': 'inode', 'audit_session': 'session'}
+              'inode': 'inode', 'audit_session': 'session', 'serial': 'keyring'}
 # Lists and images without an order of their own.
 UNORDERED = {'files:epfd.tfd', 'files:ffy.mark', 'pipes-data'}
 

@@ -502,9 +502,13 @@ static void be_confined(void *arg)
 
 static void have_keyring(void *arg)
 {
+	char text[64];
+
 	(void)arg;
 	MUST(syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, "alike"));
 	child_wait();
+	MUST(syscall(SYS_keyctl, KEYCTL_DESCRIBE, KEY_SPEC_SESSION_KEYRING, text, sizeof(text)));
+	EXPECT(strstr(text, ";alike"));
 }
 
 int main(int argc, char **argv)

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <linux/keyctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -362,10 +363,17 @@ static void check_untraced(const char *when)
 			      census.example);
 }
 
+static void join_session(void)
+{
+	(void)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+}
+
 static void exec_criu(const char *const *argv)
 {
 	char out[300];
 
+	if (my.run->test->is_elsewhere && strcmp(argv[1], "restore") == 0)
+		join_session();
 	snprintf(out, sizeof(out), "%s/%d/criu.out", my.run->dir, my.set);
 	open_stdio(out);
 	if (my.run->mode == MODE_MASK && setenv("CRIU_MASK_FEATURES", my.run->feature, 1) < 0)
@@ -451,8 +459,8 @@ static void check_warnings(const char *verb, const char *log)
 	}
 	if (file)
 		fclose(file);
-	if (expected[0] && !has_warned && strcmp(verb, "dump") == 0)
-		write_verdict("FAIL criu dump should have warned \"%s\"\n", expected);
+	if (expected[0] && !has_warned && strcmp(verb, my.run->test->is_elsewhere ? "restore" : "dump") == 0)
+		write_verdict("FAIL criu %s should have warned \"%s\"\n", verb, expected);
 }
 
 static void run_criu(const char *verb, const char *log, const char **argv)
@@ -739,6 +747,8 @@ void run_inside(const struct run *run)
 		write_verdict("FAIL mount /dev/pts: %s\n", strerror(errno));
 	if (run->test->has_own_net && mount("sysfs", "/sys", "sysfs", 0, NULL) < 0)
 		write_verdict("FAIL mount /sys: %s\n", strerror(errno));
+	if (run->test->is_logged_in)
+		join_session();
 	start_program();
 	wait_ready();
 	wait_asleep();

@@ -116,6 +116,10 @@ static void parse_flag(struct test *test, const char *word)
 		test->is_unordered = true;
 	else if (strcmp(word, "daemon") == 0)
 		test->is_daemon = true;
+	else if (strcmp(word, "login") == 0)
+		test->is_logged_in = true;
+	else if (strcmp(word, "elsewhere") == 0)
+		test->is_elsewhere = true;
 	else if (strcmp(word, "newnet") == 0)
 		test->has_own_net = true;
 	else if (strcmp(word, "noauto") == 0)
