@@ -278,6 +278,8 @@ static int look_number(const struct open_file *file, const struct watch *watch, 
 				watch->wd, WATCH_LIMIT);
 }
 
+#define REMOVE_HINT "have the program remove such marks before the dump"
+
 /*
  * Of fanotify; inotify has no such bits. While the tree stands still nobody answers, and whoever opens the file waits:
  * others, the dump itself, and a restore.
@@ -286,11 +288,17 @@ static int look_permission(const struct open_file *file, const struct watch *wat
 {
 	if (!(watch->mask & (FAN_OPEN_PERM | FAN_ACCESS_PERM | FAN_OPEN_EXEC_PERM | FAN_PRE_ACCESS)))
 		return 0;
-	error_hint(err, "have the program remove such marks before the dump");
+	error_hint(err, REMOVE_HINT);
 	return open_file_refuse(file, err,
 				"has a mark that asks it for permission (mask 0x%x), which it cannot give while it is "
 				"stopped",
 				watch->mask);
+}
+
+static int refuse_filesystem(const struct open_file *file, struct error *err)
+{
+	error_hint(err, REMOVE_HINT);
+	return open_file_refuse(file, err, "marks on whole filesystems do not fit the image format");
 }
 
 static int look_watches(struct dump *d, struct open_file *file, struct error *err)
@@ -306,7 +314,7 @@ static int look_watches(struct dump *d, struct open_file *file, struct error *er
 		struct watch *watch = &watches->items[i];
 
 		if (watch->is_filesystem)
-			r = open_file_refuse(file, err, "marks on whole filesystems do not fit the image format");
+			r = refuse_filesystem(file, err);
 		else if (watch->is_mount)
 			r = resolve_mount(file, &mounts, watch, err);
 		if (r == 0)

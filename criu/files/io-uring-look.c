@@ -138,8 +138,11 @@ static int check_features(const struct uring_look *look, struct error *err)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++)
-		if (refusals[i].is_there)
+		if (refusals[i].is_there) {
+			error_hint(err, "have the program close it before the dump and set up another one after the "
+					"restore");
 			return refuse(look, err, refusals[i].reason);
+		}
 	return 0;
 }
 

@@ -74,6 +74,7 @@ static int look_namespace(struct dump *d, struct open_file *file, struct error *
 		    inode == file->st.st_ino)
 			return 0;
 	}
+	error_hint(err, "have the program close it before the dump");
 	return open_file_refuse(file, err, "no process of the tree lives in this %s namespace",
 				proc_ns_name(kinds[kind].ns));
 }

@@ -70,6 +70,7 @@ static int look_pidfd(struct dump *d, struct open_file *file, struct error *err)
 		*pid = seen;
 		return thread_file_look(d, file, seen, err);
 	}
+	error_hint(err, "dump the tree together with process %d, or have the program close it before the dump", seen);
 	return open_file_refuse(file, err, "stands for process %d, which is not of the tree", seen);
 }
 

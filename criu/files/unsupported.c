@@ -88,6 +88,7 @@ static int look_socket(struct dump *d, struct open_file *file, struct error *err
 	const char *what = fd >= 0 ? describe_socket(fd) : "socket";
 
 	open_file_release(d, file);
+	error_hint(err, CLOSE_HINT);
 	return error_say(err, -ENOTSUP, TASK_FORMAT ", fd %d, %s: sockets are not supported yet", TASK_ARGS(file->task),
 			 file->fd, what);
 }

@@ -601,6 +601,8 @@ case_everything_unsupported() {
 	refused check --pid "$pid"
 	while read -r words; do says "pid $pid .*$words"; done <expected
 	[ $(grep -c "^pid $pid " said) -eq $(wc -l <expected) ] || fail "not as many as expected: $(cat expected)"
+	words=$(awk '/^pid/ { if (last) print last; last = $0 } /^ *hint: / { last = "" } END { print last }' said)
+	[ -z "$words" ] || fail "without a hint: $words"
 	refused dump -t "$pid" -D set -o dump.log
 	says "$pid" "and $(($(wc -l <expected) - 1)) more, see the log"
 	mv set/dump.log said 2>/dev/null || mv dump.log said

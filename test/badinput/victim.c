@@ -379,13 +379,66 @@ static void busy_uring(void)
 		fail("io_uring_enter");
 }
 
+static void expect_sockets(void)
+{
+	static const struct {
+		int family, type, protocol;
+		const char *words;
+	} sockets[] = {
+		{ AF_UNIX, SOCK_STREAM, 0, "unix socket" },   { AF_INET, SOCK_STREAM, 0, "tcp socket" },
+		{ AF_INET6, SOCK_DGRAM, 0, "udp socket" },    { AF_INET, SOCK_DGRAM, 136, "udplite socket" },
+		{ AF_INET, SOCK_STREAM, 132, "sctp socket" }, { AF_INET6, SOCK_STREAM, 262, "multipath tcp socket" },
+		{ AF_INET, SOCK_RAW, 1, "raw socket" },       { AF_NETLINK, SOCK_RAW, 0, "netlink socket" },
+		{ AF_PACKET, SOCK_RAW, 0, "packet socket" },  { AF_VSOCK, SOCK_STREAM, 0, "vsock socket" },
+		{ AF_XDP, SOCK_RAW, 0, "XDP socket" },        { AF_ALG, SOCK_SEQPACKET, 0, "crypto socket" },
+	};
+
+	for (size_t i = 0; i < sizeof(sockets) / sizeof(sockets[0]); i++)
+		expect(socket(sockets[i].family, sockets[i].type, sockets[i].protocol), sockets[i].words);
+}
+
+/* What has a name, and what had one. */
+static void expect_files(void)
+{
+	static char block[4096];
+	int fd = open(".", O_RDONLY), memfd = memfd_create("path", 0);
+	char path[32];
+
+	if (fcntl(fd, F_NOTIFY, DN_RENAME) == 0)
+		expect(fd, "is watched by F_NOTIFY");
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", memfd);
+	expect(open(path, O_PATH), "a memfd that is open with O_PATH");
+	close(memfd);
+	fd = open("large", O_RDWR | O_CREAT, 0600);
+	for (int i = 0; i < 512; i++)
+		if (write(fd, block, sizeof(block)) != sizeof(block))
+			fail("large");
+	expect(unlink("large") == 0 ? fd : -1, "more than --ghost-limit");
+	fd = open("linked-here", O_RDWR | O_CREAT, 0600);
+	if (mkdir("elsewhere", 0700) < 0 || link("linked-here", "elsewhere/link") < 0 || unlink("linked-here") < 0)
+		fail("linked-here");
+	expect(fd, "the file has other links");
+	expect(open("/proc/pressure/cpu", O_RDWR), "a trigger for pressure");
+	fd = eventfd(0, 0);
+	if (fcntl(fd, F_SETOWN, getppid()) == 0)
+		expect(fd, "its signals go to process");
+	expect((int)syscall(SYS_pidfd_open, getppid(), 0), "pidfd: stands for process");
+	expect((int)syscall(428 /* open_tree */, AT_FDCWD, "/proc", 1), "detached mount");
+	expect((int)syscall(SYS_mq_open, "victim", O_RDWR | O_CREAT, 0600, NULL), "POSIX message queue");
+	(void)syscall(SYS_mq_unlink, "victim");
+	expect((int)syscall(447 /* memfd_secret */, 0), "secret memory");
+	expect(open("/dev/autofs", O_RDONLY), "autofs");
+}
+
 static void become_everything(void)
 {
 	struct io_uring_params polled = { .flags = IORING_SETUP_SQPOLL };
 	int kvm;
 
+	expect_sockets();
+	expect_files();
+
 	busy_aio();
-	expect(socket(AF_ALG, SOCK_SEQPACKET, 0), "socket");
 	expect(userfault(), "userfaultfd");
 	expect(performance_event(), "perf event");
 	expect((int)syscall(SYS_io_uring_setup, 8, &polled), "io_uring: a thread of the kernel submits for it");
