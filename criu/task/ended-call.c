@@ -96,44 +96,64 @@ static bool is_still_list(const struct task *task, const pid_t *tids, size_t cou
 	       memcmp(again, tids, count * sizeof(*tids)) == 0;
 }
 
-static void foresee_all(struct ended_calls *calls, const struct task *task, const pid_t *tids, size_t count)
+static bool list_timers(const struct ended_calls *calls, const struct task *task, const pid_t *tids, size_t count,
+			struct sleep_timer **ret)
 {
-	AUTO_FREE struct sleep_timer *timers = NULL;
-	struct syscall_arguments call;
 	size_t timer_count = 0;
 
-	if (sleep_timer_list(&calls->reader, task->pidfd, &timers, &timer_count) < 0 || timer_count != count ||
-	    !is_still_list(task, tids, count))
-		return;
-	for (size_t i = 0; i < count; i++)
-		if (timers[i].is_set && read_call(task, tids[i], &call) && syscall_has_register_timeout(&call))
-			add(calls, tids[i], &call, &timers[i]);
+	return sleep_timer_list(&calls->reader, task->pidfd, ret, &timer_count) == 0 && timer_count == count &&
+	       is_still_list(task, tids, count);
 }
 
+struct candidate {
+	bool waits;
+	struct syscall_arguments call;
+};
+
+/* timers: NULL, or what is known of them, which leaves out threads without one. Whether there are any. */
+static bool read_calls(const struct task *task, const pid_t *tids, size_t count, const struct sleep_timer *timers,
+		       struct candidate *candidates)
+{
+	bool is_any = false;
+
+	for (size_t i = 0; i < count; i++) {
+		struct candidate *each = &candidates[i];
+
+		each->waits = (!timers || timers[i].is_set) && read_call(task, tids[i], &each->call) &&
+			      syscall_has_register_timeout(&each->call);
+		is_any = is_any || each->waits;
+	}
+	return is_any;
+}
+
+/*
+ * A thread that has lost the processor on its way to sleep already looks asleep, and gives it up once more when it gets
+ * it back. To read its call is to wait until it really sleeps: what counts of the timers is what they are behind that.
+ */
 void ended_calls_foresee(struct dump *d, const struct task *task)
 {
+	AUTO_FREE struct candidate *candidates = NULL;
+	AUTO_FREE struct sleep_timer *first = NULL, *timers = NULL;
 	AUTO_FREE pid_t *tids = NULL;
-	struct syscall_arguments call;
+	struct ended_calls *calls = NULL;
 	size_t count = 0;
 
 	if (proc_list_threads(task->procfd, &tids, &count) < 0)
 		return;
+	candidates = calloc(count + 1, sizeof(*candidates));
 	/* Which of many threads have a timer at all is told for all at once. */
-	if (count >= MANY_THREADS) {
-		struct ended_calls *calls = get_reader(d);
-
-		if (calls)
-			foresee_all(calls, task, tids, count);
+	if (count >= MANY_THREADS)
+		calls = get_reader(d);
+	if (!candidates || (count >= MANY_THREADS && (!calls || !list_timers(calls, task, tids, count, &first))))
 		return;
-	}
+	if (!read_calls(task, tids, count, first, candidates))
+		return;
+	calls = get_reader(d);
+	if (!calls || !list_timers(calls, task, tids, count, &timers))
+		return;
 	for (size_t i = 0; i < count; i++)
-		if (read_call(task, tids[i], &call) && syscall_has_register_timeout(&call)) {
-			struct ended_calls *calls = get_reader(d);
-
-			if (calls)
-				foresee_all(calls, task, tids, count);
-			return;
-		}
+		if (candidates[i].waits && timers[i].is_set)
+			add(calls, tids[i], &candidates[i].call, &timers[i]);
 }
 
 /* --- behind it --------------------------------------------------------------------------------------------------- */
