@@ -524,6 +524,9 @@ int main(void)
 	for (int i = 0; i < COUNT; i++)
 		if (!waits[i].is_timed && has_ended(pids[i]))
 			FAIL("%s: came back before it was woken", waits[i].name);
+	/* Whoever was interrupted has to be on the machine once more to wait again, before anybody can be moved on. */
+	for (int i = 0; i < COUNT; i++)
+		test_until_asleep(pids[i], pids[i]);
 	wake_all(pids);
 	for (int i = 0; i < COUNT; i++) {
 		int status = test_reap(pids[i]);
