@@ -460,7 +460,7 @@ static int die_and_rescue(target_function *function, bool stopped, enum stage st
 	differs = snapshot_differs(&before, target.pid);
 	if (!failed && differs)
 		failed = test_fail("stage %d: %s", (int)stage, differs);
-	for (int i = 0; stopped && i < 500 && thread_state(target.pid, target.pid) != 'T'; i++)
+	for (int i = 0; stopped && i < 60000 && thread_state(target.pid, target.pid) != 'T'; i++)
 		sleep_ms(1);
 	if (!failed && stopped && target.shared->ticks[0] != ticks)
 		failed = test_fail("stage %d: it has run although it is stopped", (int)stage);
@@ -533,7 +533,7 @@ static int test_parent_hears(void)
 		for (;;)
 			(void)pause();
 	}
-	for (int i = 0; i < 1500 && waitpid(target.pid, &status, WNOHANG) == 0; i++)
+	for (int i = 0; i < 60000 && waitpid(target.pid, &status, WNOHANG) == 0; i++)
 		sleep_ms(1);
 	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
 		failed = test_fail("it is not told that its child was killed");

@@ -7,6 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define STILL_NS 300000000ULL
+
 static void ticking_target(struct shared *shared)
 {
 	shared->ready = 1;
@@ -16,35 +18,42 @@ static void ticking_target(struct shared *shared)
 	}
 }
 
-static bool is_ticking(const struct target *target)
+/* Where it should not run, it is not waited for as long. */
+static bool is_ticking(const struct target *target, uint64_t patience_ns)
 {
-	uint64_t before = target->shared->ticks[0];
+	const uint64_t before = target->shared->ticks[0], deadline = now_ns() + patience_ns;
 
-	for (int i = 0; i < 300 && target->shared->ticks[0] == before; i++)
+	while (target->shared->ticks[0] == before && now_ns() < deadline)
 		sleep_ms(1);
 	return target->shared->ticks[0] != before;
 }
 
 static bool wait_for(pid_t pid, int options, int *ret_status)
 {
-	for (int i = 0; i < 500; i++) {
+	const uint64_t deadline = now_ns() + PATIENCE_NS;
+
+	do {
 		if (waitpid(pid, ret_status, options | WNOHANG) == pid)
 			return true;
 		sleep_ms(1);
-	}
+	} while (now_ns() < deadline);
 	return false;
 }
 
 static int check_stopped(const struct target *target)
 {
+	const uint64_t deadline = now_ns() + PATIENCE_NS;
 	int status;
 
 	sleep_ms(20);
+	/* It has to run once more to find that it is stopped. */
+	while (thread_state(target->pid, target->pid) != 'T' && now_ns() < deadline)
+		sleep_ms(1);
 	if (thread_state(target->pid, target->pid) != 'T')
 		return test_fail("expected state T, found %c", thread_state(target->pid, target->pid));
 	if (waitpid(target->pid, &status, WUNTRACED | WNOHANG) != 0)
 		return test_fail("its parent is told a second time that it has stopped");
-	if (is_ticking(target))
+	if (is_ticking(target, STILL_NS))
 		return test_fail("it is stopped, but runs");
 	return 0;
 }
@@ -55,7 +64,7 @@ static int check_continued(const struct target *target)
 
 	if (!wait_for(target->pid, WCONTINUED, &status) || !WIFCONTINUED(status))
 		return test_fail("its parent is not told that it goes on");
-	return is_ticking(target) ? 0 : test_fail("it does not go on");
+	return is_ticking(target, PATIENCE_NS) ? 0 : test_fail("it does not go on");
 }
 
 /* The end of a test whose target is to run in the end. */

@@ -55,7 +55,7 @@ static pid_t start_stopped(void (*sleeper)(void))
 		_exit(1);
 	}
 	assert_true(pid > 0);
-	for (int i = 0; i < 1000 && !is_asleep(pid); i++)
+	for (int i = 0; i < 12000 && !is_asleep(pid); i++)
 		(void)nanosleep(&settle, NULL);
 	assert_int_equal(ptrace(PTRACE_SEIZE, pid, NULL, NULL), 0);
 	assert_int_equal(ptrace(PTRACE_INTERRUPT, pid, NULL, NULL), 0);

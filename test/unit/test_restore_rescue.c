@@ -79,7 +79,7 @@ static bool until_stopped(pid_t pid)
 	AUTO_CLOSE int procfd = proc_open(pid);
 	struct proc_stat stat;
 
-	for (int i = 0; i < 5000; i++) {
+	for (int i = 0; i < 60000; i++) {
 		if (proc_stat_read(procfd, "stat", &stat) < 0)
 			return false;
 		if (stat.state == 't')
@@ -142,7 +142,7 @@ static void signal_survives_the_rescuer(void **state)
 	}
 	assert_int_equal(kill(rescuer, SIGKILL), 0);
 	assert_int_equal(waitpid(rescuer, &status, __WALL), rescuer);
-	for (int i = 0; i < 3000 && !words->taken; i++)
+	for (int i = 0; i < 60000 && !words->taken; i++)
 		(void)usleep(1000);
 	(void)kill(words->program, SIGKILL);
 	assert_int_equal(words->taken, 1);
@@ -275,6 +275,6 @@ int main(void)
 	};
 
 	/* Whoever fails in the middle may leave somebody waiting. */
-	(void)alarm(60);
+	(void)alarm(300);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -99,7 +99,7 @@ static void look(const char *name, char text[ROOM])
 /* Until the kernel has looked on the link for each address. */
 static void settle(const char *name, char text[ROOM])
 {
-	for (int i = 0; i < 50; i++) {
+	for (int i = 0; i < 600; i++) {
 		look(name, text);
 		if (!strstr(text, "tentative") || strstr(text, "state DOWN"))
 			return;
