@@ -182,6 +182,12 @@ int tree_add(struct dump *d, pid_t pid, struct task *parent, pid_t maker_tid, st
 	tree_task_free(task);
 	if (r == -ESRCH || r == -ENOENT)
 		return -ESRCH;
+	if (r == -EMFILE) {
+		error_hint(err, "raise the limit of open files (ulimit -n): each process needs several");
+		return error_say(err, r,
+				 "pid %d: no descriptors are left for it, after %zu other processes (RLIMIT_NOFILE)",
+				 pid, d->task_count);
+	}
 	return own.code ? error_say(err, r, "%s", own.text) : error_set(err, r, "pid %d", pid);
 }
 

@@ -235,8 +235,10 @@ static int add_children_of_thread(struct dump *d, struct task *task, pid_t tid, 
 	size_t child_count = 0;
 	int r = proc_list_children(task->procfd, &tid, 1, &children, &child_count);
 
-	if (r < 0)
+	if (r < 0) {
+		tree_task_name(task);
 		return error_set(err, r, TASK_FORMAT ": list its children", TASK_ARGS(task));
+	}
 	for (size_t i = 0; i < child_count; i++) {
 		if (tree_has(d, children[i])) {
 			note_maker(d, children[i], task, tid);

@@ -239,6 +239,23 @@ case_few_descriptors() {
 	untouched
 }
 
+# Each process of the tree costs descriptors; whichever of them there are too few of.
+case_few_descriptors_for_processes() {
+	local n
+	setsid bash -c 'trap "echo PASS; exit" TERM; for i in $(seq 100); do sleep 1000 & done; echo READY; wait' </dev/null >out 2>&1 &
+	pid=$!
+	disown
+	await_ready
+	mkdir set
+	for n in 40 41 42 60 150 200 210; do
+		short -n $n dump -t "$pid" -D set -R
+		says 'pid [0-9]+: .* after [0-9]+ other processes \(RLIMIT_NOFILE\)|pid [0-9]+ \(.+\): .*too many open files' \
+			'^hint: raise .*ulimit -n'
+		nothing_in set
+	done
+	untouched
+}
+
 # The restorer's descriptors find room below a low limit, or there is a sentence.
 case_restore_with_few_descriptors() {
 	local n
