@@ -37,10 +37,21 @@ struct source_list {
 	bool uses_mem;
 	size_t ranges_asked; /* whether others have their pages as well */
 	bool is_sharing;
+	bool is_through_mem; /* all of it */
 };
 
 /* Who forked or was forked has pages of its program and libraries in common with others, and these come first. */
 #define RANGES_TO_ASK 16
+
+/* Which of so few pages others have as well costs more to ask than reading all of them as if they had. */
+#define FEW_PAGES 64
+
+/* Two mappings side by side are one piece of memory. */
+static bool continues(const struct page_source *last, const struct page_source *source)
+{
+	return last->kind == source->kind && source->kind != PAGES_FROM_BUFFER &&
+	       last->address + last->bytes == source->address;
+}
 
 static int add_source(struct source_list *list, struct page_source source)
 {
@@ -48,7 +59,10 @@ static int add_source(struct source_list *list, struct page_source source)
 
 	if (r < 0)
 		return r;
-	list->items[list->count++] = source;
+	if (list->count && continues(&list->items[list->count - 1], &source))
+		list->items[list->count - 1].bytes += source.bytes;
+	else
+		list->items[list->count++] = source;
 	list->pages += source.bytes / PAGE_BYTES;
 	list->uses_mem |= source.kind == PAGES_FROM_MEM;
 	return 0;
@@ -87,7 +101,7 @@ static int add_range(const struct task *task, const struct area *area, uint64_t 
 {
 	int r;
 
-	if (!(area->entry.prot & PROT_READ))
+	if (!(area->entry.prot & PROT_READ) || list->is_through_mem)
 		r = add_source(list, (struct page_source){
 					 .kind = PAGES_FROM_MEM, .address = start, .bytes = page_count * PAGE_BYTES });
 	else if (!list->is_sharing && list->ranges_asked++ >= RANGES_TO_ASK)
@@ -181,6 +195,15 @@ static int scan_all(const struct task *task, struct page_ranges *ranges, struct 
 	return r < 0 && r != -EOPNOTSUPP ? scan_failed(task, r, start, end, err) : r;
 }
 
+static uint64_t count_pages(const struct page_ranges *ranges)
+{
+	uint64_t pages = 0;
+
+	for (size_t i = 0; i < ranges->count; i++)
+		pages += ranges->ranges[i].page_count;
+	return pages;
+}
+
 /* The part of the ranges that lies in the area; *at is where the next area begins to look. */
 static int add_found_pages(const struct task *task, const struct area *area, const struct page_ranges *ranges,
 			   size_t *at, struct source_list *list, struct pagemap_writer *w, struct error *err)
@@ -228,7 +251,7 @@ static int collect_pages(struct dump *d, struct task *task, struct source_list *
 
 	if (!in_one)
 		r = 0;
-
+	list->is_through_mem = in_one && d->task_count > 1 && count_pages(&found) <= FEW_PAGES;
 	for (size_t i = 0; i < memory->area_count && r == 0; i++) {
 		const struct area *area = &memory->areas[i];
 

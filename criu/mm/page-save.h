@@ -13,7 +13,7 @@
 
 enum page_source_kind {
 	PAGES_FROM_TASK,   /* readable memory: process_vm_readv */
-	PAGES_FROM_MEM,    /* memory the task itself may not read, or has in common with others: /proc/PID/mem */
+	PAGES_FROM_MEM,    /* memory the task itself may not read, or may have in common with others: /proc/PID/mem */
 	PAGES_FROM_FD,     /* a file's bytes at the same offset */
 	PAGES_FROM_BUFFER, /* bytes we hold */
 };
