@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -105,6 +106,14 @@ int proc_list_threads(int procfd, pid_t **ret, size_t *ret_count)
 		return r;
 	number_list_take(&list, ret, ret_count);
 	return 0;
+}
+
+bool proc_has_one_thread(int procfd)
+{
+	enum { LINKS_OF_A_DIRECTORY = 2 };
+	struct stat st;
+
+	return fstatat(procfd, "task", &st, 0) == 0 && st.st_nlink == LINKS_OF_A_DIRECTORY + 1;
 }
 
 static int compare_ints(const void *a, const void *b)

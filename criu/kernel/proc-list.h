@@ -4,11 +4,15 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
 /* Thread ids ascending in creation order, the leader first. */
 int proc_list_threads(int procfd, pid_t **ret, size_t *ret_count);
+
+/* By one call, of what procfs says of the list itself. False as well where that cannot be told. */
+bool proc_has_one_thread(int procfd);
 
 /*
  * Children of the given threads (a child belongs to the thread that forked it). A thread that is gone has none. Needs

@@ -110,6 +110,11 @@ struct candidate {
 	struct syscall_arguments call;
 };
 
+static bool read_waiting_call(const struct task *task, pid_t tid, struct syscall_arguments *ret)
+{
+	return read_call(task, tid, ret) && syscall_has_register_timeout(ret);
+}
+
 /* timers: NULL, or what is known of them, which leaves out threads without one. Whether there are any. */
 static bool read_calls(const struct task *task, const pid_t *tids, size_t count, const struct sleep_timer *timers,
 		       struct candidate *candidates)
@@ -119,8 +124,7 @@ static bool read_calls(const struct task *task, const pid_t *tids, size_t count,
 	for (size_t i = 0; i < count; i++) {
 		struct candidate *each = &candidates[i];
 
-		each->waits = (!timers || timers[i].is_set) && read_call(task, tids[i], &each->call) &&
-			      syscall_has_register_timeout(&each->call);
+		each->waits = (!timers || timers[i].is_set) && read_waiting_call(task, tids[i], &each->call);
 		is_any = is_any || each->waits;
 	}
 	return is_any;
@@ -136,8 +140,12 @@ void ended_calls_foresee(struct dump *d, const struct task *task)
 	AUTO_FREE struct sleep_timer *first = NULL, *timers = NULL;
 	AUTO_FREE pid_t *tids = NULL;
 	struct ended_calls *calls = NULL;
+	struct syscall_arguments call;
 	size_t count = 0;
 
+	/* Most processes are done with this. */
+	if (proc_has_one_thread(task->procfd) && !read_waiting_call(task, task->host_pid, &call))
+		return;
 	if (proc_list_threads(task->procfd, &tids, &count) < 0)
 		return;
 	candidates = calloc(count + 1, sizeof(*candidates));
