@@ -176,6 +176,8 @@ static int save_task(struct dump_run *run, struct task *task, struct error *err)
 	if (task->is_zombie || r < 0)
 		return r;
 	r = save_ids(run, task, err);
+	if (r == 0)
+		r = files_save_task(&run->d, task, err);
 	/* That of one who waits in a vfork is its child's. */
 	return r < 0 || task->vfork_child ? r : mm_save(&run->d, task, err);
 }

@@ -109,28 +109,17 @@ static int save_fs(struct dump *d, const struct task *task, struct error *err)
 	return image_write_one(d->set, IMAGE_FS, (uint64_t)task_id_own(&task->id), &entry, err);
 }
 
-static int save_tasks(struct dump *d, struct error *err)
+int files_save_task(struct dump *d, const struct task *task, struct error *err)
 {
-	for_each_task (d, task) {
-		int r;
+	int r = task->files_owner == task ? save_table(d, task, err) : 0;
 
-		if (task->is_zombie)
-			continue;
-		r = task->files_owner == task ? save_table(d, task, err) : 0;
-		if (r == 0)
-			r = save_fs(d, task, err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	return r < 0 ? r : save_fs(d, task, err);
 }
 
 int files_save(struct dump *d, struct error *err)
 {
 	int r = save_files_image(d, err);
 
-	if (r == 0)
-		r = save_tasks(d, err);
 	if (r == 0)
 		r = ttys_save(d, err);
 	if (r == 0)

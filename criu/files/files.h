@@ -37,10 +37,11 @@ int files_look(struct dump *d, struct error *err);
  */
 int files_check_vforked(struct dump *d, const struct task *child, struct error *err);
 
-/*
- * Save stage: files.img, fdinfo-N.img of each table, fs-PID.img of each task, and the kinds' payload images. Closes
- * every local_fd.
+/* Save stage: fdinfo-N.img of the task's table, if that is its own, and fs-PID.img. Any thread, several tasks at once.
  */
+int files_save_task(struct dump *d, const struct task *task, struct error *err);
+
+/* Save stage: files.img and the kinds' payload images. Closes every local_fd. */
 int files_save(struct dump *d, struct error *err);
 
 /* Links made by --link-remap are taken back unless the set was finished. */
