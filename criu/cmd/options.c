@@ -482,18 +482,34 @@ bool option_is_there(const char *name)
 	return false;
 }
 
+static bool is_missing(const struct option_row *row, int verb)
+{
+	return ((row->verbs & verb) && row->state == OPTION_NOT_THERE_YET) || (row->verbs_missing & verb);
+}
+
+/* One in the sentence, and all others at once, so that nobody takes them out one by one. */
 static int refuse_missing_functions(const struct command_line *line, int verb, struct error *err)
 {
-	size_t count;
+	const struct option_row *first = NULL;
+	char others[400] = "";
+	size_t count, used = 0;
 	const struct option_row *rows = option_table(&count);
 
 	for (size_t i = 0; i < count; i++) {
-		if (line->given[i] && (rows[i].verbs & verb) && rows[i].state == OPTION_NOT_THERE_YET)
-			return error_say(err, -EOPNOTSUPP, "--%s is not supported yet", rows[i].name);
-		if (line->given[i] && (rows[i].verbs_missing & verb))
-			return error_say(err, -EOPNOTSUPP, "--%s is not supported yet by this command", rows[i].name);
+		if (!line->given[i] || !is_missing(&rows[i], verb))
+			continue;
+		if (first && used < sizeof(others))
+			used += (size_t)snprintf(others + used, sizeof(others) - used, "%s--%s", used ? ", " : "",
+						 rows[i].name);
+		else if (!first)
+			first = &rows[i];
 	}
-	return 0;
+	if (!first)
+		return 0;
+	if (used)
+		error_hint(err, "nor are: %s", others);
+	return error_say(err, -EOPNOTSUPP, "--%s is not supported yet%s", first->name,
+			 first->verbs_missing & verb ? " by this command" : "");
 }
 
 int command_line_check(const struct command_line *line, int verb, struct error *err)
