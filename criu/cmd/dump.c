@@ -38,9 +38,7 @@ int command_dump(struct command_line *line, struct error *err)
 		log_info("Dumping finished successfully\n");
 	if (opts->display_stats)
 		stats_print(opts, IMAGE_STATS_DUMP);
-	if (r > 0) {
-		error_say(err, -ECANCELED, "the images are complete, but a post-dump script failed with status %d", r);
+	if (r > 0)
 		session_report_failure("dump", err, NULL);
-	}
 	return r;
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/error.h"
 #include "base/log.h"
 #include "engine/options.h"
 
@@ -113,4 +114,12 @@ int action_scripts_run(const struct options *opts, const char *action, pid_t pid
 	if (opts->action_scripts.count == 0 || !reaches_scripts(action))
 		return 0;
 	return run_scripts(opts, action, pid);
+}
+
+int action_scripts_failed(const char *action, int result, struct error *err)
+{
+	error_hint(err, "the log names the script");
+	if (result < 0)
+		return error_say(err, -ECANCELED, "a %s script cannot be run: %s", action, strerror(-result));
+	return error_say(err, -ECANCELED, "a %s script failed with status %d", action, result);
 }

@@ -17,6 +17,7 @@
 
 #include <sys/types.h>
 
+struct error;
 struct options;
 
 /*
@@ -25,3 +26,6 @@ struct options;
  * Failures are in the log by then; the sentence is the caller's.
  */
 int action_scripts_run(const struct options *opts, const char *action, pid_t pid);
+
+/* The sentence about such a failure. Returns -ECANCELED. */
+int action_scripts_failed(const char *action, int result, struct error *err);

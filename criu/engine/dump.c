@@ -400,9 +400,13 @@ static int post_dump(struct dump_run *run, struct error *err)
 {
 	int status = action_scripts_run(run->d.opts, "post-dump", run->d.opts->pid);
 
-	if (status != 0)
-		(void)error_say(err, -ECANCELED, "a post-dump script failed with status %d: the tasks were resumed",
+	if (status > 0)
+		(void)error_say(err, -ECANCELED,
+				"the images are complete, but a post-dump script failed with status %d: the tasks were "
+				"resumed",
 				status);
+	else if (status < 0)
+		(void)action_scripts_failed("post-dump", status, err);
 	return status;
 }
 
@@ -509,8 +513,11 @@ int dump_run(const struct options *opts, struct error *err)
 	r = look_read_own(&run.own, err);
 	if (r == 0)
 		r = tree_collect(&run.d, err);
-	if (r == 0 && action_scripts_run(opts, "pre-dump", opts->pid) != 0)
-		r = error_say(err, -ECANCELED, "a pre-dump script failed");
+	if (r == 0) {
+		int status = action_scripts_run(opts, "pre-dump", opts->pid);
+
+		r = status == 0 ? 0 : action_scripts_failed("pre-dump", status, err);
+	}
 	if (r == 0)
 		r = open_set(&run, err);
 	if (r == 0)

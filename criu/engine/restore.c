@@ -90,8 +90,9 @@ static int open_set(struct restore_run *run, struct error *err)
 	struct restore *r = &run->r;
 	int result;
 
-	if (action_scripts_run(r->opts, "pre-restore", 0) != 0)
-		return error_say(err, -ECANCELED, "a pre-restore script failed");
+	result = action_scripts_run(r->opts, "pre-restore", 0);
+	if (result != 0)
+		return action_scripts_failed("pre-restore", result, err);
 	run->set.path = proc_own_fd_name(r->opts->images_dir_fd);
 	result = image_set_open(&run->set, r->opts->images_dir_fd, NULL, err);
 	if (result == 0)
@@ -373,9 +374,9 @@ static int run_post_restore(struct restore_run *run, struct error *err)
 {
 	const struct restore *r = &run->r;
 
-	if (action_scripts_run(r->opts, "post-restore", r->tasks[0]->pid) != 0)
-		return error_say(err, -ECANCELED, "a post-restore script failed");
-	return 0;
+	int result = action_scripts_run(r->opts, "post-restore", r->tasks[0]->pid);
+
+	return result == 0 ? 0 : action_scripts_failed("post-restore", result, err);
 }
 
 /* --- resume ------------------------------------------------------------------------------------------------------ */

@@ -176,6 +176,31 @@ case_spellings_refused() {
 	says err 'needs a command'
 }
 
+# What container engines and their older kin start: it works, or all that stands in the way is said at once.
+case_container_engines() {
+	local each words
+	mkdir set
+	while IFS='|' read -r each words; do
+		gives 1 $each
+		says err "$words"
+	done <<-END
+		dump --tcp-established --file-locks --link-remap --manage-cgroups=full --action-script /bin/true -D set -o - --enable-fs hugetlbfs --enable-fs tracefs --ext-mount-map auto --enable-external-sharing --enable-external-masters --cgroup-root /x -t $nobody -vvvvvv|^criu: dump: --tcp-established is not supported yet
+		dump --tcp-established --enable-fs hugetlbfs --ext-mount-map auto --enable-external-sharing --enable-external-masters --cgroup-root /x -t $nobody|^hint: nor are: --cgroup-root, --enable-fs, --ext-mount-map, --enable-external-sharing, --enable-external-masters\$
+		dump -t $nobody -D set --external net[123]:extRootNetNS --external mnt[/proc]:proc --external mnt[]:m --manage-cgroups=soft -j -l --cpu-cap=none --log-file=- --network-lock=skip --ghost-limit 5M|pid $nobody: no such process
+		pre-dump -t $nobody -D set --track-mem|^criu: pre-dump: not supported yet
+		dump -t $nobody -D set --track-mem --prev-images-dir ../x|^hint: nor are: --prev-images-dir\$
+		restore -d -S -D set --root /x --external mnt[proc]:/p --inherit-fd fd[0]:extRootNetNS --manage-cgroups=strict --lsm-profile apparmor:x --empty-ns net|^criu: restore: --lsm-profile is not supported yet
+		restore -d -S -D set --external mnt[proc]:/p --external veth[eth0]:v@br --inherit-fd fd[0]:extRootNetNS --inherit-fd fd[0]:pipe:[77] --manage-cgroups=strict --tcp-established|^criu: restore: --tcp-established is not supported yet
+		restore -d -S -D set --external mnt[proc]:/p --external veth[eth0]:v@br --inherit-fd fd[0]:extRootNetNS --inherit-fd fd[0]:pipe:[77] --manage-cgroups=strict -j -l --cpu-cap=none|inventory.img
+		lazy-pages -D set --page-server --address 1.2.3.4 --port 27|^criu: lazy-pages: not supported yet
+		page-server --images-dir set --port 27 --ps-socket 3|^criu: page-server: not supported yet
+		dedup -D set|^criu: dedup: not supported yet
+		swrk 3|^criu: swrk: not supported yet
+		service -d --address set/socket|^criu: service: not supported yet
+	END
+	[ -z "$(ls set | grep -v '\.log$')" ] || fail "left: $(ls set)"
+}
+
 case_statuses() {
 	gives 0 --help
 	says out '^Usage: criu' 'pagemap_scan_guard_pages'
@@ -610,9 +635,11 @@ case_failing_hooks() {
 	start
 	make_hook pre-dump 5
 	gives 1 dump -t $pid -D one --action-script "$PWD/hook"
+	says err '^criu: dump: a pre-dump script failed with status 5$' "action script $PWD/hook: pre-dump failed"
 	[ -z "$(ls one)" ] || fail "left behind: $(ls one)"
 	make_hook post-dump 5
 	gives 5 dump -t $pid -D two --action-script "$PWD/hook"
+	says err '^criu: dump: the images are complete, but a post-dump script failed with status 5: the tasks were resumed$'
 	[ -e two/inventory.img ] || fail "the images are complete"
 	kill -0 $pid || fail "the tree should go on"
 	passes
@@ -625,6 +652,7 @@ case_failing_hooks() {
 	for each in pre-restore post-restore; do
 		make_hook $each 5
 		gives 1 restore -d -D two --action-script "$PWD/hook"
+		says err "^criu: restore: a $each script failed with status 5\$"
 		[ ! -e /proc/$pid ] || fail "a failed restore left $pid"
 	done
 	make_hook pre-resume 5
@@ -639,7 +667,67 @@ case_failing_hooks() {
 	make_hook post-resume 5
 	gives 0 restore -d -D two --action-script "$PWD/hook"
 	passes
+	start
 	gives 1 dump -t $pid -D one --action-script "$PWD/no-such-hook"
+	says err '^criu: dump: a pre-dump script cannot be run: No such file or directory$'
+	passes
+}
+
+# Whoever is killed when the images are complete has somebody who says so and ends the tree in its place.
+case_killed_worker() {
+	mkdir set
+	start
+	printf '#!/bin/sh\n[ $CRTOOLS_SCRIPT_ACTION != post-dump ] || kill -KILL $PPID\n' >hook
+	chmod 755 hook
+	run dump -t $pid -D set -v2 --action-script "$PWD/hook" 2>shell
+	[ $status -ne 0 ] || fail "it should fail"
+	says err 'Warn .*the worker, pid [0-9]+, was killed by SIGKILL .*: its rescuer carries the run to its end'
+	gone
+	gives 0 restore -d -D set
+	passes
+}
+
+# A restore tells what it cannot do where it is, and does the rest.
+case_restore_warns() {
+	make_set
+	mkdir set/restore.log.$pid
+	gives 0 restore -d -D set -v2 -o restore.log --log-pid
+	says set/restore.log "Warn .*--log-pid: cannot open a log for pid $pid: Is a directory"
+	passes
+	gone
+	rm -rf set
+	mkdir set
+	start
+	echo 123456 >/proc/$pid/timerslack_ns || exit 77
+	gives 0 dump -t $pid -D set
+	gone
+	timeout 60 chrt -f 1 "$criu" restore -d -D set -v2 </dev/null >out 2>err || exit 77
+	says err 'Warn .*a restore under a real-time policy sets no timer slacks'
+	passes
+}
+
+# --manage-cgroups=none and ignore give up in which cgroups the tree lives; any other value does not.
+case_manage_cgroups() {
+	local group=/sys/fs/cgroup/unified/criu-cli.$RANDOM each
+	mkdir $group 2>/dev/null || { group=/sys/fs/cgroup/criu-cli.$RANDOM && mkdir $group 2>/dev/null; } || exit 77
+	start
+	echo $pid >$group/cgroup.procs || { rmdir $group; exit 77; }
+	for each in '' --manage-cgroups --manage-cgroups=soft --manage-cgroups=full --manage-cgroups=strict --manage-cgroups=props; do
+		mkdir -p set
+		gives 1 dump -t $pid -D set $each
+		says err "pid $pid .*cgroup" '^hint: --manage-cgroups=ignore'
+	done
+	for each in none ignore; do
+		rm -rf set && mkdir set
+		gives 0 dump -t $pid -D set -R --manage-cgroups=$each
+	done
+	gives 1 dump -t $pid -D nowhere --manage-cgroups=none
+	rm -rf set && mkdir set
+	gives 0 dump -t $pid -D set --manage-cgroups=none
+	gone
+	within 100 rmdir $group || fail "the group is not empty"
+	gives 0 restore -d -D set --manage-cgroups=none
+	passes
 }
 
 # By which signal a half-restored process ended.
