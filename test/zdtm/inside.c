@@ -36,6 +36,7 @@ static struct {
 	bool has_ended;
 	int status;
 	int set; /* number of the current image directory */
+	double started;
 } my;
 
 static void write_verdict(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
@@ -163,11 +164,10 @@ static void start_program(void)
 {
 	char path[512], work[300], out[300], args[128];
 	const char *argv[16];
-	/* Who sleeps for a while still does so at the second of two looks, however busy the machine is. */
-	const bool is_looked_at = my.run->mode == MODE_COMPARE || my.run->mode == MODE_ITERATIONS;
-	char *const environment[] = { "PATH=/usr/bin:/bin", "LANG=C", "ZDTM=a value to find again",
-				      is_looked_at ? "ZDTM_NAP_S=20" : "ZDTM_NAP_S=4", NULL };
+	char nap[32];
+	char *const environment[] = { "PATH=/usr/bin:/bin", "LANG=C", "ZDTM=a value to find again", nap, NULL };
 
+	snprintf(nap, sizeof(nap), "ZDTM_NAP_S=%d", my.run->nap_s);
 	snprintf(path, sizeof(path), "%s/%s", my.run->programs, my.run->test->program);
 	snprintf(work, sizeof(work), "%s/work", my.run->dir);
 	snprintf(out, sizeof(out), "%s/out", my.run->dir);
@@ -484,6 +484,13 @@ static void run_criu(const char *verb, const char *log, const char **argv)
 	free(before);
 }
 
+/* Two looks that differ say nothing where who was to sleep through both may have woken up. */
+static void check_nap(void)
+{
+	if (now_s() - my.started > my.run->nap_s && my.run->nap_s < LONGEST_NAP_S)
+		write_verdict(VERDICT_AGAIN "\n");
+}
+
 /* What somebody else thinks of the set, or makes of it. */
 static void hand_out_set(const char *program, const char *dir, const char *dir_before)
 {
@@ -502,6 +509,8 @@ static void hand_out_set(const char *program, const char *dir, const char *dir_b
 	}
 	while (!reap(pid, &status))
 		usleep(500);
+	if (status != 0 && dir_before)
+		check_nap();
 	if (status != 0)
 		write_verdict("FAIL %s: wait status %#x\n%s\n", program, status, log_tail("on-set.log"));
 }
@@ -666,6 +675,8 @@ static void compare(void)
 	do {
 		snapshot_done(&after);
 		differ = look(&after, &before, &may, &text);
+		if (differ)
+			check_nap();
 		if (differ && ++looks == LOOKS)
 			write_verdict("FAIL %zu fields of /proc differ:\n%s", differ, text);
 		free(text);
@@ -749,6 +760,7 @@ void run_inside(const struct run *run)
 		write_verdict("FAIL mount /sys: %s\n", strerror(errno));
 	if (run->test->is_logged_in)
 		join_session();
+	my.started = now_s();
 	start_program();
 	wait_ready();
 	wait_asleep();

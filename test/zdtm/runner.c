@@ -233,9 +233,12 @@ static void report(const struct run *run, const char *verdict, double seconds)
 	fflush(stdout);
 }
 
+static void start(const struct run *run);
+
 static void finish(struct job *job, const char *why)
 {
 	static char verdict[32768];
+	bool is_again;
 	char path[300];
 	ssize_t n = 0;
 	int fd;
@@ -249,12 +252,20 @@ static void finish(struct job *job, const char *why)
 	verdict[n > 0 ? n : 0] = 0;
 	if (n <= 0)
 		snprintf(verdict, sizeof(verdict), "FAIL %s (directory %s)", why, job->run.dir);
-	report(&job->run, verdict, now_s() - job->started);
+	is_again = strncmp(verdict, VERDICT_AGAIN, strlen(VERDICT_AGAIN)) == 0;
+	if (!is_again)
+		report(&job->run, verdict, now_s() - job->started);
 	if (!my.keep && (n > 0 || strncmp(verdict, "FAIL", 4) != 0))
 		nftw(job->run.dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 	job->pid = 0;
 	my.running--;
 	add_huge_pages(-job->run.test->huge_pages);
+	if (is_again) {
+		struct run again = job->run;
+
+		again.nap_s = LONGEST_NAP_S;
+		start(&again);
+	}
 }
 
 /* Waits for one job to end, or for its time to be over. */
@@ -334,6 +345,8 @@ static void run_test(struct test *test, enum mode mode, const char *feature, boo
 		.test = test, .mode = mode, .criu = my.criu, .programs = my.programs, .may_differ = my.may_differ
 	};
 
+	/* Who sleeps for a while still does so at the second of two looks. */
+	run.nap_s = mode == MODE_COMPARE || mode == MODE_ITERATIONS ? 20 : 4;
 	if (my.on_set[0] && (mode == MODE_PLAIN || mode == MODE_COMPARE))
 		run.on_set = my.on_set;
 	/* Who never sleeps is somewhere else each time. */

@@ -39,9 +39,14 @@ struct test {
 	bool skip_counted;     /* what no mode runs is counted once */
 };
 
+/* Once more, with longer naps. */
+#define VERDICT_AGAIN "AGAIN"
+#define LONGEST_NAP_S 60
+
 struct run {
 	const struct test *test;
 	enum mode mode;
+	int nap_s;        /* how long a program may think that a checkpoint takes */
 	char feature[64]; /* MODE_MASK */
 	const char *criu, *programs, *may_differ;
 	const char
@@ -51,7 +56,7 @@ struct run {
 };
 
 /*
- * The first process of the test's namespaces. Writes "PASS", "SKIP why" or "FAIL why" to DIR/verdict and ends; with it
- * ends everything in its pid namespace.
+ * The first process of the test's namespaces. Writes "PASS", "SKIP why", "FAIL why" or "AGAIN" to DIR/verdict and ends;
+ * with it ends everything in its pid namespace.
  */
 void run_inside(const struct run *run) __attribute__((noreturn));
