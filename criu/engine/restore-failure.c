@@ -65,7 +65,6 @@ static const struct {
 	[STEP_PERSONALITY] = { "set the personality", DETAIL_NUMBER, "" },
 	[STEP_SIGACTION] = { "set the handler", DETAIL_SIGNAL, NULL },
 	[STEP_THREAD] = { "create thread", DETAIL_NUMBER, "" },
-	[STEP_TLS] = { "set a TLS descriptor", DETAIL_NONE, NULL },
 	[STEP_ROBUST_LIST] = { "set the robust futex list", DETAIL_ADDRESS, "at" },
 	[STEP_SIGALTSTACK] = { "set the alternate signal stack", DETAIL_ADDRESS, "at" },
 	[STEP_COMM] = { "set the name", DETAIL_NONE, NULL },

@@ -5,8 +5,10 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "arch/x86/debug-registers.h"
+#include "arch/x86/regs.h"
 #include "base/util.h"
 #include "compel/compel.h"
 #include "engine/hand-over.h"
@@ -57,11 +59,26 @@ static int interrupt_thread(struct restorer_thread *thread)
 	return traced_interrupt(thread->tid);
 }
 
+static int set_segments(const struct restorer_thread *thread)
+{
+	struct user_desc slot;
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < RESTORER_TLS_SLOTS; i++) {
+		if (!(thread->has_tls >> i & 1))
+			continue;
+		memcpy(&slot, thread->tls[i], sizeof(slot));
+		r = tls_write(thread->tid, &slot);
+	}
+	return r;
+}
+
 /* Nothing of it is to be done for most threads: of those the first request that follows finds out whether they stand.
  */
 static int stop_and_prepare(struct restorer_thread *thread)
 {
-	const bool is_prepared = thread->xstate_outside || thread->debug_registers || thread->user_dispatch[0];
+	const bool is_prepared =
+	    thread->xstate_outside || thread->debug_registers || thread->has_tls || thread->user_dispatch[0];
 	int r = 0;
 
 	if (!traced_may_go_unwaited(thread) || is_prepared)
@@ -70,6 +87,8 @@ static int stop_and_prepare(struct restorer_thread *thread)
 		r = traced_set_extended_registers(thread);
 	if (r == 0 && thread->debug_registers)
 		r = debug_registers_write(thread->tid, thread->debug_registers);
+	if (r == 0)
+		r = set_segments(thread);
 	return r < 0 ? r : traced_try_user_dispatch(thread);
 }
 
@@ -95,8 +114,9 @@ int restore_take_over(struct restore *r, struct error *err)
 	if (result == 0)
 		result = for_all_threads(r, interrupt_thread, "stop it", err);
 	if (result == 0)
-		result = for_all_threads(r, stop_and_prepare,
-					 "set its extended and debug registers and its syscall user dispatch", err);
+		result = for_all_threads(
+		    r, stop_and_prepare,
+		    "set its extended and debug registers, its segments and its syscall user dispatch", err);
 	return result;
 }
 

@@ -34,13 +34,6 @@
 #define SPECULATION_SETTABLE 0x1u
 #define SPECULATION_VALUES   0x1eu
 
-static void set_tls(struct restorer_thread *thread)
-{
-	for (uint32_t i = 0; i < RESTORER_TLS_SLOTS; i++)
-		if (thread->has_tls >> i & 1)
-			check_thread(thread, STEP_TLS, SYS1(__NR_set_thread_area, thread->tls[i]), i);
-}
-
 /* Laid out as the kernel's stack_t. */
 struct altstack_record {
 	uint64_t address;
@@ -158,7 +151,6 @@ void set_up_thread(struct restorer_thread *thread)
 {
 	open_keys(thread->task);
 	set_addresses(thread);
-	set_tls(thread);
 	set_attributes(thread);
 	queue_own_signals(thread);
 	number_rings(thread);

@@ -208,6 +208,11 @@ int tls_read(pid_t tid, struct user_desc ret[TLS_SLOT_COUNT])
 	return 0;
 }
 
+int tls_write(pid_t tid, const struct user_desc *slot)
+{
+	return ptrace(PTRACE_SET_THREAD_AREA, tid, (unsigned long)slot->entry_number, slot) < 0 ? -errno : 0;
+}
+
 bool has_io_ports(pid_t tid)
 {
 	uint64_t first;

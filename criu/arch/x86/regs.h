@@ -42,11 +42,14 @@ void tls_clear(struct user_desc ret[TLS_SLOT_COUNT]);
 /* An array of three messages, allocated in the way protobuf-c frees. */
 int tls_to_image(const struct user_desc slots[TLS_SLOT_COUNT], UserDescT ***ret, size_t *ret_count);
 
-/*
- * For PTRACE_SET_THREAD_AREA, slot by slot (set_thread_area(2) exists for 32-bit tasks only). No entries at all means
- * empty slots.
- */
+/* No entries at all means empty slots. */
 int tls_from_image(UserDescT *const *entries, size_t count, struct user_desc ret[TLS_SLOT_COUNT], struct error *err);
+
+/*
+ * One slot of a stopped tracee. 64-bit code has no system call of its own for it: set_thread_area(2) is one of 32-bit
+ * calls. -EIO: a kernel without these.
+ */
+int tls_write(pid_t tid, const struct user_desc *slot);
 
 /* Whether a stopped tracee may use some I/O ports (ioperm(2)); that of iopl(2) is another right. */
 bool has_io_ports(pid_t tid);
