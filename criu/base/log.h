@@ -14,6 +14,12 @@ enum log_level {
 	LOG_DEBUG,
 };
 
+/*
+ * Creates or empties a log file, relative to the directory: a close-on-exec descriptor. Another user may write to that
+ * directory: -ELOOP for a symbolic link of his. -ENXIO for a fifo that nobody reads.
+ */
+int log_open(int dirfd, const char *name);
+
 /* Until log_set_fd() the level is LOG_WARN and lines go to stderr. */
 void log_set_level(int level);
 int log_get_level(void);

@@ -111,9 +111,14 @@ static int open_log(const struct options *opts, struct error *err)
 		log_set_fd(STDOUT_FILENO);
 		return 0;
 	}
-	fd = open(opts->log_file, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+	fd = log_open(AT_FDCWD, opts->log_file);
+	if (fd == -ENXIO)
+		return error_say(err, fd, "log file %s: is a fifo that nobody reads", opts->log_file);
+	if (fd == -ELOOP)
+		return error_say(err, fd, "log file %s: is a symbolic link of another user, or leads in a circle",
+				 opts->log_file);
 	if (fd < 0)
-		return error_set(err, -errno, "log file %s", opts->log_file);
+		return error_set(err, fd, "log file %s", opts->log_file);
 	log_set_fd(fd);
 	return 0;
 }

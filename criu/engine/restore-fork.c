@@ -527,9 +527,9 @@ static int open_own_log(const struct restore *r, const struct restore_task *task
 		return -ENOENT;
 	if (snprintf(name, sizeof(name), "%s.%d", file, task->pid) >= (int)sizeof(name))
 		return -ENAMETOOLONG;
-	fd = openat(r->log_dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+	fd = log_open(r->log_dirfd, name);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	kept = service_fds_copy(r, fd);
 	(void)close(fd);
 	if (kept < 0)

@@ -387,6 +387,45 @@ case_log_of_each_task() {
 	passes
 }
 
+# Who may write to the work directory decides neither what is emptied nor how long we wait.
+case_log_that_leads_elsewhere() {
+	mkdir set
+	start
+	echo precious >precious
+	ln -s ../precious set/link
+	gives 0 dump -R -t $pid -D set -o link -v4
+	says precious 'Dumping finished'
+	echo precious >precious
+	chown -h 65534 set/link
+	gives 1 dump -R -t $pid -D set -o link -v4
+	says err 'log file link: is a symbolic link of another user'
+	[ "$(cat precious)" = precious ] || fail "the file behind the link was written"
+	mkfifo set/fifo
+	gives 1 dump -R -t $pid -D set -o fifo -v4
+	says err 'log file fifo: is a fifo that nobody reads'
+	cat set/fifo >read &
+	exec 7>set/fifo
+	mkdir set2 set3
+	gives 0 dump -R -t $pid -D set2 -W set -o fifo -v4
+	exec 7>&-
+	wait $!
+	says read 'Dumping finished'
+	timeout 60 "$criu" dump -R -t $pid -D set3 -o /dev/stderr -v4 </dev/null 2>err || fail "no log to /dev/stderr"
+	says err 'Dumping finished'
+	passes
+}
+
+case_log_of_each_task_that_leads_elsewhere() {
+	make_set
+	echo precious >precious
+	ln -s ../precious set/restore.log.$pid
+	chown -h 65534 set/restore.log.$pid
+	gives 0 restore -d -D set -v4 -o restore.log --log-pid
+	says set/restore.log "cannot open a log for pid $pid"
+	[ "$(cat precious)" = precious ] || fail "the file behind the link was written"
+	passes
+}
+
 # Who reads the messages may stop reading.
 case_reader_leaves() {
 	mkdir set
