@@ -103,6 +103,8 @@ struct restore_file {
 	int fd;                          /* in the process that runs, -1 while not open */
 	bool fd_cloexec;                 /* that descriptor has FD_CLOEXEC */
 	bool is_finished;                /* finish() has run in this process */
+	dev_t checked_dev;               /* of the inode that check() found under its path ... */
+	ino_t checked_inode;             /* 0: it has not looked there */
 	void *kind_data;
 };
 

@@ -172,7 +172,7 @@ static int find_directory(struct dump *d, const struct link_remap *link, char **
 
 	for (; slash; slash = memrchr(path, '/', (size_t)(slash - path))) {
 		slash[1] = '\0';
-		fd = linkless_path_open(path, O_PATH | O_DIRECTORY);
+		fd = linkless_path_open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (fd != -ENOENT && fd != -ENOTDIR && fd != -ELOOP)
 			break;
 	}

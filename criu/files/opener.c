@@ -30,6 +30,7 @@
 #include "files/thread-files.h"
 #include "kernel/file-opener.h"
 #include "kernel/kernel-memory.h"
+#include "kernel/linkless-path.h"
 #include "kernel/pidfd.h"
 #include "task/restore-creds.h"
 
@@ -431,16 +432,63 @@ static int open_as(void *arg)
 	return fd;
 }
 
+/* A flag that a later opening would lose: only what is above it is gone through before. */
+static int walk_and_open(const char *path, uint32_t flags, uid_t *ret_stranger)
+{
+	const char *name = strrchr(path, '/') + 1;
+	AUTO_FREE char *directory = strndup(path, (size_t)(name - path));
+	AUTO_CLOSE int above = directory ? linkless_path_walk(directory, ret_stranger) : -ENOMEM;
+	int fd;
+
+	if (above < 0)
+		return above;
+	fd = openat(above, *name ? name : ".", (int)flags);
+	return fd < 0 ? -errno : fd;
+}
+
+static int walk_and_reopen(const char *path, uint32_t flags, uid_t *ret_stranger)
+{
+	AUTO_CLOSE int inode = linkless_path_walk(path, ret_stranger);
+
+	return inode < 0 ? inode : restore_reopen(inode, flags);
+}
+
+/* A link leads to a file of its owner, or it is root's or ours: nobody gets what he could not open himself. */
+static int open_behind_links(const char *path, uint32_t flags, struct error *err)
+{
+	uid_t stranger;
+	AUTO_CLOSE int fd =
+	    flags & O_NOFOLLOW ? walk_and_open(path, flags, &stranger) : walk_and_reopen(path, flags, &stranger);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return fd < 0 ? fd : -errno;
+	if (stranger != (uid_t)-1 && stranger != st.st_uid) {
+		error_hint(err, "--path-map OLD=NEW names the place itself");
+		return error_say(
+		    err, -EACCES,
+		    "%s leads to a file of user %u through a symbolic link of user %u, which was not there "
+		    "when it was dumped",
+		    path, st.st_uid, stranger);
+	}
+	return take_fd(&fd);
+}
+
+static int open_path(const char *path, uint32_t flags, struct error *err)
+{
+	int fd = linkless_path_open(path, (int)flags);
+
+	return fd == -ELOOP ? open_behind_links(path, flags, err) : fd;
+}
+
 int opener_open(struct restore *r, const RegFileEntry *entry, const char *path, uint32_t flags, struct error *err)
 {
 	struct opening opening = { .own = r->own_creds, .opener = entry->opener, .path = path, .flags = flags };
 	AUTO_CLOSE int inode = -1;
 	int fd;
 
-	if (!entry->opener || has_rights(r->own_creds, entry->opener)) {
-		fd = open(path, (int)flags);
-		return fd < 0 ? -errno : fd;
-	}
+	if (!entry->opener || has_rights(r->own_creds, entry->opener))
+		return open_path(path, flags, err);
 	inode = open(path, (int)(O_PATH | O_CLOEXEC | (flags & O_NOFOLLOW)));
 	if (inode < 0)
 		return -errno;

@@ -302,6 +302,8 @@ static int check_mode(struct restore *r, const struct restore_file *file, const 
 			return 0;
 		return restore_refuse(r, file, err, "%s: is neither a file nor a directory", path);
 	}
+	if (S_ISFIFO(entry->mode) && !(entry->flags & O_PATH) && !fifo_has_path(r, entry->id))
+		return restore_refuse(r, file, err, "%s: is a fifo, and the images have it open as a file", path);
 	if ((entry->mode & mask) == (st->st_mode & mask))
 		return 0;
 	if ((entry->mode & S_IFMT) != (st->st_mode & S_IFMT))
@@ -345,6 +347,8 @@ static int examine_path(struct restore *r, struct restore_file *file, const RegF
 		error_hint(err, "--path-map OLD=NEW restores a set whose files are somewhere else now");
 		return restore_refuse(r, file, err, "%s: %s", path, strerror(reason));
 	}
+	file->checked_dev = st.st_dev;
+	file->checked_inode = st.st_ino;
 	return examine(r, file, entry, path, &st, err);
 }
 
@@ -374,8 +378,11 @@ static int check_path(struct restore *r, struct restore_file *file, const RegFil
 	const struct restore_file **known = known_good(r, path);
 	int result;
 
-	if (path == entry->name && expects_the_same(r, *known, file))
+	if (path == entry->name && expects_the_same(r, *known, file)) {
+		file->checked_dev = (*known)->checked_dev;
+		file->checked_inode = (*known)->checked_inode;
 		return 0;
+	}
 	result = examine_path(r, file, entry, path, err);
 	if (result == 0 && path == entry->name)
 		*known = file;
@@ -440,6 +447,9 @@ static int check_remap(struct restore *r, struct restore_file *file, struct erro
 	if (!s)
 		return error_set(err, -ENOMEM, "open files");
 	if (remap->remap_type == REMAP_TYPE__PROCFS) {
+		if (strncmp(file->entry->reg->name, "/proc/", strlen("/proc/")) != 0 ||
+		    strstr(file->entry->reg->name, "/../"))
+			return restore_refuse(r, file, err, "%s: is no file of a process", file->entry->reg->name);
 		s->dead_pid = (pid_t)remap->remap_id;
 		return 0;
 	}
@@ -518,11 +528,34 @@ static int check_regular(struct restore *r, struct restore_file *file, struct er
 
 /* --- open ----------------------------------------------------------------------------------------------------- */
 
+/* These may number an inode anew when it was forgotten in between. */
+static bool has_fleeting_numbers(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 && (fs.f_type == FUSE_SUPER_MAGIC || fs.f_type == OVERLAYFS_SUPER_MAGIC);
+}
+
+/* Whoever may write to the directory may have put something else there since it was looked at. */
+static int check_opened(const struct restore_file *file, int fd, const char *path, struct error *err)
+{
+	struct stat st;
+
+	if (!file->checked_inode)
+		return 0;
+	if (fstat(fd, &st) < 0)
+		return error_set(err, -errno, "look at %s", path);
+	if ((st.st_ino == file->checked_inode && st.st_dev == file->checked_dev) || has_fleeting_numbers(fd))
+		return 0;
+	return error_say(err, -ESTALE, "%s: is another file than when it was checked a moment ago", path);
+}
+
 int regular_open(struct restore *r, struct restore_file *file, uint32_t flags, int *ret_fd, struct error *err)
 {
+	int result;
 	const struct regular_restore *s = file->kind_data;
 	const char *path = s && s->path ? s->path : file->entry->reg->name;
-	int fd;
+	AUTO_CLOSE int fd = -1;
 
 	if (s && s->inherited >= 0) {
 		fd = fcntl(s->inherited, flags & O_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
@@ -537,8 +570,10 @@ int regular_open(struct restore *r, struct restore_file *file, uint32_t flags, i
 	}
 	if (fd < 0)
 		return error_set(err, fd, "open %s", path);
-	*ret_fd = fd;
-	return 0;
+	result = s && (s->inherited >= 0 || s->dead_pid || s->ghost) ? 0 : check_opened(file, fd, path, err);
+	if (result == 0)
+		*ret_fd = take_fd(&fd);
+	return result;
 }
 
 /* The description may be one that somebody else has, too. */

@@ -513,12 +513,26 @@ static int open_outside(const struct restore_file *file, struct restore_tty *tty
 	return 0;
 }
 
+/* Anything else may wait for somebody when it is opened. */
+static int open_terminal(const char *path, uint32_t flags)
+{
+	struct stat st;
+	int fd;
+
+	if (stat(path, &st) < 0)
+		return -errno;
+	if (!S_ISCHR(st.st_mode))
+		return -ENOTTY;
+	fd = open(path, (int)flags);
+	return fd < 0 ? -errno : fd;
+}
+
 static int open_device(struct restore *r, struct restore_file *file, uint32_t flags, int *ret_fd, struct error *err)
 {
 	const char *path = tty_path_of(r, file)->name;
 	struct restore_tty *tty = file->kind_data;
-	AUTO_CLOSE int fd = open(path, (int)flags);
-	int result = fd < 0 ? -errno : 0;
+	AUTO_CLOSE int fd = open_terminal(path, flags);
+	int result = fd < 0 ? fd : 0;
 
 	if (result == 0 && !tty->is_made && tty->slave->termios)
 		result = tty_modes_set(fd, tty->slave->termios);
@@ -533,7 +547,7 @@ static int open_device(struct restore *r, struct restore_file *file, uint32_t fl
 static int open_controlling(const struct restore *r, struct restore_file *file, uint32_t flags, int *ret_fd,
 			    struct error *err)
 {
-	int fd = getsid(0) == (pid_t)tty_info_of(r, file)->sid ? open(tty_path_of(r, file)->name, (int)flags) : -1;
+	int fd = getsid(0) == (pid_t)tty_info_of(r, file)->sid ? open_terminal(tty_path_of(r, file)->name, flags) : -1;
 
 	if (fd < 0)
 		fd = open("/", (int)(O_PATH | file->cloexec));
@@ -566,9 +580,9 @@ int tty_finish(struct restore *r, struct restore_task *task, struct restore_file
 
 	if (tty_info_of(r, file)->type != TTY_TYPE__CTTY || (fstat(fd, &st) == 0 && S_ISCHR(st.st_mode)))
 		return 0;
-	opened = open(tty_path_of(r, file)->name, (int)flags);
+	opened = open_terminal(tty_path_of(r, file)->name, flags);
 	if (opened < 0)
-		return error_set(err, -errno, "open %s", tty_path_of(r, file)->name);
+		return error_set(err, opened, "open %s", tty_path_of(r, file)->name);
 	result = restore_replace_fd(r, task, file, opened);
 	return result < 0 ? error_set(err, result, "put %s in place", tty_path_of(r, file)->name) : 0;
 }

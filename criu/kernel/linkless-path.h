@@ -4,5 +4,13 @@
  */
 #pragma once
 
-/* A close-on-exec descriptor; -ELOOP when there is a link anywhere, before Linux 5.6 only at the end. */
+#include <sys/types.h>
+
+/* A descriptor; -ELOOP when there is a link anywhere. Before Linux 5.6 links are followed. */
 int linkless_path_open(const char *path, int flags);
+
+/*
+ * A descriptor (O_PATH, close-on-exec) of what an absolute path leads to. *ret_stranger: whose links it has led through
+ * that are neither root's nor ours, (uid_t)-1: nobody's. -ELOOP when they are of several users.
+ */
+int linkless_path_walk(const char *path, uid_t *ret_stranger);

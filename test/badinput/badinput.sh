@@ -1002,7 +1002,10 @@ case_changed_tables() {
 
 case_changed_files() {
 	make_set objects
+	mkfifo -m 600 a_fifo
 	changes_refused <<-'END'
+		files.img|@reg.name=HERE/out reg.name=HERE/a_fifo reg.mode=4480 -reg.size -reg.identity|is a fifo, and the images have it open as a file
+		remap-fpath.img|remap_type=2 remap_id=7777|is no file of a process
 		files.img|@efd efd.counter=18446744073709551615|the counter of an eventfd cannot be that large
 		files.img|@ffy -ffy.mark.0.me.path|the images do not say which mount it watches
 		files.img|@ffy ffy.mark.0.me.path=/nowhere|/nowhere, which it watches: No such file
@@ -1405,6 +1408,75 @@ case_files_missing_or_changed() {
 
 # Each is named with who needs it, in the log or, where there is none, on standard error; a few in the sentence itself.
 # One of the processes works in their directory.
+# restored_behind_link OWNER OF_FILES: after a directory on the way to its files has become a link to another one.
+restored_behind_link() {
+	mkdir -p way/in set
+	cd way/in
+	start plain
+	run_criu dump -t "$pid" -D ../../set
+	[ $status -eq 0 ] || fail "cannot make a set"
+	nobody_left || fail "after the dump there is ${others[*]}"
+	cd ../..
+	mv way elsewhere
+	ln -s elsewhere way
+	chown -h $1 way
+	chown -R $2 elsewhere
+	run_criu restore -d -D set
+}
+
+# Who owns a directory on the way to a file has it lead elsewhere: nobody else's file is opened for him there.
+case_link_of_somebody_on_the_way() {
+	restored_behind_link 65534 0
+	[ $status -ne 0 ] || fail "the restore opens it"
+	says "way/in(/out)? leads to a file of user 0 through a symbolic link of user 65534" '^hint: --path-map'
+	nobody_left || fail "after a failed restore there is ${others[*]}"
+	run_criu restore -d -D set --path-map "$PWD/way=$PWD/elsewhere"
+	[ $status -eq 0 ] || fail "the restore by --path-map fails"
+	cd elsewhere/in
+	passes
+}
+
+case_link_to_own_files_on_the_way() {
+	restored_behind_link 65534 65534
+	[ $status -eq 0 ] || fail "the restore fails"
+	cd elsewhere/in
+	passes
+}
+
+case_link_of_root_on_the_way() {
+	restored_behind_link 0 65534
+	[ $status -eq 0 ] || fail "the restore fails"
+	cd elsewhere/in
+	passes
+}
+
+# Again and again, by one that looks the same: sometimes between the look and the opening.
+case_file_replaced_while_it_is_restored() {
+	local n replacer
+	make_set
+	cp -p out one
+	cp -p out other
+	printf '#!/bin/sh\n[ $CRTOOLS_SCRIPT_ACTION != post-restore ]\n' >fail
+	chmod +x fail
+	python3 -c '
+import os
+while True:
+    for each in "one", "other":
+        os.link(each, "new")
+        os.rename("new", "out")' &
+	replacer=$!
+	until [ out -ef one ] || [ out -ef other ]; do sleep 0.02; done
+	for ((n = 0; n < 300; n++)); do
+		run_criu restore -d -D set --action-script ./fail
+		[ $status -ne 0 ] || fail "the restore succeeds with a script that fails"
+		grep -q "$PWD/out: is another file than when it was checked a moment ago" said && break
+	done
+	kill -KILL $replacer
+	wait $replacer
+	nobody_left || fail "after a failed restore there is ${others[*]}"
+	[ $n -lt 300 ] || fail "it was never noticed"
+}
+
 case_all_missing_files_are_named() {
 	local count i where kind tasks
 	for count in 1 3 200; do
