@@ -91,6 +91,8 @@ static int save_namespace(struct dump *d, struct open_file *file, FileEntry *ent
 	if (!ns)
 		return open_file_error(file, err, -ENOMEM, "save");
 	ns_save_ids(&own, &ids);
+	if (d->has_time_ns)
+		ids.time_ns_id = NS_ID_OTHER_TIME;
 	ns_file_entry__init(ns);
 	ns->id = file->id;
 	ns->ns_id = id_in(&ids, (size_t)kind);
