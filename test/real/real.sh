@@ -11,7 +11,7 @@ criu=${CRIU:?the program under test}
 size=1
 usual="python pipeline sqlite perl threads node asyncio bash workers processes"
 others="dash zsh valgrind qemu java go ruby lua php guile sbcl ocaml ghc tcl emacs git make gcc tar xz zstd sort video timeout \
-	tail locks fifos rustc luajit pypy3 fish mono swipl openmp sanitized mariadbd"
+	tail locks fifos rustc luajit pypy3 fish mono swipl openmp sanitized mariadbd cpython"
 
 # What each needs and how it is started, in its working directory, with everything it makes in `result`.
 start() {
@@ -218,6 +218,18 @@ prepare() {
 			echo done >> result
 		END
 		;;
+	cpython)
+		cat > work.sh <<-'END'
+			rm -rf tmp; mkdir tmp
+			/usr/bin/python3 -I -m test -v --tempdir tmp --junit-xml "$PWD/tests.xml" \
+				test_thread test_threadsignals test_fork1 test_wait3 test_select test_queue test_sched test_posix test_mmap \
+				test_fcntl test_pty test_threading_local test_subprocess
+			echo "status $?" > new
+			grep -o '<testcase name="[^"]*" status="[a-z]*" result="[a-z]*"' tests.xml | sort >> new
+			echo done >> new
+			mv new result
+		END
+		;;
 	pipeline)
 		write_numbers $((size * 1000000)) | gzip -1 > input.gz ;;
 	sqlite)
@@ -253,11 +265,12 @@ missing() {
 	for program in $(needs "$1"); do
 		command -v "$program" >/dev/null || echo "no $program"
 	done
+	[ "$1" != cpython ] || /usr/bin/python3 -I -c 'import test.test_fork1' 2>/dev/null || echo "no tests of CPython"
 }
 
 needs() {
 	case $1 in
-	python | asyncio | processes) echo /usr/bin/python3 ;;
+	python | asyncio | processes | cpython) echo /usr/bin/python3 ;;
 	workers) echo node ;;
 	rustc) echo /usr/bin/rustc ;;
 	sqlite) echo sqlite3 ;;
