@@ -302,10 +302,7 @@ static int look_area(struct dump *d, struct task *task, size_t index, struct err
 	} else if (vma->inode == 0 && !vma->shared && (!*path || *path == '['))
 		set_anonymous(area, vma, path);
 	else
-		return refuse(err, task, vma, path,
-			      strncmp(path, "/SYSV", strlen("/SYSV")) == 0
-				  ? "is System V shared memory, which is not supported yet"
-				  : "is of a kind that is not supported yet");
+		return refuse(err, task, vma, path, "is of a kind that is not supported yet");
 	set_common(area, vma);
 	r = vma->vm_flags & VMF_BIT(HT) ? set_huge(task, vma, path, file, area, err) : 0;
 	area->can_be_lazy =
