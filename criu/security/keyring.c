@@ -196,7 +196,8 @@ static FILE *open_keys_as(uint32_t uid)
 	return file;
 }
 
-static bool lasts_for_good(uint32_t number, uint32_t uid)
+/* NULL: it does. */
+static const char *why_not_for_good(uint32_t number, uint32_t uid)
 {
 	AUTO_FCLOSE FILE *file = open_keys_as(uid);
 	char line[512], lasting[16];
@@ -204,18 +205,20 @@ static bool lasts_for_good(uint32_t number, uint32_t uid)
 
 	while (file && fgets(line, sizeof(line), file))
 		if (sscanf(line, "%x %*s %*s %15s", &found, lasting) == 2 && found == number)
-			return strcmp(lasting, "perm") == 0;
-	return false;
+			return strcmp(lasting, "perm") == 0 ? NULL : "expires";
+	return "may expire, for its owner may not view it";
 }
 
+/* Anybody may give a keyring of his such a name: whose it really is its owner tells. */
 static bool is_users_keyring(const KeyEntry *key)
 {
 	uint32_t uid;
 	int end = 0;
+	const bool is_named = keyring_is_users(key->description, &uid) ||
+			      (sscanf(key->description, "_uid.%u%n", &uid, &end) == 1 && !key->description[end]) ||
+			      (sscanf(key->description, "_persistent.%u%n", &uid, &end) == 1 && !key->description[end]);
 
-	return keyring_is_users(key->description, &uid) ||
-	       (sscanf(key->description, "_uid.%u%n", &uid, &end) == 1 && !key->description[end]) ||
-	       (sscanf(key->description, "_persistent.%u%n", &uid, &end) == 1 && !key->description[end]);
+	return is_named && uid == key->uid;
 }
 
 static int read_payload(struct reader *reader, uint32_t number, KeyEntry *key)
@@ -239,6 +242,7 @@ static int read_payload(struct reader *reader, uint32_t number, KeyEntry *key)
 static int read_key(struct reader *reader, uint32_t number)
 {
 	KeyEntry *key = arena_alloc(arena_of(reader), sizeof(*key));
+	const char *why;
 	int r;
 
 	if (!key)
@@ -263,8 +267,8 @@ static int read_key(struct reader *reader, uint32_t number)
 	}
 	if (strcmp(key->type, "user") != 0 && strcmp(key->type, "big_key") != 0)
 		note_unsaved(reader, "key", key, "shows nobody what it holds");
-	else if (!lasts_for_good(number, key->uid))
-		note_unsaved(reader, "key", key, "expires");
+	else if ((why = why_not_for_good(number, key->uid)))
+		note_unsaved(reader, "key", key, why);
 	return reader->contents->unsaved ? 0 : read_payload(reader, number, key);
 }
 
@@ -295,6 +299,7 @@ static int read_keys(struct reader *reader, uint32_t number)
 static int read_contents(struct reader *reader, uint32_t number)
 {
 	KeyEntry self = KEY_ENTRY__INIT;
+	const char *why;
 	uint32_t uid;
 	int r;
 
@@ -310,10 +315,14 @@ static int read_contents(struct reader *reader, uint32_t number)
 	reader->contents->uid = self.uid;
 	reader->contents->gid = self.gid;
 	reader->contents->perm = self.perm;
-	if (keyring_is_users(self.description, &uid))
+	if (keyring_is_users(self.description, &uid)) {
+		if (!is_users_keyring(&self))
+			note_unsaved(reader, "it, which is", &self, "has the name of a user's, but another owner");
 		return 0;
-	if (!lasts_for_good(number, self.uid))
-		note_unsaved(reader, "it, which is", &self, "expires");
+	}
+	why = why_not_for_good(number, self.uid);
+	if (why)
+		note_unsaved(reader, "it, which is", &self, why);
 	return read_keys(reader, number);
 }
 

@@ -19,7 +19,7 @@ struct dump;
 /* The name of the session keyring that tasks have without doing anything for it. */
 void keyring_user_session_name(uint32_t uid, char *text, size_t size);
 
-/* Of a session keyring: that of the user with this number. */
+/* Of a session keyring: named as that of the user with this number, who is its owner then. */
 bool keyring_is_users(const char *description, uint32_t *ret_uid);
 
 /* The calling thread's: its number, 0 when it is the user's, -errno (-EKEYREVOKED ...). Changes nothing. */

@@ -1,8 +1,9 @@
 /*
  * Keyrings that cannot be saved, by the argument: thread: a second thread has one; process: only that thread has that
  * of the process; session: it has another session keyring; logon: a key that nobody may read; expires: a key that does;
- * nested: a keyring in the keyring; hidden: a key that may not be looked at; order: the root has that which its
- * first child has made, and the younger ones share the one before.
+ * nested: a keyring in the keyring; hidden: a key that may not be looked at; unseen: one whose owner may not view it;
+ * user, users_session: another user's keyring with the name of one of root's; order: the root has that which its first
+ * child has made, and the younger ones share the one before.
  */
 #include "keyring.h"
 
@@ -30,17 +31,25 @@ static void fill(void)
 {
 	long key;
 
+	if (strcmp(kind, "users_session") == 0) {
+		MUST(setresuid(54321, 54321, 54321));
+		keyring_join("_uid_ses.0");
+		return;
+	}
 	keyring_join("zdtm-session");
 	if (strcmp(kind, "logon") == 0) {
 		key_add("logon", "zdtm:secret", "nobody's", KEY_SPEC_SESSION_KEYRING);
 	} else if (strcmp(kind, "nested") == 0) {
 		MUST(syscall(SYS_add_key, "keyring", "zdtm-nested", NULL, 0, KEY_SPEC_SESSION_KEYRING));
+	} else if (strcmp(kind, "user") == 0) {
+		MUST(setresuid(54321, 54321, 54321));
+		MUST(syscall(SYS_add_key, "keyring", "_uid.0", NULL, 0, KEY_SPEC_SESSION_KEYRING));
 	} else {
 		key = key_add("user", "zdtm-key", "here", KEY_SPEC_SESSION_KEYRING);
 		if (strcmp(kind, "expires") == 0)
 			MUST(keyctl(KEYCTL_SET_TIMEOUT, key, 3600, 0));
 		else
-			MUST(keyctl(KEYCTL_SETPERM, key, 0x08080000, 0));
+			MUST(keyctl(KEYCTL_SETPERM, key, strcmp(kind, "unseen") == 0 ? 0x3f000000 : 0x08080000, 0));
 	}
 }
 
@@ -103,6 +112,7 @@ int main(int argc, char **argv)
 	if (is_threads)
 		test_end_thread(thread);
 	else
-		EXPECT(strstr(key_described(KEY_SPEC_SESSION_KEYRING), ";zdtm-session"));
+		EXPECT(strstr(key_described(KEY_SPEC_SESSION_KEYRING),
+			      strcmp(kind, "users_session") == 0 ? ";_uid_ses.0" : ";zdtm-session"));
 	return test_pass();
 }
