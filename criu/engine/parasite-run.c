@@ -36,6 +36,8 @@
 extern const char pie_parasite_start[], pie_parasite_end[];
 
 /* Offsets into the data area; its first part, up to stacks, is copied there and back. */
+#define KEY_BYTES 32768 /* the most that one of type user holds, and one more */
+
 struct layout {
 	size_t timers, mappings, fds, children, threads, stacks, ldt, bytes;
 };
@@ -71,7 +73,8 @@ static struct layout make_layout(const struct task *task)
 	layout.threads = (layout.children + count_children(task) * sizeof(int32_t) + 63) & ~(size_t)63;
 	layout.stacks = (layout.threads + task->thread_count * sizeof(struct parasite_thread) + 63) & ~(size_t)63;
 	layout.ldt = page_align_up(layout.stacks + task->thread_count * PARASITE_STACK_BYTES);
-	layout.bytes = layout.ldt + (task->state->has_ldt ? PARASITE_LDT_BYTES : 0);
+	/* Untouched where nothing is large: for a key of a keyring. */
+	layout.bytes = layout.ldt + (task->state->has_ldt ? PARASITE_LDT_BYTES : KEY_BYTES);
 	return layout;
 }
 

@@ -432,8 +432,6 @@ static int prepare(struct restore *r, struct restore_task *task, struct error *e
 	if (result == 0)
 		result = restore_loginuid(task, err);
 	if (result == 0)
-		result = restore_process_keyring(task, err);
-	if (result == 0)
 		result = early_threads_set_loginuid(task, err);
 	if (result == 0)
 		result = files_restore_fs(r, task, err);
@@ -451,6 +449,9 @@ static int take_place_in_tree(struct restore *r, struct restore_task *task, stru
 		result = restore_loginuid_early(task, err);
 	if (result == 0)
 		result = restore_keyring_enter(r, task->first_keyring, err);
+	/* Threads have that of who creates them. */
+	if (result == 0)
+		result = restore_process_keyring(task, err);
 	if (result == 0)
 		result = early_threads_start(r, task, err);
 	if (result == 0 && task->restorer && task->owns_shared_files)
