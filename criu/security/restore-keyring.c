@@ -18,7 +18,9 @@
 #include "image/image-check.h"
 #include "security/keyring.h"
 
-#define UNNAMED "_ses" /* the kernel calls a session keyring so that was made without a name */
+#define UNNAMED          "_ses"      /* the kernel calls a session keyring so that was made without a name */
+#define SEARCH_BY_OTHERS 0x00080808u /* of the rights of a key: not only by who possesses it */
+#define KEY_TEXT_MOST    4096        /* of what it is described by */
 
 enum kind {
 	KEYRING_INITIAL, /* that of the worker, which the root is born with */
@@ -406,22 +408,41 @@ static int fill(int64_t keyring, const KeyringContents *contents, struct error *
 		     : 0;
 }
 
-/* By its name one that is there already may be found: if it is the very one, that is as it should be. */
+/*
+ * By its name one that is there already may be found: only if it lets others search in it, which a new one does not.
+ * Whoever made it may wait for keys that come into it. "type;uid;gid;perm;description"
+ */
+static bool is_new(int64_t keyring, uint32_t *ret_uid)
+{
+	char text[64 + KEY_TEXT_MOST];
+	uint32_t perm = 0;
+
+	*ret_uid = UINT32_MAX;
+	return keyctl(KEYCTL_DESCRIBE, (uint64_t)keyring, (uint64_t)(uintptr_t)text, sizeof(text)) > 0 &&
+	       sscanf(text, "%*[^;];%u;%*u;%x;", ret_uid, &perm) == 2 && *ret_uid == getuid() &&
+	       !(perm & SEARCH_BY_OTHERS);
+}
+
+/* The very one is as it should be, and so is one that has nothing in it and gets nothing. */
 static int make_saved(const struct session_keyring *wanted, struct error *err)
 {
 	const char *name = wanted->contents->description;
 	int64_t keyring =
 	    keyctl(KEYCTL_JOIN_SESSION_KEYRING, strcmp(name, UNNAMED) == 0 ? 0 : (uint64_t)(uintptr_t)name, 0, 0);
-	int64_t bytes;
+	uint32_t uid;
 
 	if (keyring < 0)
 		return error_set(err, (int)keyring, "make session keyring \"%s\"", name);
 	if (keyring == wanted->number)
 		return 0;
-	bytes = keyctl(KEYCTL_READ, (uint64_t)keyring, 0, 0);
-	if (bytes != 0)
-		return error_say(err, -EEXIST, "make session keyring \"%s\": there is another one of that name", name);
-	return fill(keyring, wanted->contents, err);
+	if (is_new(keyring, &uid))
+		return fill(keyring, wanted->contents, err);
+	if (uid == wanted->contents->uid && !wanted->contents->n_keys &&
+	    keyctl(KEYCTL_READ, (uint64_t)keyring, 0, 0) == 0)
+		return 0;
+	error_hint(err, "it goes with the last process that has it: see /proc/keys");
+	return error_say(err, -EEXIST, "make session keyring \"%s\": there is another one of that name, of user %u",
+			 name, uid);
 }
 
 static int make(const struct session_keyring *wanted, struct error *err)

@@ -654,6 +654,56 @@ case_lock_taken() {
 	passes
 }
 
+# Somebody else waits under the name of the session keyring for the keys that come into it.
+case_session_keyring_of_another_user() {
+	local other
+	grep -q . /proc/keys 2>/dev/null || exit 77
+	cat >join <<-'END'
+		#!/usr/bin/python3
+		import ctypes, os, sys
+		call = ctypes.CDLL(None, use_errno=True).syscall
+		KEYCTL, ADD_KEY, SESSION = 250, 248, -3
+		name, user, *words = sys.argv[1:]
+		os.setresuid(int(user), int(user), int(user))
+		if call(KEYCTL, 1, name.encode(), 0, 0, 0) < 0:
+		    sys.exit("join: " + os.strerror(ctypes.get_errno()))
+		if user == "0":
+		    call(ADD_KEY, b"user", name.encode(), b"secret", 6, SESSION)
+		    os.execv(words[0], words)
+		call(KEYCTL, 5, SESSION, 0x3f3f0009, 0, 0)
+		open(words[0], "w").close()
+		sys.stdin.read()
+		open(words[0], "w").write("%d bytes" % call(KEYCTL, 11, SESSION, 0, 0, 0))
+	END
+	chmod 755 join .
+	: >one
+	mkdir set
+	mkdir -m 777 told
+	holder=$victim
+	victim=$PWD/join start "changed-$$" 0 "$holder" files r:one
+	run_criu dump -t "$pid" -D set -v4 -o dump.log
+	[ $status -eq 0 ] || fail "cannot make a set: $(tail -3 set/dump.log)"
+	mkfifo end
+	./join "changed-$$" 54321 told/it <end &
+	other=$!
+	exec 9>end
+	until [ -e told/it ]; do
+		kill -0 $other || fail "nobody waits"
+		sleep 0.01
+	done
+	refused restore -d -D set -v4 -o restore.log
+	says "session keyring \"changed-$$\": there is another one of that name, of user 54321"
+	exec 9>&-
+	wait $other
+	[ "$(cat told/it)" = "0 bytes" ] || fail "somebody else has got $(cat told/it) of keys"
+	while grep -q "54321 .*keyring *changed-$$" /proc/keys; do
+		sleep 0.01
+	done
+	restored
+	grep -q " user *changed-$$: 6" /proc/keys || fail "the key is not there: $(cat /proc/keys)"
+	passes
+}
+
 # What others have kept in a fifo does not get into it twice, and what they have changed is not mixed up.
 case_fifo_kept_open() {
 	mkfifo fifo
