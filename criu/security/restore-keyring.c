@@ -126,11 +126,24 @@ static void warn_of_substitute(const struct restore_task *task, const struct ses
 			 task->pid, keyring->number);
 }
 
+/* Whose is to be there in a keyring of its own: nobody goes back to a user's from that of a login session. */
+static bool needs_substitute(const struct restore *r, const struct restore_task *task, uint32_t *ret_uid)
+{
+	const KeyringEntry *entry = entry_of(task);
+	const KeyringContents *contents = entry->serial && r->keyrings->own ? find_contents(r, entry->serial) : NULL;
+
+	if (entry->serial)
+		return contents && keyring_is_users(contents->description, ret_uid);
+	*ret_uid = task->image->threads[0].core->thread_core->creds->uid;
+	return true;
+}
+
 static int choose(struct restore *r, struct restore_task *task, struct error *err)
 {
 	struct session_keyrings *all = r->keyrings;
 	const KeyringEntry *entry = entry_of(task);
 	struct session_keyring *keyring;
+	uint32_t uid;
 
 	if (!entry)
 		return 0;
@@ -138,8 +151,8 @@ static int choose(struct restore *r, struct restore_task *task, struct error *er
 		keyring = find_or_add(all, KEYRING_INITIAL, 0);
 	} else if (entry->revoked) {
 		keyring = find_or_add(all, KEYRING_REVOKED, 0);
-	} else if (entry->serial == 0) {
-		keyring = find_or_add(all, KEYRING_INSTEAD, task->image->threads[0].core->thread_core->creds->uid);
+	} else if (needs_substitute(r, task, &uid)) {
+		keyring = find_or_add(all, KEYRING_INSTEAD, uid);
 		warn_of_substitute(task, keyring);
 	} else {
 		keyring = find_saved(all, entry->serial);
