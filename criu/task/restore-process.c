@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/keyctl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -458,6 +459,14 @@ static int plan_user_dispatch(const UserDispatchEntry *entry, struct restorer_th
 	return 0;
 }
 
+/* Where nobody can ask, as in a container that forbids these calls, there is nothing but the default. */
+static bool sets_request_keyring(const struct restore *r, const ThreadCoreEntry *core)
+{
+	const long own = r->own_limits->request_keyring < 0 ? KEY_REQKEY_DEFL_DEFAULT : r->own_limits->request_keyring;
+
+	return core->has_request_keyring && (long)core->request_keyring != own;
+}
+
 static int plan_extensions(struct restore *r, const ThreadCoreEntry *core, struct restorer_thread *out,
 			   struct error *err)
 {
@@ -467,7 +476,7 @@ static int plan_extensions(struct restore *r, const ThreadCoreEntry *core, struc
 		out->flags |= RESTORER_THREAD_SLACK;
 		out->timer_slack_ns = core->has_timer_slack_ns ? core->timer_slack_ns : out->birth_slack_ns;
 	}
-	if (core->has_request_keyring && (long)core->request_keyring != r->own_limits->request_keyring) {
+	if (sets_request_keyring(r, core)) {
 		out->flags |= RESTORER_THREAD_REQUEST;
 		out->request_keyring = core->request_keyring;
 	}
