@@ -25,7 +25,7 @@ static void *prepare(void *arg)
 {
 	struct preparation *prep = arg;
 
-	if (!feature_is_masked("task_facts"))
+	if (prep->done < PREPARED_TASK_FACTS && !feature_is_masked("task_facts"))
 		prep->facts_program = task_facts_open();
 	set_done(prep, PREPARED_TASK_FACTS);
 	if (prep->is_for_many)
@@ -37,18 +37,45 @@ static void *prepare(void *arg)
 	return NULL;
 }
 
-void preparation_start(struct preparation *prep, int fd, bool is_for_many)
+static void start_thread(struct preparation *prep)
 {
-	if (prep->started)
-		return;
-	parallel_make_room(fd, MANY_DESCRIPTORS);
-	*prep = (struct preparation){ .started = true, .is_for_many = is_for_many };
-	prep->facts_program = prep->process_program = -EOPNOTSUPP;
-	(void)pthread_mutex_init(&prep->lock, NULL);
-	(void)pthread_cond_init(&prep->is_done, NULL);
 	prep->running = pthread_create(&prep->thread, NULL, prepare, prep) == 0;
 	if (!prep->running)
 		(void)prepare(prep);
+}
+
+static void start(struct preparation *prep, int fd, bool is_early, bool is_for_many)
+{
+	parallel_make_room(fd, MANY_DESCRIPTORS);
+	*prep = (struct preparation){ .started = true, .is_early = is_early, .is_for_many = is_for_many };
+	prep->facts_program = prep->process_program = -EOPNOTSUPP;
+	(void)pthread_mutex_init(&prep->lock, NULL);
+	(void)pthread_cond_init(&prep->is_done, NULL);
+	start_thread(prep);
+}
+
+static void start_rest(struct preparation *prep)
+{
+	if (prep->running)
+		(void)pthread_join(prep->thread, NULL);
+	prep->done = PREPARED_TASK_FACTS;
+	prep->is_for_many = true;
+	start_thread(prep);
+}
+
+void preparation_start(struct preparation *prep, int fd, bool is_for_many)
+{
+	if (!prep->started)
+		start(prep, fd, false, is_for_many);
+	else if (prep->is_early && is_for_many)
+		start_rest(prep);
+	prep->is_early = false;
+}
+
+void preparation_start_early(struct preparation *prep, int fd)
+{
+	if (!prep->started)
+		start(prep, fd, true, false);
 }
 
 static void wait_until_done(struct preparation *prep, enum preparation_step step)

@@ -18,6 +18,7 @@ enum preparation_step {
 
 struct preparation {
 	bool started, running;
+	bool is_early;    /* started for the sake of the machine, when the tree was not known yet */
 	bool is_for_many; /* what is worth it for many tasks only */
 	pthread_t thread;
 	pthread_mutex_t lock; /* of done */
@@ -27,8 +28,12 @@ struct preparation {
 	struct map_flags *map_flags;
 };
 
-/* Once: later calls do nothing. Our descriptor table is made large on the way, with any descriptor that is open. */
+/*
+ * Once: later calls do nothing. Our descriptor table is made large on the way, with any descriptor that is open. Early:
+ * before anything is stopped, what takes long where there are many other processes; the rest at a later start.
+ */
 void preparation_start(struct preparation *prep, int fd, bool is_for_many);
+void preparation_start_early(struct preparation *prep, int fd);
 
 /* What was prepared, waiting for that much: the programs stay prep's, the map flags are given away. */
 int preparation_facts_program(struct preparation *prep);

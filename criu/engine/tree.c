@@ -29,6 +29,7 @@
 #include "task/ended-call.h"
 
 #define MANY_THREADS  16          /* fewer are walked faster than a look at all there is takes */
+#define MANY_OTHERS   500         /* fewer are asked faster, what they share with the tree */
 #define VFORK_SEEN_NS 20000000ull /* how long a task may take to stop before it is asked what it waits for */
 
 /* --- collect ----------------------------------------------------------------------------------------------------- */
@@ -126,9 +127,12 @@ int tree_collect(struct dump *d, struct error *err)
 	if (r < 0)
 		return explain_no_process(d->opts->pid, r, &own, err);
 	r = check_root(d->tasks[0], &table_size, err);
-	if (r == 0)
-		files_prepare(d, table_size);
-	return r;
+	if (r < 0)
+		return r;
+	files_prepare(d, table_size);
+	if (!d->is_live && proc_count_all() >= MANY_OTHERS)
+		preparation_start_early(&d->preparation, d->tasks[0]->procfd);
+	return 0;
 }
 
 /* --- freeze ------------------------------------------------------------------------------------------------------ */

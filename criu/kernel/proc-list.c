@@ -108,9 +108,17 @@ int proc_list_threads(int procfd, pid_t **ret, size_t *ret_count)
 	return 0;
 }
 
+#define LINKS_OF_A_DIRECTORY 2
+
+size_t proc_count_all(void)
+{
+	struct stat st;
+
+	return stat("/proc", &st) == 0 && st.st_nlink > LINKS_OF_A_DIRECTORY ? st.st_nlink - LINKS_OF_A_DIRECTORY : 0;
+}
+
 bool proc_has_one_thread(int procfd)
 {
-	enum { LINKS_OF_A_DIRECTORY = 2 };
 	struct stat st;
 
 	return fstatat(procfd, "task", &st, 0) == 0 && st.st_nlink == LINKS_OF_A_DIRECTORY + 1;

@@ -14,6 +14,9 @@ int proc_list_threads(int procfd, pid_t **ret, size_t *ret_count);
 /* By one call, of what procfs says of the list itself. False as well where that cannot be told. */
 bool proc_has_one_thread(int procfd);
 
+/* How many processes the machine has, of other pid namespaces, too; 0 where that cannot be told. */
+size_t proc_count_all(void);
+
 /*
  * Children of the given threads (a child belongs to the thread that forked it). A thread that is gone has none. Needs
  * CONFIG_PROC_CHILDREN: -ENOENT without it.
