@@ -103,8 +103,8 @@ bool is_shared_memory_vma(const struct proc_vma *vma)
 	dev_t device = makedev(vma->dev_major, vma->dev_minor);
 
 	(void)pthread_once(&once, find_device);
-	return vma->inode &&
-	       (shared_memory_device == device || (vma->vm_flags & VMF_BIT(HT) && is_huge_device(device)));
+	/* The inode of a System V segment is its id, and the first one is 0. */
+	return device && (shared_memory_device == device || (vma->vm_flags & VMF_BIT(HT) && is_huge_device(device)));
 }
 
 static struct shared_object *find_object(const struct dump *d, dev_t device, uint64_t inode)
