@@ -1434,8 +1434,6 @@ case_files_missing_or_changed() {
 	[ ! -e first ] && [ ! -e third ] || fail "the restore made a file"
 }
 
-# Each is named with who needs it, in the log or, where there is none, on standard error; a few in the sentence itself.
-# One of the processes works in their directory.
 # restored_behind_link OWNER OF_FILES: after a directory on the way to its files has become a link to another one.
 restored_behind_link() {
 	mkdir -p way/in set
@@ -1505,6 +1503,8 @@ while True:
 	[ $n -lt 300 ] || fail "it was never noticed"
 }
 
+# Each is named with who needs it, in the log or, where there is none, on standard error; a few in the sentence itself.
+# One of the processes works in their directory.
 case_all_missing_files_are_named() {
 	local count i where kind tasks
 	for count in 1 3 200; do
