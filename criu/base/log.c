@@ -51,6 +51,18 @@ void log_set_task(int pid)
 	log_state.task = pid;
 }
 
+/* In a user namespace /dev/stderr may be nobody's. Where such a link leads our caller has decided, not its owner. */
+static bool leads_to_own_output(int dirfd, const char *name)
+{
+	char text[32];
+	ssize_t bytes = readlinkat(dirfd, name, text, sizeof(text) - 1);
+
+	if (bytes < 0)
+		return false;
+	text[bytes] = '\0';
+	return !strcmp(text, "/proc/self/fd/1") || !strcmp(text, "/proc/self/fd/2");
+}
+
 /* Such as /dev/stderr, or what the user has put there himself. */
 static bool is_trusted_link(int dirfd, const char *name)
 {
@@ -64,7 +76,7 @@ int log_open(int dirfd, const char *name)
 	const int flags = O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 	int fd = openat(dirfd, name, flags | O_NOFOLLOW, 0600), set;
 
-	if (fd < 0 && errno == ELOOP && is_trusted_link(dirfd, name))
+	if (fd < 0 && errno == ELOOP && (is_trusted_link(dirfd, name) || leads_to_own_output(dirfd, name)))
 		fd = openat(dirfd, name, flags, 0600);
 	if (fd < 0)
 		return -errno;

@@ -412,6 +412,11 @@ case_log_that_leads_elsewhere() {
 	says read 'Dumping finished'
 	timeout 60 "$criu" dump -R -t $pid -D set3 -o /dev/stderr -v4 </dev/null 2>err || fail "no log to /dev/stderr"
 	says err 'Dumping finished'
+	mkdir set4
+	ln -s /proc/self/fd/2 set/stderr
+	chown -h 65534 set/stderr
+	timeout 60 "$criu" dump -R -t $pid -D set4 -W set -o stderr -v4 </dev/null 2>err || fail "no log to somebody's /dev/stderr"
+	says err 'Dumping finished'
 	passes
 }
 
