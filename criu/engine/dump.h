@@ -65,6 +65,8 @@ struct dump {
 	int proc_view; /* task/: /proc where a change is not seen by who watches it; 0: not opened, -errno: not here */
 	struct ended_calls *ended_calls; /* task/: NULL where no thread waits in one of them */
 	struct saved_keyrings *keyrings; /* security/: NULL where none was to be read */
+	int64_t users_keyring;           /* security/session-keyring.h: the user's that was looked at last */
+	bool is_users_keyring_unused, has_unsure_keyring;
 	uint32_t next_file_id; /* from 1: ids of files.img are given by whoever makes an entry, before the save stage */
 	struct dump_stats stats;
 	struct refusals refusals; /* what the look stage found that cannot be saved */
@@ -76,8 +78,8 @@ struct dump {
 		for (struct task *t = (d)->tasks[t##_i]; t; t = NULL)
 
 /*
- * For what only the kernel's own structures tell: opened at the first call, which is made in the look stage and by one
- * thread at a time. 0 or -errno.
+ * For what only the kernel's own structures tell: opened at the first call, which is made in the look or infect stage
+ * and by one thread at a time. 0 or -errno.
  */
 int dump_kernel_memory(struct dump *d, struct kernel_memory **ret);
 

@@ -24,6 +24,7 @@
 #include "mm/protection-keys.h"
 #include "pie/parasite-border.h"
 #include "security/keyring.h"
+#include "security/session-keyring.h"
 #include "security/landlock.h"
 #include "task/core-save.h"
 #include "task/late-signals.h"
@@ -126,8 +127,8 @@ static int prepare(struct task *task, const struct layout *layout, uint64_t remo
 		thread->probe_pid = task->threads[i].probe_pid;
 		thread->asks_port_level = task->threads[i].state->port_level < 0 &&
 					  !(task->threads[i].status.cap_eff & 1ull << CAP_SYS_RAWIO);
-		keyring_user_session_name(task->threads[i].status.uid[UID_REAL], thread->user_session,
-					  sizeof(thread->user_session));
+		session_keyring_name(task->threads[i].status.uid[UID_REAL], thread->user_session,
+				     sizeof(thread->user_session));
 		task->threads[i].parasite = thread;
 	}
 	return 0;
@@ -274,7 +275,7 @@ static int start(struct task *task, const struct place *place, struct error *err
 	return r < 0 ? error_set(err, r, TASK_FORMAT, TASK_ARGS(task)) : ask(task, place, err);
 }
 
-static int finish(struct task *task, const struct place *place, struct error *err)
+static int finish(struct dump *d, struct task *task, const struct place *place, struct error *err)
 {
 	const struct layout *layout = &place->layout;
 	struct compel_error compel_err = { 0 };
@@ -293,6 +294,9 @@ static int finish(struct task *task, const struct place *place, struct error *er
 	free(done);
 	if (r < 0)
 		return compel_error_pass(err, task, &compel_err, r);
+	for (size_t i = 0; i < task->thread_count; i++)
+		if (!task->threads[i].facts_own)
+			session_keyring_correct(d, task, &task->threads[i], &local_threads(task, layout)[i]);
 	for (size_t i = 1; i < task->thread_count; i++)
 		if (task->threads[i].facts_own)
 			likeness_take_answers(&task->threads[0], &task->threads[i], &local_threads(task, layout)[i]);
@@ -346,8 +350,8 @@ static void take_children(struct task *task, const struct layout *layout)
  * lacks a capability or is confined: the process with its own ids tells which. The threads are asked again all
  * together, and each may have other ids.
  */
-static int ask_with_own_ids(struct task *task, const struct place *place, struct landlock_probes *probes,
-			    struct error *err)
+static int ask_with_own_ids(struct dump *d, struct task *task, const struct place *place,
+			    struct landlock_probes *probes, struct error *err)
 {
 	struct parasite_thread *threads = local_threads(task, &place->layout);
 	int r;
@@ -366,11 +370,11 @@ static int ask_with_own_ids(struct task *task, const struct place *place, struct
 	r = stop_parasite(task, err);
 	if (r == 0)
 		r = ask(task, place, err);
-	return r < 0 ? r : finish(task, place, err);
+	return r < 0 ? r : finish(d, task, place, err);
 }
 
-static int check_confinement(struct task *task, const struct place *place, size_t index, struct landlock_probes *probes,
-			     struct error *err)
+static int check_confinement(struct dump *d, struct task *task, const struct place *place, size_t index,
+			     struct landlock_probes *probes, struct error *err)
 {
 	const struct parasite_thread *thread = &local_threads(task, &place->layout)[index];
 	int r = 0;
@@ -379,7 +383,7 @@ static int check_confinement(struct task *task, const struct place *place, size_
 	    thread->probe_pid == 0)
 		return 0;
 	if (thread->probe_pid == getpid())
-		r = ask_with_own_ids(task, place, probes, err);
+		r = ask_with_own_ids(d, task, place, probes, err);
 	if (r == 0 && thread->probe_pid && thread->probe_result < 0)
 		r = error_say(err, -ENOTSUP,
 			      TASK_FORMAT ", thread %d: is confined by a Landlock domain, which the kernel does "
@@ -510,7 +514,7 @@ static int look_again_at_signals(struct task *task, struct error *err)
 static int take_answers(struct dump *d, struct task *task, const struct place *place, struct landlock_probes *probes,
 			struct error *err)
 {
-	int r = finish(task, place, err);
+	int r = finish(d, task, place, err);
 
 	if (r < 0)
 		return r;
@@ -518,7 +522,7 @@ static int take_answers(struct dump *d, struct task *task, const struct place *p
 	take_children(task, &place->layout);
 	r = numa_policies_take(d, task, (void *)((char *)task->parasite + place->layout.mappings), err);
 	for (size_t i = 0; i < task->thread_count && r == 0; i++)
-		r = check_confinement(task, place, i, probes, err);
+		r = check_confinement(d, task, place, i, probes, err);
 	limit_room_correct(d, task);
 	for (size_t i = 0; i < task->thread_count && r == 0; i++)
 		r = keyrings_check(task, &task->threads[i], err);

@@ -45,6 +45,7 @@
 #include "ns/time-ns.h"
 #include "security/keyring.h"
 #include "security/restore-keyring.h"
+#include "security/session-keyring.h"
 #include "task/other-readers.h"
 #include "task/restore-creds.h"
 #include "task/restore-limits.h"
@@ -177,7 +178,7 @@ static int plan_tree(struct restore_run *run, struct error *err)
 	if (result == 0)
 		result = restore_loginuid_plan(r, err);
 	if (result == 0)
-		result = restore_keyrings_plan(r, keyring_own_session(), err);
+		result = restore_keyrings_plan(r, session_keyring_own(), err);
 	if (result == 0)
 		tree_plan_log(r);
 	return result < 0 ? result : restore_vfork_check(r, err);

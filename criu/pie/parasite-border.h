@@ -50,6 +50,7 @@ struct parasite_thread {
 						      has */
 	int64_t thread_keyring, process_keyring;   /* their numbers, -ENOKEY when there is none */
 	int64_t session_keyring;                   /* 0: the user's */
+	int64_t users_session;                     /* the number of that, where it was found */
 	int64_t request_keyring;                   /* KEYCTL_SET_REQKEY_KEYRING: where request_key(2) puts keys */
 	char keyring_name[PARASITE_KEYRING_BYTES]; /* what KEYCTL_DESCRIBE says of the first that is not the default */
 	uint64_t clear_tid_address;

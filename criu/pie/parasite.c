@@ -78,17 +78,30 @@ static void probe_confinement(struct parasite_thread *self)
 	self->probe_result = result < 0 ? (int32_t)result : 0;
 }
 
+static const char keyring_type[] = "keyring";
+
+static int finds_users_session(struct parasite_thread *self)
+{
+	self->users_session = SYS4(__NR_request_key, keyring_type, self->user_session, 0, 0);
+	return self->users_session > 0;
+}
+
 /*
  * Asking for the session keyring gives one to a task that has none, so first it is tried to find the user's, which is
- * used then: that changes nothing. One that was made without a name may have a link to the user's.
+ * used then: that changes nothing. It is made, for all processes of the user, when the first one asks for it. One that
+ * was made without a name may have a link to it.
  */
 static int64_t ask_session_keyring(struct parasite_thread *self)
 {
-	static const char type[] = "keyring", unnamed[] = "_ses";
+	static const char unnamed[] = "_ses";
 
-	if (SYS4(__NR_request_key, type, unnamed, 0, 0) < 0 &&
-	    SYS4(__NR_request_key, type, self->user_session, 0, 0) > 0)
-		return 0;
+	if (SYS4(__NR_request_key, keyring_type, unnamed, 0, 0) < 0) {
+		if (finds_users_session(self))
+			return 0;
+		(void)SYS3(__NR_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_USER_SESSION_KEYRING, 0);
+		if (finds_users_session(self))
+			return 0;
+	}
 	return SYS3(__NR_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0);
 }
 

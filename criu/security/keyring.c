@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/fsuid.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -14,6 +12,8 @@
 #include "base/cleanup.h"
 #include "engine/dump.h"
 #include "pie/parasite-border.h"
+#include "security/key-list.h"
+#include "security/session-keyring.h"
 
 /* One whose contents were read, and who has them in its image. */
 struct saved_keyring {
@@ -28,35 +28,6 @@ struct saved_keyrings {
 	struct saved_keyring *items;
 	size_t count;
 };
-
-void keyring_user_session_name(uint32_t uid, char *text, size_t size)
-{
-	(void)snprintf(text, size, "_uid_ses.%u", uid);
-}
-
-bool keyring_is_users(const char *description, uint32_t *ret_uid)
-{
-	int end = 0;
-
-	return sscanf(description, "_uid_ses.%u%n", ret_uid, &end) == 1 && !description[end];
-}
-
-/*
- * Asking for the session keyring gives one to a task that has none, so first it is tried to find the user's, which is
- * used then. One that was made without a name ("_ses") may have a link to the user's.
- */
-int64_t keyring_own_session(void)
-{
-	char name[32];
-	long r;
-
-	keyring_user_session_name(getuid(), name, sizeof(name));
-	if (syscall(SYS_request_key, "keyring", "_ses", NULL, 0) < 0 &&
-	    syscall(SYS_request_key, "keyring", name, NULL, 0) > 0)
-		return 0;
-	r = syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0);
-	return r < 0 ? -errno : r;
-}
 
 /* --- what can be saved ------------------------------------------------------------------------------------------- */
 
@@ -178,35 +149,14 @@ static int describe(struct reader *reader, uint32_t number, KeyEntry *key)
 	return key->type && key->description ? 0 : -ENOMEM;
 }
 
-/*
- * /proc/keys shows what its reader may see, which a key's owner may. No call tells when a key expires but this file,
- * which tells it too roughly to set it again.
- */
-static FILE *open_keys_as(uint32_t uid)
-{
-	const int dumpable = prctl(PR_GET_DUMPABLE);
-	const bool changes = uid != (uint32_t)setfsuid((uid_t)-1);
-	const int own = changes ? setfsuid(uid) : 0;
-	FILE *file = fopen("/proc/keys", "re");
-
-	if (changes) {
-		(void)setfsuid((uid_t)own);
-		(void)prctl(PR_SET_DUMPABLE, dumpable == 1, 0, 0, 0);
-	}
-	return file;
-}
-
-/* NULL: it does. */
+/* NULL: it does. No call tells when a key expires but /proc/keys, which tells it too roughly to set it again. */
 static const char *why_not_for_good(uint32_t number, uint32_t uid)
 {
-	AUTO_FCLOSE FILE *file = open_keys_as(uid);
-	char line[512], lasting[16];
-	unsigned int found;
+	struct key_line line;
 
-	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, "%x %*s %*s %15s", &found, lasting) == 2 && found == number)
-			return strcmp(lasting, "perm") == 0 ? NULL : "expires";
-	return "may expire, for its owner may not view it";
+	if (!key_list_find(number, uid, &line))
+		return "may expire, for its owner may not view it";
+	return line.is_permanent ? NULL : "expires";
 }
 
 /* Anybody may give a keyring of his such a name: whose it really is its owner tells. */
@@ -214,7 +164,7 @@ static bool is_users_keyring(const KeyEntry *key)
 {
 	uint32_t uid;
 	int end = 0;
-	const bool is_named = keyring_is_users(key->description, &uid) ||
+	const bool is_named = session_keyring_is_users(key->description, &uid) ||
 			      (sscanf(key->description, "_uid.%u%n", &uid, &end) == 1 && !key->description[end]) ||
 			      (sscanf(key->description, "_persistent.%u%n", &uid, &end) == 1 && !key->description[end]);
 
@@ -315,7 +265,7 @@ static int read_contents(struct reader *reader, uint32_t number)
 	reader->contents->uid = self.uid;
 	reader->contents->gid = self.gid;
 	reader->contents->perm = self.perm;
-	if (keyring_is_users(self.description, &uid)) {
+	if (session_keyring_is_users(self.description, &uid)) {
 		if (!is_users_keyring(&self))
 			note_unsaved(reader, "it, which is", &self, "has the name of a user's, but another owner");
 		return 0;
@@ -330,7 +280,7 @@ static int check_contents(const struct reader *reader, uint32_t number)
 {
 	if (!reader->contents->unsaved)
 		return 0;
-	if (!reader->is_process && keyring_own_session() == number)
+	if (!reader->is_process && session_keyring_own() == number)
 		return 0;
 	if (!reader->is_process)
 		error_hint(reader->err, "dump it from a process with the same session keyring (as in its login "

@@ -16,15 +16,6 @@
 struct arena;
 struct dump;
 
-/* The name of the session keyring that tasks have without doing anything for it. */
-void keyring_user_session_name(uint32_t uid, char *text, size_t size);
-
-/* Of a session keyring: named as that of the user with this number, who is its owner then. */
-bool keyring_is_users(const char *description, uint32_t *ret_uid);
-
-/* The calling thread's: its number, 0 when it is the user's, -errno (-EKEYREVOKED ...). Changes nothing. */
-int64_t keyring_own_session(void);
-
 /* Infect stage, with the parasite's answers: refuses by name what cannot be brought back. */
 int keyrings_check(const struct task *task, const struct task_thread *thread, struct error *err);
 

@@ -17,6 +17,7 @@
 #include "engine/restore.h"
 #include "image/image-check.h"
 #include "security/keyring.h"
+#include "security/session-keyring.h"
 
 #define UNNAMED          "_ses"      /* the kernel calls a session keyring so that was made without a name */
 #define SEARCH_BY_OTHERS 0x00080808u /* of the rights of a key: not only by who possesses it */
@@ -41,7 +42,7 @@ struct session_keyring {
 struct session_keyrings {
 	struct session_keyring *items;
 	size_t count;
-	int64_t own;                              /* see keyring_own_session() */
+	int64_t own;                              /* see session_keyring_own() */
 	struct restore_task **order;              /* creators before those whom they create */
 	const struct session_keyring **inherited; /* by index */
 	uint32_t *below;                          /* by index: how many have the keyring that is looked at */
@@ -112,8 +113,8 @@ static struct session_keyring *add_saved(const struct restore *r, const struct r
 			  contents->description, contents->unsaved);
 		return NULL;
 	}
-	keyring =
-	    add(r->keyrings, keyring_is_users(contents->description, &uid) ? KEYRING_USERS : KEYRING_SAVED, number);
+	keyring = add(r->keyrings,
+		      session_keyring_is_users(contents->description, &uid) ? KEYRING_USERS : KEYRING_SAVED, number);
 	keyring->contents = contents;
 	return keyring;
 }
@@ -133,7 +134,7 @@ static bool needs_substitute(const struct restore *r, const struct restore_task 
 	const KeyringContents *contents = entry->serial && r->keyrings->own ? find_contents(r, entry->serial) : NULL;
 
 	if (entry->serial)
-		return contents && keyring_is_users(contents->description, ret_uid);
+		return contents && session_keyring_is_users(contents->description, ret_uid);
 	*ret_uid = task->image->threads[0].core->thread_core->creds->uid;
 	return true;
 }
@@ -374,7 +375,7 @@ static int64_t link_users(const char *description, uint64_t keyring)
 {
 	uint32_t uid;
 
-	if (keyring_is_users(description, &uid))
+	if (session_keyring_is_users(description, &uid))
 		return keyctl_as(uid, KEYCTL_LINK, (uint64_t)KEY_SPEC_USER_SESSION_KEYRING, keyring);
 	if (sscanf(description, "_uid.%u", &uid) == 1)
 		return keyctl_as(uid, KEYCTL_LINK, (uint64_t)KEY_SPEC_USER_KEYRING, keyring);
@@ -475,7 +476,7 @@ static int make(const struct session_keyring *wanted, struct error *err)
 	case KEYRING_USERS: {
 		uint32_t uid = 0;
 
-		(void)keyring_is_users(wanted->contents->description, &uid);
+		(void)session_keyring_is_users(wanted->contents->description, &uid);
 		r = keyctl_as(uid, KEYCTL_GET_KEYRING_ID, (uint64_t)KEY_SPEC_SESSION_KEYRING, 0);
 		break;
 	}

@@ -16,7 +16,7 @@ struct session_keyring;
 
 /*
  * When it is known who creates whom: the keyrings of all tasks, or a refusal. own: that of the worker, see
- * keyring_own_session().
+ * session_keyring_own().
  */
 int restore_keyrings_plan(struct restore *r, int64_t own, struct error *err);
 void restore_keyrings_free(struct restore *r);

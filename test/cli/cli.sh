@@ -1061,6 +1061,7 @@ case_features_missing() {
 		0|exit_signal executed|kernel_memory||whether its parent has executed .*gets SIGCHLD instead of signal 10 at its end, cannot be told
 		0|semaphore_undo thread|kernel_memory||whether System V semaphores are adjusted when it ends .SEM_UNDO. cannot be told
 		1|semaphore_undo held|kernel_memory||may have to be adjusted .*by how much cannot be read
+		0|keyring_linked|kernel_memory||whether it has the session keyring of its user, or another one with a link to that, cannot be told
 		0|temporary_files|kernel_memory||whether it can be given a name .O_TMPFILE without O_EXCL. cannot be told
 		0|io_ports|kernel_memory,task_facts,thread_facts||whether it may use all I/O ports .iopl. cannot be told
 		1|memory_policy|bpf_vmas||has a NUMA policy .mbind. of which cannot be told whether it or another mapping has set it

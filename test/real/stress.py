@@ -70,13 +70,13 @@ REFUSALS = re.compile(
     | files\ of\ this\ kind\ are\ not\ supported
     | is\ watched\ by\ F_NOTIFY
     | marks\ on\ whole\ filesystems
-    | has\ a\ (process|thread|session)\ keyring\ of\ its\ own
+    | has\ a\ thread\ keyring\ of\ its\ own|its\ (process|session)\ keyring,\ .*\ cannot\ be\ saved
     | is\ traced\ by\ pid\ .*\ already
     | its\ limit\ of\ .*\(RLIMIT_AS\)\ leaves\ no\ room
     | \(SEM_UNDO\),\ which\ is\ not\ supported
     | System\ V\ shared\ memory\ is\ not\ supported
     | \(vfork\ or\ CLONE_VM\)|\(CLONE_\w+\)
-    | waits\ for\ its\ child\ .*vfork
+    | waits\ for\ (its\ child\ .*|the\ end\ of\ its\ )vfork
     | in\ another\ \w+\ namespace,\ which\ is\ not\ supported
     | Landlock\ domain
     | keys\ \(pkey|protection\ key
