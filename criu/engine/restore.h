@@ -119,3 +119,6 @@ struct restore {
 	uint64_t start_us;
 	uint64_t pages_restored;
 };
+
+/* With a plan of the tree: all tasks, creators before those whom they create, in an array to free; NULL: no memory. */
+struct restore_task **restore_order(const struct restore *r);

@@ -702,6 +702,20 @@ int tree_plan_make(struct restore *r, bool (*pid_in_use)(pid_t pid), struct erro
 	return result;
 }
 
+struct restore_task **restore_order(const struct restore *r)
+{
+	struct restore_task **order = calloc(r->task_count, sizeof(struct restore_task *));
+	size_t count = 1;
+
+	if (!order)
+		return NULL;
+	order[0] = r->tasks[0];
+	for (size_t i = 0; i < count; i++)
+		for (size_t k = 0; k < order[i]->created_count; k++)
+			order[count++] = order[i]->created[k];
+	return order;
+}
+
 void tree_plan_log(const struct restore *r)
 {
 	for (size_t i = 0; i < r->task_count; i++) {

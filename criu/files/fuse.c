@@ -33,9 +33,6 @@ struct server {
 	struct proc_mounts own_mounts; /* as we do, who follow the paths */
 };
 
-/* What one descriptor of a task is told to be. */
-typedef bool (*is_wanted_fn)(const struct proc_mounts *mounts, const struct statx *sx);
-
 static bool is_fuse(const struct proc_mount *mount)
 {
 	return !strcmp(mount->fstype, "fuse") || !strcmp(mount->fstype, "fuseblk") ||
@@ -54,12 +51,20 @@ bool fuse_is_mounted(int procfd)
 	return false;
 }
 
-static bool is_server(const struct proc_mounts *mounts, const struct statx *sx)
+static bool read_link(const struct task *task, const char *link, struct statx *ret)
 {
-	return S_ISCHR(sx->stx_mode) && sx->stx_rdev_major == MISC_MAJOR && sx->stx_rdev_minor == FUSE_MINOR;
+	return statx(task->procfd, link, AT_STATX_DONT_SYNC, STATX_TYPE | STATX_MNT_ID, ret) == 0;
 }
 
-static bool is_served(const struct proc_mounts *mounts, const struct statx *sx)
+static bool is_link_to_server(const struct task *task, const char *link, const struct proc_mounts *mounts)
+{
+	struct statx sx;
+
+	return read_link(task, link, &sx) && S_ISCHR(sx.stx_mode) && sx.stx_rdev_major == MISC_MAJOR &&
+	       sx.stx_rdev_minor == FUSE_MINOR;
+}
+
+static bool is_served(const struct statx *sx, const struct proc_mounts *mounts)
 {
 	const struct proc_mount *mount =
 	    sx->stx_mask & STATX_MNT_ID ? proc_mounts_find(mounts, (int)sx->stx_mnt_id) : NULL;
@@ -67,29 +72,11 @@ static bool is_served(const struct proc_mounts *mounts, const struct statx *sx)
 	return mount && is_fuse(mount);
 }
 
-static bool is_link(const struct task *task, const char *link, is_wanted_fn is_wanted, const struct proc_mounts *mounts)
+static bool is_link_to_served(const struct task *task, const char *link, const struct proc_mounts *mounts)
 {
 	struct statx sx;
 
-	return statx(task->procfd, link, AT_STATX_DONT_SYNC, STATX_TYPE | STATX_MNT_ID, &sx) == 0 &&
-	       is_wanted(mounts, &sx);
-}
-
-/* A descriptor, -1 when there is none. */
-static int find_fd(const struct task *task, is_wanted_fn is_wanted, const struct proc_mounts *mounts)
-{
-	AUTO_FREE int *numbers = NULL;
-	size_t count = 0;
-	char link[32];
-
-	if (proc_list_fds(task->procfd, &numbers, &count) < 0)
-		return -1;
-	for (size_t i = 0; i < count; i++) {
-		(void)snprintf(link, sizeof(link), "fd/%d", numbers[i]);
-		if (is_link(task, link, is_wanted, mounts))
-			return numbers[i];
-	}
-	return -1;
+	return read_link(task, link, &sx) && is_served(&sx, mounts);
 }
 
 static bool is_mapped(const struct proc_vma *vma, const struct proc_mounts *mounts)
@@ -121,7 +108,11 @@ static bool is_link_through(const struct task *task, const char *link, const str
 	return proc_read_link(task->procfd, link, &path) == 0 && leads_through(path, mounts);
 }
 
-static int find_fd_through(const struct task *task, const struct proc_mounts *mounts)
+/* What is asked of one descriptor of a task. */
+typedef bool (*is_wanted_fn)(const struct task *task, const char *link, const struct proc_mounts *mounts);
+
+/* A descriptor, -1 when there is none. */
+static int find_fd(const struct task *task, is_wanted_fn is_wanted, const struct proc_mounts *mounts)
 {
 	AUTO_FREE int *numbers = NULL;
 	size_t count = 0;
@@ -131,7 +122,7 @@ static int find_fd_through(const struct task *task, const struct proc_mounts *mo
 		return -1;
 	for (size_t i = 0; i < count; i++) {
 		(void)snprintf(link, sizeof(link), "fd/%d", numbers[i]);
-		if (is_link_through(task, link, mounts))
+		if (is_wanted(task, link, mounts))
 			return numbers[i];
 	}
 	return -1;
@@ -148,19 +139,19 @@ static bool find_use(const struct task *task, const struct server *server, char 
 		{ "cwd", "working directory" },
 		{ "root", "root directory" },
 	};
-	int fd = find_fd(task, is_served, &server->mounts);
+	int fd = find_fd(task, is_link_to_served, &server->mounts);
 
 	*ret_how = is_there;
 	if (fd < 0) {
 		*ret_how = is_behind;
-		fd = find_fd_through(task, &server->own_mounts);
+		fd = find_fd(task, is_link_through, &server->own_mounts);
 	}
 	if (fd >= 0) {
 		(void)snprintf(ret, bytes, "fd %d", fd);
 		return true;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(links); i++) {
-		bool there = is_link(task, links[i][0], is_served, &server->mounts);
+		bool there = is_link_to_served(task, links[i][0], &server->mounts);
 
 		if (there || is_link_through(task, links[i][0], &server->own_mounts)) {
 			*ret_how = there ? is_there : is_behind;
@@ -202,7 +193,7 @@ static bool is_served_fd(int fd, const struct proc_mounts *mounts)
 	struct statx sx;
 
 	return fd >= 0 && statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &sx) == 0 &&
-	       is_served(mounts, &sx);
+	       is_served(&sx, mounts);
 }
 
 static int check_directories(const struct dump *d, const struct server *server, struct error *err)
@@ -236,7 +227,7 @@ static int look(const struct dump *d, struct server *server, struct error *err)
 
 	for (size_t i = 0; i < d->task_count && server->fd < 0; i++) {
 		server->task = d->tasks[i];
-		server->fd = server->task->is_zombie ? -1 : find_fd(server->task, is_server, NULL);
+		server->fd = server->task->is_zombie ? -1 : find_fd(server->task, is_link_to_server, NULL);
 	}
 	if (server->fd < 0 || read_mounts(server) < 0)
 		return 0;

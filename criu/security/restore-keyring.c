@@ -178,17 +178,6 @@ static int impossible(const struct restore_task *task, const struct session_keyr
 			 keyring->contents ? keyring->contents->description : "the session keyring of its user");
 }
 
-static void order_tasks(const struct restore *r)
-{
-	struct restore_task **order = r->keyrings->order;
-	size_t count = 1;
-
-	order[0] = r->tasks[0];
-	for (size_t i = 0; i < count; i++)
-		for (size_t k = 0; k < order[i]->created_count; k++)
-			order[count++] = order[i]->created[k];
-}
-
 /* A user's can be had by whoever is born with that of the worker; or with itself. */
 static bool needs_at_birth(const struct restore_task *task, const struct session_keyring *keyring)
 {
@@ -277,7 +266,7 @@ static int make_room(struct restore *r)
 	struct session_keyrings *all = r->keyrings;
 
 	all->items = calloc(r->task_count + 1, sizeof(*all->items));
-	all->order = calloc(r->task_count, sizeof(struct restore_task *));
+	all->order = restore_order(r);
 	all->inherited = calloc(r->task_count, sizeof(struct session_keyring *));
 	all->below = calloc(r->task_count, sizeof(*all->below));
 	return all->items && all->order && all->inherited && all->below ? 0 : -ENOMEM;
@@ -317,7 +306,6 @@ int restore_keyrings_plan(struct restore *r, int64_t own, struct error *err)
 			r->tasks[i]->keyring = NULL;
 		return 0;
 	}
-	order_tasks(r);
 	r->current_keyring = r->keyrings->inherited[0] = find_or_add(r->keyrings, KEYRING_INITIAL, 0);
 	for (size_t i = 0; i < r->keyrings->count && result == 0; i++)
 		result = plan_births(r, &r->keyrings->items[i], err);

@@ -99,16 +99,6 @@ static void choose(const struct restore *r, const struct plan *plan, struct rest
 		plan->births[task->created[i]->index] = inherited;
 }
 
-static void order_tasks(const struct restore *r, struct plan *plan)
-{
-	size_t count = 1;
-
-	plan->order[0] = r->tasks[0];
-	for (size_t i = 0; i < count; i++)
-		for (size_t k = 0; k < plan->order[i]->created_count; k++)
-			plan->order[count++] = plan->order[i]->created[k];
-}
-
 int restore_loginuid_plan(struct restore *r, struct error *err)
 {
 	const struct login root = login_of(r->tasks[0]);
@@ -123,13 +113,12 @@ int restore_loginuid_plan(struct restore *r, struct error *err)
 		own.session = root.session;
 	if (!is_needed(r, own))
 		return 0;
-	order = calloc(r->task_count, sizeof(struct restore_task *));
+	order = restore_order(r);
 	births = calloc(r->task_count, sizeof(*births));
 	is_mixed = calloc(r->task_count, sizeof(*is_mixed));
 	if (!order || !births || !is_mixed)
 		return error_set(err, -ENOMEM, "process tree");
 	plan = (struct plan){ order, births, is_mixed };
-	order_tasks(r, &plan);
 	note_mixed(r, &plan);
 	births[0] = own;
 	for (size_t i = 0; i < r->task_count; i++)
