@@ -368,6 +368,13 @@ static void join_session(void)
 	(void)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
 }
 
+/* One that looks like that of the user, which can be found from it, too. */
+static void join_linked_session(void)
+{
+	(void)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, "zdtm-login");
+	(void)syscall(SYS_keyctl, KEYCTL_LINK, KEY_SPEC_USER_SESSION_KEYRING, KEY_SPEC_SESSION_KEYRING);
+}
+
 static void exec_criu(const char *const *argv)
 {
 	char out[300];
@@ -760,6 +767,8 @@ void run_inside(const struct run *run)
 		write_verdict("FAIL mount /sys: %s\n", strerror(errno));
 	if (run->test->is_logged_in)
 		join_session();
+	if (run->test->is_linked)
+		join_linked_session();
 	my.started = now_s();
 	start_program();
 	wait_ready();

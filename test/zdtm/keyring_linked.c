@@ -10,6 +10,7 @@
 enum { LINKED, LINKED_TOO, COUNT };
 
 static volatile long *numbers;
+static uid_t new_user; /* of whom nobody has asked for keyrings, in another run of this either */
 
 static void check_linked(void)
 {
@@ -70,16 +71,19 @@ static void not_asked(void *arg)
 static void forget_users(void *arg)
 {
 	(void)arg;
-	become(54322, 54322);
+	become(new_user, new_user);
 	MUST(keyctl(KEYCTL_INVALIDATE, keyring_number(KEY_SPEC_USER_SESSION_KEYRING), 0, 0));
 	_exit(0);
 }
 
 static void first(void *arg)
 {
+	char name[32];
+
 	(void)arg;
-	become(54322, 0);
-	EXPECT(find("_uid_ses.54322") < 0);
+	snprintf(name, sizeof(name), "_uid_ses.%u", new_user);
+	become(new_user, 0);
+	EXPECT(find(name) < 0);
 	child_wait();
 	expect_none(54323);
 }
@@ -102,8 +106,11 @@ int main(void)
 	static void (*const before[])(void *) = { asked, not_asked, first };
 	pid_t pids[4];
 	pthread_t thread;
+	struct timespec now;
 
 	test_start();
+	MUST(clock_gettime(CLOCK_REALTIME, &now));
+	new_user = 20000 + (uid_t)(now.tv_nsec / 1000 % 30000);
 	numbers = MUST(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
 	if (keyctl(KEYCTL_GET_KEYRING_ID, KEY_SPEC_USER_KEYRING, 0, 0) < 0)
 		test_skip("KEYCTL_GET_KEYRING_ID: %s", strerror(errno));
@@ -122,6 +129,7 @@ int main(void)
 	test_end_thread(thread);
 	for (int i = 0; i < 4; i++)
 		test_end_child(pids[i]);
+	test_reap(test_fork(forget_users, NULL));
 	EXPECT_EQ(numbers[LINKED], keyring_number(KEY_SPEC_SESSION_KEYRING));
 	EXPECT_EQ(numbers[LINKED_TOO], numbers[LINKED]);
 	return test_pass();

@@ -118,6 +118,8 @@ static void parse_flag(struct test *test, const char *word)
 		test->is_daemon = true;
 	else if (strcmp(word, "login") == 0)
 		test->is_logged_in = true;
+	else if (strcmp(word, "linked") == 0)
+		test->is_linked = true;
 	else if (strcmp(word, "elsewhere") == 0)
 		test->is_elsewhere = true;
 	else if (strcmp(word, "newnet") == 0)

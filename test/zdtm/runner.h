@@ -34,6 +34,7 @@ struct test {
 	bool is_unordered;     /* a second set may have the processes in another order */
 	bool is_daemon;        /* in a session whose leader has ended */
 	bool is_logged_in;     /* in a session keyring of its own, and criu with it */
+	bool is_linked;        /* likewise, with a name and a link to the session keyring of the user */
 	bool is_elsewhere;     /* restored by a criu with another session keyring, who alone warns */
 	bool has_own_net;      /* a network namespace, and what /sys shows of it */
 	bool skip_counted;     /* what no mode runs is counted once */
