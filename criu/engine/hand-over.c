@@ -54,7 +54,7 @@ int hand_over_begin_unmap(const struct restorer_task *task)
 
 int hand_over_enter_unmap(const struct restorer_task *task)
 {
-	int r = traced_wait_syscall(traced_acting(task)->tid);
+	int r = traced_wait_syscall(traced_acting(task));
 
 	return r < 0 ? r : traced_request(PTRACE_SYSCALL, traced_acting(task)->tid, 0, 0);
 }
@@ -63,7 +63,7 @@ int hand_over_end_unmap(const struct restorer_task *task)
 {
 	const pid_t tid = traced_acting(task)->tid;
 	struct user_regs_struct regs;
-	int r = traced_wait_syscall(tid);
+	int r = traced_wait_syscall(traced_acting(task));
 
 	if (r == 0)
 		r = compel_get_regs(tid, &regs);

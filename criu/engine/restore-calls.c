@@ -42,7 +42,7 @@ static int begin_call(struct restorer_thread *thread, uint64_t code_address)
 
 static int interrupt_call(const struct restorer_thread *thread)
 {
-	int r = traced_wait_syscall(thread->tid);
+	int r = traced_wait_syscall(thread);
 
 	if (r == 0)
 		r = traced_interrupt(thread->tid);
@@ -52,7 +52,7 @@ static int interrupt_call(const struct restorer_thread *thread)
 static int end_call(struct restorer_thread *thread)
 {
 	struct user_regs_struct regs;
-	int r = traced_wait_syscall(thread->tid);
+	int r = traced_wait_syscall(thread);
 
 	if (r == 0)
 		r = compel_get_regs(thread->tid, &regs);

@@ -33,7 +33,7 @@ static bool take_again(const struct restorer_task *task, struct restorer_thread 
 	if (traced_seize(thread) < 0)
 		return false;
 	(void)traced_interrupt(thread->tid);
-	if (traced_wait_stop(thread->tid, &status) < 0)
+	if (traced_wait_stop(thread, &status) < 0)
 		return false;
 	if (compel_get_regs(thread->tid, ret_regs) == 0 &&
 	    (is_in_area(task, ret_regs->rip) || hand_over_is_on_stub(task, ret_regs->rip))) {

@@ -51,7 +51,7 @@ static int enter_call(const struct restorer_thread *thread, uint64_t code_addres
 	r = compel_set_regs(thread->tid, call);
 	if (r == 0)
 		r = traced_request(PTRACE_SYSCALL, thread->tid, 0, 0);
-	return r < 0 ? r : traced_wait_syscall(thread->tid);
+	return r < 0 ? r : traced_wait_syscall(thread);
 }
 
 static int leave_call(const struct restorer_thread *thread, int64_t *ret_result)
@@ -60,7 +60,7 @@ static int leave_call(const struct restorer_thread *thread, int64_t *ret_result)
 	int r = traced_request(PTRACE_SYSCALL, thread->tid, 0, 0);
 
 	if (r == 0)
-		r = traced_wait_syscall(thread->tid);
+		r = traced_wait_syscall(thread);
 	if (r == 0)
 		r = compel_get_regs(thread->tid, &regs);
 	if (r == 0)
@@ -164,7 +164,7 @@ static int stop_thread(const struct restorer_thread *thread)
 	int status, r;
 
 	for (;;) {
-		r = traced_wait_stop(thread->tid, &status);
+		r = traced_wait_stop(thread, &status);
 		if (r < 0 || (status >> 16 == PTRACE_EVENT_STOP && WSTOPSIG(status) != SIGTRAP))
 			return r;
 		if (is_lost)

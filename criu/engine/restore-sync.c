@@ -98,14 +98,23 @@ void restore_report_failure(struct restore *r, const struct restore_task *task, 
 
 /* --- the worker's watch ------------------------------------------------------------------------------------------ */
 
-static bool is_dead(pid_t pid)
+static bool read_stat(pid_t pid, struct proc_stat *ret)
 {
 	AUTO_CLOSE int procfd = proc_open(pid);
+
+	return procfd >= 0 && proc_stat_read(procfd, "stat", ret) == 0 && ret->state != 'X';
+}
+
+/* A first thread may have ended to be like it was. Others that we trace are there until we collect them. */
+static bool is_dead(const struct restorer_task *restorer, pid_t pid)
+{
 	struct proc_stat stat;
 
-	if (procfd < 0 || proc_stat_read(procfd, "stat", &stat) < 0)
+	if (!read_stat(pid, &stat))
 		return true;
-	return (stat.state == 'Z' && stat.thread_count <= 1) || stat.state == 'X';
+	if (stat.state != 'Z' || stat.thread_count <= 1)
+		return stat.state == 'Z';
+	return restorer && (!read_stat(restorer->threads[restorer->acting].tid, &stat) || stat.state == 'Z');
 }
 
 int restore_look_after(const struct restore *r, struct error *err)
@@ -113,7 +122,8 @@ int restore_look_after(const struct restore *r, struct error *err)
 	for (size_t i = 0; i < r->task_count; i++) {
 		const struct restorer_slot *slot = &r->shared->words.slots[i];
 
-		if (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) != SLOT_ALIVE || !is_dead(slot->pid))
+		if (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) != SLOT_ALIVE ||
+		    !is_dead(r->tasks[i]->restorer, slot->pid))
 			continue;
 		/* It may just have said that it ends. */
 		if (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) == SLOT_ALIVE)

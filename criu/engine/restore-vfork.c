@@ -248,15 +248,15 @@ void restore_vfork_free(struct restore_task *task)
 /* --- making them ------------------------------------------------------------------------------------------------- */
 
 /* Whatever else it stops for does not matter: all its signals are blocked. */
-static int wait_for_event(pid_t tid, int event)
+static int wait_for_event(const struct restorer_thread *thread, int event)
 {
 	int status, r;
 
 	for (;;) {
-		r = traced_wait_stop(tid, &status);
+		r = traced_wait_stop(thread, &status);
 		if (r < 0 || status >> 16 == event)
 			return r;
-		r = traced_request(PTRACE_CONT, tid, 0, traced_stop_signal(status));
+		r = traced_request(PTRACE_CONT, thread->tid, 0, traced_stop_signal(status));
 		if (r < 0)
 			return r;
 	}
@@ -270,9 +270,9 @@ static int make_child(struct restorer_task *parent, struct restorer_task *child)
 	if (r < 0)
 		return r;
 	restore_open_gate(&parent->vfork_go);
-	r = wait_for_event(thread->tid, PTRACE_EVENT_VFORK);
+	r = wait_for_event(thread, PTRACE_EVENT_VFORK);
 	if (r == 0)
-		r = wait_for_event(child->pid, PTRACE_EVENT_STOP);
+		r = wait_for_event(&child->threads[0], PTRACE_EVENT_STOP);
 	if (r == 0 && thread->xstate_outside)
 		r = compel_set_xstate(thread->tid, thread->xstate, thread->xstate_bytes);
 	if (r == 0)

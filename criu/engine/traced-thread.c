@@ -4,17 +4,25 @@
 #include "engine/traced-thread.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/ptrace.h>
 #include <sys/user.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "arch/x86/syscall-restart.h"
+#include "base/cleanup.h"
 #include "compel/compel.h"
 #include "kernel/missing-ptrace.h"
+#include "kernel/proc-pid.h"
+#include "kernel/proc-stat.h"
 #include "kernel/ptrace-info.h"
 
 #define SYSCALL_STOP (SIGTRAP | 0x80)
+#define EAGER_TURNS  32
+#define LOOK_US      50
 
 /* The one that makes the calls for its process: the leader, unless that has ended again. */
 struct restorer_thread *traced_acting(const struct restorer_task *task)
@@ -27,22 +35,52 @@ static unsigned long seize_options(const struct restorer_thread *thread)
 	return PTRACE_O_TRACESYSGOOD | (thread->is_filtered ? PTRACE_O_SUSPEND_SECCOMP : 0);
 }
 
+/* The end of a first thread is told when all others are gone, and those that we trace are gone when we collect them. */
+static bool ends_untold(const struct restorer_thread *thread)
+{
+	return thread == &thread->task->threads[0] && thread->task->thread_count > 1;
+}
+
+static bool has_ended(pid_t tid)
+{
+	AUTO_CLOSE int procfd = proc_open(tid);
+	struct proc_stat stat;
+
+	return procfd < 0 || proc_stat_read(procfd, "stat", &stat) < 0 || strchr("ZX", stat.state);
+}
+
+/* Mostly it is a matter of microseconds. */
+static bool is_in_vain(pid_t tid, unsigned int turn)
+{
+	if (turn < EAGER_TURNS)
+		(void)sched_yield();
+	else if (has_ended(tid))
+		return true;
+	else
+		(void)usleep(LOOK_US);
+	return false;
+}
+
 /*
  * A stop is looked at, not collected: with that the kernel would forget the signal which the thread is about to take,
  * and if we were killed before it was passed on, that would be lost. An end is collected.
  */
-int traced_wait_stop(pid_t tid, int *ret_status)
+int traced_wait_stop(const struct restorer_thread *thread, int *ret_status)
 {
-	siginfo_t info;
+	const int options = WEXITED | WSTOPPED | __WALL | WNOWAIT | (ends_untold(thread) ? WNOHANG : 0);
+	siginfo_t info = { 0 };
 
-	while (waitid(P_PID, (id_t)tid, &info, WEXITED | WSTOPPED | __WALL | WNOWAIT) < 0)
-		if (errno != EINTR)
+	for (unsigned int turn = 0; !info.si_pid; turn++) {
+		if (waitid(P_PID, (id_t)thread->tid, &info, options) < 0 && errno != EINTR)
 			return -errno;
+		if (!info.si_pid && ends_untold(thread) && is_in_vain(thread->tid, turn))
+			return -ESRCH;
+	}
 	if (info.si_code == CLD_TRAPPED || info.si_code == CLD_STOPPED) {
 		*ret_status = W_STOPCODE(info.si_status);
 		return 0;
 	}
-	while (waitpid(tid, NULL, __WALL) < 0 && errno == EINTR)
+	while (waitpid(thread->tid, NULL, __WALL) < 0 && errno == EINTR)
 		;
 	return -ESRCH;
 }
@@ -58,16 +96,16 @@ int traced_request(long request, pid_t tid, unsigned long address, unsigned long
 	return ptrace((enum __ptrace_request)request, tid, address, data) < 0 ? -errno : 0;
 }
 
-int traced_wait_syscall(pid_t tid)
+int traced_wait_syscall(const struct restorer_thread *thread)
 {
 	int status, r;
 
 	for (;;) {
-		r = traced_wait_stop(tid, &status);
+		r = traced_wait_stop(thread, &status);
 		if (r < 0 || WSTOPSIG(status) == SYSCALL_STOP)
 			return r;
 		/* Only SIGSTOP gets through: it takes effect when the thread is let go. */
-		r = traced_request(PTRACE_SYSCALL, tid, 0, traced_stop_signal(status));
+		r = traced_request(PTRACE_SYSCALL, thread->tid, 0, traced_stop_signal(status));
 		if (r < 0)
 			return r;
 	}
@@ -162,7 +200,7 @@ int traced_wait_interruption(const struct restorer_thread *thread)
 	int status, r;
 
 	for (;;) {
-		r = traced_wait_stop(thread->tid, &status);
+		r = traced_wait_stop(thread, &status);
 		if (r < 0 || status >> 16 == PTRACE_EVENT_STOP)
 			return r;
 		/* Any stop uses the interruption up. */

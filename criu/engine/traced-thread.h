@@ -20,10 +20,10 @@ int traced_seize(struct restorer_thread *thread);
 int traced_interrupt(pid_t tid);
 
 /* Waits for a stop or the end; *ret_status is as waitpid(2) gives it. */
-int traced_wait_stop(pid_t tid, int *ret_status);
+int traced_wait_stop(const struct restorer_thread *thread, int *ret_status);
 
 /* Waits for the entry or the end of the thread's system call. */
-int traced_wait_syscall(pid_t tid);
+int traced_wait_syscall(const struct restorer_thread *thread);
 
 /* Waits for the stop that traced_interrupt() asked for. */
 int traced_wait_interruption(const struct restorer_thread *thread);

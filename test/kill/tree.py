@@ -126,11 +126,11 @@ def run(*arguments):
     return process
 
 
-def strike(criu, after):
+def strike(criu, after, choose=ours):
     """One of criu's processes, so long after its start: its pid, None when it had ended."""
     time.sleep(after)
     criu.poll()
-    victims = ours()
+    victims = choose()
     if not victims:
         return None
     victim = random.choice(victims)
@@ -185,18 +185,26 @@ def restores(rounds, tally):
     until(lambda: not pids())
     whole_s = took("restore", "-d", "-D", "set")
     clear()
+
+    # The root has its own name already, while criu traces its threads.
+    def root_or_ours():
+        return [pid for pid in tree() if pid == members[0]] or ours()
+
     for _ in range(rounds):
         with open("out", "r+") as out:
             out.truncate(len("READY\n"))
         criu = run("restore", "-d", "-D", "set")
-        victim = strike(criu, random.random() * whole_s * 1.1)
+        victim = strike(criu, random.random() * whole_s * 1.1, random.choice((ours, root_or_ours)))
         succeeded = criu.wait(60) == 0
         until(lambda: not ours())
+
         # It was on its way when it was chosen, and belonged to the restored tree when it was struck.
-        late = succeeded and victim in members and victim not in pids()
-        until(lambda: late or not pids() or not disturbed(members))
+        def late():
+            return succeeded and victim in members and field(victim, "State") in (None, "Z")
+
+        until(lambda: late() or not pids() or not disturbed(members))
         reason = ours() and "criu is still there"
-        if not reason and not late and pids():
+        if not reason and not late() and pids():
             reason = disturbed(members) or (None if passes(members[0]) else read("out"))
         tally.note(reason, "restore")
         clear()
