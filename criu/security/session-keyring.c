@@ -53,17 +53,26 @@ static void *ask_in_thread(void *arg)
 	return NULL;
 }
 
-int64_t session_keyring_own(void)
+static int64_t find_users(void)
 {
 	char name[32];
+
+	session_keyring_name(getuid(), name, sizeof(name));
+	return syscall(SYS_request_key, "keyring", name, NULL, 0);
+}
+
+int64_t session_keyring_own(void)
+{
 	pthread_t thread;
 	int64_t users, own = 0;
 
-	session_keyring_name(getuid(), name, sizeof(name));
 	/* One that was made without a name may have a link to the user's. */
 	if (syscall(SYS_request_key, "keyring", "_ses", NULL, 0) > 0)
 		return ask();
-	users = syscall(SYS_request_key, "keyring", name, NULL, 0);
+	users = find_users();
+	/* It is made, for all processes of the user, when the first one asks for it. */
+	if (users < 0 && syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_USER_SESSION_KEYRING, 0) > 0)
+		users = find_users();
 	if (users < 0)
 		return ask();
 	if (is_unused(users, getuid()) || pthread_create(&thread, NULL, ask_in_thread, &own) != 0)

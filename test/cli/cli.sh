@@ -1081,6 +1081,28 @@ case_features_missing() {
 	[ $seen -ge 12 ] || fail "only $seen programs ran"
 }
 
+# The first process of its user that has to do with keyrings: it gives itself none, and so none to what it restores.
+case_keyring_of_new_user() {
+	mkdir set
+	victim=$TEST_B/zdtm/keyring_user
+	start
+	gives 0 dump -t $pid -D set
+	gone
+	python3 - "$criu" >out 2>err <<-'END' || fail "restore: $(cat err)"
+		import ctypes, os, sys
+		user = 23456
+		keyctl = lambda *args: ctypes.CDLL(None, use_errno=True).syscall(250, *args)
+		if os.fork() == 0:
+		    os.setresuid(user, user, user)
+		    keyctl(21, keyctl(0, -5, 0))  # KEYCTL_INVALIDATE: of an earlier run
+		    os._exit(0)
+		os.wait()
+		os.setresuid(user, 0, 0)
+		os.execv(sys.argv[1], ["criu", "restore", "-d", "-D", "set"])
+	END
+	passes
+}
+
 # What a tree has inherited is warned of once.
 case_oom_score_without_bpf() {
 	mkdir set
