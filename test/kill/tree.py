@@ -196,15 +196,12 @@ def restores(rounds, tally):
         criu = run("restore", "-d", "-D", "set")
         victim = strike(criu, random.random() * whole_s * 1.1, random.choice((ours, root_or_ours)))
         succeeded = criu.wait(60) == 0
-        until(lambda: not ours())
-
         # It was on its way when it was chosen, and belonged to the restored tree when it was struck.
-        def late():
-            return succeeded and victim in members and field(victim, "State") in (None, "Z")
-
-        until(lambda: late() or not pids() or not disturbed(members))
+        is_late = succeeded and victim in members
+        until(lambda: not ours())
+        until(lambda: is_late or not pids() or not disturbed(members))
         reason = ours() and "criu is still there"
-        if not reason and not late() and pids():
+        if not reason and not is_late and pids():
             reason = disturbed(members) or (None if passes(members[0]) else read("out"))
         tally.note(reason, "restore")
         clear()
