@@ -24,6 +24,7 @@
 #include "kernel/pidfd.h"
 #include "kernel/proc-pid.h"
 #include "kernel/proc-stat.h"
+#include "kernel/process-end.h"
 #include "mm/restore-area.h"
 #include "mm/restore-fill.h"
 
@@ -98,23 +99,17 @@ void restore_report_failure(struct restore *r, const struct restore_task *task, 
 
 /* --- the worker's watch ------------------------------------------------------------------------------------------ */
 
-static bool read_stat(pid_t pid, struct proc_stat *ret)
-{
-	AUTO_CLOSE int procfd = proc_open(pid);
-
-	return procfd >= 0 && proc_stat_read(procfd, "stat", ret) == 0 && ret->state != 'X';
-}
-
 /* A first thread may have ended to be like it was. Others that we trace are there until we collect them. */
 static bool is_dead(const struct restorer_task *restorer, pid_t pid)
 {
+	AUTO_CLOSE int procfd = proc_open(pid);
 	struct proc_stat stat;
 
-	if (!read_stat(pid, &stat))
+	if (procfd < 0 || proc_stat_read(procfd, "stat", &stat) < 0 || stat.state == 'X')
 		return true;
 	if (stat.state != 'Z' || stat.thread_count <= 1)
 		return stat.state == 'Z';
-	return restorer && (!read_stat(restorer->threads[restorer->acting].tid, &stat) || stat.state == 'Z');
+	return restorer && thread_has_ended(restorer->threads[restorer->acting].tid);
 }
 
 int restore_look_after(const struct restore *r, struct error *err)

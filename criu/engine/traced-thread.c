@@ -6,18 +6,15 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/ptrace.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "arch/x86/syscall-restart.h"
-#include "base/cleanup.h"
 #include "compel/compel.h"
 #include "kernel/missing-ptrace.h"
-#include "kernel/proc-pid.h"
-#include "kernel/proc-stat.h"
+#include "kernel/process-end.h"
 #include "kernel/ptrace-info.h"
 
 #define SYSCALL_STOP (SIGTRAP | 0x80)
@@ -41,20 +38,12 @@ static bool ends_untold(const struct restorer_thread *thread)
 	return thread == &thread->task->threads[0] && thread->task->thread_count > 1;
 }
 
-static bool has_ended(pid_t tid)
-{
-	AUTO_CLOSE int procfd = proc_open(tid);
-	struct proc_stat stat;
-
-	return procfd < 0 || proc_stat_read(procfd, "stat", &stat) < 0 || strchr("ZX", stat.state);
-}
-
 /* Mostly it is a matter of microseconds. */
 static bool is_in_vain(pid_t tid, unsigned int turn)
 {
 	if (turn < EAGER_TURNS)
 		(void)sched_yield();
-	else if (has_ended(tid))
+	else if (thread_has_ended(tid))
 		return true;
 	else
 		(void)usleep(LOOK_US);

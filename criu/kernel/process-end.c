@@ -24,6 +24,14 @@ int process_end_status(pid_t pid, int pidfd, int *ret_status)
 	return pidfd < 0 ? -ESRCH : pidfd_exit_status(pidfd, ret_status);
 }
 
+bool thread_has_ended(pid_t tid)
+{
+	AUTO_CLOSE int procfd = proc_open(tid);
+	struct proc_stat stat;
+
+	return procfd < 0 || proc_stat_read(procfd, "stat", &stat) < 0 || strchr("ZX", stat.state);
+}
+
 void process_end_describe(int status, char *text, size_t bytes)
 {
 	const char *name = status >= 0 && WIFSIGNALED(status) ? sigabbrev_np(WTERMSIG(status)) : NULL;

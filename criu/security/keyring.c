@@ -12,7 +12,7 @@
 #include "base/cleanup.h"
 #include "engine/dump.h"
 #include "pie/parasite-border.h"
-#include "security/key-list.h"
+#include "kernel/proc-keys.h"
 #include "security/session-keyring.h"
 
 /* One whose contents were read, and who has them in its image. */
@@ -152,9 +152,9 @@ static int describe(struct reader *reader, uint32_t number, KeyEntry *key)
 /* NULL: it does. No call tells when a key expires but /proc/keys, which tells it too roughly to set it again. */
 static const char *why_not_for_good(uint32_t number, uint32_t uid)
 {
-	struct key_line line;
+	struct proc_key line;
 
-	if (!key_list_find(number, uid, &line))
+	if (!proc_keys_find(number, uid, &line))
 		return "may expire, for its owner may not view it";
 	return line.is_permanent ? NULL : "expires";
 }

@@ -14,7 +14,7 @@
 #include "kernel/kernel-memory.h"
 #include "kernel/thread-facts.h"
 #include "pie/parasite-border.h"
-#include "security/key-list.h"
+#include "kernel/proc-keys.h"
 
 void session_keyring_name(uint32_t uid, char *text, size_t size)
 {
@@ -31,10 +31,10 @@ bool session_keyring_is_users(const char *description, uint32_t *ret_uid)
 /* Nobody has a link to it, and nobody has been given it for good: who finds it has no other one. */
 static bool is_unused(int64_t users, uint32_t uid)
 {
-	struct key_line line;
+	struct proc_key line;
 
 	/* Its user's register of keyrings is one use. */
-	return key_list_find((uint32_t)users, uid, &line) && line.uses <= 1;
+	return proc_keys_find((uint32_t)users, uid, &line) && line.uses <= 1;
 }
 
 /* --- of the calling thread --------------------------------------------------------------------------------------- */
@@ -75,9 +75,12 @@ int64_t session_keyring_own(void)
 		users = find_users();
 	if (users < 0)
 		return ask();
-	if (is_unused(users, getuid()) || pthread_create(&thread, NULL, ask_in_thread, &own) != 0)
+	if (is_unused(users, getuid()))
 		return 0;
-	(void)pthread_join(thread, NULL);
+	if (pthread_create(&thread, NULL, ask_in_thread, &own) == 0)
+		(void)pthread_join(thread, NULL);
+	else
+		own = ask();
 	return own == users ? 0 : own;
 }
 

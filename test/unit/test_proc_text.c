@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "kernel/proc-fdinfo.h"
+#include "kernel/proc-keys.h"
 #include "kernel/proc-maps.h"
 #include "kernel/proc-misc.h"
 #include "kernel/proc-stat.h"
@@ -439,6 +440,29 @@ static void test_mounts(void **state)
 	assert_int_equal(proc_mounts_parse("36 35 98:0 /mnt1 /mnt rw - ext3\n", &mounts), -EINVAL);
 }
 
+static void test_keys(void **state)
+{
+	struct proc_key key;
+	uint32_t number;
+
+	(void)state;
+	assert_true(proc_keys_parse("0efac2ec I--Q---     3 perm 1f3f0000     0 65534 keyring   _uid_ses.0: 1\n",
+				    &number, &key));
+	assert_int_equal(number, 0x0efac2ec);
+	assert_int_equal(key.uses, 3);
+	assert_true(key.is_permanent);
+	assert_true(
+	    proc_keys_parse("f6d2c1a0 I--Q---     1   59m 3f010000     0     0 user      name: 5\n", &number, &key));
+	assert_int_equal(number, 0xf6d2c1a0);
+	assert_false(key.is_permanent);
+	assert_true(
+	    proc_keys_parse("00000001 I--Q---     1 expd 3f010000     0     0 user      perm: 5\n", &number, &key));
+	assert_false(key.is_permanent);
+	assert_false(proc_keys_parse("perm 1f3f0000     0 65534 keyring   _uid_ses.0: 1\n", &number, &key));
+	assert_false(proc_keys_parse("0efac2ec I--Q--- many perm\n", &number, &key));
+	assert_false(proc_keys_parse("", &number, &key));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -449,6 +473,7 @@ int main(void)
 		cmocka_unit_test(test_maps_broken),  cmocka_unit_test(test_fdinfo),
 		cmocka_unit_test(test_fdinfo_kinds), cmocka_unit_test(test_fdinfo_epoll),
 		cmocka_unit_test(test_timers),       cmocka_unit_test(test_mounts),
+		cmocka_unit_test(test_keys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

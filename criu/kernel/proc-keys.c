@@ -1,5 +1,6 @@
-#include "security/key-list.h"
+#include "kernel/proc-keys.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/fsuid.h>
@@ -22,16 +23,24 @@ static FILE *open_as(uint32_t uid)
 	return file;
 }
 
-bool key_list_find(uint32_t number, uint32_t uid, struct key_line *ret)
+bool proc_keys_parse(const char *line, uint32_t *ret_number, struct proc_key *ret)
+{
+	char lasting[16];
+
+	if (sscanf(line, "%" SCNx32 " %*s %" SCNu32 " %15s", ret_number, &ret->uses, lasting) != 3)
+		return false;
+	ret->is_permanent = strcmp(lasting, "perm") == 0;
+	return true;
+}
+
+bool proc_keys_find(uint32_t number, uint32_t uid, struct proc_key *ret)
 {
 	AUTO_FCLOSE FILE *file = open_as(uid);
-	char line[512], lasting[16];
-	unsigned int found, uses;
+	char line[512];
+	uint32_t found;
 
 	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, "%x %*s %u %15s", &found, &uses, lasting) == 3 && found == number) {
-			*ret = (struct key_line){ .uses = uses, .is_permanent = strcmp(lasting, "perm") == 0 };
+		if (proc_keys_parse(line, &found, ret) && found == number)
 			return true;
-		}
 	return false;
 }

@@ -6,10 +6,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct key_line {
+struct proc_key {
 	uint32_t uses;     /* links, credentials with it as a session keyring, and who looks at it just now */
 	bool is_permanent; /* false: it expires, is expired or revoked */
 };
 
+/* One line, of the key with that number; false: it is none. */
+bool proc_keys_parse(const char *line, uint32_t *ret_number, struct proc_key *ret);
+
 /* False: the user, whose owner's rights are taken to look, may not see it, or there is none. */
-bool key_list_find(uint32_t number, uint32_t uid, struct key_line *ret);
+bool proc_keys_find(uint32_t number, uint32_t uid, struct proc_key *ret);
