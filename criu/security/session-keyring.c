@@ -75,8 +75,6 @@ int64_t session_keyring_own(void)
 		users = find_users();
 	if (users < 0)
 		return ask();
-	if (is_unused(users, getuid()))
-		return 0;
 	if (pthread_create(&thread, NULL, ask_in_thread, &own) == 0)
 		(void)pthread_join(thread, NULL);
 	else
